@@ -1,0 +1,106 @@
+"""Builds the compiled kernels; everything else is in pyproject.toml.
+
+One source is compiled once per CPU level: the same bits at every level, since lanes, blocks and
+merging order are fixed in the source and contraction to FMA is off. A level that the compiler or
+the machine cannot build is left out; without OpenMP the kernels run on one thread, and
+`cybn.show_config()` says so.
+
+Environment:
+    CYBN_DEBUG=1    bounds checks, asserts and no optimization, in every level
+"""
+
+import os
+import platform
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("CYBN_DEBUG", "0") not in ("", "0")
+X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+MSVC = sys.platform == "win32"
+
+# CPU level: flags for (gcc and clang, MSVC)
+LEVELS = {"baseline": ([], [])}
+if X86_64:
+    LEVELS["x86_64_v3"] = (["-march=x86-64-v3"], ["/arch:AVX2"])
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "binding": False,
+    "embedsignature": True,
+}
+if MSVC:
+    FLAGS = ["/Od"] if DEBUG else ["/O2", "/fp:precise"]
+    OPENMP = (["/openmp"], [])
+else:
+    FLAGS = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+    # Unroll-and-jam of gcc would keep the partial sums in memory instead of in registers.
+    FLAGS += ["-fno-loop-unroll-and-jam", "-fno-tree-loop-distribute-patterns"]
+    FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function", "-Wno-sign-compare"]
+    if sys.platform == "darwin":
+        OPENMP = (["-Xpreprocessor", "-fopenmp"], ["-lomp"])
+    else:
+        OPENMP = (["-fopenmp"], ["-fopenmp"])
+
+
+class BuildKernels(build_ext):
+    """build_ext that asks the compiler for OpenMP first and goes on without it."""
+
+    def build_extensions(self):
+        if self._links_openmp():
+            for extension in self.extensions:
+                extension.extra_compile_args += OPENMP[0]
+                extension.extra_link_args += OPENMP[1]
+        else:
+            print("cybn: this compiler has no OpenMP; the kernels will run on one thread")
+        super().build_extensions()
+
+    def _links_openmp(self) -> bool:
+        os.makedirs(self.build_temp, exist_ok=True)
+        source = os.path.join(self.build_temp, "openmp_probe.c")
+        with open(source, "w") as file:
+            file.write("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+        try:
+            objects = self.compiler.compile([source], extra_postargs=OPENMP[0])
+            self.compiler.link_executable(
+                objects, os.path.join(self.build_temp, "openmp_probe"), extra_postargs=OPENMP[1]
+            )
+        except Exception:  # each compiler class has an error of its own
+            return False
+        return True
+
+
+def kernels() -> list[Extension]:
+    sources = "src/cybn/kernels"
+    shared = [f"{sources}/{name}" for name in sorted(os.listdir(sources)) if name.endswith(".pxi")]
+    macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
+    machine = Extension(
+        "cybn.kernels._machine",
+        [f"{sources}/_machine.pyx"],
+        extra_compile_args=list(FLAGS),
+        define_macros=macros,
+    )
+    return [machine] + [
+        Extension(
+            f"cybn.kernels._{level}",
+            [f"{sources}/_{level}.pyx"],
+            depends=[*shared, "src/cybn/primitives.pxd"],
+            extra_compile_args=FLAGS + flags[MSVC],
+            define_macros=macros,
+        )
+        for level, flags in LEVELS.items()
+    ]
+
+
+setup(
+    ext_modules=cythonize(
+        kernels(), compiler_directives=DIRECTIVES, include_path=["src"], build_dir="build"
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)

@@ -1,0 +1,56 @@
+"""cybn: normalization layers for NumPy, compiled with Cython.
+
+Forward and backward, training and evaluation, with PyTorch's names and semantics; layers by name
+from a config; open to new variants. Names are imported when they are first used, so that
+`import cybn` costs next to nothing.
+
+>>> import numpy as np
+>>> import cybn
+>>> layer = cybn.BatchNorm2d(16)
+>>> layer(np.random.rand(1, 16, 7, 7)).shape
+(1, 16, 7, 7)
+"""
+
+from importlib import import_module as _import_module
+
+# Public name -> module. Layers are not listed: the registry knows them.
+_PLACES = {
+    "Layer": "layers.base",
+    "UnknownName": "registry",
+    "UnknownOption": "registry",
+    "available": "config",
+    "create": "config",
+    "describe": "config",
+    "get_num_threads": "kernels.policy",
+    "load_config": "config",
+    "register": "config",
+    "schema": "config",
+    "set_num_threads": "kernels.policy",
+    "show_config": "info",
+}
+_MODULES = ("functional", "reference")
+
+
+def _layers() -> dict[str, type]:
+    registry = _import_module("cybn.config").registry
+    entries = map(registry.entry, registry.names())
+    return {entry.name: entry.cls for entry in entries if entry.origin == "built-in"}
+
+
+def __getattr__(name: str):
+    if name in _PLACES:
+        value = getattr(_import_module(f"cybn.{_PLACES[name]}"), name)
+    elif name in _MODULES:
+        value = _import_module(f"cybn.{name}")
+    elif name == "__version__":
+        value = _import_module("cybn.info").installed_version()
+    elif name[:1].isupper() and name in (layers := _layers()):
+        value = layers[name]
+    else:
+        raise AttributeError(f"module 'cybn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*_PLACES, *_MODULES, *_layers(), "__version__"})

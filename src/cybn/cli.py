@@ -1,0 +1,158 @@
+"""The command line: what layers there are, what they take, and whether a config is right.
+
+Made for people and scripts alike: the answer is on stdout, as one JSON object with ``--json``;
+each error is one line on stderr; the exit code is 0 when all is well, 1 for a problem found and 2
+for wrong usage. There is no traceback for a wrong input, and none for Ctrl-C or a closed pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import cybn
+
+from .config import available, check_config, describe
+from .messages import place
+from .registry import UnknownName
+
+__all__ = ["main"]
+
+OK, PROBLEM, INTERRUPTED = 0, 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a key from a file may not fit the terminal
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has left; what is still buffered must not fail again when Python exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PROBLEM
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        _complain(_message(error))
+        return PROBLEM
+    return code
+
+
+def _list(args: argparse.Namespace) -> int:
+    layers = [describe(name) for name in available()]
+    if args.json:
+        fields = ("name", "aliases", "origin", "summary")
+        _dump({"layers": [{field: layer[field] for field in fields} for layer in layers]})
+    else:
+        _columns([(layer["name"], layer["summary"]) for layer in layers])
+    return OK
+
+
+def _describe(args: argparse.Namespace) -> int:
+    layer = describe(args.name)
+    if args.json:
+        _dump(layer)
+        return OK
+    print(" = ".join([layer["name"], *layer["aliases"]]))
+    print(layer["summary"])
+    print(f"{layer['origin']}, {layer['module']}\n")
+    _columns(
+        [
+            (name, option["type"], "required" if option["required"] else repr(option["default"]))
+            for name, option in layer["options"].items()
+        ]
+    )
+    return OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    report = [row for path in args.config for row in _check_file(path)]
+    wrong = [row for row in report if row["error"]]
+    if args.json:
+        _dump({"ok": not wrong, "entries": report})
+        return PROBLEM if wrong else OK
+    for row in report:
+        where = place(row["file"], row["entry"] or "")
+        if row["error"]:
+            _complain(f"{where}: {row['error']}")
+        else:
+            print(f"{where}: {row['builds']}")
+    return PROBLEM if wrong else OK
+
+
+def _check_file(path: str) -> list[dict[str, Any]]:
+    try:
+        checked = check_config(path)
+    except Exception as error:
+        reason = _message(error).removeprefix(f"{place(path)}: ")
+        return [{"file": path, "entry": None, "builds": None, "error": reason}]
+    return [
+        {
+            "file": path,
+            "entry": each.entry,
+            "builds": each.builds,
+            "error": each.error and _message(each.error),
+        }
+        for each in checked
+    ]
+
+
+def _info(args: argparse.Namespace) -> int:
+    if args.json:
+        _dump(cybn.show_config(mode="dict"))
+    else:
+        cybn.show_config()
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cybn", description="Normalization layers for NumPy: what there is, and config checks."
+    )
+    parser.add_argument("--version", action="version", version=f"cybn {cybn.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        sub.set_defaults(run=run)
+        return sub
+
+    command("list", _list, "list the layers")
+    sub = command("describe", _describe, "tell what a layer is and which options it takes")
+    sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
+    sub = command("check", _check, "tell what each entry of a config file builds, or what is wrong")
+    sub.add_argument("config", metavar="CONFIG", nargs="+", help="a .toml, .json or .yaml file")
+    command("info", _info, "tell how this copy of cybn is built and runs")
+    return parser
+
+
+def _columns(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _dump(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2, default=repr))
+
+
+def _complain(message: str) -> None:
+    print(f"cybn: error: {message}", file=sys.stderr)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{place(error.filename)}: {error.strerror}"
+    text = " ".join(str(error).splitlines())
+    expected = isinstance(error, (UnknownName, TypeError, ValueError, ImportError, RuntimeError))
+    return text if expected and text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,210 @@
+"""Configs to layers: a name, a dict or a file says which layers to build, and with which options.
+
+The registry alone decides what a name means, and the options of the class what may be set, so that
+a config from anywhere is safe to load: nothing is imported or run because a file says so. Import
+paths as ``type`` (hydra's ``_target_``) were rejected for that reason. Every value is checked
+before a layer is built, and an error gives the file, the entry, the option, what was expected and
+the nearest valid name.
+
+One norm config serves a whole network: ``create(norm_config, num_features=width)`` reaches the
+option that means the width in each layer, and None, for no norm at all, gives None.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .configfile import read_config
+from .layers.base import Layer
+from .messages import place, printable, shown
+from .options import bind, check, json_schema, options_of
+from .registry import Entry, UnknownName, UnknownOption, register, registry
+
+__all__ = ["available", "check_config", "create", "describe", "load_config", "register", "schema"]
+
+MAX_DEPTH = 32  # levels of tables and lists around an entry of a config file
+MAX_ENTRIES = 10_000  # a YAML file of a page can spell billions
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any) -> Layer | None:
+    """Build the layer that ``spec`` describes; ``options`` override what it says.
+
+    ``spec`` is a name or alias, a dict with ``"type"``, a Layer class, or None, which gives None;
+    it is never modified. ``num_features`` is understood by every layer: it sets the option that
+    means the width there, unless that option is given itself, and is dropped where there is none.
+    Errors: UnknownName for an unknown layer, UnknownOption for an unknown option, TypeError for a
+    missing option or a value of the wrong type, ValueError for a value out of range.
+
+    >>> norm = {"type": "BN1d", "eps": 1e-3}
+    >>> create(norm, num_features=16)
+    BatchNorm1d(16, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
+    """
+    if spec is None:
+        return None
+    cls, given = _resolve(spec, options)
+    known = options_of(cls)
+    if "num_features" in given and "num_features" not in known:
+        width = given.pop("num_features")
+        if cls.num_features_option in known:
+            given.setdefault(cls.num_features_option, width)
+    return cls(**check(cls, bind(cls, (), given)))
+
+
+def load_config(path: str | os.PathLike[str]) -> Any:
+    """The layers of a .toml, .json, .yaml or .yml file, in the shape of the file.
+
+    A table with ``type`` is a layer, and so are a name and null (None); a list is a list of
+    entries; a table without ``type`` is a dict of entries. Errors have the class that ``create``
+    raises and begin with the file and the entry; FileNotFoundError, ImportError (no PyYAML) and
+    ValueError (malformed, wrong shape, too large) tell of the file itself.
+    """
+
+    def build(entry: str, spec: Any) -> Layer | None:
+        try:
+            return _build(spec)
+        except Exception as error:  # whatever a layer's __init__ raises, say where
+            raise _located(error, path, entry) from error
+
+    return _mapped(path, read_config(path), build)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An entry of a config file: the repr of what it builds, or the error."""
+
+    entry: str
+    builds: str | None
+    error: Exception | None = None
+
+
+def check_config(path: str | os.PathLike[str]) -> list[Checked]:
+    """Build and drop every entry of a config file, and report on each; raises for the file only."""
+    report = []
+
+    def build(entry: str, spec: Any) -> None:
+        try:
+            report.append(Checked(entry, repr(_build(spec))))
+        except Exception as error:
+            report.append(Checked(entry, None, error))
+
+    _mapped(path, read_config(path), build)
+    return report
+
+
+def available() -> list[str]:
+    """The canonical names of all layers, those of plugins too, in alphabetical order."""
+    return registry.names()
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Where a layer comes from and what it takes: a plain dict.
+
+    >>> describe("bn1d")["options"]["num_features"]
+    {'type': 'int >= 1', 'required': True, 'default': None}
+    """
+    entry = registry.entry(name)
+    return {
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "origin": entry.origin,
+        "module": entry.cls.__module__,
+        "summary": next(iter((entry.cls.__doc__ or "").strip().splitlines()), ""),
+        "options": {
+            option.name: {
+                "type": option.kind.text,
+                "required": option.required,
+                "default": None if option.required else option.default,
+            }
+            for option in options_of(entry.cls).values()
+        },
+    }
+
+
+def schema(name: str | None = None) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a layer's config; without a name, of any layer's, or null."""
+    if name is not None:
+        return {"$schema": _DRAFT, **_schema(registry.entry(name))}
+    layers = [_schema(registry.entry(each)) for each in available()]
+    return {"$schema": _DRAFT, "oneOf": [*layers, {"type": "null"}]}
+
+
+def _resolve(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
+    # The class, and all that is given for its options
+    if isinstance(spec, Layer):
+        raise TypeError(
+            f"create takes what describes a layer, got one that is built: {shown(spec, False)}; "
+            f"use it as it is, or create from its get_config()"
+        )
+    if not isinstance(spec, (str, type, Mapping)):
+        raise TypeError(
+            f"create takes a layer's name, a dict with 'type', a Layer class or None, "
+            f"got {shown(spec)}"
+        )
+    given = {**(spec if isinstance(spec, Mapping) else {"type": spec}), **options}
+    for key in given:
+        if not isinstance(key, str):
+            raise ValueError(f"the keys of a layer's config are str, got {shown(key)}")
+    if "type" not in given:
+        raise ValueError(
+            f"a layer's config needs 'type', the layer's name; got {shown(spec, False)}"
+        )
+    found = given.pop("type")
+    cls = found if isinstance(found, type) else registry.find(found)
+    if not issubclass(cls, Layer):
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__} is no subclass of cybn.Layer")
+    return cls, given
+
+
+def _build(spec: Any) -> Layer | None:
+    if spec is not None and not isinstance(spec, (str, dict)):
+        raise ValueError(
+            f"expected a layer, which is a name, a table with 'type', or null, got {shown(spec)}; "
+            f"if this is an option, its table lacks 'type'"
+        )
+    return create(spec)
+
+
+def _mapped(path: Any, tree: Any, build: Callable[[str, Any], Any]) -> Any:
+    # The tree with build(entry, spec) in the place of each spec
+    budget = iter(range(MAX_ENTRIES))
+
+    def visit(tree: Any, entry: str, depth: int) -> Any:
+        if next(budget, None) is None:
+            raise _located(ValueError(f"more than {MAX_ENTRIES:,} entries; split the file"), path)
+        if depth > MAX_DEPTH:
+            raise _located(ValueError(f"nested more than {MAX_DEPTH} deep"), path, entry)
+        if isinstance(tree, list):
+            return [visit(item, f"{entry}[{i}]", depth + 1) for i, item in enumerate(tree)]
+        if isinstance(tree, dict) and "type" not in tree and all(isinstance(k, str) for k in tree):
+            prefix = f"{entry}." if entry else ""
+            return {k: visit(v, prefix + printable(k), depth + 1) for k, v in tree.items()}
+        return build(entry, tree)
+
+    return visit(tree, "", 0)
+
+
+def _located(error: Exception, path: Any, entry: str = "") -> Exception:
+    # The same error with its place; one of another class than create raises turns RuntimeError
+    where = place(path, entry)
+    for cls in (UnknownOption, UnknownName, TypeError, ValueError, ImportError):
+        if isinstance(error, cls):
+            return cls(f"{where}: {error}")
+    return RuntimeError(f"{where}: {type(error).__name__}: {error}")
+
+
+def _schema(entry: Entry) -> dict[str, Any]:
+    # As create understands num_features everywhere, so does the schema
+    result = json_schema(entry.cls, entry.names)
+    properties, required = result["properties"], result["required"]
+    if "num_features" not in properties:
+        width = entry.cls.num_features_option
+        properties["num_features"] = properties.get(width, {})
+        if width in required:
+            required.remove(width)
+            result["anyOf"] = [{"required": [width]}, {"required": ["num_features"]}]
+    return result

@@ -1,0 +1,295 @@
+r"""Batch normalization as functions: no state but what is passed in.
+
+`batch_norm` has the signature of `torch.nn.functional.batch_norm`. `batch_norm_forward` and
+`batch_norm_backward` are the pair underneath: the forward returns the statistics that the backward
+needs, and nothing is kept in between. The layers are thin over these.
+
+An input is checked here, once, and turned into the (N, C, L) view that the kernels take.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .kernels import gradient, normalize_inference, normalize_training
+from .kernels.policy import plan
+from .layout import arrange
+from .validation import (
+    as_float_array,
+    check_axis,
+    check_count,
+    check_eps,
+    check_like,
+    check_momentum,
+    check_more_than_one,
+    check_out,
+    check_per_channel,
+    check_updatable,
+)
+
+__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
+
+
+def batch_norm(
+    x: np.ndarray,
+    running_mean: np.ndarray | None,
+    running_var: np.ndarray | None,
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Normalize each channel of x, as `torch.nn.functional.batch_norm` does.
+
+    In training with the moments of x, which also move `running_mean` and `running_var` in place
+    where they are given; else with the running statistics.
+
+    Returns y of x's shape, dtype and memory order. Errors are those of `batch_norm_forward`.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[1.0], [2.0], [3.0], [4.0]])
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> functional.batch_norm(x, mean, var, training=True).ravel().round(4)
+    array([-1.3416, -0.4472,  0.4472,  1.3416])
+    >>> mean, var.round(4)  # 0.1 of the batch's mean 2.5 and unbiased variance 5/3
+    (array([0.25]), array([1.0667]))
+    """
+    return batch_norm_forward(
+        x,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        training=training,
+        momentum=momentum,
+        eps=eps,
+        channel_axis=channel_axis,
+        out=out,
+    )[0]
+
+
+def batch_norm_forward(
+    x: np.ndarray,
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    running_mean: np.ndarray | None = None,
+    running_var: np.ndarray | None = None,
+    num_batches_tracked: np.ndarray | None = None,
+    *,
+    training: bool = True,
+    momentum: float | None = 0.1,
+    eps: float = 1e-5,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+    who: str = "batch_norm",
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
+
+    With m values per channel, in training mean = Σx/m and var = Σ(x - mean)²/m are those of x, and
+
+        running_mean += momentum * (mean - running_mean)
+        running_var  += momentum * (var * m/(m-1) - running_var)
+        num_batches_tracked += 1
+
+    in place, each where it is given; momentum None stands for 1/num_batches_tracked, the cumulative
+    average. Else mean and var are the running ones. From Ioffe and Szegedy, Batch Normalization,
+    2015, algorithm 1 and 2.
+
+    Parameters
+    ----------
+    x: float32 or float64, 2-D or more, C channels on `channel_axis`; any strides; never modified.
+    weight, bias, running_mean, running_var: (C,), float32 or float64, all of one dtype; or None.
+    num_batches_tracked: int64, 0-D; or None.
+    eps: added to the variance; > 0 in training.
+    momentum: the weight of this batch, 0 to 1, or None.
+    channel_axis: the axis of the channels.
+    out: an array like x to write y to; may be x itself.
+    who: the name that errors begin with.
+
+    Returns
+    -------
+    y: of x's shape, dtype and memory order; `out` where it is given.
+    stats: (3, C) float64, the rows mean, var (biased) and rstd = 1/sqrt(var + eps).
+
+    Raises
+    ------
+    TypeError: a dtype other than float32 and float64, or mixed ones among the parameters.
+    ValueError: a shape, eps or momentum out of range, running statistics missing in evaluation, one
+    value per channel in training, an out that is read-only or overlaps x in part. Nothing has been
+    changed then.
+
+    An empty x gives an empty y, statistics of 0 and 1/sqrt(eps), and leaves the running ones alone.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> y, stats = functional.batch_norm_forward(np.array([[0.0, 1.0], [2.0, 1.0]]))
+    >>> y.round(3)
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    >>> stats.round(3)  # mean, var, rstd of the two channels
+    array([[  1.   ,   1.   ],
+           [  1.   ,   0.   ],
+           [  1.   , 316.228]])
+    """
+    x = as_float_array(who, "x", x)
+    channels = check_axis(who, x, channel_axis)
+    buffers = {"running_mean": running_mean, "running_var": running_var}
+    dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
+    check_eps(who, eps, training)
+    if training:
+        check_momentum(who, momentum)
+        check_more_than_one(x, x.size // channels if channels else 0)
+        check_updatable(who, buffers)
+        check_count(who, num_batches_tracked)
+    elif running_mean is None or running_var is None:
+        raise ValueError(
+            f"{who} needs running_mean and running_var in evaluation, got "
+            f"{'neither' if running_mean is running_var else 'only one'}; pass both, or "
+            f"training=True to use the moments of x"
+        )
+    if momentum is None and training and num_batches_tracked is None:
+        raise ValueError(f"{who} with momentum=None needs num_batches_tracked to count the batches")
+    if out is not None:
+        check_out(who, out, x)
+    return forward_checked(
+        x,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        num_batches_tracked,
+        training,
+        -1.0 if momentum is None else momentum,
+        eps,
+        channel_axis,
+        out,
+        dtype.char,
+    )
+
+
+def forward_checked(
+    x, weight, bias, running_mean, running_var, num_batches_tracked,
+    training, momentum, eps, channel_axis, out, parameter_char,
+):  # fmt: skip
+    """batch_norm_forward for arguments that were checked; momentum < 0 stands for None."""
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
+    y = np.empty_like(dense, subok=False) if out is None else out
+    stats = np.empty((3, x_ncl.shape[1]))
+    if x.size == 0:
+        stats[:2] = 0
+        stats[2] = 1 / np.sqrt(eps) if eps > 0 else np.inf
+        return y, stats
+    y_ncl = arrangement.view(y)
+    target = np.empty(x_ncl.shape, x.dtype) if y_ncl is None else y_ncl
+    threads, cache, stream = plan(x.size, x.itemsize)
+    key = x.dtype.char + parameter_char
+    if training:
+        count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
+        normalize_training[key](
+            target, stats, running_mean, running_var, count,
+            x_ncl, weight, bias, eps, momentum, threads, cache, stream,
+        )  # fmt: skip
+    else:
+        normalize_inference[key](
+            target, stats, x_ncl, running_mean, running_var, weight, bias,
+            eps, threads, cache, stream,
+        )  # fmt: skip
+    if y_ncl is None:
+        arrangement.scatter(target, y)
+    return y, stats
+
+
+def batch_norm_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    stats: np.ndarray,
+    weight: np.ndarray | None = None,
+    *,
+    training: bool = True,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+    who: str = "batch_norm",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    r"""The gradients of batch_norm_forward.
+
+    With xhat = (x - mean)*rstd and m values per channel,
+
+        dbias   = Σ dy
+        dweight = Σ dy * xhat
+        dx      = weight * rstd * (dy - dbias/m - xhat * dweight/m)    in training
+        dx      = weight * rstd * dy                                   in evaluation
+
+    Parameters
+    ----------
+    dy: the gradient of y, of x's shape and dtype; any strides.
+    x: what the forward was given.
+    stats: (3, C), what the forward returned.
+    weight: (C,), what the forward was given, or None.
+    training, channel_axis: as in the forward.
+    out: an array like x to write dx to; may be dy itself; must not overlap x.
+    who: the name that errors begin with.
+
+    Returns
+    -------
+    dx: of x's shape, dtype and memory order; `out` where it is given.
+    dweight, dbias: (C,) of weight's dtype, float32 without weight.
+
+    Raises TypeError for dtypes, ValueError for shapes and an unusable out.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[0.0], [2.0], [4.0]])
+    >>> y, stats = functional.batch_norm_forward(x, eps=1e-9)
+    >>> dx, dweight, dbias = functional.batch_norm_backward(np.array([[1.0], [0.0], [0.0]]), x, stats)
+    >>> dx.ravel().round(4)
+    array([ 0.1021, -0.2041,  0.1021])
+    """
+    x = as_float_array(who, "x", x)
+    channels = check_axis(who, x, channel_axis)
+    dtype = check_per_channel(who, {"weight": weight}, channels)
+    if getattr(stats, "shape", None) != (3, channels) or stats.dtype != np.float64:
+        raise ValueError(
+            f"{who} needs the stats that the forward returned, (3, {channels}) float64, "
+            f"got {getattr(stats, 'shape', stats)}"
+        )
+    stats = np.require(stats, requirements=["C", "A", "W"])
+    dy = check_upstream(who, dy, x, out)
+    return backward_checked(
+        dy, x, stats, weight, training, channel_axis, out, np.dtype(dtype)
+    )
+
+
+def check_upstream(
+    who: str, dy: object, x: np.ndarray, out: np.ndarray | None
+) -> np.ndarray:
+    """dy as an array that fits x and out."""
+    dy = as_float_array(who, "dy", dy)
+    check_like(who, "dy", dy, x)
+    if out is not None:
+        check_out(who, out, dy, x=x)
+    return dy
+
+
+def backward_checked(dy, x, stats, weight, training, channel_axis, out, dtype):
+    """batch_norm_backward for arguments that were checked."""
+    channels = stats.shape[1]
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
+    dx = np.empty_like(dense, subok=False) if out is None else out
+    dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
+    if x.size == 0:
+        return dx, dweight, dbias
+    dx_ncl = arrangement.view(dx)
+    target = np.empty(x_ncl.shape, x.dtype) if dx_ncl is None else dx_ncl
+    threads, cache, stream = plan(x.size, x.itemsize)
+    gradient[x.dtype.char + dtype.char](
+        target, dweight, dbias, arrangement.gather(dy), x_ncl, stats, weight,
+        training, threads, cache, stream,
+    )  # fmt: skip
+    if dx_ncl is None:
+        arrangement.scatter(target, dx)
+    return dx, dweight, dbias

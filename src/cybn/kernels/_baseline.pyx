@@ -1,0 +1,2 @@
+"""The kernels, compiled for one CPU level."""
+include "kernels.pxi"

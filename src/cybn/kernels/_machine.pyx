@@ -1,0 +1,45 @@
+"""What the compiled code knows of the machine: the CPU's abilities and the OpenMP runtime."""
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+      #include <omp.h>
+      #define CYBN_OPENMP _OPENMP
+    #else
+      #define CYBN_OPENMP 0
+      static int omp_get_max_threads(void) { return 1; }
+      static void omp_set_num_threads(int n) { (void)n; }
+    #endif
+    #if defined(__x86_64__) && defined(__GNUC__)
+      static int cybn_has_v3(void) {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+            && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+      }
+    #else
+      static int cybn_has_v3(void) { return 0; }
+    #endif
+    """
+    const int CYBN_OPENMP
+    int omp_get_max_threads()
+    void omp_set_num_threads(int n)
+    int cybn_has_v3()
+
+
+def openmp_version() -> int:
+    """The date of the OpenMP specification as 201511; 0 where the build has no OpenMP."""
+    return CYBN_OPENMP
+
+
+def openmp_threads() -> int:
+    """How many threads OpenMP would use for the calling thread."""
+    return omp_get_max_threads()
+
+
+def set_openmp_threads(int n) -> None:
+    omp_set_num_threads(n)
+
+
+def supports_v3() -> bool:
+    """Can this CPU run code for x86-64-v3 (AVX2, FMA, BMI)?"""
+    return cybn_has_v3() != 0

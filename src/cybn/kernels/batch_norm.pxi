@@ -1,0 +1,172 @@
+# The entry points: typed memoryviews in, outputs first. They trust their callers (functional.py and
+# the layers have checked shapes, dtypes and overlap) and assert what they trust in debug builds.
+#
+# Shapes: y, x, dx, dy (N, C, L) with L and C close together; stats (3, C) double, the rows mean,
+# var, rstd; everything else (C,), in the dtype P of the parameters, which may differ from x's.
+
+ctypedef fused P:
+    float
+    double
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline void fill(double *to, const P[:] values, double otherwise, Py_ssize_t n):
+    """to = values, or all `otherwise` where values is None."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = otherwise if values is None else values[i]
+
+
+cdef inline Py_ssize_t tile_width(Py_ssize_t bytes_down) noexcept nogil:
+    """Positions to a tile: long runs of memory, yet all of a tile in the nearer caches."""
+    return max(<Py_ssize_t>FOLD_WIDTH, min(<Py_ssize_t>4096, (256 << 10) // bytes_down))
+
+
+cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ssize_t C,
+                  Py_ssize_t L, bint packed, bint stream, T kind) except -1:
+    """The geometry of a job, fixed by the shape alone, and its scratch memory (freed by free).
+
+    packed: rows of the view follow each other without a gap in every array, so may be folded.
+    """
+    cdef Py_ssize_t inputs = 2 if task >= GRADIENT else 1, sums
+    cdef double *scratch
+    memset(job, 0, sizeof(Job))
+    job.task, job.stream = task, stream
+    job.N, job.C, job.L = N, C, L
+    job.columns = L < LONG_ROW and (N >= FEW_ROWS or L < LANES)
+    job.fold = job.tile = job.pieces = 1
+    if job.columns:
+        if packed and C * L < FOLD_WIDTH:
+            job.fold = min(N, FOLD_WIDTH // (C * L))
+        job.tile = C if job.fold > 1 else min(C, max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L))
+        job.width = job.fold * C * L
+        job.lines = N // job.fold
+        job.left = N % job.fold * C * L
+        job.blocks = ceil_div(job.lines, COLUMN_BLOCK)
+        job.wide = sizeof(T) < sizeof(double) and N * L <= SMALL
+        sums = 2 * job.blocks * job.width
+    else:
+        job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
+        job.pieces = ceil_div(L, ROW_BLOCK)
+        job.width = C
+        job.blocks = ceil_div(N, job.rows) * job.pieces
+        sums = 3 * job.blocks * C
+    job.units = ceil_div(C, job.tile)
+    job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
+    scratch = <double *>malloc((4 * C + sums + (1 + COEFS) * job.width) * sizeof(double))
+    if scratch == NULL:
+        raise MemoryError(f"batch norm needs {(4 * C + sums) * sizeof(double)} bytes of scratch")
+    job.weight, job.bias = scratch, scratch + C
+    job.dweight, job.dbias = scratch + 2 * C, scratch + 3 * C
+    job.sums = scratch + 4 * C
+    job.centre = job.sums + sums
+    job.coef = job.centre + job.width
+    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    return 0
+
+
+cdef inline void close_job(Job *job) noexcept nogil:
+    free(<void *>job.weight)
+
+
+cdef inline double moved(double running, double value, double momentum) noexcept nogil:
+    """running + momentum * (value - running), exact where momentum is 0 or 1."""
+    if momentum == 0:
+        return running
+    return value if momentum == 1 else running + momentum * (value - running)
+
+
+cdef inline Py_ssize_t row_stride(const T[:, :, :] a) noexcept nogil:
+    return a.strides[0] // <Py_ssize_t>sizeof(T)
+
+
+cdef inline bint is_packed(const T[:, :, :] a) noexcept nogil:
+    return a.shape[0] == 1 or row_stride(a) == a.shape[1] * a.shape[2]
+
+
+def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
+                       P[:] running_var, long long[::1] num_batches_tracked,
+                       const T[:, :, :] x, const P[:] weight, const P[:] bias,
+                       double eps, double momentum, int threads, Py_ssize_t cache, bint stream):
+    """y = (x - mean)*rstd*weight + bias with the moments of x over N and L.
+
+    OUT y, stats; the running statistics are moved by `momentum`, or by 1/num_batches_tracked where
+    it is negative, each of them where it is not None. This happens at the end, without releasing
+    the GIL: threads that share a layer lose no update.
+    """
+    cdef Job job
+    cdef Py_ssize_t c, m = x.shape[0] * x.shape[2]
+    cdef T kind = 0
+    open_job(&job, NORMALIZE, stats, x.shape[0], x.shape[1], x.shape[2],
+             is_packed(x) and is_packed(y), stream, kind)
+    fill(job.weight, weight, 1.0, x.shape[1])
+    fill(job.bias, bias, 0.0, x.shape[1])
+    job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    job.eps = eps
+    with nogil:
+        run(&job, threads, cache, kind)
+    close_job(&job)
+    if num_batches_tracked is not None:
+        num_batches_tracked[0] += 1
+        if momentum < 0:
+            momentum = 1.0 / num_batches_tracked[0]
+    if running_mean is not None:
+        for c in range(x.shape[1]):
+            running_mean[c] = <P>moved(running_mean[c], stats[0, c], momentum)
+    if running_var is not None:
+        for c in range(x.shape[1]):
+            running_var[c] = <P>moved(running_var[c], stats[1, c] * m / (m - 1), momentum)
+
+
+def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
+                        const P[:] mean, const P[:] var, const P[:] weight,
+                        const P[:] bias, double eps, int threads, Py_ssize_t cache, bint stream):
+    """y = (x - mean)*rstd*weight + bias with given mean and var. OUT y, stats."""
+    cdef Job job
+    cdef Py_ssize_t c
+    cdef T kind = 0
+    for c in range(x.shape[1]):
+        stats[0, c] = mean[c]
+        stats[1, c] = var[c]
+        stats[2, c] = 1 / sqrt(stats[1, c] + eps)
+    open_job(&job, INFERENCE, stats, x.shape[0], x.shape[1], x.shape[2],
+             is_packed(x) and is_packed(y), stream, kind)
+    fill(job.weight, weight, 1.0, x.shape[1])
+    fill(job.bias, bias, 0.0, x.shape[1])
+    job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    with nogil:
+        run(&job, threads, cache, kind)
+    close_job(&job)
+
+
+def gradient(T[:, :, :] dx, P[:] dweight, P[:] dbias, const T[:, :, :] dy,
+             const T[:, :, :] x, double[:, ::1] stats, const P[:] weight, bint training,
+             int threads, Py_ssize_t cache, bint stream):
+    """dx, dweight and dbias for y = (x - mean)*rstd*weight + bias.
+
+    OUT dx; dweight, dbias where not None. training: mean and rstd in stats were computed from x,
+    and the gradient goes through them; else they are constants.
+    """
+    cdef Job job
+    cdef Py_ssize_t c
+    cdef T kind = 0
+    open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, stats,
+             x.shape[0], x.shape[1], x.shape[2],
+             is_packed(x) and is_packed(dy) and is_packed(dx), stream, kind)
+    fill(job.weight, weight, 1.0, x.shape[1])
+    job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
+    with nogil:
+        run(&job, threads, cache, kind)
+    for c in range(x.shape[1]):
+        if dweight is not None:
+            dweight[c] = <P>job.dweight[c]
+        if dbias is not None:
+            dbias[c] = <P>job.dbias[c]
+    close_job(&job)

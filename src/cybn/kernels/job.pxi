@@ -1,0 +1,45 @@
+# What one call of a kernel works on. Filled in by the entry points, read by every step.
+
+cdef enum:
+    COEFS = 5           # arrays of coefficients a job has room for
+    LONG_ROW = 256      # from here on rows are walked as rows
+    FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
+    SMALL = 64          # up to here float32 is summed in double outright: nothing to gain by less
+
+cdef enum Task:
+    NORMALIZE           # y from x and its own statistics
+    INFERENCE           # y from x and given statistics
+    GRADIENT            # dx through the statistics, dweight, dbias
+    GRADIENT_INFERENCE  # dx past the statistics, dweight, dbias
+
+cdef struct Job:
+    Task task
+    bint columns            # walk the view as columns, else as rows
+    Py_ssize_t units, blocks, unit_bytes
+    # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
+    void *out
+    const void *x
+    const void *dy
+    Py_ssize_t out_stride, x_stride, dy_stride
+    Py_ssize_t N, C, L
+    bint stream             # write out past the caches
+    # Rows: a block is `rows` rows of up to ROW_BLOCK items, `pieces` blocks side by side.
+    Py_ssize_t rows, pieces
+    # Columns: `fold` rows of the view lie side by side in one of `width` positions, `lines` of
+    # those and `left` items over; a unit is `tile` channels.
+    Py_ssize_t fold, lines, left, tile
+    bint wide               # partial sums in double
+    # Per channel, double.
+    double *mean
+    double *var
+    double *rstd
+    double *weight
+    double *bias
+    double *dweight
+    double *dbias
+    double eps
+    # Scratch.
+    double *sums
+    double *centre          # columns: the shift of every position where sums are kept in double
+    void *coef              # COEFS arrays of `width` items of T
+    Py_ssize_t width

@@ -1,0 +1,22 @@
+# The one source of the compiled kernels. Each CPU level is a two-line module that includes this
+# file and is compiled with flags of its own; see setup.py.
+
+cimport cython
+from cython.parallel cimport prange
+from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport isfinite, sqrt
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from cybn.primitives cimport (
+    LANES, A, T, add_products, add_shifted, clear_lanes, fetch, fold_lanes,
+    gradient as slope_rows, gradient_each, normalize, normalize_each, stream_fence,
+)
+
+include "job.pxi"
+include "settle.pxi"
+include "rows.pxi"
+include "columns.pxi"
+include "steps.pxi"
+include "schedule.pxi"
+include "batch_norm.pxi"

@@ -1,0 +1,52 @@
+"""Which build of the kernels this CPU gets.
+
+Every level is the same source and gives the same bits; a higher one is faster. The CPU is asked
+before a level is imported, since a module compiled for AVX2 may fail in its first instruction.
+`CYBN_CPU=baseline` or `CYBN_CPU=x86-64-v3` forces a level, to compare them or to rule one out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+from . import _machine
+
+# Best first. A level that was not built for this platform has no module.
+LEVELS = {"x86-64-v3": _machine.supports_v3, "baseline": lambda: True}
+
+
+def module_name(level: str) -> str:
+    return f"{__package__}._{level.replace('-', '_')}"
+
+
+def built() -> list[str]:
+    """The levels in this installation, best first."""
+    return [level for level in LEVELS if importlib.util.find_spec(module_name(level))]
+
+
+def choose() -> str:
+    """The level that CYBN_CPU names, or the best that is built and that this CPU can run."""
+    usable = [level for level in built() if LEVELS[level]()]
+    wanted = os.environ.get("CYBN_CPU", "")
+    if not wanted:
+        return usable[0]
+    if wanted not in usable:
+        why = (
+            "is not a CPU level"
+            if wanted not in LEVELS
+            else "is not in this build"
+            if wanted not in built()
+            else "needs a CPU that this one is not"
+        )
+        raise ImportError(
+            f"CYBN_CPU={wanted!r} {why}; this machine can use {' or '.join(usable)}, "
+            f"and picks {usable[0]} where CYBN_CPU is not set"
+        )
+    return wanted
+
+
+def load(level: str) -> ModuleType:
+    return importlib.import_module(module_name(level))

@@ -1,0 +1,100 @@
+"""How a kernel is to run: threads, cache and stores. The one place that decides it.
+
+None of it changes a bit of any result; see schedule.pxi.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from . import _machine
+
+ITEMS_PER_THREAD = 65_536  # less work than this does not pay for waking another thread
+
+
+class Plan(NamedTuple):
+    threads: int
+    cache: int  # bytes a thread may count on to find again what it has just read
+    stream: bool  # write past the caches
+
+
+def _cache_size(level: int, otherwise: int) -> int:
+    try:
+        size = os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return otherwise
+    return size if size > 0 else otherwise
+
+
+def _quota() -> int:
+    """The CPUs that a control group (a container) grants; a large number without one."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, math.ceil(int(limit) / int(period)))
+    except (OSError, ValueError):  # no control group, or "max"
+        return 1 << 16
+
+
+_L2 = _cache_size(2, 512 << 10)
+_L3 = _cache_size(3, 8 << 20)
+# What OpenMP would use by itself, within the container's quota unless the user says otherwise.
+_runtime_default = _machine.openmp_threads()
+_default = (
+    _runtime_default
+    if "OMP_NUM_THREADS" in os.environ
+    else min(_runtime_default, _quota())
+)
+_wanted: int | None = None
+_forked = False
+
+
+def _after_fork() -> None:
+    # The threads of the parent's OpenMP team do not exist in a forked child, and GNU OpenMP waits
+    # for them for ever. One thread needs no team.
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def set_num_threads(n: int) -> None:
+    """Use up to `n` threads in every later call, in this process.
+
+    Small inputs stay on the calling thread. Results are the same, to the bit, for any `n`.
+
+    Raises TypeError where `n` is not an int, ValueError where it is below 1.
+    """
+    global _wanted
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"set_num_threads takes an int >= 1, got {n!r} ({type(n).__name__})")
+    n = n.__index__()
+    if not 1 <= n <= 4096:
+        raise ValueError(f"set_num_threads takes an int from 1 to 4096, got {n}")
+    _wanted = n
+
+
+def get_num_threads() -> int:
+    """The most threads a call from here would use.
+
+    In this order: 1 in a forked child and without OpenMP; a lower limit that threadpoolctl or
+    `omp_set_num_threads` has put on the calling thread; what `set_num_threads` said;
+    `OMP_NUM_THREADS`; the CPUs this process may use.
+    """
+    if _forked or not _machine.openmp_version():
+        return 1
+    now = _machine.openmp_threads()
+    wanted = _default if _wanted is None else _wanted
+    return min(wanted, now) if now < _runtime_default else wanted
+
+
+def plan(items: int, itemsize: int) -> Plan:
+    """The plan for an output of so many items."""
+    threads = 1
+    if items >= 2 * ITEMS_PER_THREAD:
+        threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
+    return Plan(threads, max(_L2, _L3 // threads), items * itemsize > _L3 // 2)

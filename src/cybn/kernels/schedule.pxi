@@ -1,0 +1,94 @@
+# The work of a kernel as a grid of units (channels, or tiles of channels) by blocks (pieces of what
+# is averaged over), and the one place that walks the grid with threads.
+#
+# A kernel fills in a Job: the geometry and four steps. What a step computes for a (unit, block) is
+# fixed by the shape alone and goes to a place of its own; finish merges the blocks of a unit in
+# their order. Threads and walking order therefore never change a bit of the result, and are free to
+# follow the memory:
+#
+# - by units, where a unit fits in cache: a unit is applied right after it was reduced, so memory
+#   is read once. The reduction of unit u + 1 alternates with the application of unit u, block by
+#   block: reading, arithmetic and writing overlap, where one after the other would leave the memory
+#   bus idle during arithmetic.
+# - by blocks, where units are too few or too large: all reductions, then all applications, each
+#   spread evenly over the threads. Memory is read twice.
+#
+# Rejected: one OpenMP loop per step with a critical section to merge (order depends on timing);
+# atomics (the same); a task runtime (cost per task, and nothing to gain: blocks are alike).
+
+cdef inline void reduce_unit(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    cdef Py_ssize_t b
+    prepare(job, u, kind)
+    for b in range(job.blocks):
+        reduce(job, u, b, kind)
+
+
+cdef void walk_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+    cdef Py_ssize_t u, b
+    cdef bint ahead
+    if start < stop:
+        reduce_unit(job, start, kind)
+    for u in range(start, stop):
+        finish(job, u, kind)
+        ahead = u + 1 < stop
+        if ahead:
+            prepare(job, u + 1, kind)
+        for b in range(job.blocks):
+            if ahead:
+                reduce(job, u + 1, b, kind)
+            apply(job, u, b, kind)
+    if job.stream:
+        stream_fence()
+
+
+cdef void reduce_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        reduce(job, unit_at(job, i), block_at(job, i), kind)
+
+
+cdef void apply_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        apply(job, unit_at(job, i), block_at(job, i), kind)
+    if job.stream:
+        stream_fence()
+
+
+# The i-th place of the grid in the order of memory: rows, in each the units, in each its pieces.
+
+cdef inline Py_ssize_t unit_at(Job *job, Py_ssize_t i) noexcept nogil:
+    return i // job.pieces % job.units
+
+
+cdef inline Py_ssize_t block_at(Job *job, Py_ssize_t i) noexcept nogil:
+    return i // (job.pieces * job.units) * job.pieces + i % job.pieces
+
+
+cdef void run_by_units(Job *job, int threads, T kind) noexcept nogil:
+    cdef Py_ssize_t t, units = job.units
+    if threads == 1:
+        walk_units(job, 0, units, kind)
+        return
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        walk_units(job, units * t // threads, units * (t + 1) // threads, kind)
+
+
+cdef void run_by_blocks(Job *job, int threads, T kind) noexcept nogil:
+    cdef Py_ssize_t t, u, total = job.units * job.blocks
+    for u in prange(job.units, num_threads=threads, schedule="static"):
+        prepare(job, u, kind)
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        reduce_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
+    for u in prange(job.units, num_threads=threads, schedule="static"):
+        finish(job, u, kind)
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        apply_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
+
+
+cdef void run(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
+    """cache: bytes a thread may count on to find again what it has just read."""
+    if job.task != INFERENCE and job.unit_bytes <= cache and (job.units % threads == 0 or job.units >= 8 * threads):
+        run_by_units(job, threads, kind)
+    else:
+        run_by_blocks(job, threads, kind)

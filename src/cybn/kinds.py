@@ -1,0 +1,263 @@
+"""The kinds of value that an option can take, read from annotations.
+
+A kind has three sides: ``text`` names it in messages, ``check`` takes a value or refuses it, and
+``schema`` is the same in JSON Schema. One small class for each kind of annotation keeps the three
+sides together; three functions with a branch for each annotation were rejected, since they drift
+apart.
+
+- ``int``, ``float``, ``bool``, ``str``, ``None``, unions, ``Literal``, ``list``, ``tuple``,
+  ``Sequence``, ``dict`` and ``DType`` are checked. Any other annotation, or none, takes any value.
+- A range is ``Annotated[float, Bounds(gt=0)]``.
+- bool is no int, an int is a float, and numbers are finite, as they are in a JSON file.
+- A checked value is plain: NumPy scalars and dtypes become int, float, bool and str.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+
+from .messages import listed, shown
+
+__all__ = ["Bounds", "DType", "Kind", "PositiveInt", "kind_of"]
+
+_LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
+    ("gt", ">", operator.gt, "exclusiveMinimum"),
+    ("ge", ">=", operator.ge, "minimum"),
+    ("lt", "<", operator.lt, "exclusiveMaximum"),
+    ("le", "<=", operator.le, "maximum"),
+)
+_SCALARS = {  # type: name in messages, type in JSON Schema, accepted types
+    int: ("int", "integer", (int, np.integer)),
+    float: ("number", "number", (int, float, np.integer, np.floating)),
+    bool: ("bool", "boolean", (bool, np.bool_)),
+    str: ("str", "string", (str,)),
+}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range of a number; None leaves an end open."""
+
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+    def __contains__(self, number: float) -> bool:
+        return all(holds(number, limit) for _, holds, _, limit in self._limits())
+
+    def __str__(self) -> str:
+        return " and ".join(f"{symbol} {limit}" for symbol, _, _, limit in self._limits())
+
+    def schema(self) -> dict[str, float]:
+        """The JSON Schema keywords of the range."""
+        return {keyword: limit for _, _, keyword, limit in self._limits()}
+
+    def _limits(self) -> list[tuple[str, Callable, str, float]]:
+        limits = ((*row, getattr(self, field)) for field, *row in _LIMITS)
+        return [row for row in limits if row[-1] is not None]
+
+
+NO_BOUNDS = Bounds()
+
+
+class Kind:
+    """What values an option takes; this one takes any.
+
+    A kind of one's own goes into an annotation: ``Annotated[str, MyKind()]``.
+    """
+
+    text = "any value"  # as messages and ``describe`` name it
+
+    def check(self, value: Any, where: str) -> Any:
+        """The value made plain; TypeError for a wrong type, ValueError for one out of range."""
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the values."""
+        return {}
+
+    def refusal(self, error: type[Exception], value: Any, where: str) -> Exception:
+        """The error that says what ``where`` must be, and what it got."""
+        article = "" if not self.text[0].islower() else "an " if self.text[0] in "aeiou" else "a "
+        got = shown(value, with_type=issubclass(error, TypeError))
+        if isinstance(value, float) and not math.isfinite(value):
+            got += ", which is not finite"
+        return error(f"{where} must be {article}{self.text}, got {got}")
+
+
+@dataclass(frozen=True)
+class Scalar(Kind):
+    """One int, float, bool or str; numbers may have bounds."""
+
+    type: type
+    bounds: Bounds = NO_BOUNDS
+
+    @property
+    def text(self) -> str:
+        return f"{_SCALARS[self.type][0]} {self.bounds}".rstrip()
+
+    def check(self, value: Any, where: str) -> Any:
+        accepted = _SCALARS[self.type][2]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and self.type is not bool):
+            raise self.refusal(TypeError, value, where)
+        try:
+            plain = self.type(value)
+        except OverflowError:  # an int that no float can hold
+            plain = math.inf
+        finite = self.type is not float or math.isfinite(plain)
+        if not finite or plain not in self.bounds:
+            raise self.refusal(ValueError, plain, where)
+        return plain
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": _SCALARS[self.type][1], **self.bounds.schema()}
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few literal values."""
+
+    values: tuple
+
+    @property
+    def text(self) -> str:
+        return listed(map(repr, self.values), "or")
+
+    def check(self, value: Any, where: str) -> Any:
+        plain = value.item() if isinstance(value, np.generic) else value
+        alike = [choice for choice in self.values if type(choice) is type(plain)]
+        if plain not in alike:  # compared within one type, so that True is not 1
+            raise self.refusal(ValueError if alike else TypeError, value, where)
+        return plain
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "null"} if self.values == (None,) else {"enum": list(self.values)}
+
+
+class DTypeName(Choice):
+    """A dtype by its name, a NumPy dtype, or a NumPy scalar type."""
+
+    def check(self, value: Any, where: str) -> str:
+        if isinstance(value, np.dtype):
+            value = value.name if value.isnative else value.str
+        elif isinstance(value, type) and issubclass(value, np.generic):
+            value = value.__name__
+        return super().check(value, where)
+
+
+@dataclass(frozen=True)
+class Either(Kind):
+    """A union: the first kind that takes the value."""
+
+    kinds: tuple[Kind, ...]
+
+    @property
+    def text(self) -> str:
+        return " or ".join(kind.text for kind in self.kinds)
+
+    def check(self, value: Any, where: str) -> Any:
+        error: type[Exception] = TypeError
+        for kind in self.kinds:
+            try:
+                return kind.check(value, where)
+            except TypeError:
+                continue
+            except ValueError:  # the right type for one kind: the range is what is wrong
+                error = ValueError
+        raise self.refusal(error, value, where)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [kind.schema() for kind in self.kinds]}
+
+
+@dataclass(frozen=True)
+class Items(Kind):
+    """A list or tuple: any number of one kind, or, if ``fixed``, one value per kind."""
+
+    container: type
+    kinds: tuple[Kind, ...]
+    fixed: bool = False
+
+    @property
+    def text(self) -> str:
+        if self.fixed:
+            return f"list [{', '.join(kind.text for kind in self.kinds)}]"
+        return f"list of {self.kinds[0].text}"
+
+    def check(self, value: Any, where: str) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise self.refusal(TypeError, value, where)
+        if self.fixed and len(value) != len(self.kinds):
+            raise self.refusal(ValueError, value, where)
+        kinds = self.kinds if self.fixed else self.kinds * len(value)
+        return self.container(
+            kind.check(item, f"{where}[{i}]")
+            for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+
+    def schema(self) -> dict[str, Any]:
+        schemas = [kind.schema() for kind in self.kinds]
+        if not self.fixed:
+            return {"type": "array", "items": schemas[0]}
+        size = len(schemas)
+        return {"type": "array", "prefixItems": schemas, "minItems": size, "maxItems": size}
+
+
+@dataclass(frozen=True)
+class Table(Kind):
+    """A dict whose values are of one kind; its keys are str, as in a config file."""
+
+    values: Kind
+
+    @property
+    def text(self) -> str:
+        return f"dict of str to {self.values.text}"
+
+    def check(self, value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise self.refusal(TypeError, value, where)
+        return {key: self.values.check(item, f"{where}[{key!r}]") for key, item in value.items()}
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": self.values.schema()}
+
+
+def kind_of(annotation: Any, bounds: Bounds = NO_BOUNDS) -> Kind:
+    """The kind of value that an annotation means; ``bounds`` hold for the numbers in it."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    base = origin or annotation
+    if origin is Annotated:
+        extras = annotation.__metadata__
+        own = next((extra for extra in extras if isinstance(extra, Kind)), None)
+        bounds = next((extra for extra in extras if isinstance(extra, Bounds)), bounds)
+        return own or kind_of(args[0], bounds)
+    if origin in (Union, UnionType):
+        return Either(tuple(kind_of(arg, bounds) for arg in args))
+    if origin is Literal:
+        return Choice(args)
+    if annotation is None or annotation is NoneType:
+        return Choice((None,))
+    if annotation in (int, float):
+        return Scalar(annotation, bounds)
+    if annotation in (bool, str):
+        return Scalar(annotation)
+    if base in (list, tuple, Sequence):
+        container = list if base is list else tuple
+        fixed = base is tuple and args != () and args[-1] is not Ellipsis
+        kinds = tuple(kind_of(arg, bounds) for arg in args if arg is not Ellipsis)
+        return Items(container, kinds or (Kind(),), fixed)
+    if base in (dict, Mapping):
+        return Table(kind_of(args[1], bounds) if args else Kind())
+    return Kind()
+
+
+PositiveInt = Annotated[int, Bounds(ge=1)]
+DType = Annotated[str, DTypeName(("float32", "float64"))]

@@ -1,0 +1,220 @@
+"""Layer: what every normalization layer is, built-in or plugin.
+
+A variant writes `__init__` with its options, `forward` and `backward`, and declares its parameters
+and buffers with `register_parameter` and `register_buffer`. The rest comes by itself: options are
+checked and become attributes before `__init__` runs; config, repr, state dict, train and eval,
+copying and pickling follow from the options and the declared arrays.
+
+Parameters and buffers are plain ndarrays under the names PyTorch gives them, so that a checkpoint's
+arrays go in and out as they are. Metaclasses and a second list of fields were rejected: the
+signature of `__init__` already says everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..options import bind, check, options_of
+from .state import IncompatibleKeys, checked_state
+
+
+class Layer:
+    """Base of every layer.
+
+    A layer is a class with options, a forward and a backward:
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> @cybn.register("Scale", force=True)
+    ... class Scale(cybn.Layer):
+    ...     def __init__(self, num_features: int, init: float = 1.0):
+    ...         self.register_parameter("weight", np.full(num_features, init, np.float32))
+    ...     def forward(self, x, out=None):
+    ...         self._x = x
+    ...         return np.multiply(x, self.weight, out=out)
+    ...     def backward(self, dy, out=None):
+    ...         self.grads = {"weight": np.sum(dy * self._x, axis=0)}
+    ...         return np.multiply(dy, self.weight, out=out)
+    >>> cybn.create({"type": "scale", "num_features": 2, "init": 3})
+    Scale(2, init=3.0)
+
+    Attributes
+    ----------
+    training: bool, set by train() and eval().
+    grads: dict, parameter name to its gradient, replaced by every backward.
+    Every option of the class, checked again when it is assigned to; every parameter and buffer.
+    """
+
+    registered_name: ClassVar[str]
+    #: the option that `num_features` of a shared config goes to; None where there is no such thing
+    num_features_option: ClassVar[str | None] = "num_features"
+
+    training: bool
+    grads: dict[str, np.ndarray]
+    #: what the last forward keeps for backward; no part of a copy
+    _saved: Any = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        options = check(cls, bind(cls, args, kwargs))
+        self = super().__new__(cls)
+        vars(self).update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _options=options,
+            grads={},
+            **options,
+        )
+        return self
+
+    def __init__(self) -> None:
+        """A variant's own __init__ lists its options; calling this one is never needed."""
+
+    # What a variant declares and writes
+
+    def register_parameter(self, name: str, value: np.ndarray | None) -> None:
+        """Declare a learned array, or None where an option leaves it out."""
+        self._declare(self._parameters, name, value)
+
+    def register_buffer(self, name: str, value: np.ndarray | None) -> None:
+        """Declare an array that is part of the state but not learned, or None."""
+        self._declare(self._buffers, name, value)
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The output for x, in `out` where it is given."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx for the last forward, given the gradient of its output; sets `grads`."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return self.forward(x, out)
+
+    # Modes
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training (or evaluation) and return the layer."""
+        if not isinstance(mode, (bool, np.bool_)):
+            raise ValueError(f"train() takes True or False, got {mode!r}")
+        self.training = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation and return the layer."""
+        return self.train(False)
+
+    # Parameters, buffers and state
+
+    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, a) for name, a in self._parameters.items() if a is not None)
+
+    def parameters(self) -> Iterator[np.ndarray]:
+        return (a for _, a in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, a) for name, a in self._buffers.items() if a is not None)
+
+    def buffers(self) -> Iterator[np.ndarray]:
+        return (a for _, a in self.named_buffers())
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers by name: what np.savez can save."""
+        return {name: a.copy() for name, a in self._arrays().items()}
+
+    def load_state_dict(
+        self, state: Mapping[str, np.ndarray], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Copy a state dict, of this library or of PyTorch, into the layer's arrays.
+
+        Names, dtypes, shapes, finiteness and variances >= 0 are all checked first; if anything is
+        wrong nothing is changed. Floats are converted to the layer's dtype. With strict=False
+        missing and unexpected names are left alone.
+
+        Returns the missing and the unexpected names. Raises StateError, a LookupError and
+        ValueError, for missing or unexpected names, ValueError for a shape or value, TypeError for
+        a dtype.
+        """
+        arrays = self._arrays()
+        loaded, keys = checked_state(type(self).__name__, arrays, state, strict)
+        for name, value in loaded.items():
+            arrays[name][...] = value
+        return keys
+
+    # Options
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer as a plain dict: `cybn.create(layer.get_config())` builds an equal one."""
+        cls = type(self)
+        options = {name: vars(self).get(name, value) for name, value in self._options.items()}
+        return {"type": vars(cls).get("registered_name", cls.__name__), **check(cls, options)}
+
+    def extra_repr(self) -> str:
+        """The options as repr shows them: what must be given, then what may be, by name."""
+        config = self.get_config()
+        shown = []
+        for name, option in options_of(type(self)).items():
+            if option.required:
+                shown.append(repr(config[name]))
+            elif not option.keyword_only or config[name] != option.default:
+                shown.append(f"{name}={config[name]!r}")
+        return ", ".join(shown)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    # Attributes: declared arrays and options behave as plain attributes, and are checked
+
+    def __getattr__(self, name: str) -> Any:
+        for store in ("_parameters", "_buffers"):
+            arrays = vars(self).get(store, {})
+            if name in arrays:
+                return arrays[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        for store in (self._parameters, self._buffers):
+            if name in store:
+                store[name] = self._array(name, value)
+                return
+        option = options_of(type(self)).get(name)
+        if option is not None:
+            value = option.kind.check(value, f"{type(self).__name__}: {name}")
+        object.__setattr__(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._parameters, *self._buffers})
+
+    # Copying and pickling: the options build the layer, then its attributes follow. The last
+    # forward does not come along: it holds somebody's input.
+
+    def __getnewargs_ex__(self) -> tuple[tuple, dict[str, Any]]:
+        return (), self._options
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_saved"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    # Inside
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+    def _declare(self, store: dict[str, Any], name: str, value: np.ndarray | None) -> None:
+        if not name.isidentifier() or hasattr(type(self), name):
+            raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
+        vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
+        store[name] = self._array(name, value)
+
+    def _array(self, name: str, value: Any) -> np.ndarray | None:
+        if value is not None and not isinstance(value, np.ndarray):
+            raise TypeError(
+                f"{type(self).__name__}: {name} must be an ndarray or None, got {value!r} "
+                f"({type(value).__name__}); to change its values assign to {name}[...]"
+            )
+        return value

@@ -1,0 +1,192 @@
+"""BatchNorm1d, 2d and 3d: one class, and the ranks that each takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+
+from ..functional import backward_checked, check_upstream, forward_checked
+from ..options import Bounds, DType, PositiveInt
+from ..registry import register
+from ..validation import (
+    as_float_array,
+    check_channels,
+    check_count,
+    check_eps,
+    check_more_than_one,
+    check_out,
+    check_per_channel,
+    check_rank,
+    check_updatable,
+)
+from .base import Layer
+
+_RANKS = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}
+
+
+class BatchNorm(Layer):
+    r"""Batch normalization: each channel to mean 0 and variance 1 over the batch, then scaled.
+
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    In training mean and var (biased) are the moments of x over all axes but the channels, and the
+    running statistics follow them; in evaluation they are the running statistics:
+
+        running_mean += momentum * (mean - running_mean)
+        running_var  += momentum * (var * m/(m-1) - running_var)        m values per channel
+
+    Ioffe and Szegedy, Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+    Covariate Shift, 2015 (arXiv 1502.03167). Names, defaults and semantics are PyTorch's.
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to the variance, >= 0, and > 0 in training.
+    momentum: the weight of the new batch in the running statistics, 0 to 1; None averages all
+        batches alike.
+    affine: learn weight and bias; else both are None.
+    track_running_stats: keep running statistics; else they are None, and evaluation uses the
+        moments of its input too.
+    bias: False leaves out the bias alone.
+    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias: (C,), ones and zeros at first. running_mean, running_var: (C,), zeros and ones.
+    num_batches_tracked: 0-D int64. Each is None where the options leave it out.
+    grads: {"weight": (C,), "bias": (C,)} after backward.
+
+    Calling the layer with x, float32 or float64, any strides, returns y of x's shape, dtype and
+    memory order, in `out` where it is given; x itself as `out` works in place. x is kept for
+    backward until the next forward, not copied (unless in place): leave it unchanged until then.
+
+    Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
+    per channel in training, or an unusable out. The layer is unchanged then. An empty batch gives
+    an empty output and leaves the running statistics alone.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.BatchNorm1d(1)
+    >>> y = layer(np.array([[1.0], [2.0], [3.0], [4.0]], np.float32))
+    >>> y.ravel().round(4).tolist() == np.float32([-1.3416, -0.4472, 0.4472, 1.3416]).tolist()
+    True
+    >>> layer.running_var.round(4)  # 0.9 * 1 + 0.1 * 5/3
+    array([1.0667], dtype=float32)
+    >>> dx = layer.backward(y)
+    >>> sorted(layer.grads)
+    ['bias', 'weight']
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(ge=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        bias: bool = True,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        channels, dtype = self.num_features, self.dtype
+        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
+        self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
+
+    def reset_running_stats(self) -> None:
+        """Running mean 0, variance 1, no batches, as in a new layer."""
+        for name, value in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
+            if self._buffers[name] is not None:
+                self._buffers[name][...] = value
+
+    def reset_parameters(self) -> None:
+        """weight 1, bias 0 and running statistics as in a new layer."""
+        self.reset_running_stats()
+        for name, value in (("weight", 1), ("bias", 0)):
+            if self._parameters[name] is not None:
+                self._parameters[name][...] = value
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Normalize x; in training update the running statistics. See the class."""
+        who = type(self).__name__
+        axis, training = self.channel_axis, self.training
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        running = self._buffers
+        mean, var = running["running_mean"], running["running_var"]
+        x = as_float_array(who, "x", x)
+        check_rank(who, x, _RANKS, self.ranks, axis)
+        check_channels(who, x, self.num_features, axis)
+        arrays = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}
+        dtype = check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        of_batch = training or mean is None or var is None
+        count = None
+        if of_batch:
+            check_eps(who, self.eps, True)
+            check_more_than_one(x, x.size // self.num_features)
+        if training and self.track_running_stats:
+            count = running["num_batches_tracked"]
+            check_updatable(who, {"running_mean": mean, "running_var": var})
+            check_count(who, count)
+        elif of_batch:
+            mean = var = None
+        kept = x
+        if out is not None and check_out(who, out, x):
+            kept = x.copy(order="K")
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 0.0 if count is None else -1.0
+        y, stats = forward_checked(
+            x, weight, bias, mean, var, count,
+            of_batch, momentum, self.eps, axis, out, dtype.char,
+        )  # fmt: skip
+        self._saved = (kept, stats, None if weight is None else weight.copy(), of_batch, axis)
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`.
+
+        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
+        of the forward as it was, with the weight of that time, and may be asked for again.
+
+        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
+        """
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        x, stats, weight, training, axis = self._saved
+        dy = check_upstream(who, dy, x, out)
+        dx, dweight, dbias = backward_checked(
+            dy, x, stats, weight, training, axis, out, np.dtype(self.dtype)
+        )
+        grads = {"weight": dweight, "bias": dbias}
+        self.grads = {name: grads[name] for name, _ in self.named_parameters()}
+        return dx
+
+
+@register("BatchNorm1d", aliases=("BN1d",))
+class BatchNorm1d(BatchNorm):
+    """Batch normalization of (N, C) or (N, C, L); see BatchNorm."""
+
+    ranks = (2, 3)
+
+
+@register("BatchNorm2d", aliases=("BN", "BN2d", "BatchNorm"))
+class BatchNorm2d(BatchNorm):
+    """Batch normalization of (N, C, H, W); see BatchNorm."""
+
+    ranks = (4,)
+
+
+@register("BatchNorm3d", aliases=("BN3d",))
+class BatchNorm3d(BatchNorm):
+    """Batch normalization of (N, C, D, H, W); see BatchNorm."""
+
+    ranks = (5,)

@@ -1,0 +1,79 @@
+"""The parts that error messages are made of, so that all of them read alike.
+
+A message gives the value, what was expected and the fix. Values come from anywhere: they may be
+huge, break in ``__repr__``, or hold characters that garble a terminal; the message is still one
+short line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import reprlib
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "folded", "listed", "place", "printable", "shown"]
+
+_LONGEST = 60  # characters of a wrong value
+_REPR = reprlib.Repr()  # looks at a few items only: a page of YAML can spell billions
+_REPR.maxlevel = 3
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = _LONGEST
+
+
+def shown(value: object, with_type: bool = True) -> str:
+    """A value by its repr, cut where it is long, and its type.
+
+    >>> shown("16"), shown([1, 2], with_type=False)
+    ("'16' (str)", '[1, 2]')
+    """
+    try:
+        text = _REPR.repr(value)
+    except Exception:  # a message must not fail over somebody's __repr__
+        text = f"<{type(value).__name__}>"
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 3]}..."
+    return f"{text} ({type(value).__name__})" if with_type and value is not None else text
+
+
+def printable(text: str) -> str:
+    """A key as it is, or its repr where it is empty, long or could garble a terminal."""
+    fits = text.isprintable() and 0 < len(text) <= _LONGEST
+    return text if fits else shown(text, with_type=False)
+
+
+def place(path: str | os.PathLike[str], entry: str = "") -> str:
+    """The beginning of a message about a file, or about an entry in it.
+
+    >>> place("net.toml", "encoder.norm1")
+    'net.toml: encoder.norm1'
+    """
+    path = os.fspath(path)
+    path = path if path.isprintable() else repr(path)
+    return f"{path}: {entry}" if entry else path
+
+
+def listed(words: Iterable[str], conjunction: str) -> str:
+    """The words as a phrase.
+
+    >>> listed(["a", "b", "c"], "or")
+    'a, b or c'
+    """
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: without case, ``_`` and ``-``."""
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """The end of a message that names the nearest candidates; empty where none is near.
+
+    >>> did_you_mean("epsilon", ["eps", "momentum"])
+    "; did you mean 'eps'?"
+    """
+    spelt = {folded(candidate): candidate for candidate in sorted(candidates, reverse=True)}
+    key = folded(name[:_LONGEST])  # difflib takes quadratic time
+    near = [key] if key in spelt else difflib.get_close_matches(key, spelt, n=3)
+    return f"; did you mean {listed([repr(spelt[key]) for key in near], 'or')}?" if near else ""

@@ -1,0 +1,162 @@
+"""The options of a layer, read from the signature of its ``__init__``.
+
+What a layer takes is written once, as the parameters of ``__init__``: names, defaults and
+annotations. Binding, checking, ``describe`` and the JSON Schema all follow from them, so a new
+layer brings no second list that could disagree with the first. Pydantic and the like were rejected:
+a dependency, and a class of fields beside the class of the layer.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, get_type_hints
+
+from .kinds import Bounds, DType, Kind, PositiveInt, kind_of
+from .messages import did_you_mean, listed, shown
+from .registry import UnknownOption
+
+__all__ = [
+    "REQUIRED",
+    "Bounds",
+    "DType",
+    "Kind",
+    "Option",
+    "PositiveInt",
+    "bind",
+    "check",
+    "json_schema",
+    "options_of",
+]
+
+REQUIRED = inspect.Parameter.empty  # the default of an option that has none
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a layer."""
+
+    name: str
+    kind: Kind
+    default: Any = REQUIRED
+    keyword_only: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@cache
+def options_of(cls: type) -> Mapping[str, Option]:
+    """The options of a layer class by name, in the order of its ``__init__``.
+
+    >>> class Scale:
+    ...     def __init__(self, num_features: PositiveInt, init: float = 1.0): ...
+    >>> [(option.name, option.kind.text) for option in options_of(Scale).values()]
+    [('num_features', 'int >= 1'), ('init', 'number')]
+    """
+    init = inspect.unwrap(cls.__init__)
+    if init is object.__init__:
+        return MappingProxyType({})
+    options = {}
+    for parameter in list(inspect.signature(init).parameters.values())[1:]:
+        name = parameter.name
+        keyword_only = parameter.kind is parameter.KEYWORD_ONLY
+        if not keyword_only and parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise TypeError(
+                f"{cls.__name__}.__init__ has the parameter {str(parameter).split(':')[0]!r}; "
+                f"options are given by name, so list each as an ordinary parameter"
+            )
+        if name == "type":
+            raise TypeError(
+                f"{cls.__name__}.__init__ has an option 'type', which in a config is the layer's "
+                f"name; rename it"
+            )
+        kind = kind_of(_resolved(init, parameter.annotation))
+        options[name] = Option(name, kind, parameter.default, keyword_only)
+    return MappingProxyType(options)
+
+
+def bind(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option by name, as a call ``cls(*args, **kwargs)`` gives it, defaults filled in.
+
+    TypeError for a missing or surplus option; UnknownOption, a TypeError too, for an unknown one.
+    """
+    options, name = options_of(cls), cls.__name__
+    positional = [option.name for option in options.values() if not option.keyword_only]
+    if len(args) > len(positional):
+        by_name = ", ".join(each for each in options if each not in positional)
+        hint = f"; give by name: {by_name}" if by_name else ""
+        raise TypeError(
+            f"{name} takes at most {len(positional)} options by position, got {len(args)}{hint}"
+        )
+    given = dict(zip(positional, args, strict=False))
+    for key in kwargs:
+        if key not in options:
+            known = f"Options: {', '.join(options) or 'none'}"
+            hint = did_you_mean(key, options) or "."
+            raise UnknownOption(f"{name} has no option {shown(key, False)}{hint} {known}")
+        if key in given:
+            raise TypeError(
+                f"{name} got {key} twice: {shown(given[key], False)} by position "
+                f"and {shown(kwargs[key], False)} by name"
+            )
+    given.update(kwargs)
+    missing = [each for each in options.values() if each.required and each.name not in given]
+    if missing:
+        needs = listed((f"{each.name} ({each.kind.text})" for each in missing), "and")
+        raise TypeError(f"{name} needs {needs}")
+    return {key: given.get(key, option.default) for key, option in options.items()}
+
+
+def check(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options' values made plain, each checked against its annotation.
+
+    TypeError for a wrong type, ValueError for a value out of range.
+    """
+    known = options_of(cls)
+    return {
+        name: known[name].kind.check(value, f"{cls.__name__}: {name}")
+        for name, value in options.items()
+    }
+
+
+def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a config of ``cls``; ``names`` are what ``type`` may say."""
+    names = list(names) or [getattr(cls, "registered_name", cls.__name__)]
+    options = options_of(cls).values()
+    return {
+        "title": names[0],
+        "type": "object",
+        "properties": {
+            "type": {"const": names[0]} if len(names) == 1 else {"enum": names},
+            **{option.name: {**option.kind.schema(), **_default(option)} for option in options},
+        },
+        "required": ["type", *(option.name for option in options if option.required)],
+        "additionalProperties": False,
+    }
+
+
+def _default(option: Option) -> dict[str, Any]:
+    # {"default": ...} for a default that JSON can hold, {} for any other
+    if option.required:
+        return {}
+    try:
+        plain = option.kind.check(option.default, option.name)
+        return {"default": json.loads(json.dumps(plain, allow_nan=False))}
+    except (TypeError, ValueError):
+        return {}
+
+
+def _resolved(init: Any, annotation: Any) -> Any:
+    # A string that names something out of reach, as a class inside a function may, is no annotation
+    hint = SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        names = getattr(init, "__globals__", {})
+        return get_type_hints(hint, names, include_extras=True)["it"]
+    except Exception:  # annotations are evaluated, so anything may go wrong
+        return REQUIRED

@@ -1,0 +1,259 @@
+"""The inner loops of cybn, inline: what the kernels are made of and what a Cython plugin builds on.
+
+Every function works on a pointer and a length, is `noexcept nogil`, allocates nothing, starts no
+thread and keeps no state. The caller owns memory and threads and has checked every length.
+Pointers need the alignment of their type, no more. Outputs may be exactly an input (in place) and
+must not overlap one otherwise. They compile into the module that cimports them, so no binary
+interface ties a plugin to one release of cybn.
+
+Sums are kept in LANES independent partial sums, lane j taking the elements j, j + LANES, ... The
+order of every addition is then fixed by the length alone: a compiler that vectorizes the lanes by
+4, 8 or 16 gets the same bits. A plain `s += x[i]` was rejected, since only -ffast-math vectorizes
+it, and then in an order that depends on the CPU; intrinsics were rejected as one copy per CPU.
+
+T is the type of the data. A is the type that partial sums are kept in: T itself where at most a
+few dozen elements meet in one lane, double where they are many or must be nearly exact.
+"""
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) || defined(_M_X64)
+      #include <immintrin.h>
+      #define CYBN_CAN_STREAM 1
+      /* 64 bytes to a 64-byte aligned address, past the caches. */
+      static inline void cybn_stream_line(void *to, const void *from) {
+      #if defined(__AVX512F__)
+        _mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(from));
+      #elif defined(__AVX__)
+        _mm256_stream_si256((__m256i *)to, _mm256_loadu_si256((const __m256i *)from));
+        _mm256_stream_si256((__m256i *)to + 1, _mm256_loadu_si256((const __m256i *)from + 1));
+      #else
+        for (int i = 0; i < 4; i++)
+          _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
+      #endif
+      }
+      #define cybn_stream_fence() _mm_sfence()
+    #else
+      #include <string.h>
+      #define CYBN_CAN_STREAM 0
+      static inline void cybn_stream_line(void *to, const void *from) { memcpy(to, from, 64); }
+      #define cybn_stream_fence() ((void)0)
+    #endif
+    #if defined(__GNUC__) || defined(__clang__)
+      #define cybn_prefetch(p) __builtin_prefetch(p)
+    #else
+      #define cybn_prefetch(p) ((void)(p))
+    #endif
+    """
+    const bint CAN_STREAM "CYBN_CAN_STREAM"
+    void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
+    void stream_fence "cybn_stream_fence"() noexcept nogil
+    void prefetch "cybn_prefetch"(const void *p) noexcept nogil
+
+ctypedef fused T:
+    float
+    double
+
+ctypedef fused A:
+    float
+    double
+
+cdef enum:
+    LANES = 32          # partial sums; a multiple of every vector width
+    STRIP = 16          # items that one streaming step writes
+    LINE = 64           # bytes of a cache line
+
+
+cdef inline void fetch(const T *x, Py_ssize_t n) noexcept nogil:
+    """Ask for the cache lines of n items that will be read soon; x need not be readable."""
+    cdef Py_ssize_t i
+    for i in range(n * sizeof(T) // LINE):
+        prefetch(<const char *>x + i * LINE)
+
+
+cdef inline void clear_lanes(A *s, A *q) noexcept nogil:
+    """OUT s, q: LANES zeros each."""
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        s[j] = 0
+    for j in range(LANES):
+        q[j] = 0
+
+
+cdef inline double fold_lanes(const A *s) noexcept nogil:
+    """The sum of the LANES values at s, by halves; the last eight are added in double."""
+    cdef A h[16]
+    cdef double d[4]
+    cdef Py_ssize_t j
+    for j in range(16):
+        h[j] = s[j] + s[j + 16]
+    for j in range(8):
+        h[j] = h[j] + h[j + 8]
+    for j in range(4):
+        d[j] = <double>h[j] + <double>h[j + 4]
+    return (d[0] + d[2]) + (d[1] + d[3])
+
+
+cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k) noexcept nogil:
+    """s[j] += x - k and q[j] += (x - k)^2 over x[0:n], lane by lane.
+
+    OUT s, q: LANES each, accumulated into. IN x: n. k: the shift, near the mean of x.
+    """
+    cdef Py_ssize_t i, j, whole = n - n % LANES
+    cdef A a[LANES]
+    cdef A b[LANES]
+    cdef A d
+    clear_lanes(a, b)
+    for i in range(n // LANES):
+        for j in range(LANES):
+            d = <A>x[i * LANES + j] - k
+            a[j] += d
+            b[j] += d * d
+    for j in range(LANES):
+        s[j] += a[j]
+    for j in range(LANES):
+        q[j] += b[j]
+    for j in range(n - whole):
+        d = <A>x[whole + j] - k
+        s[j] += d
+        q[j] += d * d
+
+
+cdef inline void add_products(T *s, T *q, const T *dy, const T *x, Py_ssize_t n,
+                              T mean, T rstd) noexcept nogil:
+    """s[j] += dy and q[j] += dy * (x - mean) * rstd over [0:n], lane by lane.
+
+    OUT s, q: LANES each, accumulated into. IN dy, x: n.
+    """
+    cdef Py_ssize_t i, j, whole = n - n % LANES
+    cdef T a[LANES]
+    cdef T b[LANES]
+    clear_lanes(a, b)
+    for i in range(n // LANES):
+        for j in range(LANES):
+            a[j] += dy[i * LANES + j]
+            b[j] += dy[i * LANES + j] * ((x[i * LANES + j] - mean) * rstd)
+    for j in range(LANES):
+        s[j] += a[j]
+    for j in range(LANES):
+        q[j] += b[j]
+    for j in range(n - whole):
+        s[j] += dy[whole + j]
+        q[j] += dy[whole + j] * ((x[whole + j] - mean) * rstd)
+
+
+cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
+    """How many of the n items at y lie before the first address that is a multiple of a line."""
+    cdef Py_ssize_t ahead = <Py_ssize_t>((LINE - (<size_t>y) % LINE) % LINE) // itemsize
+    return ahead if ahead < n else n
+
+
+cdef inline void stream_strip(T *y, const T *strip) noexcept nogil:
+    """STRIP items to the line boundary y, past the caches."""
+    cdef Py_ssize_t i
+    for i in range(STRIP * sizeof(T) // LINE):
+        stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+
+
+cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
+    return (x - mean) * scale + shift
+
+
+cdef inline T slope(T dy, T x, T mean, T rstd, T dy_mean, T dyx_mean, T scale) noexcept nogil:
+    return ((dy - dy_mean) - ((x - mean) * rstd) * dyx_mean) * scale
+
+
+cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T shift,
+                           bint stream, Py_ssize_t ahead) noexcept nogil:
+    """y = (x - mean) * scale + shift over [0:n].
+
+    OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
+    ahead: fetch what lies so many items after x on the way.
+    """
+    cdef Py_ssize_t i, j, head = before_line(y, n, sizeof(T))
+    cdef T strip[STRIP]
+    for i in range(head):
+        y[i] = normal(x[i], mean, scale, shift)
+    for i in range((n - head) // STRIP):
+        prefetch(x + head + ahead)
+        for j in range(STRIP):
+            strip[j] = normal(x[head + j], mean, scale, shift)
+        if stream:
+            stream_strip(y + head, strip)
+        else:
+            for j in range(STRIP):
+                y[head + j] = strip[j]
+        head += STRIP
+    for i in range(head, n):
+        y[i] = normal(x[i], mean, scale, shift)
+
+
+cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
+                                const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
+    """As normalize, with a mean, scale and shift for every item."""
+    cdef Py_ssize_t i, j, head = before_line(y, n, sizeof(T))
+    cdef T strip[STRIP]
+    for i in range(head):
+        y[i] = normal(x[i], mean[i], scale[i], shift[i])
+    for i in range((n - head) // STRIP):
+        prefetch(x + head + ahead)
+        for j in range(STRIP):
+            strip[j] = normal(x[head + j], mean[head + j], scale[head + j], shift[head + j])
+        if stream:
+            stream_strip(y + head, strip)
+        else:
+            for j in range(STRIP):
+                y[head + j] = strip[j]
+        head += STRIP
+    for i in range(head, n):
+        y[i] = normal(x[i], mean[i], scale[i], shift[i])
+
+
+cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T rstd,
+                          T dy_mean, T dyx_mean, T scale, bint stream,
+                          Py_ssize_t dy_ahead, Py_ssize_t x_ahead) noexcept nogil:
+    """dx = (dy - dy_mean - (x - mean)*rstd * dyx_mean) * scale over [0:n].
+
+    OUT dx: n; may be dy or x. IN dy, x: n. stream, ahead: as in normalize.
+    """
+    cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
+    cdef T strip[STRIP]
+    for i in range(head):
+        dx[i] = slope(dy[i], x[i], mean, rstd, dy_mean, dyx_mean, scale)
+    for i in range((n - head) // STRIP):
+        prefetch(dy + head + dy_ahead)
+        prefetch(x + head + x_ahead)
+        for j in range(STRIP):
+            strip[j] = slope(dy[head + j], x[head + j], mean, rstd, dy_mean, dyx_mean, scale)
+        if stream:
+            stream_strip(dx + head, strip)
+        else:
+            for j in range(STRIP):
+                dx[head + j] = strip[j]
+        head += STRIP
+    for i in range(head, n):
+        dx[i] = slope(dy[i], x[i], mean, rstd, dy_mean, dyx_mean, scale)
+
+
+cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
+                               const T *mean, const T *rstd, const T *dy_mean, const T *dyx_mean,
+                               const T *scale, bint stream, Py_ssize_t ahead) noexcept nogil:
+    """As gradient, with five coefficients for every item."""
+    cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
+    cdef T strip[STRIP]
+    for i in range(head):
+        dx[i] = slope(dy[i], x[i], mean[i], rstd[i], dy_mean[i], dyx_mean[i], scale[i])
+    for i in range((n - head) // STRIP):
+        prefetch(dy + head + ahead)
+        prefetch(x + head + ahead)
+        for j in range(STRIP):
+            strip[j] = slope(dy[head + j], x[head + j], mean[head + j], rstd[head + j],
+                             dy_mean[head + j], dyx_mean[head + j], scale[head + j])
+        if stream:
+            stream_strip(dx + head, strip)
+        else:
+            for j in range(STRIP):
+                dx[head + j] = strip[j]
+        head += STRIP
+    for i in range(head, n):
+        dx[i] = slope(dy[i], x[i], mean[i], rstd[i], dy_mean[i], dyx_mean[i], scale[i])

@@ -1,0 +1,228 @@
+"""Names to layer classes: the one place where a config's ``type`` is looked up.
+
+A name is looked up and never imported: a config file that says ``os.system`` or ``torch.nn.X`` gets
+an error. A plain dict was rejected because it overwrites silently, answers a misspelt name with a
+bare KeyError, and cannot list a class that nobody has imported yet.
+
+- Names are compared without case, ``_`` and ``-``: ``batch_norm_1d`` is ``BatchNorm1d``.
+- Two classes never share a name by accident: the second is refused, and both owners are named.
+- The built-in layers register themselves when ``home``, their package, is imported: at the first
+  use, so that this module stands below them, ``import cybn`` stays quick, and they come first.
+- ``Registry.sources`` is the door for layers that live elsewhere. A source lists its names without
+  importing anything and loads one class when it is first asked for; names registered here win.
+- The table is replaced, never edited: a failing registration changes nothing and readers need no
+  lock. A source loads outside the lock, since an import may call ``register`` in its turn.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Protocol, TypeVar
+
+from .messages import did_you_mean, folded, shown
+
+__all__ = ["Entry", "Registry", "Source", "UnknownName", "UnknownOption", "register", "registry"]
+
+T = TypeVar("T", bound=type)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_FEW = 12  # as many names as an error message lists in full
+
+
+class UnknownName(LookupError, ValueError):  # noqa: N818
+    """No layer is registered under this name."""
+
+
+class UnknownOption(UnknownName, TypeError):  # noqa: N818
+    """The layer exists, and has no option of this name."""
+
+
+class Source(Protocol):
+    """Layers that are not imported yet, such as those of an installed plugin."""
+
+    def names(self) -> Iterable[str]:
+        """The names it can load; nothing is imported to answer."""
+
+    def load(self, name: str) -> type:
+        """Import and return the class; it may have registered itself meanwhile."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered class with its names."""
+
+    name: str
+    cls: type
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical name, then the aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def owner(self) -> str:
+        """The class's full name, as error messages give it."""
+        return f"{self.cls.__module__}.{self.cls.__qualname__}"
+
+    @property
+    def origin(self) -> str:
+        """Who brings the class: ``"built-in"``, or the name of its top-level package."""
+        package = self.cls.__module__.partition(".")[0]
+        return "built-in" if package == __name__.partition(".")[0] else package
+
+
+class Registry:
+    """Classes by name and alias; a duplicate is an error unless it is forced."""
+
+    def __init__(self, home: str | None = None) -> None:
+        self.home = home
+        self.sources: list[Source] = []
+        self._entries: dict[str, Entry] = {}  # by the key of every name and alias
+        self._lock = threading.Lock()
+
+    def register(
+        self, name: str, *, aliases: Iterable[str] = (), force: bool = False
+    ) -> Callable[[T], T]:
+        """Class decorator: make the class buildable by ``name`` and ``aliases``.
+
+        ``force=True`` takes the names from their present owners: a class whose own name is taken
+        goes with all its aliases, one that only loses an alias stays. Registering a class again
+        under its own name is harmless. Errors: ValueError for a name that is malformed or taken,
+        TypeError for one that is not a str and for a decorated object that is not a class.
+        """
+        if isinstance(name, type):
+            raise TypeError(f"register needs a name: @register({name.__name__!r})")
+        if isinstance(aliases, str):
+            raise TypeError(
+                f"aliases must be a tuple of names, got {aliases!r}; use ({aliases!r},)"
+            )
+        names = (name, *aliases)
+        for each in names:
+            _check_name(each)
+
+        def decorate(cls: T) -> T:
+            if not isinstance(cls, type):
+                raise TypeError(f"register({name!r}) decorates a class, got {shown(cls)}")
+            self._add(Entry(name, cls, tuple(dict.fromkeys(names[1:]))), force)
+            return cls
+
+        return decorate
+
+    def find(self, name: str) -> type:
+        """The class of a name or alias; UnknownName, with the nearest names, where there is none.
+
+        >>> shelf = Registry()
+        >>> shelf.register("MyNorm", aliases=("MN",))(type("MyNorm", (), {})).registered_name
+        'MyNorm'
+        >>> shelf.find("my_norm") is shelf.find("mn")
+        True
+        """
+        return self.entry(name).cls
+
+    def entry(self, name: str) -> Entry:
+        """The class of a name or alias, with all its names."""
+        if not isinstance(name, str):
+            raise TypeError(f"a layer name is a str, got {shown(name)}")
+        entry = self._table().get(folded(name)) or self._load(name)
+        if entry is None:
+            raise UnknownName(self._unknown(name))
+        return entry
+
+    def names(self) -> list[str]:
+        """The canonical names, those of sources too, in alphabetical order."""
+        table = self._table()
+        names = {folded(entry.name): entry.name for entry in table.values()}
+        for source in self.sources:
+            for name in source.names():
+                if folded(name) not in table:
+                    names.setdefault(folded(name), name)
+        return sorted(names.values(), key=str.casefold)
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """The other names of a layer."""
+        return self.entry(name).aliases
+
+    def builtins(self) -> dict[str, type]:
+        """The classes that are part of this library, by canonical name."""
+        entries = self._table().values()
+        return {entry.name: entry.cls for entry in entries if entry.origin == "built-in"}
+
+    def _table(self) -> dict[str, Entry]:
+        if self.home is not None:
+            import_module(self.home)
+        return self._entries
+
+    def _add(self, new: Entry, force: bool) -> None:
+        keys = {folded(name) for name in new.names}
+        self._table()  # the built-in layers have their names before anyone else
+        with self._lock:
+            kept = []
+            for entry in dict.fromkeys(self._entries.values()):
+                same = entry.cls is new.cls
+                taken = [name for name in entry.names if folded(name) in keys]
+                if same and folded(entry.name) == folded(new.name):
+                    aliases = dict.fromkeys((*entry.aliases, *new.aliases))
+                    new = replace(new, aliases=tuple(aliases))
+                elif (same or taken) and not force:
+                    raise ValueError(_clash(entry, new, taken))
+                elif not same and entry.name not in taken:
+                    aliases = (alias for alias in entry.aliases if alias not in taken)
+                    kept.append(replace(entry, aliases=tuple(aliases)))
+            new.cls.registered_name = new.name
+            self._entries = {folded(name): entry for entry in (*kept, new) for name in entry.names}
+
+    def _load(self, name: str) -> Entry | None:
+        key = folded(name)
+        for source in self.sources:
+            for known in source.names():
+                if folded(known) == key:
+                    cls = source.load(known)
+                    if key not in self._entries:
+                        self.register(known)(cls)
+                    return self._entries[key]
+        return None
+
+    def _unknown(self, name: str) -> str:
+        names = self.names()
+        spelt = {*names, *(name for entry in self._entries.values() for name in entry.names)}
+        hint = did_you_mean(name.rpartition(".")[2], spelt)
+        if "." in name:
+            return (
+                f"{shown(name, False)} is a dotted path; a config names a registered layer, "
+                f"nothing is imported because a file says so{hint}"
+            )
+        known = f"cybn.available() lists all {len(names)}"
+        if len(names) <= _FEW:
+            known = f"Available: {', '.join(names) or 'none'}"
+        return f"unknown layer {shown(name, False)}{hint or '.'} {known}"
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a layer name is a str, got {shown(name)}")
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"a layer name has letters, digits, '_' and '-' and begins with a letter or digit, "
+            f"got {shown(name, False)}"
+        )
+
+
+def _clash(old: Entry, new: Entry, taken: list[str]) -> str:
+    if old.cls is new.cls:
+        return (
+            f"{new.owner} is registered as {old.name!r} already; "
+            f"make {new.name!r} an alias, or pass force=True to rename it"
+        )
+    return (
+        f"{taken[0]!r} is taken by {old.owner}, so {new.owner} cannot have it; "
+        f"choose another name, or pass force=True to replace"
+    )
+
+
+registry = Registry(home=f"{__package__}.layers")
+register = registry.register

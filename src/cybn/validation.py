@@ -1,0 +1,227 @@
+"""Checks of arrays, each once and in Python, before anything is computed or changed.
+
+Every error says what was got, what was expected and what to do about it. Kernels check nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
+_AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
+_MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
+
+
+def axes_text(ndim: int, channel_axis: int) -> str:
+    """`(N, C, H, W)`: the axes of an input as they are called."""
+    return (_AXES if channel_axis == 1 else _AXES_LAST)[ndim]
+
+
+def as_float_array(who: str, name: str, a: object) -> np.ndarray:
+    """`a` as an ndarray of float32 or float64; TypeError otherwise."""
+    if type(a) is not np.ndarray:
+        if isinstance(a, np.ma.MaskedArray):
+            raise TypeError(
+                f"{who} got a masked array for {name} and would take masked items as data; "
+                f"pass {name}.filled(value) or an array without the masked rows"
+            )
+        a = np.asarray(a)
+    if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and a.dtype not in (FLOAT32, FLOAT64):
+        fix = f"convert it with {name}.astype(np.float32)"
+        if a.dtype.kind == "c":
+            fix = f"normalize {name}.real and {name}.imag"
+        elif a.dtype.kind not in "biuf":
+            fix = "pass an array of numbers"
+        raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}; {fix}")
+    return a
+
+
+def check_rank(who: str, x: np.ndarray, ranks: Mapping[int, str], own: tuple[int, ...],
+               channel_axis: int) -> None:
+    """ValueError unless x.ndim is one of `own`; `ranks` names the layer for every rank."""
+    if x.ndim in own:
+        return
+    expected = " or ".join(f"{n}-D input {axes_text(n, channel_axis)}" for n in own)
+    other = ranks.get(x.ndim)
+    fix = f"; use {other}" if other else ""
+    raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
+
+
+def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int) -> None:
+    """ValueError unless x has so many channels on that axis."""
+    got = x.shape[channel_axis]
+    if got == channels:
+        return
+    other = -1 if channel_axis == 1 else 1
+    fix = f"build the layer with num_features={got}"
+    if x.ndim > 2 and x.shape[other] == channels:
+        fix = f"for channels on axis {other} build the layer with channel_axis={other}"
+    raise ValueError(
+        f"{who} expects {channels} channels on axis {channel_axis}, got {got} in {x.shape}; {fix}"
+    )
+
+
+def check_more_than_one(x: np.ndarray, per_channel: int) -> None:
+    """ValueError where each channel has a single value, whose variance means nothing."""
+    if per_channel == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {x.shape}; "
+            f"pass a larger batch, or call eval() to use the running statistics"
+        )
+
+
+def check_per_channel(who: str, arrays: Mapping[str, np.ndarray | None], channels: int,
+                      dtype: np.dtype | None = None) -> np.dtype:
+    """Check that every array that is not None is one float per channel, all of one dtype.
+
+    Returns that dtype; float32 where all are None. ValueError for a shape, TypeError for a dtype.
+    """
+    for name, a in arrays.items():
+        if a is None:
+            continue
+        if not isinstance(a, np.ndarray):
+            raise TypeError(f"{who} takes an ndarray as {name}, got {type(a).__name__}")
+        if a.shape != (channels,):
+            raise ValueError(
+                f"{who} needs {name} of shape ({channels},), one for each channel, got {a.shape}"
+            )
+        if a.dtype not in (FLOAT32, FLOAT64):
+            raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}")
+        if not a.flags.aligned:
+            raise ValueError(f"{who} got a misaligned {name}; pass {name}.copy()")
+        if dtype is None:
+            dtype = a.dtype
+        elif a.dtype != dtype:
+            raise TypeError(
+                f"{who} needs parameters and buffers of one dtype, {dtype}, got {name} of "
+                f"{a.dtype}; convert it with {name}.astype(np.{dtype})"
+            )
+    return FLOAT32 if dtype is None else dtype
+
+
+def check_updatable(who: str, arrays: Mapping[str, np.ndarray | None]) -> None:
+    """ValueError for a read-only array that a training step is to update."""
+    for name, a in arrays.items():
+        if a is not None and not a.flags.writeable:
+            raise ValueError(f"{who} updates {name} in training, got a read-only array; pass a copy")
+
+
+def check_count(who: str, count: np.ndarray | None) -> None:
+    """num_batches_tracked must be a writeable 0-D int64 array or None."""
+    if count is None:
+        return
+    got = f"{count.ndim}-D {count.dtype}" if isinstance(count, np.ndarray) else repr(count)
+    if got != "0-D int64" or not count.flags.aligned:
+        raise TypeError(
+            f"{who} needs num_batches_tracked as a 0-D int64 array or None, got {got}; "
+            f"np.array(0) is a new one"
+        )
+    check_updatable(who, {"num_batches_tracked": count})
+
+
+def check_axis(who: str, x: np.ndarray, channel_axis: int) -> int:
+    """The number of channels of x; TypeError or ValueError for an axis that it has not."""
+    if isinstance(channel_axis, bool) or not isinstance(channel_axis, int):
+        raise TypeError(f"{who} needs an int as channel_axis, got {channel_axis!r}")
+    if x.ndim < 2:
+        raise ValueError(f"{who} expects at least 2-D input (N, C), got {x.ndim}-D {x.shape}")
+    if not -x.ndim <= channel_axis < x.ndim:
+        raise ValueError(f"{who} got channel_axis {channel_axis} for {x.ndim}-D {x.shape}; 1 or -1?")
+    return x.shape[channel_axis]
+
+
+def check_eps(who: str, eps: float, training: bool) -> None:
+    """ValueError for eps < 0, and in training for eps = 0, which may divide by zero."""
+    if isinstance(eps, bool) or not isinstance(eps, Real):
+        raise TypeError(f"{who} needs a number as eps, got {eps!r}; 1e-5 is usual")
+    if eps < 0 or (training and eps == 0) or eps != eps:
+        expected = "eps > 0 in training" if training else "eps >= 0"
+        raise ValueError(f"{who} needs {expected}, got {eps!r}; 1e-5 is usual")
+
+
+def check_momentum(who: str, momentum: float | None) -> None:
+    """ValueError unless momentum is None or within [0, 1]."""
+    if momentum is None:
+        return
+    if isinstance(momentum, bool) or not isinstance(momentum, Real):
+        raise TypeError(f"{who} needs a number or None as momentum, got {momentum!r}")
+    if not 0 <= momentum <= 1:
+        raise ValueError(
+            f"{who} needs a momentum from 0 to 1, got {momentum!r}; it is the weight of the new "
+            f"batch, 0.1 is usual, None averages all batches"
+        )
+
+
+def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
+    """`a` must have the shape and dtype of the forward's x: ValueError, TypeError."""
+    if a.shape != x.shape:
+        raise ValueError(f"{who} expects {name} of the input's shape {x.shape}, got {a.shape}")
+    if a.dtype != x.dtype:
+        raise TypeError(
+            f"{who} expects {name} of the input's dtype {x.dtype}, got {a.dtype}; "
+            f"convert it with {name}.astype(np.{x.dtype})"
+        )
+
+
+def check_out(who: str, out: object, x: np.ndarray, **others: np.ndarray) -> bool:
+    """Is `out` exactly x (in place)? Raises where it cannot be written to.
+
+    `others` are inputs that out must not touch at all. TypeError for what is no array or has another
+    dtype, ValueError for shape, read-only memory and partial overlap.
+    """
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{who} takes an ndarray as out, got {type(out).__name__}")
+    check_like(who, "out", out, x)
+    if not out.flags.writeable:
+        raise ValueError(f"{who} cannot write to a read-only out; pass a writeable array")
+    if overlaps_itself(out):
+        raise ValueError(
+            f"{who} cannot write to an out whose items share memory, as broadcast ones do; "
+            f"pass an array of its own"
+        )
+    for name, other in others.items():
+        if overlap(out, other):
+            raise ValueError(f"{who} got an out that overlaps {name}; pass another array")
+    if same_memory(out, x):
+        return True
+    if overlap(out, x):
+        raise ValueError(
+            f"{who} got an out that overlaps the input in part; pass the input itself to work in "
+            f"place, or an array of its own"
+        )
+    return False
+
+
+def same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do two arrays of one shape lie at the same place, item by item?"""
+    return (
+        a.strides == b.strides
+        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    )
+
+
+def overlaps_itself(a: np.ndarray) -> bool:
+    """Might two items of `a` share memory? False where each axis steps over the ones within."""
+    if a.flags.forc or a.size == 0:
+        return False
+    reach = a.itemsize
+    for step, n in sorted((abs(step), n) for step, n in zip(a.strides, a.shape, strict=True)):
+        if n > 1:
+            if step < reach:
+                return True
+            reach = step * (n - 1) + reach
+    return False
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do two arrays share memory? True where it would take too long to be sure."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=_MAX_OVERLAP_WORK))
+    except np.exceptions.TooHardError:
+        return True

@@ -1,0 +1,52 @@
+"""What every test file shares: Hypothesis profiles, thread counts, every registered layer.
+
+Helpers beside this file (`oracle`, `strategies`, `anylayer`, `runs`) are imported by name.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+# An example takes as long as it takes. In CI the examples are the same every time.
+settings.register_profile(
+    "local",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True
+)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def restore_threads():
+    """What a test says to set_num_threads is forgotten when it ends."""
+    from cybn.kernels import policy
+
+    before = policy._wanted
+    yield
+    policy._wanted = before
+
+
+@pytest.fixture(params=[1, 2, 3], ids="{}-threads".format)
+def threads(request, restore_threads):
+    """The number of threads that calls of this test may use."""
+    import cybn
+
+    cybn.set_num_threads(request.param)
+    return request.param
+
+
+def pytest_generate_tests(metafunc):
+    """`layer_spec`: every registered layer with every rank of input that it takes."""
+    if "layer_spec" in metafunc.fixturenames:
+        from anylayer import layer_specs
+
+        metafunc.parametrize("layer_spec", layer_specs(), ids=str)

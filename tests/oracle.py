@@ -1,0 +1,128 @@
+"""What is right, computed exactly over the stored floats, and how far a kernel may be from it.
+
+With u the unit roundoff of x's dtype, u64 that of float64, m values per channel of standard
+deviation sigma, and k the item that a kernel subtracts from all the others:
+
+- In x's dtype at most TERMS = 80 numbers meet in one partial sum (64 to a lane, one more for a
+  remainder in each of up to 8 rows, 5 for folding); beyond that sums are in float64, where it
+  takes fewer than m/16 + 512 additions.
+- Where (mean - k)^2 > 3 sigma^2 sums are taken again in float64, so Σ|x - k|/m <= 2 sigma and
+  Σ(x - k)^2 <= 4 m sigma^2. Hence the mean is within 2 TERMS u sigma, and the variance within
+  4 (TERMS + 3) u of itself: 160 and 332 u, rounded up below.
+- Chan, Golub and LeVeque's bound for two passes, constants written out, is
+  (m + 3) u + m^2 u^2 (1 + mean^2/var). Both must hold.
+"""
+
+from fractions import Fraction
+from math import fsum
+
+import numpy as np
+
+from cybn import reference
+
+U64 = 2.0**-53
+
+
+def roundoff(dtype):
+    return float(np.finfo(dtype).eps) / 2
+
+
+def exact_moments(values):
+    """Mean and biased variance of finite floats as Fractions: integers over one power of two."""
+    mantissa, exponent = np.frexp(np.asarray(values, np.float64).ravel())
+    low = int(exponent.min()) - 53
+    whole = (mantissa * 2.0**53).astype(np.int64).tolist()
+    items = [w << (e - 53 - low) for w, e in zip(whole, exponent.tolist(), strict=True)]
+    n, total = len(items), sum(items)
+    unit = Fraction(2) ** low
+    mean = Fraction(total, n) * unit
+    var = Fraction(n * sum(i * i for i in items) - total * total, n * n) * unit * unit
+    return mean, var
+
+
+def exact_stats(x, eps=1e-5):
+    """The (3, C) statistics of (N, C, L) data, each correctly rounded but for rstd's two ulps."""
+    moments = [exact_moments(x[:, c]) for c in range(x.shape[1])]
+    mean = [float(mean) for mean, _ in moments]
+    var = [float(var) for _, var in moments]
+    rstd = [1 / np.sqrt(float(var + Fraction(eps))) for _, var in moments]
+    return np.array([mean, var, rstd])
+
+
+def exact_xhat(x, eps=1e-5):
+    """(x - mean)/sqrt(var + eps) of (N, C, L) data in float64, right to 4 u64."""
+    result = np.empty(x.shape)
+    for c in range(x.shape[1]):
+        mean, var = exact_moments(x[:, c])
+        away = [float(Fraction(v) - mean) for v in x[:, c].ravel().tolist()]
+        rstd = 1 / np.sqrt(float(var + Fraction(eps)))
+        result[:, c] = np.reshape(away, x[:, c].shape) * rstd
+    return result
+
+
+def mean_bound(var, mean, m, dtype):
+    """|mean - exact| at most; the last rounding is that of the float64 it is kept in."""
+    terms = min(m, 160) * roundoff(dtype) + (m / 8 + 512) * U64
+    return terms * np.sqrt(var) + 2 * U64 * np.abs(mean)
+
+
+def var_bound(var, mean, m, dtype):
+    """|var - exact| at most: the lower of the two-pass bound and of the kernels' own."""
+    u = roundoff(dtype)
+    two_pass = (m + 3) * u * var + (m * u) ** 2 * (var + mean**2)
+    own = (332 * u + (m / 4 + 2048) * U64) * var
+    return np.minimum(two_pass, own)
+
+
+def _stats_terms(m, dtype):
+    """How many u a mean, relative to sigma, and rstd, relative to itself, may be off."""
+    return min(m + 3, 170) + (m / 8 + 1024) * U64 / roundoff(dtype)
+
+
+def output_bound(xhat, weight, bias, m, dtype):
+    """|y - exact|: statistics, then six roundings of terms no larger than xhat + 1 and bias."""
+    u, (w, b) = roundoff(dtype), (np.abs(np.reshape(a, (-1, 1))) for a in (weight, bias))
+    return u * (_stats_terms(m, dtype) + 6) * w * (1 + np.abs(xhat)) + 6 * u * b
+
+
+def gradients(dy, x, stats, weight=1.0, training=True):
+    """dx, dweight, dbias for (N, C, L) arrays, and a bound for the error of each.
+
+    The sums take TERMS roundings and dy*xhat five more; then as output_bound, term by term.
+    """
+    mean, var, rstd = stats
+    eps = 0.0
+    twin = reference.backward_training if training else reference.backward_inference
+    exact = twin(dy, x, mean, 1 / rstd**2, weight, eps)
+    g = np.abs(np.asarray(dy, np.float64))
+    xhat = np.abs((x.astype(np.float64) - mean[:, None]) * rstd[:, None])
+    m = x.shape[0] * x.shape[2]
+    u = roundoff(x.dtype)
+    sums = (min(m, 80) + 8) * u + (m / 16 + 512) * U64
+    stat = _stats_terms(m, x.dtype) * u
+    sum_g, sum_gx = g.sum((0, 2)), (g * xhat).sum((0, 2))
+    dbias = sums * sum_g
+    dweight = (sums + stat) * (sum_gx + sum_g)
+    scale = np.abs(np.reshape(weight, (-1, 1)) * rstd[:, None])
+    both = ((sum_g + sum_gx) / m)[:, None]
+    dx = scale * ((sums + 2 * stat + 10 * u) * (1 + xhat) * (both if training else 0))
+    dx = dx + scale * (stat + 10 * u) * g
+    return exact, (dx, dweight, dbias)
+
+
+def assert_within(got, exact, bound, what=""):
+    """|got - exact| <= bound everywhere; says where it is exceeded most."""
+    got, exact = np.asarray(got, np.float64), np.asarray(exact, np.float64)
+    error = np.abs(got - exact)
+    bad = ~(error <= bound + np.finfo(np.float32).tiny)
+    if bad.any():
+        bound = np.broadcast_to(bound, error.shape)
+        at = np.unravel_index(np.argmax(np.where(bad, error / (bound + 1e-300), 0)), error.shape)
+        raise AssertionError(
+            f"{what} at {at}: got {got[at]!r}, exact {exact[at]!r}, off by {error[at]:.3g}, "
+            f"bound {bound[at]:.3g}; {bad.sum()} of {bad.size} are off"
+        )
+
+
+def exact_sum(a):
+    return fsum(np.asarray(a, np.float64).ravel())

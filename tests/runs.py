@@ -1,0 +1,75 @@
+"""Runs to compare: the bits of arrays and layers, the kernels called directly, fresh interpreters."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+HUGE = 1 << 60  # a cache that everything fits in: walk by units
+KERNEL_DTYPES = {"f": "float", "d": "double"}
+
+
+def bits(a):
+    """Shape, dtype and bytes of an array; None as it is. Which NaN a NaN is does not count."""
+    if a is None:
+        return None
+    a = np.asarray(a)
+    if a.dtype.kind == "f":
+        a = np.where(np.isnan(a), np.array(np.nan, a.dtype), a)
+    return a.shape, a.dtype.str, a.tobytes()
+
+
+def state_bits(layer):
+    """Everything that a failing call must leave alone."""
+    arrays = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
+    return (
+        layer.training,
+        repr(layer),
+        {name: bits(a) for name, a in arrays.items()},
+        {name: bits(a) for name, a in layer.grads.items()},
+    )
+
+
+def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=False, y=None):
+    """Every output of every kernel of a compiled module for the (N, C, L) arrays x and dy."""
+    data, other = x.dtype.char, parameters or x.dtype.char
+    key, dtype = (KERNEL_DTYPES[data], KERNEL_DTYPES[other]), np.dtype(other)
+    channels = x.shape[1]
+    y = np.empty_like(x) if y is None else y
+    how = (threads, cache, stream)
+    weight = np.linspace(-1, 2, channels).astype(dtype)
+    bias = np.linspace(3, -1, channels).astype(dtype)
+    mean, var, count = np.full(channels, 0.5, dtype), np.full(channels, 2, dtype), np.array([2])
+    result = {}
+
+    stats = np.empty((3, channels))
+    module.normalize_training[key](
+        y, stats, mean, var, count, x, weight, bias, 1e-5, -1.0, *how
+    )
+    result.update(y=y.copy(), stats=stats, running_mean=mean, running_var=var, count=count)
+    dx, dweight, dbias = y, np.empty(channels, dtype), np.empty(channels, dtype)
+    module.gradient[key](dx, dweight, dbias, dy, x, stats, weight, True, *how)
+    result.update(dx=dx.copy(), dweight=dweight.copy(), dbias=dbias.copy())
+
+    mean, var = np.linspace(-1, 1, channels).astype(dtype), np.linspace(0.5, 2, channels).astype(dtype)
+    given = np.empty((3, channels))
+    module.normalize_inference[key](y, given, x, mean, var, weight, bias, 1e-5, *how)
+    result.update(y_eval=y.copy(), stats_eval=given)
+    module.gradient[key](dx, dweight, dbias, dy, x, given, weight, False, *how)
+    result.update(dx_eval=dx.copy(), dweight_eval=dweight, dbias_eval=dbias)
+    return {name: bits(a) for name, a in result.items()}
+
+
+def python(code, timeout=60, **environment):
+    """What a fresh interpreter prints for the code, stripped; it must succeed."""
+    paths = [p for p in sys.path if p]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -1,0 +1,124 @@
+"""Shapes, values and memory layouts: the hostile ones by name, the rest for Hypothesis."""
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
+
+from cybn import reference  # noqa: F401  (imported here so that doctests of it are not the first)
+
+DTYPES = [np.float32, np.float64]
+
+# (N, C, L) around every border in the kernels: lanes of 32, rows from 256 (or 8 images) on, blocks
+# of 2048 items or 256 lines, folded lines of 512 positions.
+VIEWS = [
+    (1, 1, 2), (2, 1, 1), (3, 1, 1), (2, 513, 1), (1, 2, 31), (1, 3, 32), (1, 2, 33), (7, 2, 31),
+    (7, 2, 33), (8, 2, 33), (7, 2, 255), (8, 2, 255), (3, 2, 256), (2, 3, 257), (1, 2, 2047),
+    (1, 1, 2048), (1, 2, 2049), (9, 2, 300), (2, 2, 4100), (255, 5, 1), (256, 4, 1), (257, 7, 1),
+    (300, 1, 1), (1025, 3, 1), (17, 511, 1), (16, 512, 1), (9, 513, 1), (12, 73, 7), (9, 171, 3),
+    (8, 600, 2), (600, 1, 3), (70, 3, 49), (1, 600, 3), (33, 16, 32),
+]  # fmt: skip
+
+
+def view_id(shape):
+    return "x".join(map(str, shape))
+
+
+@st.composite
+def views(draw, most=1 << 13):
+    """An (N, C, L) shape with two values or more per channel: a hostile or an arbitrary one."""
+    if draw(st.booleans()):
+        return draw(st.sampled_from(VIEWS))
+    edge = st.sampled_from([1, 2, 3, 5, 8, 31, 32, 33, 64, 255, 257, 300, 513])
+    n, c, length = draw(st.tuples(edge, edge, edge))
+    while n * c * length > most:
+        n, c, length = sorted([max(1, max(n, c, length) // 3), *sorted([n, c, length])[:2]])
+    return (n, c, length) if n * length > 1 else (2, c, length)
+
+
+@st.composite
+def batches(draw, shapes=None, dtypes=tuple(DTYPES), offsets=(0, 1, -30, 1e4)):
+    """An (N, C, L) array of a drawn seed: each channel with a mean and a scale of its own."""
+    shape = draw(shapes if shapes is not None else views())
+    dtype = draw(st.sampled_from(dtypes))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scale = 2.0 ** draw(st.integers(-6, 6))
+    offset = draw(st.sampled_from(offsets))
+    x = rng.normal(0, scale, shape) + rng.uniform(0, 2, (shape[1], 1)) * offset
+    return x.astype(dtype)
+
+
+# Equal arrays in other memory. Each takes an array and returns one that is equal to it.
+
+
+def fortran(a):
+    return np.asfortranarray(a)
+
+
+def channels_last(a):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+
+def batch_last(a):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 0, -1)), -1, 0)
+
+
+def negative_first(a):
+    return np.ascontiguousarray(a[::-1])[::-1]
+
+
+def negative_all(a):
+    return np.flip(np.ascontiguousarray(np.flip(a)))
+
+
+def every_other_sample(a):
+    big = np.zeros((2 * a.shape[0], *a.shape[1:]), a.dtype)
+    big[::2] = a
+    return big[::2]
+
+
+def every_third_everywhere(a):
+    big = np.zeros([3 * n for n in a.shape], a.dtype)
+    step = (slice(None, None, 3),) * a.ndim
+    big[step] = a
+    return big[step]
+
+
+def cropped(a):
+    """Padding around every axis, as a crop of a larger image has."""
+    big = np.zeros([n + 2 for n in a.shape], a.dtype)
+    inner = (slice(1, -1),) * a.ndim
+    big[inner] = a
+    return big[inner]
+
+
+def misaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    b = raw[1:].view(a.dtype).reshape(a.shape)
+    b[...] = a
+    return b
+
+
+def read_only(a):
+    b = a.copy()
+    b.flags.writeable = False
+    return b
+
+
+def overlapping_rows(a):
+    """Rows of one memory, where all samples are alike; elsewhere as it is."""
+    if a.shape[0] < 2 or not (a == a[:1]).all():
+        return a
+    return as_strided(a[0].copy(), a.shape, (0, *np.ascontiguousarray(a[0]).strides))
+
+
+LAYOUTS = [
+    np.ascontiguousarray, fortran, channels_last, batch_last, negative_first, negative_all,
+    every_other_sample, every_third_everywhere, cropped, misaligned, read_only,
+]  # fmt: skip
+
+
+def layout_id(layout):
+    return layout.__name__
+
+
+layouts = st.sampled_from(LAYOUTS)
