@@ -53,6 +53,7 @@ class BuildKernels(build_ext):
     """build_ext that asks the compiler for OpenMP first and goes on without it."""
 
     def build_extensions(self):
+        self.parallel = self.parallel or os.cpu_count()
         if self._links_openmp():
             for extension in self.extensions:
                 extension.extra_compile_args += OPENMP[0]

@@ -14,7 +14,6 @@ deviation sigma, and k the item that a kernel subtracts from all the others:
 """
 
 from fractions import Fraction
-from math import fsum
 
 import numpy as np
 
@@ -122,7 +121,3 @@ def assert_within(got, exact, bound, what=""):
             f"{what} at {at}: got {got[at]!r}, exact {exact[at]!r}, off by {error[at]:.3g}, "
             f"bound {bound[at]:.3g}; {bad.sum()} of {bad.size} are off"
         )
-
-
-def exact_sum(a):
-    return fsum(np.asarray(a, np.float64).ravel())

@@ -29,6 +29,8 @@ from .validation import (
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
 
+CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
+
 
 def batch_norm(
     x: np.ndarray,
@@ -164,7 +166,7 @@ def batch_norm_forward(
         running_var,
         num_batches_tracked,
         training,
-        -1.0 if momentum is None else momentum,
+        CUMULATIVE if momentum is None else momentum,
         eps,
         channel_axis,
         out,
@@ -176,7 +178,7 @@ def forward_checked(
     x, weight, bias, running_mean, running_var, num_batches_tracked,
     training, momentum, eps, channel_axis, out, parameter_char,
 ):  # fmt: skip
-    """batch_norm_forward for arguments that were checked; momentum < 0 stands for None."""
+    """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE."""
     dense, x_ncl, arrangement = arrange(x, channel_axis)
     y = np.empty_like(dense, subok=False) if out is None else out
     stats = np.empty((3, x_ncl.shape[1]))

@@ -30,7 +30,7 @@ class Arrangement(NamedTuple):
     def view(self, a: np.ndarray) -> np.ndarray | None:
         """`a` as (N, C, L) without a copy, or None where its memory does not allow it."""
         if self.order is None:
-            if a.flags.c_contiguous and a.flags.aligned:
+            if a.flags.carray or (a.flags.c_contiguous and a.flags.aligned):
                 return a.reshape(self.shape)
             turned = a
         else:
@@ -65,9 +65,13 @@ def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, A
 
 def _arrangement(x: np.ndarray, channel_axis: int) -> Arrangement:
     shape = x.shape
-    axis = channel_axis % x.ndim
     if x.flags.c_contiguous:
+        if channel_axis == 1:
+            rest = 1 if len(shape) == 2 else prod(shape[2:])
+            return Arrangement(None, (shape[0], shape[1], rest))
+        axis = channel_axis % x.ndim
         return Arrangement(None, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])))
+    axis = channel_axis % x.ndim
     step = [abs(stride) for stride in x.strides]
     others = sorted((i for i in range(x.ndim) if i != axis), key=lambda i: -step[i])
     # An axis of one item lies nowhere: its stride means nothing.

@@ -159,8 +159,8 @@ cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
     return (x - mean) * scale + shift
 
 
-cdef inline T slope(T dy, T x, T mean, T rstd, T dy_mean, T dyx_mean, T scale) noexcept nogil:
-    return ((dy - dy_mean) - ((x - mean) * rstd) * dyx_mean) * scale
+cdef inline T slope(T dy, T x, T mean, T along, T dy_mean, T scale) noexcept nogil:
+    return ((dy - dy_mean) - (x - mean) * along) * scale
 
 
 cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T shift,
@@ -209,22 +209,22 @@ cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, c
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
 
 
-cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T rstd,
-                          T dy_mean, T dyx_mean, T scale, bint stream,
+cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T along,
+                          T dy_mean, T scale, bint stream,
                           Py_ssize_t dy_ahead, Py_ssize_t x_ahead) noexcept nogil:
-    """dx = (dy - dy_mean - (x - mean)*rstd * dyx_mean) * scale over [0:n].
+    """dx = (dy - dy_mean - (x - mean)*along) * scale over [0:n].
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream, ahead: as in normalize.
     """
     cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
-        dx[i] = slope(dy[i], x[i], mean, rstd, dy_mean, dyx_mean, scale)
+        dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
     for i in range((n - head) // STRIP):
         prefetch(dy + head + dy_ahead)
         prefetch(x + head + x_ahead)
         for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], mean, rstd, dy_mean, dyx_mean, scale)
+            strip[j] = slope(dy[head + j], x[head + j], mean, along, dy_mean, scale)
         if stream:
             stream_strip(dx + head, strip)
         else:
@@ -232,23 +232,24 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, 
                 dx[head + j] = strip[j]
         head += STRIP
     for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], mean, rstd, dy_mean, dyx_mean, scale)
+        dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
 
 
 cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
-                               const T *mean, const T *rstd, const T *dy_mean, const T *dyx_mean,
-                               const T *scale, bint stream, Py_ssize_t ahead) noexcept nogil:
-    """As gradient, with five coefficients for every item."""
+                               const T *mean, const T *along, const T *dy_mean, const T *scale,
+                               bint stream, Py_ssize_t dy_ahead,
+                               Py_ssize_t x_ahead) noexcept nogil:
+    """As gradient, with four coefficients for every item."""
     cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
-        dx[i] = slope(dy[i], x[i], mean[i], rstd[i], dy_mean[i], dyx_mean[i], scale[i])
+        dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
     for i in range((n - head) // STRIP):
-        prefetch(dy + head + ahead)
-        prefetch(x + head + ahead)
+        prefetch(dy + head + dy_ahead)
+        prefetch(x + head + x_ahead)
         for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], mean[head + j], rstd[head + j],
-                             dy_mean[head + j], dyx_mean[head + j], scale[head + j])
+            strip[j] = slope(dy[head + j], x[head + j], mean[head + j], along[head + j],
+                             dy_mean[head + j], scale[head + j])
         if stream:
             stream_strip(dx + head, strip)
         else:
@@ -256,4 +257,4 @@ cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
                 dx[head + j] = strip[j]
         head += STRIP
     for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], mean[i], rstd[i], dy_mean[i], dyx_mean[i], scale[i])
+        dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])

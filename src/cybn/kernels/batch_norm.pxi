@@ -22,7 +22,7 @@ cdef inline void fill(double *to, const P[:] values, double otherwise, Py_ssize_
 
 cdef inline Py_ssize_t tile_width(Py_ssize_t bytes_down) noexcept nogil:
     """Positions to a tile: long runs of memory, yet all of a tile in the nearer caches."""
-    return max(<Py_ssize_t>FOLD_WIDTH, min(<Py_ssize_t>4096, (256 << 10) // bytes_down))
+    return max(<Py_ssize_t>FOLD_WIDTH, min(<Py_ssize_t>4096, (64 << 10) // bytes_down))
 
 
 cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ssize_t C,
@@ -40,7 +40,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     job.fold = job.tile = job.pieces = 1
     if job.columns:
         if packed and C * L < FOLD_WIDTH:
-            job.fold = min(N, FOLD_WIDTH // (C * L))
+            job.fold = max(<Py_ssize_t>1, min(N // COLUMN_RUN, FOLD_WIDTH // (C * L)))
         job.tile = C if job.fold > 1 else min(C, max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L))
         job.width = job.fold * C * L
         job.lines = N // job.fold

@@ -25,6 +25,13 @@ cdef inline Tile tile_of(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
     return t
 
 
+cdef inline Py_ssize_t column_ahead(Job *job, Tile t, Py_ssize_t stride) noexcept nogil:
+    """From a block to what is reduced after next while it is applied: see schedule.pxi."""
+    if job.blocks == 1:
+        return 2 * t.n                                          # the unit after the next
+    return t.n + COLUMN_BLOCK * job.fold * stride               # the next unit's next block
+
+
 cdef inline Py_ssize_t left_of(Job *job, Py_ssize_t b) noexcept nogil:
     """Items over after the last whole line, which the last block takes along."""
     return job.left if b == job.blocks - 1 else 0
@@ -178,7 +185,8 @@ cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
         n = t.n if r < job.lines else job.left
         normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                        x + r * job.fold * x_stride + t.start, n,
-                       coef, coef + w, coef + 2 * w, job.stream, 2 * n)
+                       coef, coef + w, coef + 2 * w, job.stream,
+                       column_ahead(job, t, x_stride))
 
 
 cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t dy_stride,
@@ -257,4 +265,5 @@ cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) no
         gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                       <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
                       <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
-                      coef, coef + w, coef + 2 * w, coef + 3 * w, coef + 4 * w, job.stream, 2 * n)
+                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream,
+                      column_ahead(job, t, job.dy_stride), column_ahead(job, t, job.x_stride))

@@ -40,6 +40,7 @@ def _quota() -> int:
 
 _L2 = _cache_size(2, 512 << 10)
 _L3 = _cache_size(3, 8 << 20)
+_SMALL = Plan(1, _L3, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _machine.openmp_threads()
 _default = (
@@ -94,7 +95,7 @@ def get_num_threads() -> int:
 
 def plan(items: int, itemsize: int) -> Plan:
     """The plan for an output of so many items."""
-    threads = 1
-    if items >= 2 * ITEMS_PER_THREAD:
-        threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
+    if items < 2 * ITEMS_PER_THREAD:
+        return _SMALL
+    threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
     return Plan(threads, max(_L2, _L3 // threads), items * itemsize > _L3 // 2)

@@ -19,7 +19,7 @@ cdef inline Piece piece_of(Job *job, Py_ssize_t b) noexcept nogil:
     return p
 
 
-cdef inline Py_ssize_t ahead_of(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
+cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
     """From a piece to what is reduced after next: the following block of the next channel."""
     return job.L + (p.rows * stride - p.start if p.start + p.n == job.L else p.n)
 
@@ -73,7 +73,7 @@ cdef void apply_row_normal(Job *job, Py_ssize_t c, Py_ssize_t b, const T *x, Py_
     for r in range(p.row, p.row + p.rows):
         normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
                   coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
-                  ahead_of(job, p, x_stride))
+                  row_ahead(job, p, x_stride))
 
 
 cdef void sum_row_products(Job *job, Py_ssize_t c, Py_ssize_t b, T kind) noexcept nogil:
@@ -111,5 +111,5 @@ cdef void apply_row_gradient(Job *job, Py_ssize_t c, Py_ssize_t b, T kind) noexc
         slope_rows(<T *>job.out + r * job.out_stride + at,
                    <const T *>job.dy + r * job.dy_stride + at,
                    <const T *>job.x + r * job.x_stride + at, p.n,
-                   coef[0], coef[w], coef[2 * w], coef[3 * w], coef[4 * w], job.stream,
-                   ahead_of(job, p, job.dy_stride), ahead_of(job, p, job.x_stride))
+                   coef[0], coef[w], coef[2 * w], coef[3 * w], job.stream,
+                   row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))

@@ -101,11 +101,11 @@ cdef inline void settle_gradient(Job *job, Py_ssize_t c, double s1, double s2,
     cdef double scale = job.weight[c] * job.rstd[c]
     job.dbias[c] = s1
     job.dweight[c] = dweight
+    # dx = ((dy - coef 2) - (x - coef 0)*coef 1) * coef 3; or as y, with coefs 2, 3 and 4.
     if job.task == GRADIENT:
+        spread(job, coef_of(job, 1, kind), c, clamped(dweight / m * job.rstd[c], kind))
         spread(job, coef_of(job, 2, kind), c, <T>((s1 - rest * dweight) / m))
-        spread(job, coef_of(job, 3, kind), c, <T>(dweight / m))
-        spread(job, coef_of(job, 4, kind), c, clamped(scale, kind))
     else:
         spread(job, coef_of(job, 2, kind), c, <T>0)
-        spread(job, coef_of(job, 3, kind), c, clamped(scale, kind))
         spread(job, coef_of(job, 4, kind), c, <T>0)
+    spread(job, coef_of(job, 3, kind), c, clamped(scale, kind))

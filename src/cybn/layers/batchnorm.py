@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from ..functional import backward_checked, check_upstream, forward_checked
+from ..functional import CUMULATIVE, backward_checked, check_upstream, forward_checked
 from ..options import Bounds, DType, PositiveInt
 from ..registry import register
 from ..validation import (
@@ -22,6 +23,8 @@ from ..validation import (
 )
 from .base import Layer
 
+_CHARS = {"float32": "f", "float64": "d"}
+_UNCHECKED = object()  # is no array
 _RANKS = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}
 
 
@@ -96,6 +99,7 @@ class BatchNorm(Layer):
         channels, dtype = self.num_features, self.dtype
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
+        self._checked = (_UNCHECKED,) * 5
         tracked = track_running_stats
         self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
         self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
@@ -116,39 +120,49 @@ class BatchNorm(Layer):
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
-        who = type(self).__name__
-        axis, training = self.channel_axis, self.training
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
-        running = self._buffers
-        mean, var = running["running_mean"], running["running_var"]
+        who, axis, training = type(self).__name__, self.channel_axis, self.training
         x = as_float_array(who, "x", x)
         check_rank(who, x, _RANKS, self.ranks, axis)
         check_channels(who, x, self.num_features, axis)
-        arrays = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}
-        dtype = check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        weight, bias, mean, var, count = self._checked_arrays()
+        momentum = self.momentum
         of_batch = training or mean is None or var is None
-        count = None
         if of_batch:
-            check_eps(who, self.eps, True)
+            if self.eps == 0:
+                check_eps(who, self.eps, True)
             check_more_than_one(x, x.size // self.num_features)
-        if training and self.track_running_stats:
-            count = running["num_batches_tracked"]
-            check_updatable(who, {"running_mean": mean, "running_var": var})
-            check_count(who, count)
-        elif of_batch:
-            mean = var = None
+            if not (training and self.track_running_stats):
+                mean = var = count = None
+        if momentum is None:
+            momentum = CUMULATIVE if count is not None else 0.0
         kept = x
         if out is not None and check_out(who, out, x):
             kept = x.copy(order="K")
-        momentum = self.momentum
-        if momentum is None:
-            momentum = 0.0 if count is None else -1.0
         y, stats = forward_checked(
             x, weight, bias, mean, var, count,
-            of_batch, momentum, self.eps, axis, out, dtype.char,
+            of_batch, momentum, self.eps, axis, out, _CHARS[self.dtype],
         )  # fmt: skip
         self._saved = (kept, stats, None if weight is None else weight.copy(), of_batch, axis)
         return y
+
+    def _checked_arrays(self) -> tuple[np.ndarray | None, ...]:
+        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels.
+
+        They are only looked at closely when one of them is not the array it was.
+        """
+        arrays = (*self._parameters.values(), *self._buffers.values())
+        if not all(map(is_, arrays, self._checked)):
+            who = type(self).__name__
+            weight, bias, mean, var, count = arrays
+            moving = {"running_mean": mean, "running_var": var}
+            check_per_channel(
+                who, {"weight": weight, "bias": bias, **moving}, self.num_features,
+                np.dtype(self.dtype),
+            )  # fmt: skip
+            check_updatable(who, moving)
+            check_count(who, count)
+            self._checked = arrays
+        return arrays
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`.
