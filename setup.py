@@ -101,7 +101,7 @@ def kernels() -> list[Extension]:
 
 setup(
     ext_modules=cythonize(
-        kernels(), compiler_directives=DIRECTIVES, include_path=["src"], build_dir="build"
+        kernels(), compiler_directives=DIRECTIVES, include_path=["src"], build_dir="build/debug" if DEBUG else "build"
     ),
     cmdclass={"build_ext": BuildKernels},
 )

@@ -12,6 +12,7 @@ matter to the moments; it is kept, so that equal arrays give equal bits.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -54,6 +55,9 @@ class Arrangement(NamedTuple):
 
 def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, Arrangement]:
     """x, copied in its own memory order if it has to be; its (N, C, L) view; and how to get it."""
+    if x.flags.carray or (x.flags.c_contiguous and x.flags.aligned):
+        arrangement = _in_order(x.shape, channel_axis)
+        return x, x.reshape(arrangement.shape), arrangement
     arrangement = _arrangement(x, channel_axis)
     ncl = arrangement.view(x)
     if ncl is None:
@@ -63,15 +67,18 @@ def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, A
     return x, ncl, arrangement
 
 
+@lru_cache(maxsize=1024)
+def _in_order(shape: tuple[int, ...], channel_axis: int) -> Arrangement:
+    """For an array whose axes lie in memory as they stand."""
+    axis = channel_axis % len(shape)
+    return Arrangement(None, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])))
+
+
 def _arrangement(x: np.ndarray, channel_axis: int) -> Arrangement:
     shape = x.shape
-    if x.flags.c_contiguous:
-        if channel_axis == 1:
-            rest = 1 if len(shape) == 2 else prod(shape[2:])
-            return Arrangement(None, (shape[0], shape[1], rest))
-        axis = channel_axis % x.ndim
-        return Arrangement(None, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])))
     axis = channel_axis % x.ndim
+    if x.flags.c_contiguous:
+        return _in_order(shape, channel_axis)
     step = [abs(stride) for stride in x.strides]
     others = sorted((i for i in range(x.ndim) if i != axis), key=lambda i: -step[i])
     # An axis of one item lies nowhere: its stride means nothing.

@@ -170,11 +170,11 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
     ahead: fetch what lies so many items after x on the way.
     """
-    cdef Py_ssize_t i, j, head = before_line(y, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean, scale, shift)
-    for i in range((n - head) // STRIP):
+    for _s in range((n - head) // STRIP):
         prefetch(x + head + ahead)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean, scale, shift)
@@ -191,11 +191,11 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
 cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
                                 const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
-    cdef Py_ssize_t i, j, head = before_line(y, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
-    for i in range((n - head) // STRIP):
+    for _s in range((n - head) // STRIP):
         prefetch(x + head + ahead)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean[head + j], scale[head + j], shift[head + j])
@@ -216,11 +216,11 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, 
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream, ahead: as in normalize.
     """
-    cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
-    for i in range((n - head) // STRIP):
+    for _s in range((n - head) // STRIP):
         prefetch(dy + head + dy_ahead)
         prefetch(x + head + x_ahead)
         for j in range(STRIP):
@@ -240,11 +240,11 @@ cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
                                bint stream, Py_ssize_t dy_ahead,
                                Py_ssize_t x_ahead) noexcept nogil:
     """As gradient, with four coefficients for every item."""
-    cdef Py_ssize_t i, j, head = before_line(dx, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
-    for i in range((n - head) // STRIP):
+    for _s in range((n - head) // STRIP):
         prefetch(dy + head + dy_ahead)
         prefetch(x + head + x_ahead)
         for j in range(STRIP):

@@ -6,6 +6,7 @@ Every error says what was got, what was expected and what to do about it. Kernel
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from numbers import Real
 
 import numpy as np
@@ -111,7 +112,7 @@ def check_updatable(who: str, arrays: Mapping[str, np.ndarray | None]) -> None:
 
 
 def check_count(who: str, count: np.ndarray | None) -> None:
-    """num_batches_tracked must be a writeable 0-D int64 array or None."""
+    """num_batches_tracked must be a 0-D int64 array or None."""
     if count is None:
         return
     got = f"{count.ndim}-D {count.dtype}" if isinstance(count, np.ndarray) else repr(count)
@@ -120,7 +121,6 @@ def check_count(who: str, count: np.ndarray | None) -> None:
             f"{who} needs num_batches_tracked as a 0-D int64 array or None, got {got}; "
             f"np.array(0) is a new one"
         )
-    check_updatable(who, {"num_batches_tracked": count})
 
 
 def check_axis(who: str, x: np.ndarray, channel_axis: int) -> int:
@@ -138,7 +138,7 @@ def check_eps(who: str, eps: float, training: bool) -> None:
     """ValueError for eps < 0, and in training for eps = 0, which may divide by zero."""
     if isinstance(eps, bool) or not isinstance(eps, Real):
         raise TypeError(f"{who} needs a number as eps, got {eps!r}; 1e-5 is usual")
-    if eps < 0 or (training and eps == 0) or eps != eps:
+    if not 0 <= eps < inf or (training and eps == 0):
         expected = "eps > 0 in training" if training else "eps >= 0"
         raise ValueError(f"{who} needs {expected}, got {eps!r}; 1e-5 is usual")
 
@@ -167,7 +167,7 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
         )
 
 
-def check_out(who: str, out: object, x: np.ndarray, **others: np.ndarray) -> bool:
+def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> bool:
     """Is `out` exactly x (in place)? Raises where it cannot be written to.
 
     `others` are inputs that out must not touch at all. TypeError for what is no array or has another

@@ -9,8 +9,11 @@ ctypedef fused P:
     double
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
+cdef inline int check_length(const P[:] values, Py_ssize_t n) except -1:
+    """The one check that is made here too: a NumPy array can be resized behind everybody's back."""
+    if values is not None and values.shape[0] != n:
+        raise ValueError(f"expected {n} values, one for each channel, got {values.shape[0]}")
+    return 0
 
 
 cdef inline void fill(double *to, const P[:] values, double otherwise, Py_ssize_t n):
@@ -40,8 +43,10 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     job.fold = job.tile = job.pieces = 1
     if job.columns:
         if packed and C * L < FOLD_WIDTH:
-            job.fold = max(<Py_ssize_t>1, min(N // COLUMN_RUN, FOLD_WIDTH // (C * L)))
-        job.tile = C if job.fold > 1 else min(C, max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L))
+            job.fold = min(N // COLUMN_RUN, FOLD_WIDTH // (C * L))
+            job.fold = max(<Py_ssize_t>1, job.fold)
+        job.tile = max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L)
+        job.tile = C if job.fold > 1 else min(C, job.tile)
         job.width = job.fold * C * L
         job.lines = N // job.fold
         job.left = N % job.fold * C * L
@@ -72,6 +77,15 @@ cdef inline void close_job(Job *job) noexcept nogil:
     free(<void *>job.weight)
 
 
+cdef inline bint is_view(const T[:, :, :] a, const T[:, :, :] like) noexcept:
+    """Has `a` the shape of `like`, with C and L close together?"""
+    return (
+        a.shape[0] == like.shape[0] and a.shape[1] == like.shape[1] and a.shape[2] == like.shape[2]
+        and (a.shape[2] == 1 or a.strides[2] == sizeof(T))
+        and (a.shape[1] == 1 or a.strides[1] == a.shape[2] * <Py_ssize_t>sizeof(T))
+    )
+
+
 cdef inline double moved(double running, double value, double momentum) noexcept nogil:
     """running + momentum * (value - running), exact where momentum is 0 or 1."""
     if momentum == 0:
@@ -100,6 +114,11 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     cdef Job job
     cdef Py_ssize_t c, m = x.shape[0] * x.shape[2]
     cdef T kind = 0
+    check_length(running_mean, x.shape[1])
+    check_length(running_var, x.shape[1])
+    check_length(weight, x.shape[1])
+    check_length(bias, x.shape[1])
+    assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
     open_job(&job, NORMALIZE, stats, x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
@@ -129,10 +148,15 @@ def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
     cdef Job job
     cdef Py_ssize_t c
     cdef T kind = 0
+    check_length(mean, x.shape[1])
+    check_length(var, x.shape[1])
+    check_length(weight, x.shape[1])
+    check_length(bias, x.shape[1])
     for c in range(x.shape[1]):
         stats[0, c] = mean[c]
         stats[1, c] = var[c]
         stats[2, c] = 1 / sqrt(stats[1, c] + eps)
+    assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
     open_job(&job, INFERENCE, stats, x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
@@ -155,6 +179,9 @@ def gradient(T[:, :, :] dx, P[:] dweight, P[:] dbias, const T[:, :, :] dy,
     cdef Job job
     cdef Py_ssize_t c
     cdef T kind = 0
+    check_length(weight, x.shape[1])
+    assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x)
+    assert stats.shape[1] == x.shape[1]
     open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, stats,
              x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx), stream, kind)

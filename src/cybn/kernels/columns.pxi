@@ -45,9 +45,7 @@ cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_
     cdef A d
     cdef Py_ssize_t i, j, r
     for i in range(n // LANES):
-        for j in range(LANES):
-            a[j] = 0
-            b[j] = 0
+        clear_lanes(a, b)
         for r in range(lines):
             fetch(x + (r + COLUMN_RUN) * stride, LANES)
             for j in range(LANES):
@@ -78,10 +76,11 @@ cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_
 
 cdef inline void sum_columns(double *s, double *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
                              Py_ssize_t n, Py_ssize_t left, const A *k) noexcept nogil:
-    cdef Py_ssize_t r
+    cdef Py_ssize_t run, r
     memset(s, 0, n * sizeof(double))
     memset(q, 0, n * sizeof(double))
-    for r in range(0, lines, 16):
+    for run in range(ceil_div(lines, COLUMN_RUN)):
+        r = run * COLUMN_RUN
         sum_run(s, q, x + r * stride, min(<Py_ssize_t>COLUMN_RUN, lines - r), stride, n, k)
     if left:
         sum_run(s, q, x + lines * stride, 1, stride, left, k)
@@ -137,13 +136,13 @@ cdef void add_blocks(Job *job, Py_ssize_t u) noexcept nogil:
 cdef inline void add_positions(Job *job, Py_ssize_t c, double *s1, double *s2) noexcept nogil:
     """The sums of channel c, over its positions in a line."""
     cdef const double *s = job.sums + c * job.L
-    cdef Py_ssize_t f, l
+    cdef Py_ssize_t f, i
     s1[0] = 0
     s2[0] = 0
     for f in range(job.fold):
-        for l in range(job.L):
-            s1[0] += s[l]
-            s2[0] += s[job.width + l]
+        for i in range(job.L):
+            s1[0] += s[i]
+            s2[0] += s[job.width + i]
         s += job.C * job.L
 
 
@@ -197,39 +196,42 @@ cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t d
     cdef T b[LANES]
     cdef T g
     cdef Py_ssize_t i, j, r
-    for i in range(0, n - n % 32, 32):
-        for j in range(LANES):
-            a[j] = 0
-            b[j] = 0
+    for i in range(n // LANES):
+        clear_lanes(a, b)
         for r in range(lines):
-            fetch(dy + (r + COLUMN_RUN) * dy_stride + i, LANES)
-            fetch(x + (r + COLUMN_RUN) * x_stride + i, LANES)
+            fetch(dy + (r + COLUMN_RUN) * dy_stride, LANES)
+            fetch(x + (r + COLUMN_RUN) * x_stride, LANES)
             for j in range(LANES):
-                g = dy[r * dy_stride + i + j]
+                g = dy[r * dy_stride + j]
                 a[j] += g
-                b[j] += g * ((x[r * x_stride + i + j] - mean[i + j]) * rstd[i + j])
+                b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
         for j in range(LANES):
-            s[i + j] += a[j]
+            s[j] += a[j]
         for j in range(LANES):
-            q[i + j] += b[j]
-    i = n - n % 32
-    n %= 32
+            q[j] += b[j]
+        s += LANES
+        q += LANES
+        dy += LANES
+        x += LANES
+        mean += LANES
+        rstd += LANES
+    n %= LANES
     if n == 0:
         return
     clear_lanes(a, b)
     for r in range(lines):
         for j in range(n):
-            g = dy[r * dy_stride + i + j]
+            g = dy[r * dy_stride + j]
             a[j] += g
-            b[j] += g * ((x[r * x_stride + i + j] - mean[i + j]) * rstd[i + j])
+            b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
     for j in range(n):
-        s[i + j] += a[j]
-        q[i + j] += b[j]
+        s[j] += a[j]
+        q[j] += b[j]
 
 
 cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Tile t = tile_of(job, u, b)
-    cdef Py_ssize_t r, left = left_of(job, b)
+    cdef Py_ssize_t run, r, left = left_of(job, b)
     cdef Py_ssize_t dy_stride = job.dy_stride * job.fold, x_stride = job.x_stride * job.fold
     cdef const T *dy = <const T *>job.dy + t.line * dy_stride + t.start
     cdef const T *x = <const T *>job.x + t.line * x_stride + t.start
@@ -239,7 +241,8 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
     cdef double *q = s + job.width
     memset(s, 0, t.n * sizeof(double))
     memset(q, 0, t.n * sizeof(double))
-    for r in range(0, t.lines, 16):
+    for run in range(ceil_div(t.lines, COLUMN_RUN)):
+        r = run * COLUMN_RUN
         sum_product_run(s, q, dy + r * dy_stride, dy_stride, x + r * x_stride, x_stride,
                         min(<Py_ssize_t>COLUMN_RUN, t.lines - r), t.n, mean, rstd)
     if left:

@@ -43,3 +43,7 @@ cdef struct Job:
     double *centre          # columns: the shift of every position where sums are kept in double
     void *coef              # COEFS arrays of `width` items of T
     Py_ssize_t width
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b

@@ -65,30 +65,50 @@ cdef inline Py_ssize_t block_at(Job *job, Py_ssize_t i) noexcept nogil:
     return i // (job.pieces * job.units) * job.pieces + i % job.pieces
 
 
+cdef void prepare_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+    cdef Py_ssize_t u
+    for u in range(start, stop):
+        prepare(job, u, kind)
+
+
+cdef void finish_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+    cdef Py_ssize_t u
+    for u in range(start, stop):
+        finish(job, u, kind)
+
+
 cdef void run_by_units(Job *job, int threads, T kind) noexcept nogil:
     cdef Py_ssize_t t, units = job.units
-    if threads == 1:
-        walk_units(job, 0, units, kind)
-        return
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         walk_units(job, units * t // threads, units * (t + 1) // threads, kind)
 
 
 cdef void run_by_blocks(Job *job, int threads, T kind) noexcept nogil:
-    cdef Py_ssize_t t, u, total = job.units * job.blocks
-    for u in prange(job.units, num_threads=threads, schedule="static"):
-        prepare(job, u, kind)
+    cdef Py_ssize_t t, units = job.units, total = job.units * job.blocks
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        prepare_units(job, units * t // threads, units * (t + 1) // threads, kind)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         reduce_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
-    for u in prange(job.units, num_threads=threads, schedule="static"):
-        finish(job, u, kind)
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        finish_units(job, units * t // threads, units * (t + 1) // threads, kind)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         apply_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
 
 
 cdef void run(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
     """cache: bytes a thread may count on to find again what it has just read."""
-    if job.task != INFERENCE and job.unit_bytes <= cache and (job.units % threads == 0 or job.units >= 8 * threads):
-        run_by_units(job, threads, kind)
+    cdef Py_ssize_t total = job.units * job.blocks
+    cdef bint near = job.task != INFERENCE and job.unit_bytes <= cache
+    cdef bint even = job.units % threads == 0 or job.units >= 8 * threads
+    if threads > 1:
+        if near and even:
+            run_by_units(job, threads, kind)
+        else:
+            run_by_blocks(job, threads, kind)
+    elif near:
+        walk_units(job, 0, job.units, kind)
     else:
-        run_by_blocks(job, threads, kind)
+        prepare_units(job, 0, job.units, kind)
+        reduce_blocks(job, 0, total, kind)
+        finish_units(job, 0, job.units, kind)
+        apply_blocks(job, 0, total, kind)

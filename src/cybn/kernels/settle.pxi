@@ -16,7 +16,8 @@ cdef inline double most_square(T x) noexcept nogil:
     return 1e37 if T is float else 1e300
 
 
-cdef inline bint trusted(double s1, double s2, Py_ssize_t n, double least, double most) noexcept nogil:
+cdef inline bint trusted(double s1, double s2, Py_ssize_t n,
+                         double least, double most) noexcept nogil:
     """Are these sums good enough to take the variance from?
 
     s2 - s1^2/n cancels where the shift was far from the mean; up to a factor of 4 is allowed,
@@ -25,15 +26,19 @@ cdef inline bint trusted(double s1, double s2, Py_ssize_t n, double least, doubl
     return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= 0.75 * n * s2)
 
 
+cdef inline T lesser(T a, T b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline T larger(T a, T b) noexcept nogil:
+    return b if a < b else a
+
+
 cdef inline T median5(T a, T b, T c, T d, T e) noexcept nogil:
-    """The median of five: a shift near the mean that is itself an item."""
-    cdef T lo, hi
-    lo, hi = (a, b) if a < b else (b, a)
-    a, b = (c, d) if c < d else (d, c)
-    lo = a if lo < a else lo        # the larger of the two minima
-    hi = b if b < hi else hi        # the smaller of the two maxima
-    lo, hi = (lo, hi) if lo < hi else (hi, lo)
-    return lo if e < lo else (hi if hi < e else e)
+    """The median of five: a shift near the mean that is itself an item. No branch to mispredict."""
+    cdef T low = larger(lesser(a, b), lesser(c, d))
+    cdef T high = lesser(larger(a, b), larger(c, d))
+    return larger(lesser(low, high), lesser(larger(low, high), e))
 
 
 cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
@@ -42,11 +47,11 @@ cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
 
 cdef inline void spread(Job *job, T *to, Py_ssize_t c, T value) noexcept nogil:
     """Write the value to every position of channel c in an array of `width`."""
-    cdef Py_ssize_t f, l, each = job.width // (job.fold * job.C)
+    cdef Py_ssize_t f, i, each = job.width // (job.fold * job.C)
     to += c * each
     for f in range(job.fold):
-        for l in range(each):
-            to[l] = value
+        for i in range(each):
+            to[i] = value
         to += job.C * each
 
 

@@ -20,6 +20,8 @@ import numpy as np
 from ..options import bind, check, options_of
 from .state import IncompatibleKeys, checked_state
 
+_PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
+
 
 class Layer:
     """Base of every layer.
@@ -54,8 +56,10 @@ class Layer:
 
     training: bool
     grads: dict[str, np.ndarray]
-    #: what the last forward keeps for backward; no part of a copy
+    #: what the last forward keeps for backward
     _saved: Any = None
+    #: what a layer has found out about its arrays; None once one of them is another array
+    _checked: Any = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         options = check(cls, bind(cls, args, kwargs))
@@ -179,6 +183,7 @@ class Layer:
         for store in (self._parameters, self._buffers):
             if name in store:
                 store[name] = self._array(name, value)
+                vars(self)["_checked"] = None
                 return
         option = options_of(type(self)).get(name)
         if option is not None:
@@ -195,10 +200,11 @@ class Layer:
         return (), self._options
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_saved"}
+        return {name: value for name, value in vars(self).items() if name not in _PASSING}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        own = {name: dict(state[name]) for name in ("_parameters", "_buffers", "_options")}
+        vars(self).update({**state, **own})
 
     # Inside
 

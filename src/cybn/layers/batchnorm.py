@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import is_
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -24,7 +23,6 @@ from ..validation import (
 from .base import Layer
 
 _CHARS = {"float32": "f", "float64": "d"}
-_UNCHECKED = object()  # is no array
 _RANKS = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}
 
 
@@ -99,7 +97,6 @@ class BatchNorm(Layer):
         channels, dtype = self.num_features, self.dtype
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
-        self._checked = (_UNCHECKED,) * 5
         tracked = track_running_stats
         self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
         self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
@@ -124,7 +121,7 @@ class BatchNorm(Layer):
         x = as_float_array(who, "x", x)
         check_rank(who, x, _RANKS, self.ranks, axis)
         check_channels(who, x, self.num_features, axis)
-        weight, bias, mean, var, count = self._checked_arrays()
+        weight, bias, mean, var, count = self._checked or self._check_arrays(training)
         momentum = self.momentum
         of_batch = training or mean is None or var is None
         if of_batch:
@@ -138,31 +135,29 @@ class BatchNorm(Layer):
         kept = x
         if out is not None and check_out(who, out, x):
             kept = x.copy(order="K")
-        y, stats = forward_checked(
-            x, weight, bias, mean, var, count,
-            of_batch, momentum, self.eps, axis, out, _CHARS[self.dtype],
-        )  # fmt: skip
+        try:
+            y, stats = forward_checked(
+                x, weight, bias, mean, var, count,
+                of_batch, momentum, self.eps, axis, out, _CHARS[self.dtype],
+            )  # fmt: skip
+        except ValueError:
+            self._check_arrays(training)  # an array was spoilt since it was checked: says which
+            raise
         self._saved = (kept, stats, None if weight is None else weight.copy(), of_batch, axis)
         return y
 
-    def _checked_arrays(self) -> tuple[np.ndarray | None, ...]:
-        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels.
-
-        They are only looked at closely when one of them is not the array it was.
-        """
-        arrays = (*self._parameters.values(), *self._buffers.values())
-        if not all(map(is_, arrays, self._checked)):
-            who = type(self).__name__
-            weight, bias, mean, var, count = arrays
-            moving = {"running_mean": mean, "running_var": var}
-            check_per_channel(
-                who, {"weight": weight, "bias": bias, **moving}, self.num_features,
-                np.dtype(self.dtype),
-            )  # fmt: skip
-            check_updatable(who, moving)
-            check_count(who, count)
-            self._checked = arrays
-        return arrays
+    def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
+        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels."""
+        who = type(self).__name__
+        weight, bias, mean, var, count = *self._parameters.values(), *self._buffers.values()
+        moving = {"running_mean": mean, "running_var": var}
+        arrays = {"weight": weight, "bias": bias, **moving}
+        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        if training:
+            check_updatable(who, {**moving, "num_batches_tracked": count})
+        check_count(who, count)
+        self._checked = weight, bias, mean, var, count
+        return self._checked
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`.
