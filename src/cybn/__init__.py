@@ -24,8 +24,10 @@ _PLACES = {
     "get_num_threads": "kernels.policy",
     "load_config": "config",
     "register": "config",
+    "release_output_cache": "kernels.outputs",
     "schema": "config",
     "set_num_threads": "kernels.policy",
+    "set_output_cache": "kernels.outputs",
     "show_config": "info",
 }
 _MODULES = ("functional", "reference")

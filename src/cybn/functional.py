@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from .kernels import gradient, normalize_inference, normalize_training
+from .kernels.outputs import empty_like
 from .kernels.policy import plan
 from .layout import arrange
 from .validation import (
@@ -180,7 +181,7 @@ def forward_checked(
 ):  # fmt: skip
     """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE."""
     dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y = np.empty_like(dense, subok=False) if out is None else out
+    y = empty_like(dense) if out is None else out
     stats = np.empty((3, x_ncl.shape[1]))
     if x.size == 0:
         stats[:2] = 0
@@ -281,7 +282,7 @@ def backward_checked(dy, x, stats, weight, training, channel_axis, out, dtype):
     """batch_norm_backward for arguments that were checked."""
     channels = stats.shape[1]
     dense, x_ncl, arrangement = arrange(x, channel_axis)
-    dx = np.empty_like(dense, subok=False) if out is None else out
+    dx = empty_like(dense) if out is None else out
     dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
     if x.size == 0:
         return dx, dweight, dbias

@@ -48,6 +48,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         job.tile = max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L)
         job.tile = C if job.fold > 1 else min(C, job.tile)
         job.width = job.fold * C * L
+        job.each = L
         job.lines = N // job.fold
         job.left = N % job.fold * C * L
         job.blocks = ceil_div(job.lines, COLUMN_BLOCK)
@@ -57,6 +58,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
         job.width = C
+        job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces
         sums = 3 * job.blocks * C
     job.units = ceil_div(C, job.tile)

@@ -42,7 +42,7 @@ cdef struct Job:
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double
     void *coef              # COEFS arrays of `width` items of T
-    Py_ssize_t width
+    Py_ssize_t width, each  # `each` positions side by side belong to one channel
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:

@@ -47,12 +47,12 @@ cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
 
 cdef inline void spread(Job *job, T *to, Py_ssize_t c, T value) noexcept nogil:
     """Write the value to every position of channel c in an array of `width`."""
-    cdef Py_ssize_t f, i, each = job.width // (job.fold * job.C)
-    to += c * each
+    cdef Py_ssize_t f, i
+    to += c * job.each
     for f in range(job.fold):
-        for i in range(each):
+        for i in range(job.each):
             to[i] = value
-        to += job.C * each
+        to += job.C * job.each
 
 
 cdef inline T clamped(double value, T kind) noexcept nogil:

@@ -143,7 +143,8 @@ class BatchNorm(Layer):
         except ValueError:
             self._check_arrays(training)  # an array was spoilt since it was checked: says which
             raise
-        self._saved = (kept, stats, None if weight is None else weight.copy(), of_batch, axis)
+        saved = kept, stats, None if weight is None else weight.copy(), of_batch, axis
+        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y
 
     def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
@@ -176,7 +177,7 @@ class BatchNorm(Layer):
             dy, x, stats, weight, training, axis, out, np.dtype(self.dtype)
         )
         grads = {"weight": dweight, "bias": dbias}
-        self.grads = {name: grads[name] for name, _ in self.named_parameters()}
+        vars(self)["grads"] = {name: grads[name] for name, _ in self.named_parameters()}
         return dx
 
 

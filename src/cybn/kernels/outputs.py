@@ -1,0 +1,60 @@
+"""New arrays for outputs; large ones from memory that earlier outputs have left.
+
+The memory kept is bounded by `set_output_cache`, or by CYBN_OUTPUT_CACHE (bytes) at import; 0
+turns it off. Arrays may live as long as anybody wants them.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from . import _memory
+
+LARGE = 1 << 20  # bytes; below, NumPy's allocator finds mapped memory by itself
+DEFAULT_LIMIT = 512 << 20
+
+
+def empty_like(a: np.ndarray) -> np.ndarray:
+    """An array of a's shape, dtype and memory order, which has to be dense, without values."""
+    if a.nbytes < LARGE or not _memory.limit():
+        return np.empty_like(a, subok=False)
+    block = _memory.Block(a.nbytes)
+    if a.flags.c_contiguous:
+        return np.ndarray(a.shape, a.dtype, block)
+    order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
+    dense = np.ndarray([a.shape[i] for i in order], a.dtype, block)
+    return dense.transpose(np.argsort(order))
+
+
+def set_output_cache(limit: int) -> None:
+    """Keep up to `limit` bytes of memory of outputs that are gone, for those to come.
+
+    0 keeps none. The default is 512 MiB. Raises TypeError where `limit` is not an int, ValueError
+    where it is negative.
+    """
+    if isinstance(limit, bool) or not hasattr(limit, "__index__"):
+        raise TypeError(f"set_output_cache takes bytes as an int, got {limit!r}")
+    if limit.__index__() < 0:
+        raise ValueError(f"set_output_cache takes bytes >= 0, got {limit}")
+    _memory.set_limit(limit.__index__())
+
+
+def release_output_cache() -> int:
+    """Give the memory that is kept back to the system; returns how many bytes it was."""
+    held = _memory.held()
+    _memory.release()
+    return held
+
+
+def _limit_at_import() -> int:
+    text = os.environ.get("CYBN_OUTPUT_CACHE", "")
+    if not text:
+        return DEFAULT_LIMIT
+    if not text.isdigit():
+        raise ImportError(f"CYBN_OUTPUT_CACHE takes a number of bytes, got {text!r}")
+    return int(text)
+
+
+_memory.set_limit(_limit_at_import())
