@@ -81,13 +81,16 @@ def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
     shared = [f"{sources}/{name}" for name in sorted(os.listdir(sources)) if name.endswith(".pxi")]
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
-    machine = Extension(
-        "cybn.kernels._machine",
-        [f"{sources}/_machine.pyx"],
-        extra_compile_args=list(FLAGS),
-        define_macros=macros,
-    )
-    return [machine] + [
+    once = [
+        Extension(
+            f"cybn.kernels.{name}",
+            [f"{sources}/{name}.pyx"],
+            extra_compile_args=list(FLAGS),
+            define_macros=macros,
+        )
+        for name in ("_machine", "_memory")
+    ]
+    return once + [
         Extension(
             f"cybn.kernels._{level}",
             [f"{sources}/_{level}.pyx"],

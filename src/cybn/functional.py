@@ -147,8 +147,8 @@ def batch_norm_forward(
     if training:
         check_momentum(who, momentum)
         check_more_than_one(x, x.size // channels if channels else 0)
-        check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
         check_count(who, num_batches_tracked)
+        check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
     elif running_mean is None or running_var is None:
         raise ValueError(
             f"{who} needs running_mean and running_var in evaluation, got "

@@ -94,10 +94,12 @@ cdef inline double fold_lanes(const A *s) noexcept nogil:
     return (d[0] + d[2]) + (d[1] + d[3])
 
 
-cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k) noexcept nogil:
+cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k,
+                             Py_ssize_t ahead) noexcept nogil:
     """s[j] += x - k and q[j] += (x - k)^2 over x[0:n], lane by lane.
 
     OUT s, q: LANES each, accumulated into. IN x: n. k: the shift, near the mean of x.
+    ahead: what lies so many items after x is read next, and fetched on the way.
     """
     cdef Py_ssize_t i, j, whole = n - n % LANES
     cdef A a[LANES]
@@ -105,6 +107,7 @@ cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k) noexcept
     cdef A d
     clear_lanes(a, b)
     for i in range(n // LANES):
+        fetch(x + i * LANES + ahead, LANES)
         for j in range(LANES):
             d = <A>x[i * LANES + j] - k
             a[j] += d
@@ -120,16 +123,19 @@ cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k) noexcept
 
 
 cdef inline void add_products(T *s, T *q, const T *dy, const T *x, Py_ssize_t n,
-                              T mean, T rstd) noexcept nogil:
+                              T mean, T rstd, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
     """s[j] += dy and q[j] += dy * (x - mean) * rstd over [0:n], lane by lane.
 
-    OUT s, q: LANES each, accumulated into. IN dy, x: n.
+    OUT s, q: LANES each, accumulated into. IN dy, x: n. ahead: as in add_shifted.
     """
     cdef Py_ssize_t i, j, whole = n - n % LANES
     cdef T a[LANES]
     cdef T b[LANES]
     clear_lanes(a, b)
     for i in range(n // LANES):
+        fetch(dy + i * LANES + dy_ahead, LANES)
+        fetch(x + i * LANES + x_ahead, LANES)
         for j in range(LANES):
             a[j] += dy[i * LANES + j]
             b[j] += dy[i * LANES + j] * ((x[i * LANES + j] - mean) * rstd)
@@ -164,18 +170,16 @@ cdef inline T slope(T dy, T x, T mean, T along, T dy_mean, T scale) noexcept nog
 
 
 cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T shift,
-                           bint stream, Py_ssize_t ahead) noexcept nogil:
+                           bint stream) noexcept nogil:
     """y = (x - mean) * scale + shift over [0:n].
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
-    ahead: fetch what lies so many items after x on the way.
     """
     cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean, scale, shift)
     for _s in range((n - head) // STRIP):
-        prefetch(x + head + ahead)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean, scale, shift)
         if stream:
@@ -189,14 +193,13 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
 
 
 cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
-                                const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
+                                const T *shift, bint stream) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
     cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
     for _s in range((n - head) // STRIP):
-        prefetch(x + head + ahead)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean[head + j], scale[head + j], shift[head + j])
         if stream:
@@ -210,19 +213,16 @@ cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, c
 
 
 cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T along,
-                          T dy_mean, T scale, bint stream,
-                          Py_ssize_t dy_ahead, Py_ssize_t x_ahead) noexcept nogil:
+                          T dy_mean, T scale, bint stream) noexcept nogil:
     """dx = (dy - dy_mean - (x - mean)*along) * scale over [0:n].
 
-    OUT dx: n; may be dy or x. IN dy, x: n. stream, ahead: as in normalize.
+    OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
     """
     cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
     for _s in range((n - head) // STRIP):
-        prefetch(dy + head + dy_ahead)
-        prefetch(x + head + x_ahead)
         for j in range(STRIP):
             strip[j] = slope(dy[head + j], x[head + j], mean, along, dy_mean, scale)
         if stream:
@@ -237,16 +237,13 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, 
 
 cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
                                const T *mean, const T *along, const T *dy_mean, const T *scale,
-                               bint stream, Py_ssize_t dy_ahead,
-                               Py_ssize_t x_ahead) noexcept nogil:
+                               bint stream) noexcept nogil:
     """As gradient, with four coefficients for every item."""
     cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
     for _s in range((n - head) // STRIP):
-        prefetch(dy + head + dy_ahead)
-        prefetch(x + head + x_ahead)
         for j in range(STRIP):
             strip[j] = slope(dy[head + j], x[head + j], mean[head + j], along[head + j],
                              dy_mean[head + j], scale[head + j])

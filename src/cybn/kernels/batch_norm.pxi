@@ -23,11 +23,6 @@ cdef inline void fill(double *to, const P[:] values, double otherwise, Py_ssize_
         to[i] = otherwise if values is None else values[i]
 
 
-cdef inline Py_ssize_t tile_width(Py_ssize_t bytes_down) noexcept nogil:
-    """Positions to a tile: long runs of memory, yet all of a tile in the nearer caches."""
-    return max(<Py_ssize_t>FOLD_WIDTH, min(<Py_ssize_t>4096, (64 << 10) // bytes_down))
-
-
 cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ssize_t C,
                   Py_ssize_t L, bint packed, bint stream, T kind) except -1:
     """The geometry of a job, fixed by the shape alone, and its scratch memory (freed by free).
@@ -45,18 +40,22 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         if packed and C * L < FOLD_WIDTH:
             job.fold = min(N // COLUMN_RUN, FOLD_WIDTH // (C * L))
             job.fold = max(<Py_ssize_t>1, job.fold)
-        job.tile = max(<Py_ssize_t>1, tile_width(N * inputs * sizeof(T)) // L)
-        job.tile = C if job.fold > 1 else min(C, job.tile)
+        job.tile = max(<Py_ssize_t>1, TILE_WIDTH // L)
+        job.tile = C if job.fold > 1 or task == INFERENCE else min(C, job.tile)
         job.width = job.fold * C * L
         job.each = L
         job.lines = N // job.fold
         job.left = N % job.fold * C * L
-        job.blocks = ceil_div(job.lines, COLUMN_BLOCK)
+        job.block_lines = COLUMN_RUN if task == INFERENCE else COLUMN_BLOCK
+        job.blocks = ceil_div(job.lines, job.block_lines)
         job.wide = sizeof(T) < sizeof(double) and N * L <= SMALL
-        sums = 2 * job.blocks * job.width
+        sums = 0 if task == INFERENCE else 2 * job.blocks * job.width
     else:
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
+        if task != INFERENCE:
+            job.tile = min(<Py_ssize_t>MOST_TILE, ceil_div(ROW_RUN, L * sizeof(T)))
+            job.tile = min(C, job.tile)
         job.width = C
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces

@@ -9,6 +9,7 @@ cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
+    TILE_WIDTH = 1024       # positions to a unit: runs of 4 KiB, and sums that stay in L1
 
 
 cdef struct Tile:           # where block b of unit u lies
@@ -20,16 +21,9 @@ cdef inline Tile tile_of(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
     cdef Tile t
     t.start = u * job.tile * job.L
     t.n = min(job.tile * job.L, job.width - t.start) if job.fold == 1 else job.width
-    t.line = b * COLUMN_BLOCK
-    t.lines = min(<Py_ssize_t>COLUMN_BLOCK, job.lines - t.line)
+    t.line = b * job.block_lines
+    t.lines = min(job.block_lines, job.lines - t.line)
     return t
-
-
-cdef inline Py_ssize_t column_ahead(Job *job, Tile t, Py_ssize_t stride) noexcept nogil:
-    """From a block to what is reduced after next while it is applied: see schedule.pxi."""
-    if job.blocks == 1:
-        return 2 * t.n                                          # the unit after the next
-    return t.n + COLUMN_BLOCK * job.fold * stride               # the next unit's next block
 
 
 cdef inline Py_ssize_t left_of(Job *job, Py_ssize_t b) noexcept nogil:
@@ -37,8 +31,14 @@ cdef inline Py_ssize_t left_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.left if b == job.blocks - 1 else 0
 
 
+cdef inline Py_ssize_t run_ahead(Py_ssize_t line, Py_ssize_t lines, Py_ssize_t stride,
+                                 Py_ssize_t n) noexcept nogil:
+    """From a run to what is read after it: the next run, or the first one of the next tile."""
+    return COLUMN_RUN * stride if line + COLUMN_RUN < lines else n - line * stride
+
+
 cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
-                         Py_ssize_t n, const A *k) noexcept nogil:
+                         Py_ssize_t n, const A *k, Py_ssize_t ahead) noexcept nogil:
     """s += sum(x - k), q += sum((x - k)^2) down n columns of at most COLUMN_RUN lines."""
     cdef A a[LANES]
     cdef A b[LANES]
@@ -47,7 +47,7 @@ cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_
     for i in range(n // LANES):
         clear_lanes(a, b)
         for r in range(lines):
-            fetch(x + (r + COLUMN_RUN) * stride, LANES)
+            fetch(x + r * stride + ahead, LANES)
             for j in range(LANES):
                 d = <A>x[r * stride + j] - k[j]
                 a[j] += d
@@ -81,9 +81,10 @@ cdef inline void sum_columns(double *s, double *q, const T *x, Py_ssize_t lines,
     memset(q, 0, n * sizeof(double))
     for run in range(ceil_div(lines, COLUMN_RUN)):
         r = run * COLUMN_RUN
-        sum_run(s, q, x + r * stride, min(<Py_ssize_t>COLUMN_RUN, lines - r), stride, n, k)
+        sum_run(s, q, x + r * stride, min(<Py_ssize_t>COLUMN_RUN, lines - r), stride, n, k,
+                run_ahead(r, lines, stride, n))
     if left:
-        sum_run(s, q, x + lines * stride, 1, stride, left, k)
+        sum_run(s, q, x + lines * stride, 1, stride, left, k, 0)
 
 
 cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
@@ -184,13 +185,13 @@ cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
         n = t.n if r < job.lines else job.left
         normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                        x + r * job.fold * x_stride + t.start, n,
-                       coef, coef + w, coef + 2 * w, job.stream,
-                       column_ahead(job, t, x_stride))
+                       coef, coef + w, coef + 2 * w, job.stream)
 
 
 cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t dy_stride,
                                  const T *x, Py_ssize_t x_stride, Py_ssize_t lines, Py_ssize_t n,
-                                 const T *mean, const T *rstd) noexcept nogil:
+                                 const T *mean, const T *rstd, Py_ssize_t dy_ahead,
+                                 Py_ssize_t x_ahead) noexcept nogil:
     """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of at most COLUMN_RUN lines."""
     cdef T a[LANES]
     cdef T b[LANES]
@@ -199,8 +200,8 @@ cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t d
     for i in range(n // LANES):
         clear_lanes(a, b)
         for r in range(lines):
-            fetch(dy + (r + COLUMN_RUN) * dy_stride, LANES)
-            fetch(x + (r + COLUMN_RUN) * x_stride, LANES)
+            fetch(dy + r * dy_stride + dy_ahead, LANES)
+            fetch(x + r * x_stride + x_ahead, LANES)
             for j in range(LANES):
                 g = dy[r * dy_stride + j]
                 a[j] += g
@@ -244,10 +245,11 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
     for run in range(ceil_div(t.lines, COLUMN_RUN)):
         r = run * COLUMN_RUN
         sum_product_run(s, q, dy + r * dy_stride, dy_stride, x + r * x_stride, x_stride,
-                        min(<Py_ssize_t>COLUMN_RUN, t.lines - r), t.n, mean, rstd)
+                        min(<Py_ssize_t>COLUMN_RUN, t.lines - r), t.n, mean, rstd,
+                        run_ahead(r, t.lines, dy_stride, t.n), run_ahead(r, t.lines, x_stride, t.n))
     if left:
         sum_product_run(s, q, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride,
-                        x_stride, 1, left, mean, rstd)
+                        x_stride, 1, left, mean, rstd, 0, 0)
 
 
 cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
@@ -268,5 +270,4 @@ cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) no
         gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                       <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
                       <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
-                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream,
-                      column_ahead(job, t, job.dy_stride), column_ahead(job, t, job.x_stride))
+                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream)

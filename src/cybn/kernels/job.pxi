@@ -2,7 +2,7 @@
 
 cdef enum:
     COEFS = 5           # arrays of coefficients a job has room for
-    LONG_ROW = 256      # from here on rows are walked as rows
+    LONG_ROW = 64       # from here on rows are walked as rows
     FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
     SMALL = 64          # up to here float32 is summed in double outright: nothing to gain by less
 
@@ -16,6 +16,7 @@ cdef struct Job:
     Task task
     bint columns            # walk the view as columns, else as rows
     Py_ssize_t units, blocks, unit_bytes
+    Py_ssize_t tile         # channels to a unit
     # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
     void *out
     const void *x
@@ -26,8 +27,8 @@ cdef struct Job:
     # Rows: a block is `rows` rows of up to ROW_BLOCK items, `pieces` blocks side by side.
     Py_ssize_t rows, pieces
     # Columns: `fold` rows of the view lie side by side in one of `width` positions, `lines` of
-    # those and `left` items over; a unit is `tile` channels.
-    Py_ssize_t fold, lines, left, tile
+    # those and `left` items over; `block_lines` of them are a block.
+    Py_ssize_t fold, lines, left, block_lines
     bint wide               # partial sums in double
     # Per channel, double.
     double *mean
@@ -47,3 +48,11 @@ cdef struct Job:
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t first_channel(Job *job, Py_ssize_t u) noexcept nogil:
+    return u * job.tile
+
+
+cdef inline Py_ssize_t last_channel(Job *job, Py_ssize_t u) noexcept nogil:
+    return min((u + 1) * job.tile, job.C)

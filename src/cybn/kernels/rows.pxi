@@ -1,8 +1,13 @@
-# Long rows: the (N, C, L) view channel by channel, each channel N rows of L contiguous items. A
-# unit is a channel; a block is one piece of ROW_BLOCK items, or as many whole rows as fit in one.
+# Long rows: the (N, C, L) view channel by channel, each channel N rows of L contiguous items.
+#
+# A unit is a tile of channels that lie side by side, wide enough for a long run of memory in every
+# row: short jumps would starve the prefetchers. A block is one piece of ROW_BLOCK items of a row, or
+# as many whole rows as fit in one; each channel of the tile has sums of its own for it.
 
 cdef enum:
-    ROW_BLOCK = 2048        # items summed between two looks at the partial sums: 64 to a lane
+    ROW_BLOCK = 2048        # items of a channel between two looks at its lanes: 64 to a lane
+    ROW_RUN = 8192          # bytes that the tile of a unit should have in every row
+    MOST_TILE = 64          # channels to a unit
 
 
 cdef struct Piece:          # where block b of a channel lies
@@ -19,97 +24,127 @@ cdef inline Piece piece_of(Job *job, Py_ssize_t b) noexcept nogil:
     return p
 
 
-cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
-    """From a piece to what is reduced after next: the following block of the next channel."""
-    return job.L + (p.rows * stride - p.start if p.start + p.n == job.L else p.n)
-
-
-cdef inline void sum_piece(double *out, const T *x, Py_ssize_t rows, Py_ssize_t stride,
-                           Py_ssize_t n, A k) noexcept nogil:
+cdef inline void sum_again(double *out, const T *x, Py_ssize_t rows, Py_ssize_t stride,
+                           Py_ssize_t n, double k) noexcept nogil:
     """OUT out: k, sum(x - k), sum((x - k)^2) over rows of n items that are stride apart."""
-    cdef A s[LANES]
-    cdef A q[LANES]
+    cdef double s[LANES]
+    cdef double q[LANES]
     cdef Py_ssize_t r
     clear_lanes(s, q)
     for r in range(rows):
-        add_shifted(s, q, x + r * stride, n, k)
+        add_shifted(s, q, x + r * stride, n, k, 0)
     out[0] = k
     out[1] = fold_lanes(s)
     out[2] = fold_lanes(q)
 
 
-cdef void sum_row_moments(Job *job, Py_ssize_t c, Py_ssize_t b, T kind) noexcept nogil:
+cdef void sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Piece p = piece_of(job, b)
-    cdef const T *x = <const T *>job.x + p.row * job.x_stride + c * job.L + p.start
-    cdef double *out = job.sums + 3 * (c * job.blocks + b)
-    cdef T k = median5(x[0], x[p.n // 4], x[p.n // 2], x[p.n // 4 * 3], x[p.n - 1])
-    sum_piece(out, x, p.rows, job.x_stride, p.n, k)
-    if not trusted(out[1], out[2], p.rows * p.n, least_square(k), most_square(k)):
-        # The piece is still in L1: look again in double, and then about its mean.
-        sum_piece(out, x, p.rows, job.x_stride, p.n, <double>k)
-        sum_piece(out, x, p.rows, job.x_stride, p.n, out[0] + out[1] / (p.rows * p.n))
+    cdef Py_ssize_t first = first_channel(job, u), channels = last_channel(job, u) - first
+    cdef Py_ssize_t L = job.L, stride = job.x_stride, r, c
+    cdef const T *x = <const T *>job.x + p.row * stride + first * L + p.start
+    cdef double *out = job.sums + 3 * (first * job.blocks + b)
+    cdef T s[MOST_TILE][LANES]
+    cdef T q[MOST_TILE][LANES]
+    cdef T k[MOST_TILE]
+    for c in range(channels):
+        k[c] = median5(x[c * L], x[c * L + p.n // 4], x[c * L + p.n // 2],
+                       x[c * L + p.n // 4 * 3], x[c * L + p.n - 1])
+        clear_lanes(s[c], q[c])
+    for r in range(p.rows):
+        for c in range(channels):
+            add_shifted(s[c], q[c], x + r * stride + c * L, p.n, k[c], row_ahead(job, p, stride))
+    for c in range(channels):
+        out[0] = k[c]
+        out[1] = fold_lanes(s[c])
+        out[2] = fold_lanes(q[c])
+        if not trusted(out[1], out[2], p.rows * p.n, least_square(kind), most_square(kind)):
+            # The piece is still in L1: look again in double, and then about its mean.
+            sum_again(out, x + c * L, p.rows, stride, p.n, k[c])
+            sum_again(out, x + c * L, p.rows, stride, p.n, out[0] + out[1] / (p.rows * p.n))
+        out += 3 * job.blocks
 
 
-cdef void settle_row_moments(Job *job, Py_ssize_t c, T kind) noexcept nogil:
-    cdef const double *block = job.sums + 3 * c * job.blocks
-    cdef double k = block[0], s1 = block[1], s2 = block[2], away, n
-    cdef Py_ssize_t b
+cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
+    """From a row of a piece to what is read one row, or one piece, later."""
+    return p.n if job.pieces > 1 and p.start + p.n < job.L else stride - p.start
+
+
+cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    cdef const double *block = job.sums + 3 * first_channel(job, u) * job.blocks
+    cdef double k, s1, s2, away, n
+    cdef Py_ssize_t c, b
     cdef Piece p
-    for b in range(1, job.blocks):
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        k, s1, s2 = block[0], block[1], block[2]
+        for b in range(1, job.blocks):
+            block += 3
+            p = piece_of(job, b)
+            n = <double>(p.rows * p.n)
+            away = block[0] - k
+            s2 += block[2] + away * (2 * block[1] + n * away)
+            s1 += block[1] + n * away
         block += 3
-        p = piece_of(job, b)
-        n = <double>(p.rows * p.n)
-        away = block[0] - k
-        s2 += block[2] + away * (2 * block[1] + n * away)
-        s1 += block[1] + n * away
-    settle_moments(job, c, k, s1, s2, kind)
+        settle_moments(job, c, k, s1, s2, kind)
 
 
-cdef void apply_row_normal(Job *job, Py_ssize_t c, Py_ssize_t b, const T *x, Py_ssize_t x_stride,
+cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_ssize_t x_stride,
                            const T *coef) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
-    cdef Py_ssize_t r, at = c * job.L + p.start
+    cdef Py_ssize_t r, c, at
     for r in range(p.row, p.row + p.rows):
-        normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
-                  coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
-                  row_ahead(job, p, x_stride))
+        for c in range(first_channel(job, u), last_channel(job, u)):
+            at = c * job.L + p.start
+            normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
+                      coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream)
 
 
-cdef void sum_row_products(Job *job, Py_ssize_t c, Py_ssize_t b, T kind) noexcept nogil:
+cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Piece p = piece_of(job, b)
-    cdef const T *dy = <const T *>job.dy + p.row * job.dy_stride + c * job.L + p.start
-    cdef const T *x = <const T *>job.x + p.row * job.x_stride + c * job.L + p.start
-    cdef const T *coef = <const T *>job.coef + c
-    cdef double *out = job.sums + 2 * (c * job.blocks + b)
-    cdef T s[LANES]
-    cdef T q[LANES]
-    cdef Py_ssize_t r
-    clear_lanes(s, q)
+    cdef Py_ssize_t first = first_channel(job, u), channels = last_channel(job, u) - first
+    cdef Py_ssize_t L = job.L, r, c
+    cdef const T *dy = <const T *>job.dy + p.row * job.dy_stride + first * L + p.start
+    cdef const T *x = <const T *>job.x + p.row * job.x_stride + first * L + p.start
+    cdef const T *coef = <const T *>job.coef + first
+    cdef double *out = job.sums + 2 * (first * job.blocks + b)
+    cdef T s[MOST_TILE][LANES]
+    cdef T q[MOST_TILE][LANES]
+    for c in range(channels):
+        clear_lanes(s[c], q[c])
     for r in range(p.rows):
-        add_products(s, q, dy + r * job.dy_stride, x + r * job.x_stride, p.n,
-                     coef[0], coef[job.width])
-    out[0] = fold_lanes(s)
-    out[1] = fold_lanes(q)
+        for c in range(channels):
+            add_products(s[c], q[c], dy + r * job.dy_stride + c * L, x + r * job.x_stride + c * L,
+                         p.n, coef[c], coef[job.width + c],
+                         row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
+    for c in range(channels):
+        out[0] = fold_lanes(s[c])
+        out[1] = fold_lanes(q[c])
+        out += 2 * job.blocks
 
 
-cdef void settle_row_products(Job *job, Py_ssize_t c, T kind) noexcept nogil:
-    cdef const double *block = job.sums + 2 * c * job.blocks
-    cdef double s1 = 0, s2 = 0
-    cdef Py_ssize_t b
-    for b in range(job.blocks):
-        s1 += block[2 * b]
-        s2 += block[2 * b + 1]
-    settle_gradient(job, c, s1, s2, kind)
+cdef void settle_row_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    cdef const double *block = job.sums + 2 * first_channel(job, u) * job.blocks
+    cdef double s1, s2
+    cdef Py_ssize_t c, b
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        s1 = 0
+        s2 = 0
+        for b in range(job.blocks):
+            s1 += block[0]
+            s2 += block[1]
+            block += 2
+        settle_gradient(job, c, s1, s2, kind)
 
 
-cdef void apply_row_gradient(Job *job, Py_ssize_t c, Py_ssize_t b, T kind) noexcept nogil:
+cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Piece p = piece_of(job, b)
-    cdef Py_ssize_t r, at = c * job.L + p.start, w = job.width
-    cdef const T *coef = <const T *>job.coef + c
+    cdef Py_ssize_t r, c, at, w = job.width
+    cdef const T *coef = <const T *>job.coef
     for r in range(p.row, p.row + p.rows):
-        slope_rows(<T *>job.out + r * job.out_stride + at,
-                   <const T *>job.dy + r * job.dy_stride + at,
-                   <const T *>job.x + r * job.x_stride + at, p.n,
-                   coef[0], coef[w], coef[2 * w], coef[3 * w], job.stream,
-                   row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
+        for c in range(first_channel(job, u), last_channel(job, u)):
+            at = c * job.L + p.start
+            slope_rows(<T *>job.out + r * job.out_stride + at,
+                       <const T *>job.dy + r * job.dy_stride + at,
+                       <const T *>job.x + r * job.x_stride + at, p.n,
+                       coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream)

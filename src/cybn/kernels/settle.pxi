@@ -21,9 +21,11 @@ cdef inline bint trusted(double s1, double s2, Py_ssize_t n,
     """Are these sums good enough to take the variance from?
 
     s2 - s1^2/n cancels where the shift was far from the mean; up to a factor of 4 is allowed,
-    two bits. NaN is never trusted.
+    two bits, and next to nothing for few items, of which less error is expected. NaN is never
+    trusted.
     """
-    return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= 0.75 * n * s2)
+    cdef double far = 0.75 if n > SMALL else 1 / 64.
+    return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= far * n * s2)
 
 
 cdef inline T lesser(T a, T b) noexcept nogil:

@@ -1,13 +1,5 @@
 # The four steps of a job on one unit or one (unit, block), by task and by the shape of the view.
 
-cdef inline Py_ssize_t first_channel(Job *job, Py_ssize_t u) noexcept nogil:
-    return u * job.tile
-
-
-cdef inline Py_ssize_t last_channel(Job *job, Py_ssize_t u) noexcept nogil:
-    return min((u + 1) * job.tile, job.C)
-
-
 cdef inline void prepare(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """Set the coefficients that reduce needs."""
     cdef Py_ssize_t c

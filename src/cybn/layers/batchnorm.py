@@ -154,9 +154,9 @@ class BatchNorm(Layer):
         moving = {"running_mean": mean, "running_var": var}
         arrays = {"weight": weight, "bias": bias, **moving}
         check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        check_count(who, count)
         if training:
             check_updatable(who, {**moving, "num_batches_tracked": count})
-        check_count(who, count)
         self._checked = weight, bias, mean, var, count
         return self._checked
 
