@@ -175,7 +175,7 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
     """
-    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean, scale, shift)
@@ -195,7 +195,7 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
 cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
                                 const T *shift, bint stream) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
-    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
@@ -218,7 +218,7 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, 
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
     """
-    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
@@ -239,7 +239,7 @@ cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
                                const T *mean, const T *along, const T *dy_mean, const T *scale,
                                bint stream) noexcept nogil:
     """As gradient, with four coefficients for every item."""
-    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T))
+    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])

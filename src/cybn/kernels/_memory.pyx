@@ -67,15 +67,16 @@ def release() -> None:
 
 
 cdef void _shrink(Py_ssize_t to):
-    # The GIL is held throughout, and no Python code runs in between: no lock is needed.
+    # The GIL is held throughout, and nothing here starts a garbage collection, which could free a
+    # Block and come back to these tables: no lock is needed.
     global _held
     while _held > to and _idle:
-        size = next(iter(_idle))            # the size that came first
-        addresses = _idle[size]
-        free(<void *><size_t>addresses.pop())
-        _held -= size
-        if not addresses:
-            del _idle[size]
+        size, addresses = _idle.popitem()
+        while addresses and _held > to:
+            free(<void *><size_t>addresses.pop())
+            _held -= size
+        if addresses:
+            _idle[size] = addresses
 
 
 @cython.final

@@ -35,13 +35,15 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     job.task, job.stream = task, stream
     job.N, job.C, job.L = N, C, L
     job.columns = L < LONG_ROW and (N >= FEW_ROWS or L < LANES)
+    if task == INFERENCE and not stream:
+        job.columns = L < STRIP
     job.fold = job.tile = job.pieces = 1
     if job.columns:
         if packed and C * L < FOLD_WIDTH:
             job.fold = min(N // COLUMN_RUN, FOLD_WIDTH // (C * L))
             job.fold = max(<Py_ssize_t>1, job.fold)
         job.tile = max(<Py_ssize_t>1, TILE_WIDTH // L)
-        job.tile = C if job.fold > 1 or task == INFERENCE else min(C, job.tile)
+        job.tile = C if job.fold > 1 else min(C, job.tile)
         job.width = job.fold * C * L
         job.each = L
         job.lines = N // job.fold
@@ -53,9 +55,11 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     else:
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
-        if task != INFERENCE:
+        if task == INFERENCE:
+            job.tile = max(<Py_ssize_t>1, INFERENCE_RUN // L)
+        else:
             job.tile = min(<Py_ssize_t>MOST_TILE, ceil_div(ROW_RUN, L * sizeof(T)))
-            job.tile = min(C, job.tile)
+        job.tile = min(C, job.tile)
         job.width = C
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces

@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from cybn.primitives cimport (
-    LANES, A, T, add_products, add_shifted, clear_lanes, fetch, fold_lanes,
+    LANES, STRIP, A, T, add_products, add_shifted, clear_lanes, fetch, fold_lanes,
     gradient as slope_rows, gradient_each, normalize, normalize_each, stream_fence,
 )
 

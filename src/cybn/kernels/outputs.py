@@ -23,7 +23,7 @@ def empty_like(a: np.ndarray) -> np.ndarray:
     block = _memory.Block(a.nbytes)
     if a.flags.c_contiguous:
         return np.ndarray(a.shape, a.dtype, block)
-    order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
+    order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
     dense = np.ndarray([a.shape[i] for i in order], a.dtype, block)
     return dense.transpose(np.argsort(order))
 

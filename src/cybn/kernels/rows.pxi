@@ -8,6 +8,7 @@ cdef enum:
     ROW_BLOCK = 2048        # items of a channel between two looks at its lanes: 64 to a lane
     ROW_RUN = 8192          # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
+    INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
 
 
 cdef struct Piece:          # where block b of a channel lies
