@@ -104,7 +104,10 @@ def kernels() -> list[Extension]:
 
 setup(
     ext_modules=cythonize(
-        kernels(), compiler_directives=DIRECTIVES, include_path=["src"], build_dir="build/debug" if DEBUG else "build"
+        kernels(),
+        compiler_directives=DIRECTIVES,
+        include_path=["src"],
+        build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
     ),
     cmdclass={"build_ext": BuildKernels},
 )

@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Tests use more threads than there may be CPUs; waiting ones are to sleep, not to spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # An example takes as long as it takes. In CI the examples are the same every time.
 settings.register_profile(
     "local",

@@ -3,12 +3,12 @@
 With u the unit roundoff of x's dtype, u64 that of float64, m values per channel of standard
 deviation sigma, and k the item that a kernel subtracts from all the others:
 
-- In x's dtype at most TERMS = 80 numbers meet in one partial sum (64 to a lane, one more for a
-  remainder in each of up to 8 rows, 5 for folding); beyond that sums are in float64, where it
-  takes fewer than m/16 + 512 additions.
+- In x's dtype at most TERMS = 100 numbers meet in one partial sum: 64 to a lane and one more for
+  the remainder of each row, at most 31 rows of 65 items, and 5 for folding. Beyond that sums are
+  in float64, where it takes fewer than m/16 + 512 additions.
 - Where (mean - k)^2 > 3 sigma^2 sums are taken again in float64, so Σ|x - k|/m <= 2 sigma and
   Σ(x - k)^2 <= 4 m sigma^2. Hence the mean is within 2 TERMS u sigma, and the variance within
-  4 (TERMS + 3) u of itself: 160 and 332 u, rounded up below.
+  4 (TERMS + 3) u of itself, hence rstd within 206 u.
 - Chan, Golub and LeVeque's bound for two passes, constants written out, is
   (m + 3) u + m^2 u^2 (1 + mean^2/var). Both must hold.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from cybn import reference
 
 U64 = 2.0**-53
+TERMS = 100
 
 
 def roundoff(dtype):
@@ -61,7 +62,7 @@ def exact_xhat(x, eps=1e-5):
 
 def mean_bound(var, mean, m, dtype):
     """|mean - exact| at most; the last rounding is that of the float64 it is kept in."""
-    terms = min(m, 160) * roundoff(dtype) + (m / 8 + 512) * U64
+    terms = min(m, 2 * TERMS) * roundoff(dtype) + (m / 8 + 512) * U64
     return terms * np.sqrt(var) + 2 * U64 * np.abs(mean)
 
 
@@ -69,13 +70,13 @@ def var_bound(var, mean, m, dtype):
     """|var - exact| at most: the lower of the two-pass bound and of the kernels' own."""
     u = roundoff(dtype)
     two_pass = (m + 3) * u * var + (m * u) ** 2 * (var + mean**2)
-    own = (332 * u + (m / 4 + 2048) * U64) * var
+    own = (4 * (TERMS + 3) * u + (m / 4 + 2048) * U64) * var
     return np.minimum(two_pass, own)
 
 
 def _stats_terms(m, dtype):
     """How many u a mean, relative to sigma, and rstd, relative to itself, may be off."""
-    return min(m + 3, 170) + (m / 8 + 1024) * U64 / roundoff(dtype)
+    return min(m + 3, 2 * (TERMS + 3)) + (m / 8 + 1024) * U64 / roundoff(dtype)
 
 
 def output_bound(xhat, weight, bias, m, dtype):
@@ -89,15 +90,14 @@ def gradients(dy, x, stats, weight=1.0, training=True):
 
     The sums take TERMS roundings and dy*xhat five more; then as output_bound, term by term.
     """
-    mean, var, rstd = stats
-    eps = 0.0
+    mean, _, rstd = stats
     twin = reference.backward_training if training else reference.backward_inference
-    exact = twin(dy, x, mean, 1 / rstd**2, weight, eps)
+    exact = twin(dy, x, mean, 1 / rstd**2, weight, eps=0.0)
     g = np.abs(np.asarray(dy, np.float64))
     xhat = np.abs((x.astype(np.float64) - mean[:, None]) * rstd[:, None])
     m = x.shape[0] * x.shape[2]
     u = roundoff(x.dtype)
-    sums = (min(m, 80) + 8) * u + (m / 16 + 512) * U64
+    sums = (min(m, TERMS) + 8) * u + (m / 16 + 512) * U64
     stat = _stats_terms(m, x.dtype) * u
     sum_g, sum_gx = g.sum((0, 2)), (g * xhat).sum((0, 2))
     dbias = sums * sum_g

@@ -1,4 +1,4 @@
-"""Runs to compare: the bits of arrays and layers, the kernels called directly, fresh interpreters."""
+"""Runs to compare: bits of arrays and layers, kernels called directly, fresh interpreters."""
 
 import os
 import subprocess
@@ -44,15 +44,14 @@ def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream
     result = {}
 
     stats = np.empty((3, channels))
-    module.normalize_training[key](
-        y, stats, mean, var, count, x, weight, bias, 1e-5, -1.0, *how
-    )
+    module.normalize_training[key](y, stats, mean, var, count, x, weight, bias, 1e-5, -1.0, *how)
     result.update(y=y.copy(), stats=stats, running_mean=mean, running_var=var, count=count)
     dx, dweight, dbias = y, np.empty(channels, dtype), np.empty(channels, dtype)
     module.gradient[key](dx, dweight, dbias, dy, x, stats, weight, True, *how)
     result.update(dx=dx.copy(), dweight=dweight.copy(), dbias=dbias.copy())
 
-    mean, var = np.linspace(-1, 1, channels).astype(dtype), np.linspace(0.5, 2, channels).astype(dtype)
+    mean = np.linspace(-1, 1, channels).astype(dtype)
+    var = np.linspace(0.5, 2, channels).astype(dtype)
     given = np.empty((3, channels))
     module.normalize_inference[key](y, given, x, mean, var, weight, bias, 1e-5, *how)
     result.update(y_eval=y.copy(), stats_eval=given)

@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 
 DTYPES = [np.float32, np.float64]
 
-# (N, C, L) around every border in the kernels: lanes of 32, rows from 256 (or 8 images) on, blocks
-# of 2048 items or 256 lines, folded lines of 512 positions.
+# (N, C, L) around the borders in the kernels: lanes of 32, rows from 64 (or 8 images) on, blocks of
+# 2048 items or 256 lines, folded lines of 512 positions, tiles of 64 channels.
 VIEWS = [
     (1, 1, 2), (2, 1, 1), (3, 1, 1), (2, 513, 1), (1, 2, 31), (1, 3, 32), (1, 2, 33), (7, 2, 31),
     (7, 2, 33), (8, 2, 33), (7, 2, 255), (8, 2, 255), (3, 2, 256), (2, 3, 257), (1, 2, 2047),
     (1, 1, 2048), (1, 2, 2049), (9, 2, 300), (2, 2, 4100), (255, 5, 1), (256, 4, 1), (257, 7, 1),
     (300, 1, 1), (1025, 3, 1), (17, 511, 1), (16, 512, 1), (9, 513, 1), (12, 73, 7), (9, 171, 3),
-    (8, 600, 2), (600, 1, 3), (70, 3, 49), (1, 600, 3), (33, 16, 32),
+    (8, 600, 2), (600, 1, 3), (70, 3, 49), (1, 600, 3), (33, 16, 32), (9, 3, 63), (9, 3, 64), (40, 2, 65), (33, 70, 65),
+    (70, 2, 97), (1, 2, 2081), (3, 2, 2100), (5, 2, 700), (40, 2, 200),
 ]  # fmt: skip
 
 

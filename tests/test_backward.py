@@ -85,9 +85,7 @@ def test_backward_is_the_adjoint_of_the_derivative(x, training, seed):
         _, stats = batch_norm_forward(x, weight, eps=1e-3)
     else:
         mean, var = rng.normal(0, 1, x.shape[1]), rng.uniform(0.5, 2, x.shape[1])
-        _, stats = batch_norm_forward(
-            x, weight, None, mean, var, training=False, eps=1e-3
-        )
+        _, stats = batch_norm_forward(x, weight, None, mean, var, training=False, eps=1e-3)
     dx, _, _ = batch_norm_backward(g, x, stats, weight, training=training)
     xhat = (x - stats[0][:, None]) * stats[2][:, None]
     jv = v
@@ -97,8 +95,9 @@ def test_backward_is_the_adjoint_of_the_derivative(x, training, seed):
     jv = jv * (weight * stats[2])[:, None]
     # what was added up and subtracted on the way, each sum over at most x.size terms
     away = 1 + np.abs(xhat)
-    v_size, g_size = (np.abs(a) + away * np.mean(np.abs(a) * away, (0, 2), keepdims=True)
-                      for a in (v, g))
+    v_size, g_size = (
+        np.abs(a) + away * np.mean(np.abs(a) * away, (0, 2), keepdims=True) for a in (v, g)
+    )
     size = (np.abs(weight * stats[2])[:, None] * v_size * g_size).sum()
     assert abs((jv * g).sum() - (v * dx).sum()) <= (x.size + 1000) * 2.0**-53 * size
 

@@ -35,7 +35,7 @@ def data(view, dtype):
         lambda a: np.where(a > 3, np.nan, a), lambda a: a * 1e30, np.sort,
     ]  # fmt: skip
     for c in range(view[1]):
-        x[:, c] = kinds[c % len(kinds)](x[:, c])
+        x[:, c] = kinds[(c + sum(view)) % len(kinds)](x[:, c])
     with np.errstate(under="ignore"):
         return x.astype(dtype), dy.astype(dtype)
 
@@ -51,8 +51,8 @@ def expected(view, dtype):
 def test_threads_walks_stores_and_levels(view, dtype, level):
     x, dy = data(view, dtype)
     plain, module = expected(view, dtype), levels.load(level)
-    for threads, cache, stream in product([1, 2, 3, 7], [0, HUGE], [False, True]):
-        how = {"threads": threads, "cache": cache, "stream": stream}
+    for threads, cache in product([1, 2, 3, 7], [0, HUGE]):
+        how = {"threads": threads, "cache": cache, "stream": (threads + (cache > 0)) % 2 > 0}
         got = run_kernels(module, x, dy, **how)
         wrong = [name for name in plain if got[name] != plain[name]]
         assert not wrong, (how, wrong)
@@ -89,22 +89,16 @@ def test_the_address_of_the_output_does_not_matter(view, dtype, level):
 def test_rows_of_images_may_lie_apart(view, dtype, level):
     """The same bits where images are cut out of larger ones, or taken backwards."""
     x, dy = data(view, dtype)
-    n, c, length = view
-    plain = expected(view, dtype)
-    room = np.full((2 * n, c * length + 5), 7, dtype)
-    for rows in (room[:n, : c * length], room[::2, 5:], room[1::2, 3:-2][::-1]):
-        z, g = rows.copy().reshape(view), rows.copy().reshape(view)
-        z = np.lib.stride_tricks.as_strided(rows, view, (rows.strides[0], *x.strides[1:]))
-        if c * length < 512:
-            continue  # rows shorter than that are copied before a kernel sees them
-        z[...] = x
-        assert run_kernels(levels.load(level), z, dy) == plain
-        out = np.empty_like(room)[::2, :-5].reshape(n, c, length, copy=None)
-        g = np.lib.stride_tricks.as_strided(out, view, (out.strides[0], *x.strides[1:]))
-        g[...] = dy
-        assert run_kernels(levels.load(level), x, g) == plain
-        y = np.lib.stride_tricks.as_strided(rows, view, (rows.strides[0], *x.strides[1:]))
-        assert run_kernels(levels.load(level), x, dy, y=y, stream=True) == plain
+    n, size = view[0], x[0].size
+    plain, module = expected(view, dtype), levels.load(level)
+    room = np.full((2 * n, size + 5), 7, dtype)
+    for rows in (room[:n, :size], room[::2, 5:], room[1::2, 3:-2][::-1]):
+        apart = rows.reshape(view)
+        apart[...] = x
+        assert run_kernels(module, apart, dy, y=np.empty_like(x)) == plain
+        apart[...] = dy
+        assert run_kernels(module, x, apart) == plain
+        assert run_kernels(module, x, dy, y=apart, stream=True) == plain
 
 
 @both_dtypes
@@ -156,7 +150,7 @@ def test_the_best_level_is_taken_where_none_is_forced():
 
 def test_an_impossible_level_is_an_error(monkeypatch):
     monkeypatch.setenv("CYBN_CPU", "x86-64-v9")
-    with pytest.raises(ImportError, match="'x86-64-v9' is not a CPU level.*can use .*baseline"):
+    with pytest.raises(ImportError, match=r"'x86-64-v9' is not a CPU level.*can use .*baseline"):
         levels.choose()
     monkeypatch.setitem(levels.LEVELS, "x86-64-v9", lambda: True)
     with pytest.raises(ImportError, match="is not in this build"):

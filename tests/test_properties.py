@@ -155,8 +155,15 @@ def test_2d_and_3d_are_1d_on_flattened_positions(seed, shape, training):
         layer = cybn.create(f"BatchNorm{rank}d", num_features=c).train(training)
         y = layer(x.reshape(view))
         dx = layer.backward(dy.reshape(view))
-        results.append((y.tobytes(), dx.tobytes(), layer.running_var.tobytes(),
-                        layer.grads["weight"].tobytes(), layer.grads["bias"].tobytes()))
+        results.append(
+            (
+                y.tobytes(),
+                dx.tobytes(),
+                layer.running_var.tobytes(),
+                layer.grads["weight"].tobytes(),
+                layer.grads["bias"].tobytes(),
+            )
+        )
     assert results[0] == results[1] == results[2]
 
 

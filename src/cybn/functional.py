@@ -248,7 +248,8 @@ def batch_norm_backward(
     >>> from cybn import functional
     >>> x = np.array([[0.0], [2.0], [4.0]])
     >>> y, stats = functional.batch_norm_forward(x, eps=1e-9)
-    >>> dx, dweight, dbias = functional.batch_norm_backward(np.array([[1.0], [0.0], [0.0]]), x, stats)
+    >>> dy = np.array([[1.0], [0.0], [0.0]])
+    >>> dx, dweight, dbias = functional.batch_norm_backward(dy, x, stats)
     >>> dx.ravel().round(4)
     array([ 0.1021, -0.2041,  0.1021])
     """

@@ -108,7 +108,7 @@ def check_updatable(who: str, arrays: Mapping[str, np.ndarray | None]) -> None:
     """ValueError for a read-only array that a training step is to update."""
     for name, a in arrays.items():
         if a is not None and not a.flags.writeable:
-            raise ValueError(f"{who} updates {name} in training, got a read-only array; pass a copy")
+            raise ValueError(f"{who} updates {name} in training, got a read-only one; pass a copy")
 
 
 def check_count(who: str, count: np.ndarray | None) -> None:
@@ -130,7 +130,9 @@ def check_axis(who: str, x: np.ndarray, channel_axis: int) -> int:
     if x.ndim < 2:
         raise ValueError(f"{who} expects at least 2-D input (N, C), got {x.ndim}-D {x.shape}")
     if not -x.ndim <= channel_axis < x.ndim:
-        raise ValueError(f"{who} got channel_axis {channel_axis} for {x.ndim}-D {x.shape}; 1 or -1?")
+        raise ValueError(
+            f"{who} got channel_axis={channel_axis} for {x.ndim}-D {x.shape}; 1 and -1 are usual"
+        )
     return x.shape[channel_axis]
 
 
@@ -170,8 +172,8 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
 def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> bool:
     """Is `out` exactly x (in place)? Raises where it cannot be written to.
 
-    `others` are inputs that out must not touch at all. TypeError for what is no array or has another
-    dtype, ValueError for shape, read-only memory and partial overlap.
+    `others` are inputs that out must not touch at all. TypeError for what is no array or has
+    another dtype, ValueError for shape, read-only memory and partial overlap.
     """
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{who} takes an ndarray as out, got {type(out).__name__}")

@@ -1,0 +1,87 @@
+"""import cybn: quick, quiet and lazy; and what show_config says."""
+
+import pkgutil
+import sys
+
+import pytest
+from runs import python
+
+import cybn
+from cybn.kernels import levels
+
+PUBLIC = ["Layer", "available", "create", "describe", "functional", "get_num_threads",
+          "load_config", "reference", "register", "schema", "set_num_threads",
+          "show_config", "UnknownName", "UnknownOption"]  # fmt: skip
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(cybn.__path__, "cybn.")
+    if "__main__" not in module.name and "_x86" not in module.name  # may not run on this CPU
+]
+
+
+def test_import_brings_in_nothing_compiled_and_prints_nothing():
+    code = """
+import sys
+before = set(sys.modules)
+import cybn
+new = set(sys.modules) - before
+heavy = [name for name in new if name.startswith(("cybn.", "numpy"))]
+print(heavy, type(cybn.__doc__).__name__)
+"""
+    assert python(code) == "[] str"
+
+
+@pytest.mark.parametrize("name", [*PUBLIC, *cybn.available(), "__version__"])
+def test_any_public_name_may_be_the_first_that_is_used(name):
+    python(f"from cybn import {name}", PYTHONWARNINGS="error")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_any_module_may_be_the_first_that_is_imported(module):
+    python(f"import {module}", PYTHONWARNINGS="error")
+
+
+def test_dir_lists_what_there_is():
+    names = dir(cybn)
+    assert set(PUBLIC) | set(cybn.available()) <= set(names)
+    for name in names:
+        assert getattr(cybn, name) is not None
+    assert names == sorted(names)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    for name in ("BatchNorm9d", "batchnorm1d", "nothing"):
+        with pytest.raises(AttributeError, match=f"module 'cybn' has no attribute '{name}'"):
+            getattr(cybn, name)
+    with pytest.raises(ImportError):
+        exec("from cybn import BatchNorm9d")
+
+
+def test_star_import_and_reload_are_harmless():
+    python("from cybn import *")
+    python("import importlib, cybn; importlib.reload(cybn); cybn.BatchNorm1d(3)")
+
+
+def test_show_config_as_a_dict():
+    config = cybn.show_config("dict")
+    assert config["cpu_level"] in config["cpu_levels_built"]
+    assert config["cpu_levels_built"] == levels.built()
+    assert "baseline" in config["cpu_levels_built"]
+    assert config["threads"] == cybn.get_num_threads()
+    assert config["layers"] == len(cybn.available())
+    assert config["version"] == cybn.__version__
+    assert config["numpy"] == sys.modules["numpy"].__version__
+    assert set(config) >= {"openmp", "python", "platform"}
+
+
+def test_show_config_prints(capsys):
+    assert cybn.show_config() is None
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(shown) == list(cybn.show_config("dict"))
+    assert shown["cpu_level"] == cybn.show_config("dict")["cpu_level"]
+    assert shown["cpu_levels_built"] == ", ".join(levels.built())
+
+
+def test_show_config_takes_two_modes():
+    with pytest.raises(ValueError, match="show_config takes mode 'print' or 'dict', got 'json'"):
+        cybn.show_config("json")
