@@ -126,7 +126,7 @@ def test_values_near_1e30_have_a_finite_variance(shape):
     check_moments(x)
 
 
-@pytest.mark.parametrize("scale", [1e-44, 1e-40, 1e-30, 1e-20, 1e19, 1e38])
+@pytest.mark.parametrize("scale", [1e-44, 1e-40, 1e-30, 1e-22, 3e-22, 1e-21, 1e-20, 1e19, 1e38])
 @pytest.mark.parametrize("shape", [(400, 2, 1), (2, 2, 400), (16, 2, 20), (40, 2, 1)], ids=view_id)
 def test_squares_may_leave_the_range_of_float32(shape, scale):
     """The bounds hold where squares in float32 would under- or overflow, and for subnormals."""

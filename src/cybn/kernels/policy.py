@@ -49,6 +49,7 @@ _default = (
     else min(_runtime_default, _quota())
 )
 _wanted: int | None = None
+_runtime_then = _runtime_default  # what OpenMP would have used when set_num_threads was called
 _forked = False
 
 
@@ -70,27 +71,28 @@ def set_num_threads(n: int) -> None:
 
     Raises TypeError where `n` is not an int, ValueError where it is below 1.
     """
-    global _wanted
+    global _wanted, _runtime_then
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"set_num_threads takes an int >= 1, got {n!r} ({type(n).__name__})")
     n = n.__index__()
     if not 1 <= n <= 4096:
         raise ValueError(f"set_num_threads takes an int from 1 to 4096, got {n}")
-    _wanted = n
+    _wanted, _runtime_then = n, _machine.openmp_threads()
 
 
 def get_num_threads() -> int:
     """The most threads a call from here would use.
 
     In this order: 1 in a forked child and without OpenMP; a lower limit that threadpoolctl or
-    `omp_set_num_threads` has put on the calling thread; what `set_num_threads` said;
+    `omp_set_num_threads` has since put on the calling thread; what `set_num_threads` said;
     `OMP_NUM_THREADS`; the CPUs this process may use.
     """
     if _forked or not _machine.openmp_version():
         return 1
     now = _machine.openmp_threads()
     wanted = _default if _wanted is None else _wanted
-    return min(wanted, now) if now < _runtime_default else wanted
+    limited = now < _runtime_default and now != _runtime_then
+    return min(wanted, now) if limited else wanted
 
 
 def plan(items: int, itemsize: int) -> Plan:
