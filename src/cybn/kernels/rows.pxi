@@ -1,8 +1,8 @@
 # Long rows: the (N, C, L) view channel by channel, each channel N rows of L contiguous items.
 #
 # A unit is a tile of channels that lie side by side, wide enough for a long run of memory in every
-# row: short jumps would starve the prefetchers. A block is one piece of ROW_BLOCK items of a row, or
-# as many whole rows as fit in one; each channel of the tile has sums of its own for it.
+# row: short jumps would starve the prefetchers. A block is one piece of ROW_BLOCK items of a row,
+# or as many whole rows as fit in one; each channel of the tile has its own sums for it.
 
 cdef enum:
     ROW_BLOCK = 2048        # items of a channel between two looks at its lanes: 64 to a lane
