@@ -35,8 +35,11 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     job.task, job.stream = task, stream
     job.N, job.C, job.L = N, C, L
     job.columns = L < LONG_ROW and (N >= FEW_ROWS or L < LANES)
-    if task == INFERENCE and not stream:
+    if task == INFERENCE:
+        # Nothing is summed: rows pay as soon as they fill a strip. The ends of short ones would
+        # leave half-written lines behind streaming stores.
         job.columns = L < STRIP
+        job.stream = stream and (job.columns or L >= WHOLE_LINES)
     job.fold = job.tile = job.pieces = 1
     if job.columns:
         if packed and C * L < FOLD_WIDTH:
@@ -56,7 +59,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
         if task == INFERENCE:
-            job.tile = max(<Py_ssize_t>1, INFERENCE_RUN // L)
+            job.tile = max(<Py_ssize_t>1, INFERENCE_RUN // L) if job.pieces == 1 else 1
         else:
             job.tile = min(<Py_ssize_t>MOST_TILE, ceil_div(ROW_RUN, L * sizeof(T)))
         job.tile = min(C, job.tile)

@@ -100,4 +100,4 @@ def plan(items: int, itemsize: int) -> Plan:
     if items < 2 * ITEMS_PER_THREAD:
         return _SMALL
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
-    return Plan(threads, max(_L2, _L3 // threads), items * itemsize > _L3 // 2)
+    return Plan(threads, max(_L2, _L3 // threads), items * itemsize > _L3 // 4)

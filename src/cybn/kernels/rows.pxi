@@ -9,6 +9,7 @@ cdef enum:
     ROW_RUN = 8192          # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
     INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
+    WHOLE_LINES = 512       # items of a row whose ends do not matter to streaming stores
 
 
 cdef struct Piece:          # where block b of a channel lies
