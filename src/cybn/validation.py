@@ -188,19 +188,19 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> 
     for name, other in others.items():
         if overlap(out, other):
             raise ValueError(f"{who} got an out that overlaps {name}; pass another array")
-    if same_memory(out, x):
-        return True
-    if overlap(out, x):
+    if not overlap(out, x):
+        return False
+    if not same_memory(out, x):
         raise ValueError(
             f"{who} got an out that overlaps the input in part; pass the input itself to work in "
             f"place, or an array of its own"
         )
-    return False
+    return True
 
 
 def same_memory(a: np.ndarray, b: np.ndarray) -> bool:
     """Do two arrays of one shape lie at the same place, item by item?"""
-    return (
+    return a is b or (
         a.strides == b.strides
         and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     )
@@ -221,6 +221,8 @@ def overlaps_itself(a: np.ndarray) -> bool:
 
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Do two arrays share memory? True where it would take too long to be sure."""
+    if a is b:
+        return True
     if not np.may_share_memory(a, b):
         return False
     try:

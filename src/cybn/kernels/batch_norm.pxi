@@ -69,14 +69,18 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         sums = 3 * job.blocks * C
     job.units = ceil_div(C, job.tile)
     job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
-    scratch = <double *>malloc((4 * C + sums + (1 + COEFS) * job.width) * sizeof(double))
+    sums += (8 + COEFS) * C + (1 + COEFS) * job.width
+    scratch = <double *>malloc(sums * sizeof(double))
     if scratch == NULL:
-        raise MemoryError(f"batch norm needs {(4 * C + sums) * sizeof(double)} bytes of scratch")
+        raise MemoryError(f"batch norm needs {sums * sizeof(double)} bytes of scratch")
     job.weight, job.bias = scratch, scratch + C
     job.dweight, job.dbias = scratch + 2 * C, scratch + 3 * C
-    job.sums = scratch + 4 * C
-    job.centre = job.sums + sums
-    job.coef = job.centre + job.width
+    job.k, job.s1 = scratch + 4 * C, scratch + 5 * C
+    job.s2, job.rest = scratch + 6 * C, scratch + 7 * C
+    job.channel = scratch + 8 * C
+    job.coef = scratch + (8 + COEFS) * C
+    job.centre = <double *>job.coef + COEFS * job.width
+    job.sums = job.centre + job.width
     job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
     return 0
 

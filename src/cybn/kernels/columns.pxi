@@ -106,18 +106,33 @@ cdef void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide,
                     <const T *>job.coef + t.start)
 
 
+cdef inline T sampled(Job *job, Py_ssize_t c, int i, Py_ssize_t L, T kind) noexcept nogil:
+    """The i-th of five items of channel c that are spread over N and L."""
+    return (<const T *>job.x)[i * (job.N - 1) // 4 * job.x_stride + c * L + i * (L - 1) // 4]
+
+
+cdef inline void sample(Job *job, Py_ssize_t u, Py_ssize_t L, T *k) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef T kind = 0
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        k[c] = median5(sampled(job, c, 0, L, kind), sampled(job, c, 1, L, kind),
+                       sampled(job, c, 2, L, kind), sampled(job, c, 3, L, kind),
+                       sampled(job, c, 4, L, kind))
+
+
 cdef void sample_shifts(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """The shift of each channel of a unit: the median of five items spread over N and L."""
-    cdef Py_ssize_t c, i
-    cdef const T *x
-    cdef T v[5]
-    for c in range(u * job.tile, min((u + 1) * job.tile, job.C)):
-        x = <const T *>job.x + c * job.L
-        for i in range(5):
-            v[i] = x[i * (job.N - 1) // 4 * job.x_stride + i * (job.L - 1) // 4]
-        v[0] = median5(v[0], v[1], v[2], v[3], v[4])
-        spread(job, coef_of(job, 0, kind), c, v[0])
-        spread(job, job.centre, c, <double>v[0])
+    cdef T *k = channel_coef(job, 0, kind)
+    cdef Py_ssize_t c
+    if job.L == 1:
+        sample(job, u, 1, k)                    # neighbours, which a vector can hold
+    else:
+        sample(job, u, job.L, k)
+    spread_coef(job, u, 0, kind)
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        job.k[c] = k[c]
+    if job.wide:
+        spread(job, u, job.centre, <const double *>job.k)
 
 
 cdef void add_blocks(Job *job, Py_ssize_t u) noexcept nogil:
@@ -134,45 +149,67 @@ cdef void add_blocks(Job *job, Py_ssize_t u) noexcept nogil:
             s[job.width + i] += more[job.width + i]
 
 
-cdef inline void add_positions(Job *job, Py_ssize_t c, double *s1, double *s2) noexcept nogil:
-    """The sums of channel c, over its positions in a line."""
-    cdef const double *s = job.sums + c * job.L
-    cdef Py_ssize_t f, i
-    s1[0] = 0
-    s2[0] = 0
+cdef void add_positions(Job *job, Py_ssize_t u) noexcept nogil:
+    """s1 and s2 of the channels of a unit, over their positions in a line."""
+    cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), L = job.L, f, c
+    cdef const double *s = job.sums
+    cdef const double *q = job.sums + job.width
+    cdef double *s1 = job.s1
+    cdef double *s2 = job.s2
+    memset(s1 + first, 0, (last - first) * sizeof(double))
+    memset(s2 + first, 0, (last - first) * sizeof(double))
     for f in range(job.fold):
-        for i in range(job.L):
-            s1[0] += s[i]
-            s2[0] += s[job.width + i]
-        s += job.C * job.L
+        if L == 1:
+            for c in range(first, last):
+                s1[c] += s[c]
+            for c in range(first, last):
+                s2[c] += q[c]
+        else:
+            for c in range(first, last):
+                s1[c] += sum_doubles(s + c * L, L)
+                s2[c] += sum_doubles(q + c * L, L)
+        s += job.C * L
+        q += job.C * L
 
 
-cdef void settle_column_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    """Statistics of a unit; channels whose sums are not to be trusted are summed once more."""
-    cdef Py_ssize_t c, b, first = u * job.tile, last = min((u + 1) * job.tile, job.C)
-    cdef Py_ssize_t m = job.N * job.L
-    cdef double s1, s2, k
-    cdef bint doubtful, again = False
-    add_blocks(job, u)
+cdef void sum_doubtful(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """Sum a unit again, in double and about the means, for those of its channels that need it."""
+    cdef Py_ssize_t c, b, f, at, first = first_channel(job, u), last = last_channel(job, u)
     for c in range(first, last):
-        add_positions(job, c, &s1, &s2)
-        k = job.centre[c * job.L]
-        doubtful = not trusted(s1, s2, m, least_square(kind), most_square(kind))
-        settle_moments(job, c, k, s1, s2, kind)
-        if doubtful and not (job.wide and sizeof(T) < sizeof(double)):
-            again = True
-            job.var[c] = -1                     # marks the channel
-            if isfinite(job.mean[c]):
-                spread(job, job.centre, c, job.mean[c])
-    if not again:
-        return
+        if job.var[c] < 0 and isfinite(job.mean[c]):
+            job.k[c] = job.mean[c]
+    spread(job, u, job.centre, <const double *>job.k)
     for b in range(job.blocks):
         sum_column_moments(job, u, b, True, kind)
     add_blocks(job, u)
     for c in range(first, last):
         if job.var[c] < 0:
-            add_positions(job, c, &s1, &s2)
-            settle_moments(job, c, job.centre[c * job.L], s1, s2, kind)
+            job.s1[c] = 0
+            job.s2[c] = 0
+            for f in range(job.fold):
+                at = (f * job.C + c) * job.L
+                job.s1[c] += sum_doubles(job.sums + at, job.L)
+                job.s2[c] += sum_doubles(job.sums + job.width + at, job.L)
+            settle_moments(job, c, c + 1, kind)
+
+
+cdef void settle_column_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """Statistics of a unit; channels whose sums are not to be trusted are summed once more."""
+    cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
+    cdef Py_ssize_t m = job.N * job.L
+    cdef double least = least_square(kind), most = most_square(kind)
+    cdef bint again = False
+    add_blocks(job, u)
+    add_positions(job, u)
+    settle_moments(job, first, last, kind)
+    if not (job.wide and sizeof(T) < sizeof(double)):
+        for c in range(first, last):
+            if not trusted(job.s1[c], job.s2[c], m, least, most):
+                again = True
+                job.var[c] = -1                 # marks the channel
+    if again:
+        sum_doubtful(job, u, kind)
+    settle_normal(job, u, kind)
 
 
 cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
@@ -253,12 +290,9 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
 
 
 cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    cdef Py_ssize_t c
-    cdef double s1, s2
     add_blocks(job, u)
-    for c in range(u * job.tile, min((u + 1) * job.tile, job.C)):
-        add_positions(job, c, &s1, &s2)
-        settle_gradient(job, c, s1, s2, kind)
+    add_positions(job, u)
+    settle_gradient(job, u, kind)
 
 
 cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:

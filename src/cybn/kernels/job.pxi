@@ -39,10 +39,15 @@ cdef struct Job:
     double *dweight
     double *dbias
     double eps
+    double *k               # the shift that sums are about
+    double *s1              # the sums, when the blocks are merged
+    double *s2
+    double *rest            # what the mean, rounded to T, lacks
     # Scratch.
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double
     void *coef              # COEFS arrays of `width` items of T
+    void *channel           # COEFS arrays of C items of T
     Py_ssize_t width, each  # `each` positions side by side belong to one channel
 
 

@@ -6,7 +6,7 @@ from cython.parallel cimport prange
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport isfinite, sqrt
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
     LANES, STRIP, A, T, add_products, add_shifted, clear_lanes, fetch, fold_lanes,

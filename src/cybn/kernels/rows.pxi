@@ -74,10 +74,10 @@ cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept 
 
 cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     cdef const double *block = job.sums + 3 * first_channel(job, u) * job.blocks
+    cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
     cdef double k, s1, s2, away, n
-    cdef Py_ssize_t c, b
     cdef Piece p
-    for c in range(first_channel(job, u), last_channel(job, u)):
+    for c in range(first, last):
         k, s1, s2 = block[0], block[1], block[2]
         for b in range(1, job.blocks):
             block += 3
@@ -87,7 +87,9 @@ cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             s2 += block[2] + away * (2 * block[1] + n * away)
             s1 += block[1] + n * away
         block += 3
-        settle_moments(job, c, k, s1, s2, kind)
+        job.k[c], job.s1[c], job.s2[c] = k, s1, s2
+    settle_moments(job, first, last, kind)
+    settle_normal(job, u, kind)
 
 
 cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_ssize_t x_stride,
@@ -127,16 +129,15 @@ cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcep
 
 cdef void settle_row_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     cdef const double *block = job.sums + 2 * first_channel(job, u) * job.blocks
-    cdef double s1, s2
     cdef Py_ssize_t c, b
     for c in range(first_channel(job, u), last_channel(job, u)):
-        s1 = 0
-        s2 = 0
+        job.s1[c] = 0
+        job.s2[c] = 0
         for b in range(job.blocks):
-            s1 += block[0]
-            s2 += block[1]
+            job.s1[c] += block[0]
+            job.s2[c] += block[1]
             block += 2
-        settle_gradient(job, c, s1, s2, kind)
+    settle_gradient(job, u, kind)
 
 
 cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:

@@ -43,76 +43,152 @@ cdef inline T median5(T a, T b, T c, T d, T e) noexcept nogil:
     return larger(lesser(low, high), lesser(larger(low, high), e))
 
 
-cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
-    return <T *>job.coef + which * job.width
-
-
-cdef inline void spread(Job *job, T *to, Py_ssize_t c, T value) noexcept nogil:
-    """Write the value to every position of channel c in an array of `width`."""
-    cdef Py_ssize_t f, i
-    to += c * job.each
-    for f in range(job.fold):
-        for i in range(job.each):
-            to[i] = value
-        to += job.C * job.each
-
-
 cdef inline T clamped(double value, T kind) noexcept nogil:
     """value as T, the largest finite one instead of infinity: 0*scale is then 0, never NaN."""
     cdef double most = FLT_MAX if T is float else DBL_MAX
     return <T>min(max(value, -most), most) if value == value else <T>value
 
 
-cdef inline void settle_output(Job *job, Py_ssize_t c, T mean, double rest) noexcept nogil:
-    """Coefficients of y = (x - mean)*scale + shift, where the mean is mean + rest."""
-    cdef double scale = job.weight[c] * job.rstd[c]
-    spread(job, coef_of(job, 0, mean), c, mean)
-    spread(job, coef_of(job, 1, mean), c, clamped(scale, mean))
-    spread(job, coef_of(job, 2, mean), c, <T>(job.bias[c] - rest * scale))
+cdef inline double sum_doubles(const double *s, Py_ssize_t n) noexcept nogil:
+    """The sum of n doubles, in eight lanes."""
+    cdef double a[8]
+    cdef Py_ssize_t i, j
+    for j in range(8):
+        a[j] = 0
+    for i in range(n // 8):
+        for j in range(8):
+            a[j] += s[i * 8 + j]
+    for j in range(n % 8):
+        a[j] += s[n // 8 * 8 + j]
+    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 
 
-cdef inline void settle_moments(Job *job, Py_ssize_t c, double k, double s1, double s2,
+# Coefficients: one value for each channel, and, where a line of columns has many positions of a
+# channel, the same value at each of them. With one position they are the same array.
+
+cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
+    return <T *>job.coef + which * job.width
+
+
+cdef inline T *channel_coef(Job *job, int which, T kind) noexcept nogil:
+    return coef_of(job, which, kind) if job.each == 1 else <T *>job.channel + which * job.C
+
+
+cdef inline void spread(Job *job, Py_ssize_t u, T *to, const T *values) noexcept nogil:
+    """Write the values of a unit's channels to all their positions in `to`."""
+    cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), f, c, i
+    if job.each == 1:
+        for f in range(0 if to != values else 1, job.fold):
+            memcpy(to + f * job.C + first, values + first, (last - first) * sizeof(T))
+        return
+    for f in range(job.fold):
+        for c in range(first, last):
+            for i in range(job.each):
+                to[(f * job.C + c) * job.each + i] = values[c]
+
+
+cdef inline void spread_coef(Job *job, Py_ssize_t u, int which, T kind) noexcept nogil:
+    spread(job, u, coef_of(job, which, kind), channel_coef(job, which, kind))
+
+
+cdef inline void settle_mean(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """Coefficient 0: the mean, rounded to T."""
+    cdef T *mean = channel_coef(job, 0, kind)
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        mean[c] = <T>job.mean[c]
+    spread_coef(job, u, 0, kind)
+
+
+cdef inline void settle_output(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """Coefficients 1 and 2 of y = (x - mean)*scale + shift; `rest` is what mean lacks."""
+    cdef T *scale = channel_coef(job, 1, kind)
+    cdef T *shift = channel_coef(job, 2, kind)
+    cdef const double *weight = job.weight
+    cdef const double *rstd = job.rstd
+    cdef const double *rest = job.rest
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        scale[c] = clamped(weight[c] * rstd[c], kind)
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        shift[c] = <T>(job.bias[c] - rest[c] * (weight[c] * rstd[c]))
+    spread_coef(job, u, 1, kind)
+    spread_coef(job, u, 2, kind)
+
+
+cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last,
                                 T kind) noexcept nogil:
-    """mean, var and rstd of channel c from its sums about k, and the coefficients of y."""
-    cdef Py_ssize_t m = job.N * job.L
-    cdef double var = (s2 - s1 * s1 / m) / m
-    cdef T mean
-    job.mean[c] = k + s1 / m
-    job.var[c] = 0 if var < 0 else var
-    job.rstd[c] = 1 / sqrt(job.var[c] + job.eps)
-    mean = <T>job.mean[c]
-    settle_output(job, c, mean, (k - mean) + s1 / m)
+    """mean, var and rstd of channels from their sums s1 and s2 about k. Loops for vectors."""
+    cdef double m = <double>(job.N * job.L), eps = job.eps, var
+    cdef const double *s1 = job.s1
+    cdef const double *s2 = job.s2
+    cdef Py_ssize_t c
+    for c in range(first, last):
+        job.mean[c] = job.k[c] + s1[c] / m
+    for c in range(first, last):
+        var = (s2[c] - s1[c] * s1[c] / m) / m
+        job.var[c] = 0 if var < 0 else var
+    for c in range(first, last):
+        job.rstd[c] = 1 / sqrt(job.var[c] + eps)
 
 
-cdef inline void settle_inference(Job *job, Py_ssize_t c, T kind) noexcept nogil:
-    cdef T mean = <T>job.mean[c]
-    settle_output(job, c, mean, job.mean[c] - mean)
+cdef inline void settle_normal(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """The coefficients of y, once the moments are settled."""
+    cdef double m = <double>(job.N * job.L)
+    cdef Py_ssize_t c
+    cdef const T *mean = channel_coef(job, 0, kind)
+    settle_mean(job, u, kind)
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        job.rest[c] = (job.k[c] - mean[c]) + job.s1[c] / m
+    settle_output(job, u, kind)
 
 
-cdef inline void settle_products(Job *job, Py_ssize_t c, T kind) noexcept nogil:
+cdef inline void settle_given(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """Coefficient 0 and `rest` where the mean is given."""
+    cdef Py_ssize_t c
+    cdef const T *mean = channel_coef(job, 0, kind)
+    settle_mean(job, u, kind)
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        job.rest[c] = job.mean[c] - mean[c]
+
+
+cdef inline void settle_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """The coefficients that the sums of dy and dy*xhat need."""
-    spread(job, coef_of(job, 0, kind), c, <T>job.mean[c])
-    spread(job, coef_of(job, 1, kind), c, clamped(job.rstd[c], kind))
+    cdef T *rstd = channel_coef(job, 1, kind)
+    cdef Py_ssize_t c
+    settle_given(job, u, kind)
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        rstd[c] = clamped(job.rstd[c], kind)
+    spread_coef(job, u, 1, kind)
 
 
-cdef inline void settle_gradient(Job *job, Py_ssize_t c, double s1, double s2,
-                                 T kind) noexcept nogil:
+cdef inline void settle_gradient(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """dbias, dweight and the coefficients of dx from s1 = sum(dy) and s2 = sum(dy*xhat).
 
     xhat was computed with the mean rounded to T; `rest` puts right what rounding left out.
-    Statistics that were given (running ones) are constants: then dx = scale*dy alone.
+    dx = ((dy - coef 2) - (x - coef 0)*coef 1) * coef 3. Statistics that were given (running ones)
+    are constants: then dx = scale*dy alone, computed as y is, with the coefficients 2, 3 and 4.
     """
-    cdef Py_ssize_t m = job.N * job.L
-    cdef double rest = (job.mean[c] - <T>job.mean[c]) * job.rstd[c]
-    cdef double dweight = s2 - rest * s1
-    cdef double scale = job.weight[c] * job.rstd[c]
-    job.dbias[c] = s1
-    job.dweight[c] = dweight
-    # dx = ((dy - coef 2) - (x - coef 0)*coef 1) * coef 3; or as y, with coefs 2, 3 and 4.
-    if job.task == GRADIENT:
-        spread(job, coef_of(job, 1, kind), c, clamped(dweight / m * job.rstd[c], kind))
-        spread(job, coef_of(job, 2, kind), c, <T>((s1 - rest * dweight) / m))
-    else:
-        spread(job, coef_of(job, 2, kind), c, <T>0)
-        spread(job, coef_of(job, 4, kind), c, <T>0)
-    spread(job, coef_of(job, 3, kind), c, clamped(scale, kind))
+    cdef double m = <double>(job.N * job.L), rest
+    cdef bint through = job.task == GRADIENT
+    cdef T *along = channel_coef(job, 1, kind)
+    cdef T *dy_mean = channel_coef(job, 2, kind)
+    cdef T *scale = channel_coef(job, 3, kind)
+    cdef T *shift = channel_coef(job, 4, kind)
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        rest = job.rest[c] * job.rstd[c]
+        job.dbias[c] = job.s1[c]
+        job.dweight[c] = job.s2[c] - rest * job.s1[c]
+        if through:
+            along[c] = clamped(job.dweight[c] / m * job.rstd[c], kind)
+            dy_mean[c] = <T>((job.s1[c] - rest * job.dweight[c]) / m)
+        else:
+            dy_mean[c] = 0
+        scale[c] = clamped(job.weight[c] * job.rstd[c], kind)
+        shift[c] = 0
+    spread_coef(job, u, 1, kind)
+    spread_coef(job, u, 2, kind)
+    spread_coef(job, u, 3, kind)
+    if not through:
+        spread_coef(job, u, 4, kind)

@@ -2,16 +2,14 @@
 
 cdef inline void prepare(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """Set the coefficients that reduce needs."""
-    cdef Py_ssize_t c
     if job.task == NORMALIZE:
         if job.columns:
             sample_shifts(job, u, kind)
-        return
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        if job.task == INFERENCE:
-            settle_inference(job, c, kind)
-        else:
-            settle_products(job, c, kind)
+    elif job.task == INFERENCE:
+        settle_given(job, u, kind)
+        settle_output(job, u, kind)
+    else:
+        settle_products(job, u, kind)
 
 
 cdef inline void reduce(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
