@@ -154,11 +154,15 @@ cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t items
     return ahead if ahead < n else n
 
 
-cdef inline void stream_strip(T *y, const T *strip) noexcept nogil:
-    """STRIP items to the line boundary y, past the caches."""
+cdef inline void store_strip(T *y, const T *strip, bint stream) noexcept nogil:
+    """STRIP items to y; with stream past the caches, and y on a line boundary."""
     cdef Py_ssize_t i
-    for i in range(STRIP * sizeof(T) // LINE):
-        stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+    if stream:
+        for i in range(STRIP * sizeof(T) // LINE):
+            stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+    else:
+        for i in range(STRIP):
+            y[i] = strip[i]
 
 
 cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
@@ -169,8 +173,11 @@ cdef inline T slope(T dy, T x, T mean, T along, T dy_mean, T scale) noexcept nog
     return ((dy - dy_mean) - (x - mean) * along) * scale
 
 
+# The loops that write. Each asks on the way for what lies `ahead` items after its inputs: while one
+# tile is written from the caches, the next one comes from memory.
+
 cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T shift,
-                           bint stream) noexcept nogil:
+                           bint stream, Py_ssize_t ahead) noexcept nogil:
     """y = (x - mean) * scale + shift over [0:n].
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
@@ -180,40 +187,34 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
     for i in range(head):
         y[i] = normal(x[i], mean, scale, shift)
     for _s in range((n - head) // STRIP):
+        fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean, scale, shift)
-        if stream:
-            stream_strip(y + head, strip)
-        else:
-            for j in range(STRIP):
-                y[head + j] = strip[j]
+        store_strip(y + head, strip, stream)
         head += STRIP
     for i in range(head, n):
         y[i] = normal(x[i], mean, scale, shift)
 
 
 cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
-                                const T *shift, bint stream) noexcept nogil:
+                                const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
     cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
     for _s in range((n - head) // STRIP):
+        fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
             strip[j] = normal(x[head + j], mean[head + j], scale[head + j], shift[head + j])
-        if stream:
-            stream_strip(y + head, strip)
-        else:
-            for j in range(STRIP):
-                y[head + j] = strip[j]
+        store_strip(y + head, strip, stream)
         head += STRIP
     for i in range(head, n):
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
 
 
 cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T along,
-                          T dy_mean, T scale, bint stream) noexcept nogil:
+                          T dy_mean, T scale, bint stream, Py_ssize_t ahead) noexcept nogil:
     """dx = (dy - dy_mean - (x - mean)*along) * scale over [0:n].
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
@@ -223,35 +224,31 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, 
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
     for _s in range((n - head) // STRIP):
+        fetch(dy + head + ahead, STRIP)
+        fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
             strip[j] = slope(dy[head + j], x[head + j], mean, along, dy_mean, scale)
-        if stream:
-            stream_strip(dx + head, strip)
-        else:
-            for j in range(STRIP):
-                dx[head + j] = strip[j]
+        store_strip(dx + head, strip, stream)
         head += STRIP
     for i in range(head, n):
         dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
 
 
-cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n,
-                               const T *mean, const T *along, const T *dy_mean, const T *scale,
-                               bint stream) noexcept nogil:
+cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n, const T *mean,
+                               const T *along, const T *dy_mean, const T *scale,
+                               bint stream, Py_ssize_t ahead) noexcept nogil:
     """As gradient, with four coefficients for every item."""
     cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
         dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
     for _s in range((n - head) // STRIP):
+        fetch(dy + head + ahead, STRIP)
+        fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
             strip[j] = slope(dy[head + j], x[head + j], mean[head + j], along[head + j],
                              dy_mean[head + j], scale[head + j])
-        if stream:
-            stream_strip(dx + head, strip)
-        else:
-            for j in range(STRIP):
-                dx[head + j] = strip[j]
+        store_strip(dx + head, strip, stream)
         head += STRIP
     for i in range(head, n):
         dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])

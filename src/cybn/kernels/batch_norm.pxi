@@ -68,6 +68,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
         job.blocks = ceil_div(N, job.rows) * job.pieces
         sums = 3 * job.blocks * C
     job.units = ceil_div(C, job.tile)
+    job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
     sums += (8 + COEFS) * C + (1 + COEFS) * job.width
     scratch = <double *>malloc(sums * sizeof(double))

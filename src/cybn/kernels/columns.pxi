@@ -222,7 +222,7 @@ cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
         n = t.n if r < job.lines else job.left
         normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                        x + r * job.fold * x_stride + t.start, n,
-                       coef, coef + w, coef + 2 * w, job.stream)
+                       coef, coef + w, coef + 2 * w, job.stream, job.ahead)
 
 
 cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t dy_stride,
@@ -304,4 +304,4 @@ cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) no
         gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
                       <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
                       <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
-                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream)
+                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream, job.ahead)

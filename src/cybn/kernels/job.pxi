@@ -4,6 +4,7 @@ cdef enum:
     COEFS = 5           # arrays of coefficients a job has room for
     LONG_ROW = 64       # from here on rows are walked as rows
     FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
+    STRIDE_AHEAD = 512  # items to fetch ahead where memory is read straight on
     SMALL = 64          # up to here float32 is summed in double outright: nothing to gain by less
 
 cdef enum Task:
@@ -24,6 +25,7 @@ cdef struct Job:
     Py_ssize_t out_stride, x_stride, dy_stride
     Py_ssize_t N, C, L
     bint stream             # write out past the caches
+    Py_ssize_t ahead        # from what is applied to what is to be fetched meanwhile, in items
     # Rows: a block is `rows` rows of up to ROW_BLOCK items, `pieces` blocks side by side.
     Py_ssize_t rows, pieces
     # Columns: `fold` rows of the view lie side by side in one of `width` positions, `lines` of

@@ -101,7 +101,8 @@ cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_
         for c in range(first_channel(job, u), last_channel(job, u)):
             at = c * job.L + p.start
             normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
-                      coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream)
+                      coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
+                      job.ahead)
 
 
 cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
@@ -150,4 +151,5 @@ cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexc
             slope_rows(<T *>job.out + r * job.out_stride + at,
                        <const T *>job.dy + r * job.dy_stride + at,
                        <const T *>job.x + r * job.x_stride + at, p.n,
-                       coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream)
+                       coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
+                       job.ahead)

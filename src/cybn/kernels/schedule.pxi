@@ -7,35 +7,23 @@
 # follow the memory:
 #
 # - by units, where a unit fits in cache: a unit is applied right after it was reduced, so memory
-#   is read once. The reduction of unit u + 1 alternates with the application of unit u, block by
-#   block: reading, arithmetic and writing overlap, where one after the other would leave the memory
-#   bus idle during arithmetic.
+#   is read once. While it is written, the next one is asked for (see primitives.pxd), so that the
+#   memory bus is not idle. Alternating the reduction of the next unit with the application of this
+#   one, block by block, was measured slower: both then want the same cache.
 # - by blocks, where units are too few or too large: all reductions, then all applications, each
 #   spread evenly over the threads. Memory is read twice.
 #
 # Rejected: one OpenMP loop per step with a critical section to merge (order depends on timing);
 # atomics (the same); a task runtime (cost per task, and nothing to gain: blocks are alike).
 
-cdef inline void reduce_unit(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    cdef Py_ssize_t b
-    prepare(job, u, kind)
-    for b in range(job.blocks):
-        reduce(job, u, b, kind)
-
-
 cdef void walk_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
     cdef Py_ssize_t u, b
-    cdef bint ahead
-    if start < stop:
-        reduce_unit(job, start, kind)
     for u in range(start, stop):
-        finish(job, u, kind)
-        ahead = u + 1 < stop
-        if ahead:
-            prepare(job, u + 1, kind)
+        prepare(job, u, kind)
         for b in range(job.blocks):
-            if ahead:
-                reduce(job, u + 1, b, kind)
+            reduce(job, u, b, kind)
+        finish(job, u, kind)
+        for b in range(job.blocks):
             apply(job, u, b, kind)
     if job.stream:
         stream_fence()
