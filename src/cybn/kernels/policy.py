@@ -40,8 +40,8 @@ def _quota() -> int:
 
 _L2 = _cache_size(2, 512 << 10)
 _L3 = _cache_size(3, 8 << 20)
-# Larger outputs are written past the caches. It saves reading each line before it is written; what
-# reads the output next then finds it in memory and not in the last cache, which costs as much below.
+# Larger outputs are written past the caches. It saves reading each line before it is written; but
+# what reads the output next finds it in memory, no longer in a cache, which costs as much below.
 STREAM_FROM = _L3 // 8
 _SMALL = Plan(1, _L3, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.

@@ -20,11 +20,12 @@ cdef inline bint trusted(double s1, double s2, Py_ssize_t n,
                          double least, double most) noexcept nogil:
     """Are these sums good enough to take the variance from?
 
-    s2 - s1^2/n cancels where the shift was far from the mean; up to a factor of 4 is allowed,
-    two bits, and next to nothing for few items, of which less error is expected. NaN is never
-    trusted.
+    s2 - s1^2/n cancels where the shift was far from the mean. Up to a factor of 16 is allowed: a
+    shift of 3.9 standard deviations, which the median of five of normal data does not reach, and
+    four bits, which the n of the error bound has room for. Of few items less error is expected,
+    and next to nothing is allowed. NaN is never trusted.
     """
-    cdef double far = 0.75 if n > SMALL else 1 / 64.
+    cdef double far = 0.9375 if n > SMALL else 1 / 64.
     return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= far * n * s2)
 
 
