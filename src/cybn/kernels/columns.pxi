@@ -7,6 +7,7 @@
 
 cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
+    COLUMN_STEP = 4         # lines summed side by side
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
     TILE_WIDTH = 1024       # positions to a unit: runs of 4 KiB, and sums that stay in L1
@@ -31,21 +32,24 @@ cdef inline Py_ssize_t left_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.left if b == job.blocks - 1 else 0
 
 
-cdef inline Py_ssize_t run_ahead(Py_ssize_t line, Py_ssize_t lines, Py_ssize_t stride,
-                                 Py_ssize_t n) noexcept nogil:
-    """From a run to what is read after it: the next run, or the first one of the next tile."""
-    return COLUMN_RUN * stride if line + COLUMN_RUN < lines else n - line * stride
+cdef inline Py_ssize_t step_ahead(Py_ssize_t line, Py_ssize_t lines, Py_ssize_t stride,
+                                  Py_ssize_t n) noexcept nogil:
+    """From a step to what is read after it: the next step, or the first one of the next tile."""
+    return COLUMN_STEP * stride if line + COLUMN_STEP < lines else n - line * stride
 
 
-cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
-                         Py_ssize_t n, const A *k, Py_ssize_t ahead) noexcept nogil:
-    """s += sum(x - k), q += sum((x - k)^2) down n columns of at most COLUMN_RUN lines."""
+cdef inline void sum_step(A *s, A *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
+                          Py_ssize_t n, const A *k, Py_ssize_t ahead) noexcept nogil:
+    """s += sum(x - k), q += sum((x - k)^2) down n columns of a few lines."""
     cdef A a[LANES]
     cdef A b[LANES]
     cdef A d
     cdef Py_ssize_t i, j, r
     for i in range(n // LANES):
-        clear_lanes(a, b)
+        for j in range(LANES):
+            a[j] = s[j]
+        for j in range(LANES):
+            b[j] = q[j]
         for r in range(lines):
             fetch(x + r * stride + ahead, LANES)
             for j in range(LANES):
@@ -53,38 +57,48 @@ cdef inline void sum_run(double *s, double *q, const T *x, Py_ssize_t lines, Py_
                 a[j] += d
                 b[j] += d * d
         for j in range(LANES):
-            s[j] += a[j]
+            s[j] = a[j]
         for j in range(LANES):
-            q[j] += b[j]
+            q[j] = b[j]
         s += LANES
         q += LANES
         x += LANES
         k += LANES
-    n %= LANES
-    if n == 0:
-        return
-    clear_lanes(a, b)
     for r in range(lines):
-        for j in range(n):
+        for j in range(n % LANES):
             d = <A>x[r * stride + j] - k[j]
-            a[j] += d
-            b[j] += d * d
-    for j in range(n):
-        s[j] += a[j]
-        q[j] += b[j]
+            s[j] += d
+            q[j] += d * d
+
+
+cdef inline void empty(double *to, A *sums, Py_ssize_t n) noexcept nogil:
+    """to += sums, and sums = 0."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] += sums[i]
+    memset(sums, 0, n * sizeof(A))
 
 
 cdef inline void sum_columns(double *s, double *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
                              Py_ssize_t n, Py_ssize_t left, const A *k) noexcept nogil:
-    cdef Py_ssize_t run, r
+    """OUT s, q: the sums of x - k and (x - k)^2 down n columns, of the `left` first a line more."""
+    cdef A a[TILE_WIDTH]
+    cdef A b[TILE_WIDTH]
+    cdef Py_ssize_t step, r = 0
     memset(s, 0, n * sizeof(double))
     memset(q, 0, n * sizeof(double))
-    for run in range(ceil_div(lines, COLUMN_RUN)):
-        r = run * COLUMN_RUN
-        sum_run(s, q, x + r * stride, min(<Py_ssize_t>COLUMN_RUN, lines - r), stride, n, k,
-                run_ahead(r, lines, stride, n))
-    if left:
-        sum_run(s, q, x + lines * stride, 1, stride, left, k, 0)
+    memset(a, 0, n * sizeof(A))
+    memset(b, 0, n * sizeof(A))
+    for step in range(ceil_div(lines, COLUMN_STEP)):
+        r = step * COLUMN_STEP
+        sum_step(a, b, x + r * stride, min(<Py_ssize_t>COLUMN_STEP, lines - r), stride, n, k,
+                 step_ahead(r, lines, stride, n))
+        if (r + COLUMN_STEP) % COLUMN_RUN == 0:
+            empty(s, a, n)
+            empty(q, b, n)
+    sum_step(a, b, x + lines * stride, 1, stride, left, k, 0)
+    empty(s, a, n)
+    empty(q, b, n)
 
 
 cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
@@ -225,17 +239,20 @@ cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
                        coef, coef + w, coef + 2 * w, job.stream, job.ahead)
 
 
-cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t dy_stride,
-                                 const T *x, Py_ssize_t x_stride, Py_ssize_t lines, Py_ssize_t n,
-                                 const T *mean, const T *rstd, Py_ssize_t dy_ahead,
-                                 Py_ssize_t x_ahead) noexcept nogil:
-    """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of at most COLUMN_RUN lines."""
+cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride, const T *x,
+                                  Py_ssize_t x_stride, Py_ssize_t lines, Py_ssize_t n,
+                                  const T *mean, const T *rstd, Py_ssize_t dy_ahead,
+                                  Py_ssize_t x_ahead) noexcept nogil:
+    """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of a few lines."""
     cdef T a[LANES]
     cdef T b[LANES]
     cdef T g
     cdef Py_ssize_t i, j, r
     for i in range(n // LANES):
-        clear_lanes(a, b)
+        for j in range(LANES):
+            a[j] = s[j]
+        for j in range(LANES):
+            b[j] = q[j]
         for r in range(lines):
             fetch(dy + r * dy_stride + dy_ahead, LANES)
             fetch(x + r * x_stride + x_ahead, LANES)
@@ -244,32 +261,24 @@ cdef inline void sum_product_run(double *s, double *q, const T *dy, Py_ssize_t d
                 a[j] += g
                 b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
         for j in range(LANES):
-            s[j] += a[j]
+            s[j] = a[j]
         for j in range(LANES):
-            q[j] += b[j]
+            q[j] = b[j]
         s += LANES
         q += LANES
         dy += LANES
         x += LANES
         mean += LANES
         rstd += LANES
-    n %= LANES
-    if n == 0:
-        return
-    clear_lanes(a, b)
     for r in range(lines):
-        for j in range(n):
+        for j in range(n % LANES):
             g = dy[r * dy_stride + j]
-            a[j] += g
-            b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
-    for j in range(n):
-        s[j] += a[j]
-        q[j] += b[j]
+            s[j] += g
+            q[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
 
 
 cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Tile t = tile_of(job, u, b)
-    cdef Py_ssize_t run, r, left = left_of(job, b)
     cdef Py_ssize_t dy_stride = job.dy_stride * job.fold, x_stride = job.x_stride * job.fold
     cdef const T *dy = <const T *>job.dy + t.line * dy_stride + t.start
     cdef const T *x = <const T *>job.x + t.line * x_stride + t.start
@@ -277,16 +286,26 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
     cdef const T *rstd = mean + job.width
     cdef double *s = sums_of(job, b) + t.start
     cdef double *q = s + job.width
+    cdef T p[TILE_WIDTH]
+    cdef T r[TILE_WIDTH]
+    cdef Py_ssize_t step, line
     memset(s, 0, t.n * sizeof(double))
     memset(q, 0, t.n * sizeof(double))
-    for run in range(ceil_div(t.lines, COLUMN_RUN)):
-        r = run * COLUMN_RUN
-        sum_product_run(s, q, dy + r * dy_stride, dy_stride, x + r * x_stride, x_stride,
-                        min(<Py_ssize_t>COLUMN_RUN, t.lines - r), t.n, mean, rstd,
-                        run_ahead(r, t.lines, dy_stride, t.n), run_ahead(r, t.lines, x_stride, t.n))
-    if left:
-        sum_product_run(s, q, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride,
-                        x_stride, 1, left, mean, rstd, 0, 0)
+    memset(p, 0, t.n * sizeof(T))
+    memset(r, 0, t.n * sizeof(T))
+    for step in range(ceil_div(t.lines, COLUMN_STEP)):
+        line = step * COLUMN_STEP
+        sum_product_step(p, r, dy + line * dy_stride, dy_stride, x + line * x_stride, x_stride,
+                         min(<Py_ssize_t>COLUMN_STEP, t.lines - line), t.n, mean, rstd,
+                         step_ahead(line, t.lines, dy_stride, t.n),
+                         step_ahead(line, t.lines, x_stride, t.n))
+        if (line + COLUMN_STEP) % COLUMN_RUN == 0:
+            empty(s, p, t.n)
+            empty(q, r, t.n)
+    sum_product_step(p, r, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride, x_stride,
+                     1, left_of(job, b), mean, rstd, 0, 0)
+    empty(s, p, t.n)
+    empty(q, r, t.n)
 
 
 cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:

@@ -43,7 +43,7 @@ _L3 = _cache_size(3, 8 << 20)
 # Larger outputs are written past the caches. It saves reading each line before it is written; but
 # what reads the output next finds it in memory, no longer in a cache, which costs as much below.
 STREAM_FROM = _L3 // 8
-_SMALL = Plan(1, _L3, False)
+_SMALL = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _machine.openmp_threads()
 _default = (
@@ -103,4 +103,4 @@ def plan(items: int, itemsize: int) -> Plan:
     if items < 2 * ITEMS_PER_THREAD:
         return _SMALL
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
-    return Plan(threads, max(_L2, _L3 // threads), items * itemsize > STREAM_FROM)
+    return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > STREAM_FROM)
