@@ -46,7 +46,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
             job.fold = min(N // COLUMN_RUN, FOLD_WIDTH // (C * L))
             job.fold = max(<Py_ssize_t>1, job.fold)
         job.tile = max(<Py_ssize_t>1, TILE_WIDTH // L)
-        job.tile = C if job.fold > 1 else min(C, job.tile)
+        job.tile = C if job.fold > 1 or task == INFERENCE else min(C, job.tile)
         job.width = job.fold * C * L
         job.each = L
         job.lines = N // job.fold

@@ -7,7 +7,7 @@
 
 cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
-    COLUMN_STEP = 4         # lines summed side by side
+    COLUMN_STEP = 2         # lines summed side by side
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
     TILE_WIDTH = 1024       # positions to a unit: runs of 4 KiB, and sums that stay in L1
