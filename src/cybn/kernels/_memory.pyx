@@ -40,7 +40,7 @@ cdef extern from *:
 
 UNIT = 2 << 20              # sizes are multiples of this
 
-cdef dict _idle = {}        # size: list of addresses
+cdef list _idle = []        # (size, address) of each block that nobody uses, the oldest first
 cdef Py_ssize_t _held = 0   # bytes in _idle
 cdef Py_ssize_t _limit = 0
 
@@ -71,12 +71,21 @@ cdef void _shrink(Py_ssize_t to):
     # Block and come back to these tables: no lock is needed.
     global _held
     while _held > to and _idle:
-        size, addresses = _idle.popitem()
-        while addresses and _held > to:
-            free(<void *><size_t>addresses.pop())
+        size, address = _idle.pop(0)
+        free(<void *><size_t>address)
+        _held -= size
+
+
+cdef void *_take(Py_ssize_t size):
+    """The youngest idle block of that size: its memory may still be in a cache. Or NULL."""
+    global _held
+    cdef Py_ssize_t i
+    for i in range(len(_idle) - 1, -1, -1):
+        if _idle[i][0] == size:
+            _, address = _idle.pop(i)
             _held -= size
-        if addresses:
-            _idle[size] = addresses
+            return <void *><size_t>address
+    return NULL
 
 
 @cython.final
@@ -87,16 +96,10 @@ cdef class Block:
     cdef Py_ssize_t size
 
     def __cinit__(self, Py_ssize_t n):
-        global _held
         self.size = (n + UNIT - 1) // UNIT * UNIT
-        addresses = _idle.get(self.size)
-        if addresses:
-            self.memory = <void *><size_t>addresses.pop()
-            _held -= self.size
-            if not addresses:
-                del _idle[self.size]
-            return
-        self.memory = cybn_allocate(self.size)
+        self.memory = _take(self.size)
+        if self.memory == NULL:
+            self.memory = cybn_allocate(self.size)
         if self.memory == NULL:
             _shrink(0)
             self.memory = cybn_allocate(self.size)
@@ -113,7 +116,7 @@ cdef class Block:
         if self.size > _limit:
             free(self.memory)
             return
-        _idle.setdefault(self.size, []).append(<size_t>self.memory)
+        _idle.append((self.size, <size_t>self.memory))
         _held += self.size
         if _held > _limit:
             _shrink(_limit)
