@@ -22,11 +22,12 @@ class Plan(NamedTuple):
 
 
 def _cache_size(level: int, otherwise: int) -> int:
+    """Bytes of a cache level where the system tells it, as Linux does."""
     try:
-        size = os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE")
-    except (AttributeError, OSError, ValueError):
+        text = Path(f"/sys/devices/system/cpu/cpu0/cache/index{level}/size").read_text()
+        return int(text.strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
         return otherwise
-    return size if size > 0 else otherwise
 
 
 def _quota() -> int:
@@ -42,7 +43,7 @@ _L2 = _cache_size(2, 512 << 10)
 _L3 = _cache_size(3, 8 << 20)
 # Larger outputs are written past the caches. It saves reading each line before it is written; but
 # what reads the output next finds it in memory, no longer in a cache, which costs as much below.
-STREAM_FROM = _L3 // 8
+STREAM_FROM = max(_L2, _L3 // 16)
 _SMALL = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _machine.openmp_threads()
