@@ -154,14 +154,15 @@ def measure(cases: list[Case], results: Results, options: argparse.Namespace) ->
     if seed < 0:
         raise ValueError("--seed must not be negative")
     results.options = {"repeats": repeats, "seed": seed, "quick": options.quick}
+    # What can fail for want of a tool comes first, before the long part.
+    if options.build:
+        results.footprint |= footprint.build()
+    if not options.no_footprint:
+        results.footprint |= footprint.measure(names(options))
     for n in sorted(set(threads)):
         if n > cpus:
             print(f"{report.threads_text(n)} on {cpus} CPUs: the figures mean little")
         results.add(run(Plan(cases, names(options), n, repeats, seed, options.onednn)))
-    if not options.no_footprint:
-        results.footprint = footprint.measure(names(options))
-    if options.build:
-        results.footprint |= footprint.build()
 
 
 def show(results: Results) -> None:
