@@ -1,7 +1,7 @@
 """Memory for large outputs, kept for the next one when an array that used it is gone.
 
 A new array of many megabytes is not there yet when malloc returns: each page is mapped and zeroed
-by the system when it is first written, at every call, for more than the normalization itself costs.
+by the system when it is first written, at every call, which can cost as much as normalizing it.
 Blocks that were written once stay mapped here, up to a limit, and the next output of that size gets
 one of them.
 
