@@ -2,8 +2,8 @@
 # columns; the L positions of a channel are added up at the end. Row by row, planes of 7x7 or a
 # single item would be all remainder.
 #
-# A unit is a tile of whole channels, a block COLUMN_BLOCK lines (fewer in evaluation). Where C*L is small, `fold` lines
-# are taken side by side as one, so that three channels use whole vectors as well.
+# A unit is a tile of whole channels, a block COLUMN_BLOCK lines (fewer in evaluation). Where C*L is
+# small, `fold` lines are taken side by side as one, so that three channels use whole vectors too.
 
 cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
