@@ -305,7 +305,7 @@ def test_the_home_of_the_layers_is_imported_at_the_first_use(tmp_path, monkeypat
 def test_a_built_in_name_is_taken_before_any_layer_is_used():
     code = "import cybn; cybn.register('BN')(type('Mine', (), {}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert "'BN' is taken by cybn.layers.batchnorm.BatchNorm2d" in done.stderr
+    assert "'BN' is taken by cybn.layers.batch.batchnorm.BatchNorm2d" in done.stderr
 
 
 def test_the_built_in_layers_are_those_of_this_library():

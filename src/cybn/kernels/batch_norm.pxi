@@ -1,4 +1,4 @@
-# The entry points: typed memoryviews in, outputs first. They trust their callers (functional.py and
+# The entry points: typed memoryviews in, outputs first. They trust their callers (functional/ and
 # the layers have checked shapes, dtypes and overlap) and assert what they trust in debug builds.
 #
 # Shapes: y, x, dx, dy (N, C, L) with L and C close together; stats (3, C) double, the rows mean,

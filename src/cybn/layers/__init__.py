@@ -1,10 +1,10 @@
 """The built-in layers: one short file per family, each registering its own.
 
-Every module beside this one is imported, so a new family is one new file.
+Every module in here and in the folders beside this one is imported, so a new norm is one new file.
 """
 
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+for _module in walk_packages(__path__, f"{__name__}."):
+    import_module(_module.name)

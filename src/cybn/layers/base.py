@@ -95,8 +95,15 @@ class Layer:
         """dx for the last forward, given the gradient of its output; sets `grads`."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
-    def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return self.forward(x, out)
+    def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
+        """What else a call of this layer with x may take, by name: a sample for tests and checks.
+
+        A layer that takes labels, a mask or a second array returns a fitting one; most take none.
+        """
+        return {}
+
+    def __call__(self, x: np.ndarray, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
+        return self.forward(x, out, **inputs)
 
     # Modes
 

@@ -1,7 +1,6 @@
-r"""The readable twin of the kernels: batch normalization in NumPy, in the order of the paper.
+r"""Batch normalization in NumPy, in the order of the paper.
 
-This is the specification and the tests' oracle. It is never a fallback: nothing in the package
-calls it. Every function takes the (N, C, L) view of its input, whatever the layout was, computes in
+Every function takes the (N, C, L) view of its input, whatever the layout was, computes in
 float64 and returns float64. `x` is (N, C, L), `m = N*L` values per channel; everything else (C,).
 
 Ioffe and Szegedy, Batch Normalization, 2015: algorithm 1 is `normalize` with the moments of the

@@ -1,21 +1,14 @@
-r"""Batch normalization as functions: no state but what is passed in.
-
-`batch_norm` has the signature of `torch.nn.functional.batch_norm`. `batch_norm_forward` and
-`batch_norm_backward` are the pair underneath: the forward returns the statistics that the backward
-needs, and nothing is kept in between. The layers are thin over these.
-
-An input is checked here, once, and turned into the (N, C, L) view that the kernels take.
-"""
+r"""Batch normalization: `batch_norm`, and the pair `batch_norm_forward` and `batch_norm_backward`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .kernels import gradient, normalize_inference, normalize_training
-from .kernels.outputs import empty_like
-from .kernels.policy import plan
-from .layout import arrange
-from .validation import (
+from ..kernels import gradient, normalize_inference, normalize_training
+from ..kernels.outputs import empty_like
+from ..kernels.policy import plan
+from ..layout import arrange
+from ..validation import (
     as_float_array,
     check_axis,
     check_count,

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from ..functional import CUMULATIVE, backward_checked, check_upstream, forward_checked
-from ..options import Bounds, DType, PositiveInt
-from ..registry import register
-from ..validation import (
+from ...functional.batch import CUMULATIVE, backward_checked, check_upstream, forward_checked
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import (
     as_float_array,
     check_channels,
     check_count,
@@ -20,7 +20,7 @@ from ..validation import (
     check_rank,
     check_updatable,
 )
-from .base import Layer
+from ..base import Layer
 
 _CHARS = {"float32": "f", "float64": "d"}
 _RANKS = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}

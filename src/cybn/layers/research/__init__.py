@@ -1,0 +1,1 @@
+"""Variants from papers, each in one file."""

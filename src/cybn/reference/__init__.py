@@ -1,0 +1,25 @@
+"""The readable twin of the kernels, in NumPy: the specification, and the tests' oracle.
+
+Formulas stand in the order of the papers, forward and backward side by side, computed in float64.
+It is never a fallback: nothing in the package calls it.
+"""
+
+from .batch import (
+    backward_inference,
+    backward_training,
+    moments,
+    normalize,
+    to_ncl,
+    update_running,
+    xhat_of,
+)
+
+__all__ = [
+    "backward_inference",
+    "backward_training",
+    "moments",
+    "normalize",
+    "to_ncl",
+    "update_running",
+    "xhat_of",
+]
