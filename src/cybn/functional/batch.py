@@ -1,4 +1,4 @@
-r"""Batch normalization: `batch_norm`, and the pair `batch_norm_forward` and `batch_norm_backward`."""
+r"""Batch normalization: `batch_norm`, and its pair, `batch_norm_forward` and `_backward`."""
 
 from __future__ import annotations
 
