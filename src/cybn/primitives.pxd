@@ -169,8 +169,8 @@ cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
     return (x - mean) * scale + shift
 
 
-cdef inline T slope(T dy, T x, T mean, T along, T dy_mean, T scale) noexcept nogil:
-    return ((dy - dy_mean) - (x - mean) * along) * scale
+cdef inline T slope(T dy, T x, T weight, T mean, T along, T dy_mean, T scale) noexcept nogil:
+    return ((dy * weight - dy_mean) - (x - mean) * along) * scale
 
 
 # The loops that write. Each asks on the way for what lies `ahead` items after its inputs: while one
@@ -213,42 +213,139 @@ cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, c
         y[i] = normal(x[i], mean[i], scale[i], shift[i])
 
 
-cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T mean, T along,
+cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T weight, T mean, T along,
                           T dy_mean, T scale, bint stream, Py_ssize_t ahead) noexcept nogil:
-    """dx = (dy - dy_mean - (x - mean)*along) * scale over [0:n].
+    """dx = (dy*weight - dy_mean - (x - mean)*along) * scale over [0:n].
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
     """
     cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
-        dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
+        dx[i] = slope(dy[i], x[i], weight, mean, along, dy_mean, scale)
     for _s in range((n - head) // STRIP):
         fetch(dy + head + ahead, STRIP)
         fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], mean, along, dy_mean, scale)
+            strip[j] = slope(dy[head + j], x[head + j], weight, mean, along, dy_mean, scale)
         store_strip(dx + head, strip, stream)
         head += STRIP
     for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], mean, along, dy_mean, scale)
+        dx[i] = slope(dy[i], x[i], weight, mean, along, dy_mean, scale)
 
 
 cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n, const T *mean,
                                const T *along, const T *dy_mean, const T *scale,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
-    """As gradient, with four coefficients for every item."""
+    """As gradient with weight 1, with four coefficients for every item."""
     cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
-        dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
+        dx[i] = slope(dy[i], x[i], <T>1, mean[i], along[i], dy_mean[i], scale[i])
     for _s in range((n - head) // STRIP):
         fetch(dy + head + ahead, STRIP)
         fetch(x + head + ahead, STRIP)
         for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], mean[head + j], along[head + j],
+            strip[j] = slope(dy[head + j], x[head + j], <T>1, mean[head + j], along[head + j],
                              dy_mean[head + j], scale[head + j])
         store_strip(dx + head, strip, stream)
         head += STRIP
     for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], mean[i], along[i], dy_mean[i], scale[i])
+        dx[i] = slope(dy[i], x[i], <T>1, mean[i], along[i], dy_mean[i], scale[i])
+
+
+# The same three loops where every item has a weight and bias of its own, as in layer norm, and
+# xhat = (x - mean)*rstd + shift, in which shift puts right what rounding the mean left out.
+
+cdef inline T xhat(T x, T mean, T rstd, T shift) noexcept nogil:
+    return (x - mean) * rstd + shift
+
+
+cdef inline void normalize_weighted(T *y, const T *x, const T *weight, const T *bias, Py_ssize_t n,
+                                    T mean, T rstd, T shift, bint stream,
+                                    Py_ssize_t ahead) noexcept nogil:
+    """y = xhat*weight + bias over [0:n].
+
+    OUT y: n; may be x. IN x, weight, bias: n. stream: as in normalize.
+    """
+    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
+    cdef T strip[STRIP]
+    for i in range(head):
+        y[i] = xhat(x[i], mean, rstd, shift) * weight[i] + bias[i]
+    for _s in range((n - head) // STRIP):
+        fetch(x + head + ahead, STRIP)
+        for j in range(STRIP):
+            strip[j] = xhat(x[head + j], mean, rstd, shift) * weight[head + j] + bias[head + j]
+        store_strip(y + head, strip, stream)
+        head += STRIP
+    for i in range(head, n):
+        y[i] = xhat(x[i], mean, rstd, shift) * weight[i] + bias[i]
+
+
+cdef inline void add_weighted(T *s, T *q, const T *dy, const T *x, const T *weight, Py_ssize_t n,
+                              T mean, T rstd, T shift) noexcept nogil:
+    """s[j] += dy*weight and q[j] += dy*weight*xhat over [0:n], lane by lane.
+
+    OUT s, q: LANES each, accumulated into. IN dy, x, weight: n.
+    """
+    cdef Py_ssize_t i, j, whole = n - n % LANES
+    cdef T a[LANES]
+    cdef T b[LANES]
+    cdef T g
+    clear_lanes(a, b)
+    for i in range(n // LANES):
+        for j in range(LANES):
+            g = dy[i * LANES + j] * weight[i * LANES + j]
+            a[j] += g
+            b[j] += g * xhat(x[i * LANES + j], mean, rstd, shift)
+    for j in range(LANES):
+        s[j] += a[j]
+    for j in range(LANES):
+        q[j] += b[j]
+    for j in range(n - whole):
+        g = dy[whole + j] * weight[whole + j]
+        s[j] += g
+        q[j] += g * xhat(x[whole + j], mean, rstd, shift)
+
+
+cdef inline void gradient_weighted(T *dx, T *dbias, T *dweight, const T *dy, const T *x,
+                                   const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
+                                   T g_mean, T along, bint stream, Py_ssize_t ahead) noexcept nogil:
+    """dx = (dy*weight - g_mean - xhat*along)*rstd, dbias += dy, dweight += dy*xhat over [0:n].
+
+    OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
+    """
+    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
+    cdef T strip[STRIP]
+    cdef T d[STRIP]             # local copies, so that no store can alias a load
+    cdef T hats[STRIP]
+    cdef T h
+    for i in range(head):
+        h = xhat(x[i], mean, rstd, shift)
+        dbias[i] += dy[i]
+        dweight[i] += dy[i] * h
+        dx[i] = ((dy[i] * weight[i] - g_mean) - h * along) * rstd
+    for _s in range((n - head) // STRIP):
+        fetch(dy + head + ahead, STRIP)
+        fetch(x + head + ahead, STRIP)
+        for j in range(STRIP):
+            d[j] = dy[head + j]
+        for j in range(STRIP):
+            hats[j] = xhat(x[head + j], mean, rstd, shift)
+        for j in range(STRIP):
+            strip[j] = ((d[j] * weight[head + j] - g_mean) - hats[j] * along) * rstd
+        store_strip(dx + head, strip, stream)
+        for j in range(STRIP):
+            strip[j] = dbias[head + j] + d[j]
+        for j in range(STRIP):
+            dbias[head + j] = strip[j]
+        for j in range(STRIP):
+            strip[j] = dweight[head + j] + d[j] * hats[j]
+        for j in range(STRIP):
+            dweight[head + j] = strip[j]
+        head += STRIP
+    for i in range(head, n):
+        h = xhat(x[i], mean, rstd, shift)
+        dbias[i] += dy[i]
+        dweight[i] += dy[i] * h
+        dx[i] = ((dy[i] * weight[i] - g_mean) - h * along) * rstd

@@ -9,8 +9,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, STRIP, A, T, add_products, add_shifted, clear_lanes, fetch, fold_lanes,
-    gradient as slope_rows, gradient_each, normalize, normalize_each, stream_fence,
+    LANES, STRIP, A, T, add_products, add_shifted, add_weighted, clear_lanes, fetch, fold_lanes,
+    gradient as slope_rows, gradient_each, gradient_weighted, normalize, normalize_each,
+    normalize_weighted, stream_fence,
 )
 
 include "job.pxi"
@@ -20,3 +21,5 @@ include "columns.pxi"
 include "steps.pxi"
 include "schedule.pxi"
 include "batch_norm.pxi"
+include "samples.pxi"
+include "sample_norm.pxi"

@@ -150,6 +150,6 @@ cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexc
             at = c * job.L + p.start
             slope_rows(<T *>job.out + r * job.out_stride + at,
                        <const T *>job.dy + r * job.dy_stride + at,
-                       <const T *>job.x + r * job.x_stride + at, p.n,
+                       <const T *>job.x + r * job.x_stride + at, p.n, <T>1,
                        coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
                        job.ahead)
