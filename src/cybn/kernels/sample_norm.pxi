@@ -4,21 +4,41 @@
 # rows are shared out by cells: all sums, then all statistics, then all outputs. As in schedule.pxi
 # neither the walk nor the threads change a bit of the result.
 
+cdef void settle_rows(Samples *job, Py_ssize_t start, Py_ssize_t stop, bint backward,
+                      T kind) noexcept nogil:
+    cdef Py_ssize_t r
+    for r in range(start, stop):
+        if backward:
+            settle_slopes(job, r, kind)
+        else:
+            settle_sample(job, r, kind)
+
+
+cdef inline Py_ssize_t tile_rows(Samples *job) noexcept nogil:
+    return max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // job.n))
+
+
 cdef void walk_rows(Samples *job, double *sums, Py_ssize_t start, Py_ssize_t stop, bint backward,
                     T kind) noexcept nogil:
     cdef Samples mine = job[0]
-    cdef Py_ssize_t r
-    if sums != NULL:            # nobody needs them when the row is written
-        mine.sums, mine.row_sums = sums, 0
-    for r in range(start, stop):
-        if backward:
-            reduce_products(&mine, r, 0, job.cells, kind)
-            settle_slopes(&mine, r, kind)
-            write_gradient(&mine, &kind, r, 0, job.cells, kind)
-        else:
-            reduce_moments(&mine, r, 0, job.cells, kind)
-            settle_sample(&mine, r, kind)
-            write_normal(&mine, r, 0, job.cells, kind)
+    cdef Py_ssize_t tile = tile_rows(job), t, r, last
+    if sums != NULL:            # room for the sums of a tile: nobody needs them afterwards
+        mine.sums = sums
+    for t in range(ceil_div(stop - start, tile)):
+        last = min(start + (t + 1) * tile, stop)
+        if sums != NULL:
+            mine.row = start + t * tile
+        for r in range(start + t * tile, last):
+            if backward:
+                reduce_products(&mine, r, 0, job.cells, kind)
+            else:
+                reduce_moments(&mine, r, 0, job.pieces, kind)
+        settle_rows(&mine, start + t * tile, last, backward, kind)
+        for r in range(start + t * tile, last):
+            if backward:
+                write_gradient(&mine, &kind, r, 0, job.cells, kind)
+            else:
+                write_normal(&mine, r, 0, job.cells, kind)
     if job.stream:
         stream_fence()
 
@@ -33,7 +53,7 @@ cdef void walk_shard(Samples *job, double *sums, T *slopes, Py_ssize_t s, Py_ssi
     cdef Py_ssize_t n = last // cells * job.n + last % cells * ROW_BLOCK - start
     cdef double *shared = job.shared + 2 * s * width + start
     if not settled:
-        mine.sums, mine.row_sums = sums, 0
+        mine.sums = sums
     memset(slopes + start, 0, n * sizeof(T))
     memset(slopes + width + start, 0, n * sizeof(T))
     memset(shared, 0, n * sizeof(double))
@@ -42,6 +62,7 @@ cdef void walk_shard(Samples *job, double *sums, T *slopes, Py_ssize_t s, Py_ssi
         for g in range(first // cells, ceil_div(last, cells)):
             r = v * job.groups + g
             if not settled:
+                mine.row = r
                 reduce_products(&mine, r, 0, cells, kind)
                 settle_slopes(&mine, r, kind)
             write_gradient(&mine, slopes + g * job.n, r, max(<Py_ssize_t>0, first - g * cells),
@@ -65,11 +86,12 @@ cdef void walk_shards(Samples *job, double *sums, Py_ssize_t t, Py_ssize_t start
 
 cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step, bint backward,
                      T kind) noexcept nogil:
-    """Step 0 sums, step 1 writes the cells [start, stop), counted through all rows."""
+    """Step 0 sums, step 1 writes the cells (or pieces) [start, stop), counted through all rows."""
     cdef Py_ssize_t r, first, last
-    for r in range(start // job.cells, ceil_div(stop, job.cells)):
-        first = max(<Py_ssize_t>0, start - r * job.cells)
-        last = min(job.cells, stop - r * job.cells)
+    cdef Py_ssize_t cells = job.cells if backward or step == 1 else job.pieces
+    for r in range(start // cells, ceil_div(stop, cells)):
+        first = max(<Py_ssize_t>0, start - r * cells)
+        last = min(cells, stop - r * cells)
         if step == 0:
             if backward:
                 reduce_products(job, r, first, last, kind)
@@ -83,21 +105,12 @@ cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step, 
         stream_fence()
 
 
-cdef void settle_rows(Samples *job, Py_ssize_t start, Py_ssize_t stop, bint backward,
-                      T kind) noexcept nogil:
-    cdef Py_ssize_t r
-    for r in range(start, stop):
-        if backward:
-            settle_slopes(job, r, kind)
-        else:
-            settle_sample(job, r, kind)
-
-
 cdef void run_samples(Samples *job, int threads, bint near, bint backward, T kind) noexcept nogil:
     cdef Py_ssize_t t, rows = job.rows, total = job.rows * job.cells, shards = job.shards
+    cdef Py_ssize_t parts = total if backward else job.rows * job.pieces
     cdef Py_ssize_t columns = job.groups * job.cells
     cdef bint share = backward and job.items
-    cdef Py_ssize_t room = 0 if backward and not share else 3 * job.cells
+    cdef Py_ssize_t room = tile_rows(job) * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
     if near:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -105,11 +118,11 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward, T kin
                 walk_shards(job, sums + t * room, t, shards * t // threads * columns,
                             shards * (t + 1) // threads * columns, columns, False, kind)
             else:
-                walk_rows(job, sums + t * room if room else NULL, rows * t // threads,
+                walk_rows(job, sums + t * room if sums != NULL else NULL, rows * t // threads,
                           rows * (t + 1) // threads, backward, kind)
         return
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        walk_cells(job, total * t // threads, total * (t + 1) // threads, 0, backward, kind)
+        walk_cells(job, parts * t // threads, parts * (t + 1) // threads, 0, backward, kind)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         settle_rows(job, rows * t // threads, rows * (t + 1) // threads, backward, kind)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -135,13 +148,14 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.run = n if job.items or not job.affine else run
     job.parts = ceil_div(job.run, ROW_BLOCK)
     job.cells = n // job.run * job.parts
+    job.pieces = ceil_div(n, ROW_BLOCK)
     job.shard = max(<Py_ssize_t>FEWEST_SHARED, ceil_div(rows // job.groups, MOST_SHARDS))
     job.shards = ceil_div(rows // job.groups, job.shard)
     # Streaming stores leave half a line behind at the ends of short cells.
     job.stream = job.stream and (n * sizeof(T) % 64 == 0 or n >= WHOLE_LINES)
     job.stream = job.stream and (job.items or job.run >= WHOLE_LINES
                                  or job.run * sizeof(T) % 64 == 0)
-    job.ahead = n if n <= NEAR_ROW else STRIDE_AHEAD
+    job.ahead = tile_rows(job) * n if n <= NEAR_ROW else STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows
     return inputs * n * <Py_ssize_t>sizeof(T) <= cache and (
         threads == 1 or tasks % threads == 0 or tasks >= 8 * threads)
@@ -163,7 +177,10 @@ cdef double *open_samples(Samples *job, const P[:] weight, const P[:] bias, Py_s
     """Scratch, to be freed by the caller; weights and biases as the cells need them."""
     cdef Py_ssize_t width = job.groups * job.n, values = width // run, sums, items, extra
     cdef double *scratch
-    sums = 3 * job.cells * (job.rows if backward or not near else threads)
+    sums = threads * tile_rows(job)
+    if backward or not near:
+        sums = max(sums, job.rows)
+    sums *= 3 * max(job.cells, job.pieces)
     items = 2 * width if job.items else 0
     extra = 2 * width * (job.shards + threads) if job.items and backward else 0
     values = values if job.affine and not job.items else 0
@@ -172,7 +189,7 @@ cdef double *open_samples(Samples *job, const P[:] weight, const P[:] bias, Py_s
         raise MemoryError(f"a norm of {job.rows} rows has no memory left for its sums")
     job.g_mean, job.along, job.rest = scratch, scratch + job.rows, scratch + 2 * job.rows
     job.sums = scratch + 3 * job.rows
-    job.row_sums = (2 if backward else 3) * job.cells
+    job.row_sums = 2 * job.cells if backward else 3 * job.pieces
     job.weight, job.bias = job.sums + sums, job.sums + sums + values
     if values:
         fill(<double *>job.weight, weight, 1.0, values)

@@ -14,10 +14,13 @@
 # they are not to be trusted.
 
 cdef enum:
-    SHORT_RUN = 32          # shorter runs are spread out to items
+    SHORT_RUN = 128         # shorter runs are spread out to items
     FEWEST_SHARED = 32      # rows to a shard, and
     MOST_SHARDS = 64        # shards, at the most
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
+    SHORT_LANES = 16        # partial sums of rows and runs of up to SMALL items
+    TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
+    TILE_ITEMS = 1024
 
 cdef struct Samples:
     bint centred, items, affine
@@ -27,6 +30,7 @@ cdef struct Samples:
     Py_ssize_t rows, n
     Py_ssize_t run, parts   # items to a run; cells to a run
     Py_ssize_t cells        # cells to a row
+    Py_ssize_t pieces       # pieces to a row, for the moments
     Py_ssize_t groups       # rows until weight and bias begin again
     Py_ssize_t shard, shards
     bint stream
@@ -38,8 +42,9 @@ cdef struct Samples:
     double *g_mean          # mean of g = dy*weight, and of g*xhat
     double *along
     double *rest            # what the mean, rounded to T, lacks
-    double *sums            # 3 forward, 2 backward, for each cell of a row,
-    Py_ssize_t row_sums     # and from the sums of a row to those of the next
+    double *sums            # 3 for each piece forward, 2 for each cell backward,
+    Py_ssize_t row          # for the rows from this one on,
+    Py_ssize_t row_sums     # so many for each
     const double *weight    # by runs: (groups * n/run,)
     const double *bias
     void *weights           # by items: (groups * n,) of T
@@ -66,50 +71,111 @@ cdef inline Cell cell_of(Samples *job, Py_ssize_t r, Py_ssize_t i) noexcept nogi
     return cell
 
 
-cdef inline void sum_cell(double *out, const T *x, Py_ssize_t n, bint centred) noexcept nogil:
-    """OUT out: k, sum(x - k), sum((x - k)^2) of a cell; k = 0 where nothing is centred."""
+cdef inline double fold_short(const A *a) noexcept nogil:
+    """The sum of SHORT_LANES values."""
+    cdef double d[8]
+    cdef Py_ssize_t j
+    for j in range(8):
+        d[j] = <double>a[j] + <double>a[j + 8]
+    for j in range(4):
+        d[j] = d[j] + d[j + 4]
+    return (d[0] + d[2]) + (d[1] + d[3])
+
+
+cdef inline void sum_short(double *out, const T *x, Py_ssize_t n, double k) noexcept nogil:
+    """As sum_again for one row that is too short for LANES."""
+    cdef double s[SHORT_LANES]
+    cdef double q[SHORT_LANES]
+    cdef double d
+    cdef Py_ssize_t i, j, whole = n - n % SHORT_LANES
+    for j in range(SHORT_LANES):
+        s[j] = 0
+    for j in range(SHORT_LANES):
+        q[j] = 0
+    for i in range(n // SHORT_LANES):
+        for j in range(SHORT_LANES):
+            d = x[i * SHORT_LANES + j] - k
+            s[j] += d
+            q[j] += d * d
+    for j in range(n - whole):
+        d = x[whole + j] - k
+        s[j] += d
+        q[j] += d * d
+    out[0] = k
+    out[1] = fold_short(s)
+    out[2] = fold_short(q)
+
+
+cdef inline void product_short(double *s, double *q, const T *dy, const T *x, Py_ssize_t n,
+                               T mean, T rstd) noexcept nogil:
+    """OUT s, q: sum(dy), sum(dy*(x - mean)*rstd) over too few items for LANES."""
+    cdef T a[SHORT_LANES]
+    cdef T b[SHORT_LANES]
+    cdef Py_ssize_t i, j, whole = n - n % SHORT_LANES
+    for j in range(SHORT_LANES):
+        a[j] = 0
+    for j in range(SHORT_LANES):
+        b[j] = 0
+    for i in range(n // SHORT_LANES):
+        for j in range(SHORT_LANES):
+            a[j] += dy[i * SHORT_LANES + j]
+            b[j] += dy[i * SHORT_LANES + j] * ((x[i * SHORT_LANES + j] - mean) * rstd)
+    for j in range(n - whole):
+        a[j] += dy[whole + j]
+        b[j] += dy[whole + j] * ((x[whole + j] - mean) * rstd)
+    s[0] = fold_short(a)
+    q[0] = fold_short(b)
+
+
+cdef inline void sum_piece(double *out, const T *x, Py_ssize_t n, bint centred) noexcept nogil:
+    """OUT out: k, sum(x - k), sum((x - k)^2) of a piece; k = 0 where nothing is centred."""
     cdef T s[LANES]
     cdef T q[LANES]
     cdef T k = median5(x[0], x[n // 4], x[n // 2], x[n // 4 * 3], x[n - 1]) if centred else 0
-    if sizeof(T) == sizeof(double) or n > SMALL:
-        clear_lanes(s, q)
-        add_shifted(s, q, x, n, k, STRIDE_AHEAD)
-        out[0] = k
-        out[1] = fold_lanes(s)
-        out[2] = fold_lanes(q)
+    cdef bint good
+    if sizeof(T) < sizeof(double) and n <= SMALL:
+        sum_short(out, x, n, k)
+        return
+    clear_lanes(s, q)
+    add_shifted(s, q, x, n, k, STRIDE_AHEAD)
+    out[0] = k
+    out[1] = fold_lanes(s)
+    out[2] = fold_lanes(q)
+    if centred:
+        good = trusted(out[1], out[2], n, least_square(k), most_square(k))
+    else:
+        good = least_square(k) < out[2] and out[2] < most_square(k)
+    if not good:
+        sum_again(out, x, 1, 0, n, k)
         if centred:
-            if trusted(out[1], out[2], n, least_square(k), most_square(k)):
-                return
-        elif least_square(k) < out[2] and out[2] < most_square(k):
-            return
-    sum_again(out, x, 1, 0, n, k)
-    if centred and (sizeof(T) == sizeof(double) or n > SMALL):
-        sum_again(out, x, 1, 0, n, out[0] + out[1] / n)
+            sum_again(out, x, 1, 0, n, out[0] + out[1] / n)
+
+
+cdef inline Py_ssize_t piece_length(Samples *job, Py_ssize_t i) noexcept nogil:
+    return min(<Py_ssize_t>ROW_BLOCK, job.n - i * ROW_BLOCK)
 
 
 cdef void reduce_moments(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize_t last,
                          T kind) noexcept nogil:
+    """The sums of pieces of a row; weights have no part in them, so nor have cells."""
     cdef const T *x = <const T *>job.x + r * job.n
-    cdef double *out = job.sums + r * job.row_sums + 3 * first
+    cdef double *sums = job.sums + (r - job.row) * job.row_sums
     cdef Py_ssize_t i
-    cdef Cell cell
     for i in range(first, last):
-        cell = cell_of(job, r, i)
-        sum_cell(out, x + cell.start, cell.n, job.centred)
-        out += 3
+        sum_piece(sums + 3 * i, x + i * ROW_BLOCK, piece_length(job, i), job.centred)
 
 
 cdef void settle_sample(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
-    """mean, var, rstd and rest of a row from the sums of its cells."""
-    cdef const double *cell = job.sums + r * job.row_sums
-    cdef double k = cell[0], s1 = cell[1], s2 = cell[2], away, n, m = <double>job.n, var
+    """mean, var, rstd and rest of a row from the sums of its pieces."""
+    cdef const double *piece = job.sums + (r - job.row) * job.row_sums
+    cdef double k = piece[0], s1 = piece[1], s2 = piece[2], away, n, m = <double>job.n, var
     cdef Py_ssize_t i
-    for i in range(1, job.cells):
-        cell += 3
-        n = <double>cell_of(job, r, i).n
-        away = cell[0] - k
-        s2 += cell[2] + away * (2 * cell[1] + n * away)
-        s1 += cell[1] + n * away
+    for i in range(1, job.pieces):
+        piece += 3
+        n = <double>piece_length(job, i)
+        away = piece[0] - k
+        s2 += piece[2] + away * (2 * piece[1] + n * away)
+        s1 += piece[1] + n * away
     if job.centred:
         var = (s2 - s1 * s1 / m) / m
         job.var[r] = 0 if var < 0 else var
@@ -152,21 +218,25 @@ cdef void reduce_products(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize
     cdef const T *x = <const T *>job.x + r * job.n
     cdef T mean = <T>job.mean[r], rstd = clamped(job.rstd[r], kind)
     cdef double rest = (job.mean[r] - mean) * job.rstd[r]
-    cdef double *out = job.sums + r * job.row_sums + 2 * first
+    cdef double *out = job.sums + (r - job.row) * job.row_sums + 2 * first
     cdef T s[LANES]
     cdef T q[LANES]
     cdef Py_ssize_t i
     cdef Cell cell
     for i in range(first, last):
         cell = cell_of(job, r, i)
-        clear_lanes(s, q)
         if job.items:
+            clear_lanes(s, q)
             add_weighted(s, q, dy + cell.start, x + cell.start,
                          <const T *>job.weights + r % job.groups * job.n + cell.start, cell.n,
                          mean, rstd, <T>-rest)
             out[0] = fold_lanes(s)
             out[1] = fold_lanes(q)
+        elif cell.n <= SMALL:
+            product_short(out, out + 1, dy + cell.start, x + cell.start, cell.n, mean, rstd)
+            out[1] -= rest * out[0]
         else:
+            clear_lanes(s, q)
             add_products(s, q, dy + cell.start, x + cell.start, cell.n, mean, rstd,
                          STRIDE_AHEAD, STRIDE_AHEAD)
             out[0] = fold_lanes(s)
@@ -176,7 +246,7 @@ cdef void reduce_products(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize
 
 cdef void settle_slopes(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
     """g_mean and along of a row from the sums of its cells."""
-    cdef const double *cell = job.sums + r * job.row_sums
+    cdef const double *cell = job.sums + (r - job.row) * job.row_sums
     cdef double g = 0, along = 0, weight = 1
     cdef Py_ssize_t i
     for i in range(job.cells):
