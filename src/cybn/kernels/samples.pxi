@@ -18,7 +18,6 @@ cdef enum:
     FEWEST_SHARED = 32      # rows to a shard, and
     MOST_SHARDS = 64        # shards, at the most
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
-    SHORT_LANES = 16        # partial sums of rows and runs of up to SMALL items
     TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
     TILE_ITEMS = 1024
 
@@ -71,30 +70,19 @@ cdef inline Cell cell_of(Samples *job, Py_ssize_t r, Py_ssize_t i) noexcept nogi
     return cell
 
 
-cdef inline double fold_short(const A *a) noexcept nogil:
-    """The sum of SHORT_LANES values."""
-    cdef double d[8]
-    cdef Py_ssize_t j
-    for j in range(8):
-        d[j] = <double>a[j] + <double>a[j + 8]
-    for j in range(4):
-        d[j] = d[j] + d[j + 4]
-    return (d[0] + d[2]) + (d[1] + d[3])
-
-
 cdef inline void sum_short(double *out, const T *x, Py_ssize_t n, double k) noexcept nogil:
-    """As sum_again for one row that is too short for LANES."""
-    cdef double s[SHORT_LANES]
-    cdef double q[SHORT_LANES]
+    """As sum_again for one short row: in lanes of its own, with nothing to add them to."""
+    cdef double s[LANES]
+    cdef double q[LANES]
     cdef double d
-    cdef Py_ssize_t i, j, whole = n - n % SHORT_LANES
-    for j in range(SHORT_LANES):
+    cdef Py_ssize_t i, j, whole = n - n % LANES
+    for j in range(LANES):
         s[j] = 0
-    for j in range(SHORT_LANES):
+    for j in range(LANES):
         q[j] = 0
-    for i in range(n // SHORT_LANES):
-        for j in range(SHORT_LANES):
-            d = x[i * SHORT_LANES + j] - k
+    for i in range(n // LANES):
+        for j in range(LANES):
+            d = x[i * LANES + j] - k
             s[j] += d
             q[j] += d * d
     for j in range(n - whole):
@@ -102,29 +90,29 @@ cdef inline void sum_short(double *out, const T *x, Py_ssize_t n, double k) noex
         s[j] += d
         q[j] += d * d
     out[0] = k
-    out[1] = fold_short(s)
-    out[2] = fold_short(q)
+    out[1] = fold_lanes(s)
+    out[2] = fold_lanes(q)
 
 
 cdef inline void product_short(double *s, double *q, const T *dy, const T *x, Py_ssize_t n,
                                T mean, T rstd) noexcept nogil:
-    """OUT s, q: sum(dy), sum(dy*(x - mean)*rstd) over too few items for LANES."""
-    cdef T a[SHORT_LANES]
-    cdef T b[SHORT_LANES]
-    cdef Py_ssize_t i, j, whole = n - n % SHORT_LANES
-    for j in range(SHORT_LANES):
+    """OUT s, q: sum(dy), sum(dy*(x - mean)*rstd) over a short run."""
+    cdef T a[LANES]
+    cdef T b[LANES]
+    cdef Py_ssize_t i, j, whole = n - n % LANES
+    for j in range(LANES):
         a[j] = 0
-    for j in range(SHORT_LANES):
+    for j in range(LANES):
         b[j] = 0
-    for i in range(n // SHORT_LANES):
-        for j in range(SHORT_LANES):
-            a[j] += dy[i * SHORT_LANES + j]
-            b[j] += dy[i * SHORT_LANES + j] * ((x[i * SHORT_LANES + j] - mean) * rstd)
+    for i in range(n // LANES):
+        for j in range(LANES):
+            a[j] += dy[i * LANES + j]
+            b[j] += dy[i * LANES + j] * ((x[i * LANES + j] - mean) * rstd)
     for j in range(n - whole):
         a[j] += dy[whole + j]
         b[j] += dy[whole + j] * ((x[whole + j] - mean) * rstd)
-    s[0] = fold_short(a)
-    q[0] = fold_short(b)
+    s[0] = fold_lanes(a)
+    q[0] = fold_lanes(b)
 
 
 cdef inline void sum_piece(double *out, const T *x, Py_ssize_t n, bint centred) noexcept nogil:
