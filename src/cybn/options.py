@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType, SimpleNamespace
@@ -31,6 +31,7 @@ __all__ = [
     "check",
     "json_schema",
     "options_of",
+    "takes_options_of",
 ]
 
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
@@ -79,6 +80,43 @@ def options_of(cls: type) -> Mapping[str, Option]:
         kind = kind_of(_resolved(init, parameter.annotation))
         options[name] = Option(name, kind, parameter.default, keyword_only)
     return MappingProxyType(options)
+
+
+def takes_options_of(parent: type) -> Callable:
+    """Decorator of an ``__init__(self, *args, <options>, **kwargs)``: the rest are the parent's.
+
+    The options of ``parent`` and those named here, which are keyword only, are then the options of
+    the class; one that the parent has too is replaced. A copy of the parent's signature was
+    rejected: it would lack what the parent learns later.
+
+    >>> class Scale:
+    ...     def __init__(self, num_features: PositiveInt, init: float = 1.0): ...
+    >>> class Shifted(Scale):
+    ...     @takes_options_of(Scale)
+    ...     def __init__(self, *args, shift: float = 0.0, **kwargs):
+    ...         super().__init__(*args, **kwargs)
+    >>> [(option.name, option.keyword_only) for option in options_of(Shifted).values()]
+    [('num_features', False), ('init', False), ('shift', True)]
+    """
+
+    def decorate(init: Callable) -> Callable:
+        _, *given = inspect.signature(init, eval_str=True).parameters.values()
+        own = [each for each in given if each.kind is each.KEYWORD_ONLY]
+        if [str(each) for each in given if each not in own] != ["*args", "**kwargs"]:
+            raise TypeError(
+                f"takes_options_of needs __init__(self, *args, <options>, **kwargs), got "
+                f"{init.__qualname__}{inspect.signature(init)}"
+            )
+        names = {each.name for each in own}
+        theirs = inspect.signature(parent.__init__, eval_str=True).parameters.values()
+        kept = [each for each in theirs if each.name not in names]
+        plain = [each for each in kept if each.kind is not each.KEYWORD_ONLY]
+        init.__signature__ = inspect.Signature(
+            [*plain, *own, *(each for each in kept if each.kind is each.KEYWORD_ONLY)]
+        )
+        return init
+
+    return decorate
 
 
 def bind(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
