@@ -64,6 +64,39 @@ def test_deepcopy_and_pickle_keep_everything_but_the_last_forward(training):
     layer.backward(np.ones((8, 3), np.float32))  # the layer itself still has it
 
 
+def test_a_copy_has_no_bias_where_the_layer_has_none():
+    """`bias` names an option and an array: the array, or None, is the attribute."""
+    for options in ({"bias": False}, {"affine": False}, {}):
+        layer = trained(**options)
+        for twin in (copy.copy(layer), copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            assert bits(twin.bias) == bits(layer.bias)
+            assert twin.get_config() == layer.get_config()
+
+
+def test_declaring_an_array_again_replaces_it():
+    layer, x = trained(), np.random.default_rng(0).normal(0, 1, (4, 3)).astype(np.float32)
+    layer(x)
+    layer.register_parameter("bias", np.float32([1, 2, 3]))
+    layer.weight[:] = 0
+    assert (layer(x) == [1, 2, 3]).all()
+
+
+def test_dotted_names_are_those_of_nested_modules():
+    class Two(cybn.Layer):
+        def __init__(self):
+            self.register_parameter("norms.0.weight", np.ones(2))
+            self.register_buffer("norms.0.running_var", np.ones(2))
+
+    layer = Two()
+    assert list(layer.state_dict()) == ["norms.0.weight", "norms.0.running_var"]
+    assert getattr(copy.deepcopy(layer), "norms.0.weight").tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"Two: norms.0.running_var must be >= 0, got -1"):
+        layer.load_state_dict({**layer.state_dict(), "norms.0.running_var": np.array([-1.0, 1])})
+    for name in ("norms..weight", "0.weight", "norms.0 .weight", ".weight", "a.b-c"):
+        with pytest.raises(ValueError, match="cannot name a parameter or buffer"):
+            layer.register_parameter(name, np.ones(2))
+
+
 def test_a_shallow_copy_shares_arrays_until_one_is_replaced():
     layer = trained()
     twin = copy.copy(layer)

@@ -211,6 +211,7 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         own = {name: dict(state[name]) for name in ("_parameters", "_buffers", "_options")}
+        vars(self).clear()  # of options that an array has taken the name of, such as `bias`
         vars(self).update({**state, **own})
 
     # Inside
@@ -219,10 +220,13 @@ class Layer:
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def _declare(self, store: dict[str, Any], name: str, value: np.ndarray | None) -> None:
-        if not name.isidentifier() or hasattr(type(self), name):
+        parts = name.split(".")  # dotted names are those of arrays in PyTorch's nested modules
+        good = parts[0].isidentifier() and all(p.isidentifier() or p.isdigit() for p in parts)
+        if not good or hasattr(type(self), name):
             raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
         vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
         store[name] = self._array(name, value)
+        vars(self)["_checked"] = None
 
     def _array(self, name: str, value: Any) -> np.ndarray | None:
         if value is not None and not isinstance(value, np.ndarray):
