@@ -5,9 +5,15 @@ import inspect
 import numpy as np
 import pytest
 from runs import bits
+from strategies import LAYOUTS, layout_id
 
 from cybn import functional
-from cybn.functional import batch_norm, batch_norm_backward, batch_norm_forward
+from cybn.functional import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_stats,
+)
 
 X = np.random.default_rng(0).normal(2, 3, (8, 3, 5)).astype(np.float32)
 
@@ -121,3 +127,46 @@ def test_any_number_of_axes():
     assert bits(y) == bits(flat.reshape(x.shape))
     z = batch_norm(x, None, None, training=True, channel_axis=3)
     np.testing.assert_allclose(z.mean((0, 1, 2, 4, 5, 6)), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=layout_id)
+@pytest.mark.parametrize("shape", [(8, 3), (8, 3, 5), (3, 2, 300), (2, 70, 70), (300, 5, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_statistics_alone_are_those_of_the_forward(shape, layout, dtype):
+    x = layout(np.random.default_rng(0).normal(5, 3, shape).astype(dtype))
+    before = bits(x)
+    for axis in (1, -1):
+        channels = shape[axis]
+        if x.size == channels:
+            continue
+        ours, theirs = (
+            (np.zeros(channels), np.ones(channels), np.array(4)) for _ in range(2)
+        )
+        how = {"momentum": None, "eps": 1e-3, "channel_axis": axis}
+        _, stats = batch_norm_forward(x, None, None, *theirs, **how)
+        assert bits(batch_norm_stats(x, *ours, **how)) == bits(stats)
+        assert [bits(a) for a in ours] == [bits(a) for a in theirs]
+    assert bits(x) == before
+
+
+def test_statistics_of_nothing():
+    mean, var, count = np.zeros(3), np.ones(3), np.array(4)
+    stats = batch_norm_stats(np.zeros((0, 3)), mean, var, count, eps=0.25)
+    assert stats.tolist() == [[0] * 3, [0] * 3, [2] * 3]
+    assert (mean.tolist(), var.tolist(), count) == ([0] * 3, [1] * 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((X.astype(int),), {}, TypeError, "batch_norm_stats takes float32 or float64 x"),
+        ((X, np.zeros(4)), {}, ValueError, r"batch_norm_stats needs running_mean of shape \(3,\)"),
+        ((X,), {"eps": 0}, ValueError, "batch_norm_stats needs eps > 0 in training"),
+        ((X,), {"momentum": None}, ValueError, "batch_norm_stats with momentum=None needs num_b"),
+        ((X[:1, :, :1],), {}, ValueError, "Expected more than 1 value per channel"),
+        ((X,), {"channel_axis": 3}, ValueError, "batch_norm_stats got channel_axis=3"),
+    ],
+)
+def test_statistics_alone_are_refused_as_the_forward_is(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        batch_norm_stats(*arguments, **options)

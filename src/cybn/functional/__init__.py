@@ -8,5 +8,6 @@ An input is checked here, once, and turned into the view that the kernels take.
 """
 
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
+from .stats import batch_norm_stats
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
+__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward", "batch_norm_stats"]

@@ -138,18 +138,13 @@ def batch_norm_forward(
     dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
     check_eps(who, eps, training)
     if training:
-        check_momentum(who, momentum)
-        check_more_than_one(x, x.size // channels if channels else 0)
-        check_count(who, num_batches_tracked)
-        check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
+        check_step(who, x, channels, buffers, num_batches_tracked, momentum)
     elif running_mean is None or running_var is None:
         raise ValueError(
             f"{who} needs running_mean and running_var in evaluation, got "
             f"{'neither' if running_mean is running_var else 'only one'}; pass both, or "
             f"training=True to use the moments of x"
         )
-    if momentum is None and training and num_batches_tracked is None:
-        raise ValueError(f"{who} with momentum=None needs num_batches_tracked to count the batches")
     if out is not None:
         check_out(who, out, x)
     return forward_checked(
@@ -166,6 +161,16 @@ def batch_norm_forward(
         out,
         dtype.char,
     )
+
+
+def check_step(who, x, channels, buffers, num_batches_tracked, momentum):
+    """What a step of training needs besides, before it moves the running statistics."""
+    check_momentum(who, momentum)
+    check_more_than_one(x, x.size // channels if channels else 0)
+    check_count(who, num_batches_tracked)
+    check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
+    if momentum is None and num_batches_tracked is None:
+        raise ValueError(f"{who} with momentum=None needs num_batches_tracked to count the batches")
 
 
 def forward_checked(

@@ -120,8 +120,9 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
                        double eps, double momentum, int threads, Py_ssize_t cache, bint stream):
     """y = (x - mean)*rstd*weight + bias with the moments of x over N and L.
 
-    OUT y, stats; the running statistics are moved by `momentum`, or by 1/num_batches_tracked where
-    it is negative, each of them where it is not None. This happens at the end, without releasing
+    OUT y, stats; without y (None) the statistics alone, for half the memory traffic. The running
+    ones are moved by `momentum`, or by 1/num_batches_tracked where it is negative, each of them
+    where it is not None. This happens at the end, without releasing
     the GIL: threads that share a layer lose no update.
     """
     cdef Job job
@@ -131,12 +132,14 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     check_length(running_var, x.shape[1])
     check_length(weight, x.shape[1])
     check_length(bias, x.shape[1])
-    assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
+    assert x.size > 0 and is_view(x, x) and stats.shape[1] == x.shape[1]
+    assert y is None or is_view(y, x)
     open_job(&job, NORMALIZE, stats, x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and is_packed(y), stream, kind)
+             is_packed(x) and (y is None or is_packed(y)), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
     fill(job.bias, bias, 0.0, x.shape[1])
-    job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    if y is not None:
+        job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     job.eps = eps
     with nogil:

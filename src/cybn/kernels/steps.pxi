@@ -41,10 +41,12 @@ cdef inline void finish(Job *job, Py_ssize_t u, T kind) noexcept nogil:
 
 
 cdef inline void apply(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
-    """Write the output of one block."""
+    """Write the output of one block, where an output is wanted."""
     cdef const T *coef = coef_of(job, 0, kind)
     cdef const T *x = <const T *>job.x
     cdef Py_ssize_t stride = job.x_stride
+    if job.out == NULL:
+        return
     if job.task == GRADIENT:
         if job.columns:
             apply_column_gradient(job, u, b, kind)
