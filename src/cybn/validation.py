@@ -66,6 +66,21 @@ def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int) ->
     )
 
 
+def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
+                channel_axis: int) -> np.ndarray:
+    """x as an array of floats, of one of the ranks and with so many channels.
+
+    `who` is the class's name. Where it ends in the rank (BatchNorm2d), the error for another rank
+    names the class of the same family that takes it.
+    """
+    x = as_float_array(who, "x", x)
+    if x.ndim not in ranks:
+        family = {n: f"{who[:-2]}{max(n - 2, 1)}d" for n in _AXES} if who[-2:-1].isdigit() else {}
+        check_rank(who, x, family, ranks, channel_axis)
+    check_channels(who, x, channels, channel_axis)
+    return x
+
+
 def check_more_than_one(x: np.ndarray, per_channel: int) -> None:
     """ValueError where each channel has a single value, whose variance means nothing."""
     if per_channel == 1:

@@ -10,20 +10,17 @@ from ...functional.batch import CUMULATIVE, backward_checked, check_upstream, fo
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
-    as_float_array,
-    check_channels,
     check_count,
     check_eps,
+    check_input,
     check_more_than_one,
     check_out,
     check_per_channel,
-    check_rank,
     check_updatable,
 )
 from ..base import Layer
 
 _CHARS = {"float32": "f", "float64": "d"}
-_RANKS = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}
 
 
 class BatchNorm(Layer):
@@ -118,9 +115,7 @@ class BatchNorm(Layer):
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis, training = type(self).__name__, self.channel_axis, self.training
-        x = as_float_array(who, "x", x)
-        check_rank(who, x, _RANKS, self.ranks, axis)
-        check_channels(who, x, self.num_features, axis)
+        x = check_input(who, x, self.ranks, self.num_features, axis)
         weight, bias, mean, var, count = self._checked or self._check_arrays(training)
         momentum = self.momentum
         of_batch = training or mean is None or var is None
