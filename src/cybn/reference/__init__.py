@@ -13,12 +13,18 @@ from .batch import (
     update_running,
     xhat_of,
 )
+from .relatives import backward_conditional, backward_renorm, conditional, correction, renorm
 
 __all__ = [
+    "backward_conditional",
     "backward_inference",
+    "backward_renorm",
     "backward_training",
+    "conditional",
+    "correction",
     "moments",
     "normalize",
+    "renorm",
     "to_ncl",
     "update_running",
     "xhat_of",

@@ -1,0 +1,237 @@
+"""ConditionalBatchNorm1d, 2d and 3d: batch normalization with a weight and bias for each class.
+
+The statistics are those of BatchNorm; weight and bias hang on the label of the sample. In the view
+(1, N*C, L) every sample has channels of its own, and the kernel of evaluation, given the statistics
+of the batch, does the rest: x is read twice and y is written once, as by BatchNorm. Channels last
+and other orders of memory have no such view and go sample by sample.
+
+Rejected: normalizing first and scaling in NumPy afterwards (more passes over memory), and a batch
+norm for each class (its statistics would be those of a few samples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Annotated, Literal
+
+import numpy as np
+
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.batch import check_upstream
+from ...kernels.outputs import empty_like
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import check_input, check_out, check_per_channel
+from .batchnorm import BatchNorm
+
+LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
+SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are to stay in cache
+
+
+@register("ConditionalBatchNorm", aliases=("CBN",))
+class ConditionalBatchNorm(BatchNorm):
+    r"""Batch normalization whose weight and bias are those of each sample's class.
+
+    .. math:: y_n = \frac{x_n - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
+        \cdot weight[label_n] + bias[label_n]
+
+    with the statistics of BatchNorm, over all samples whatever their class, in training and in
+    evaluation.
+
+    De Vries, Strub, Mary, Larochelle, Pietquin and Courville, Modulating early visual processing by
+    language, 2017 (arXiv 1707.00683); with a table of weights for classes as in Dumoulin, Shlens
+    and Kudlur, A Learned Representation For Artistic Style, 2016 (arXiv 1610.07629).
+
+    Options other than these are those of BatchNorm, without affine:
+
+    Parameters
+    ----------
+    num_classes: how many classes there are, >= 1.
+
+    Attributes
+    ----------
+    weight, bias: (num_classes, C), ones and zeros at first. grads: the same, zero for classes that
+        no sample had. The running statistics are those of BatchNorm.
+
+    forward takes `labels`, (N,) ints from 0 to num_classes - 1; without them every sample is of
+    class 0. Raises what BatchNorm raises, TypeError for labels that are no ints, and ValueError for
+    labels of another shape or out of range.
+
+    ConditionalBatchNorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W);
+    ConditionalBatchNorm1d, 2d and 3d take what BatchNorm1d, 2d and 3d take.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.ConditionalBatchNorm(1, num_classes=2)
+    >>> layer.weight[1], layer.bias[1] = 10, 1
+    >>> layer(np.array([[1.0], [3.0]]), labels=np.array([0, 1])).ravel().round(3)
+    array([-1., 11.])
+    """
+
+    ranks = (2, 3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(ge=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] | None = 0.1,
+        *,
+        num_classes: PositiveInt = 1,
+        track_running_stats: bool = True,
+        bias: bool = True,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, True, track_running_stats, bias=bias, dtype=self.dtype
+        )
+        for name, a in list(self.named_parameters()):
+            setattr(self, name, np.tile(a, (num_classes, 1)))
+
+    def forward(
+        self, x: np.ndarray, out: np.ndarray | None = None, *, labels: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Normalize x; in training update the running statistics. See the class."""
+        who, axis = type(self).__name__, self.channel_axis
+        x = check_input(who, x, self.ranks, self.num_features, axis)
+        labels = self._checked_labels(labels, len(x))
+        weight, bias = self._table("weight"), self._table("bias")
+        kept = x
+        if out is not None and check_out(who, out, x):
+            kept = x.copy(order="K")
+        of_batch = self.training or self.running_mean is None or self.running_var is None
+        stats = self._stats(x, of_batch)
+        y = empty_like(x) if out is None else out
+        weight = weight[labels]  # (N, C)
+        bias = None if bias is None else bias[labels]
+        for (part, to), rows, given in _views(axis, stats, kept, y):
+            batch_norm_forward(
+                part, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
+                *given[:2], training=False, eps=self.eps, channel_axis=axis, out=to, who=who,
+            )  # fmt: skip
+        vars(self)["_saved"] = kept, labels, stats, weight, of_batch, axis
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`. See BatchNorm.
+
+        First g = rstd * weight[label] * dy, with the sums for dweight and dbias of each sample. In
+        evaluation that is dx; in training the backward of a batch norm of weight 1/rstd follows.
+        """
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        x, labels, stats, weight, of_batch, axis = self._saved
+        dy = check_upstream(who, dy, x, out)
+        dx = empty_like(x) if out is None else out
+        how = {"channel_axis": axis, "who": who}
+        sums = np.zeros((2, *weight.shape))  # Σ dy*xhat and Σ dy of each sample and channel
+        for (part, given_dy, to), rows, given in _views(axis, stats, x, dy, dx):
+            _, *both = batch_norm_backward(
+                given_dy, part, given, weight[rows].ravel(), training=False, out=to, **how
+            )
+            sums[:, rows] = np.reshape(both, (2, -1, self.num_features))
+        if of_batch and x.size:
+            with np.errstate(divide="ignore"):  # rstd is 0 where var is infinite
+                std = 1 / stats[2]
+            batch_norm_backward(dx, x, stats, std, training=True, out=dx, **how)
+        order = np.argsort(labels, kind="stable")
+        classes, starts = np.unique(labels[order], return_index=True)
+        grads = {}
+        for (name, a), of_samples in zip(self.named_parameters(), sums, strict=False):
+            grads[name] = np.zeros_like(a)
+            if labels.size:  # a sum per class: faster than np.add.at
+                grads[name][classes] = np.add.reduceat(of_samples[order], starts)
+        vars(self)["grads"] = grads
+        return dx
+
+    def sample_inputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Labels that go through all classes."""
+        return {"labels": np.arange(len(x)) % self.num_classes}
+
+    def _checked_labels(self, labels: object, samples: int) -> np.ndarray:
+        """labels as an (N,) array of ints within range."""
+        who, many = type(self).__name__, len(self.weight)
+        if labels is None:
+            return np.zeros(samples, np.intp)
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "iu" and labels.size:
+            raise TypeError(f"{who} takes ints as labels, got {labels.dtype}; pass class indices")
+        if labels.shape != (samples,):
+            raise ValueError(
+                f"{who} takes one label for each of {samples} samples, got shape {labels.shape}"
+            )
+        if labels.size and not 0 <= labels.min() <= labels.max() < many:
+            wrong = labels.min() if labels.min() < 0 else labels.max()
+            raise ValueError(
+                f"{who} takes labels from 0 to {many - 1}, got {wrong}; num_classes is {many}"
+            )
+        return labels.astype(np.intp)
+
+    def _table(self, name: str) -> np.ndarray | None:
+        """weight or bias, (num_classes, C), in float64."""
+        a, expected = self._parameters[name], (self.num_classes, self.num_features)
+        if a is not None and a.shape != expected:
+            raise ValueError(
+                f"{type(self).__name__} needs {name} of shape {expected}, one row for each class, "
+                f"got {a.shape}"
+            )
+        return None if a is None else a.astype(np.float64)
+
+    def _stats(self, x: np.ndarray, of_batch: bool) -> np.ndarray:
+        """mean, var and rstd, (3, C), to normalize x with; moves the running ones in training."""
+        mean, var, who = self.running_mean, self.running_var, type(self).__name__
+        if not of_batch:
+            check_per_channel(who, {"running_mean": mean, "running_var": var}, self.num_features)
+            mean, var = mean.astype(np.float64), var.astype(np.float64)
+            return np.stack([mean, var, 1 / np.sqrt(var + self.eps)])
+        tracked = self.training and self.track_running_stats
+        running = (mean, var, self.num_batches_tracked) if tracked else ()
+        momentum = self.momentum if tracked else 0.0
+        return batch_norm_stats(
+            x, *running, momentum=momentum, eps=self.eps, channel_axis=self.channel_axis,
+            who=who,
+        )  # fmt: skip
+
+
+def _views(
+    axis: int, stats: np.ndarray, *arrays: np.ndarray
+) -> Iterator[tuple[list[np.ndarray], slice, np.ndarray]]:
+    """The arrays in views whose channels are those of single samples.
+
+    Yields views, the samples in them, and stats, (3, channels of the view).
+    """
+    n, channels, *inner = arrays[0].shape
+    wide = all(a.flags.c_contiguous for a in arrays) and (axis == 1 or not inner)
+    step = 1
+    if wide:
+        row = prod(inner)
+        step = max(1, n if row >= LONG_ROW else SHORT_VIEW // max(1, channels * row))
+    for i in range(0, n, step):
+        samples = slice(i, min(i + step, n))
+        views = [a[samples] for a in arrays]
+        if wide:
+            views = [a.reshape(1, len(a) * channels, *inner) for a in views]
+        yield views, samples, np.tile(stats, samples.stop - i)
+
+
+@register("ConditionalBatchNorm1d", aliases=("CBN1d",))
+class ConditionalBatchNorm1d(ConditionalBatchNorm):
+    """Conditional batch normalization of (N, C) or (N, C, L); see ConditionalBatchNorm."""
+
+    ranks = (2, 3)
+
+
+@register("ConditionalBatchNorm2d", aliases=("CBN2d",))
+class ConditionalBatchNorm2d(ConditionalBatchNorm):
+    """Conditional batch normalization of (N, C, H, W); see ConditionalBatchNorm."""
+
+    ranks = (4,)
+
+
+@register("ConditionalBatchNorm3d", aliases=("CBN3d",))
+class ConditionalBatchNorm3d(ConditionalBatchNorm):
+    """Conditional batch normalization of (N, C, D, H, W); see ConditionalBatchNorm."""
+
+    ranks = (5,)

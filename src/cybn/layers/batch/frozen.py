@@ -1,0 +1,133 @@
+"""FrozenBatchNorm1d, 2d and 3d: batch normalization that has stopped learning.
+
+weight and bias are buffers, as in torchvision and detectron2, so that an optimizer that walks the
+parameters never meets them. A flag on BatchNorm was rejected: `train()` on a whole network must not
+thaw what is frozen.
+
+With the statistics fixed the layer is y = scale*x + shift, so dx = scale*dy is the same kernel
+again, with mean and bias 0: backward needs nothing of x, and nothing is kept of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+
+from ...functional import batch_norm_forward
+from ...functional.batch import check_upstream
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import check_input
+from ..base import Layer
+from ..state import IncompatibleKeys
+
+
+class FrozenBatchNorm(Layer):
+    r"""Batch normalization with fixed statistics, weight and bias, in training too.
+
+    .. math:: y = \frac{x - running\_mean}{\sqrt{running\_var + \epsilon}} \cdot weight + bias
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to the variance, >= 0; 0 where the variances are positive.
+    dtype: of the buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias, running_mean, running_var: (C,), buffers; ones, zeros, zeros and ones at first.
+    grads: {} after backward; there are no parameters.
+
+    `load_state_dict` takes the state dict of a BatchNorm as it is: num_batches_tracked, of which
+    there is none here, is passed over. `train()` and `eval()` set `training` and change nothing
+    else.
+
+    Input, output and errors are those of BatchNorm in evaluation. backward needs no x: x may be
+    changed after the forward; dx has the memory order of dy.
+
+    The frozen form is that of He et al., Deep Residual Learning for Image Recognition, 2015 (arXiv
+    1512.03385), for fine-tuning detectors; names are those of torchvision's FrozenBatchNorm2d.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.FrozenBatchNorm1d(1, eps=0).train()
+    >>> layer.running_mean[:], layer.running_var[:], layer.weight[:] = 1, 4, 3
+    >>> layer(np.array([[1.0], [5.0]])).ravel()  # (x - 1) / 2 * 3
+    array([0., 6.])
+    >>> layer.backward(np.array([[1.0], [1.0]])).ravel()
+    array([1.5, 1.5])
+    >>> list(layer.parameters())
+    []
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(ge=0)] = 1e-5,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
+            self.register_buffer(name, np.full(num_features, value, self.dtype))
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Normalize x with the running statistics. See the class."""
+        who, axis = type(self).__name__, self.channel_axis
+        x = check_input(who, x, self.ranks, self.num_features, axis)
+        arrays = self.weight, self.bias, self.running_mean, self.running_var
+        y, _ = batch_norm_forward(
+            x, *arrays, training=False, eps=self.eps, channel_axis=axis, out=out, who=who
+        )
+        like = np.broadcast_to(np.empty((), x.dtype), x.shape)  # for its shape and dtype alone
+        vars(self)["_saved"] = like, self.weight.copy(), self.running_var.copy(), self.eps, axis
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx = weight * rstd * dy for the last forward, in `out` where it is given."""
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        like, weight, var, eps, axis = self._saved
+        dy = check_upstream(who, dy, like, out)
+        dx, _ = batch_norm_forward(
+            dy, weight, None, np.zeros_like(var), var,
+            training=False, eps=eps, channel_axis=axis, out=out, who=who,
+        )  # fmt: skip
+        vars(self)["grads"] = {}
+        return dx
+
+    def load_state_dict(
+        self, state: Mapping[str, np.ndarray], strict: bool = True
+    ) -> IncompatibleKeys:
+        """As Layer.load_state_dict; num_batches_tracked in `state` is passed over."""
+        own: Any = state
+        if isinstance(state, Mapping):
+            own = {name: a for name, a in state.items() if name != "num_batches_tracked"}
+        return super().load_state_dict(own, strict)
+
+
+@register("FrozenBatchNorm1d", aliases=("FrozenBN1d",))
+class FrozenBatchNorm1d(FrozenBatchNorm):
+    """Frozen batch normalization of (N, C) or (N, C, L); see FrozenBatchNorm."""
+
+    ranks = (2, 3)
+
+
+@register("FrozenBatchNorm2d", aliases=("FrozenBN", "FrozenBN2d", "FrozenBatchNorm"))
+class FrozenBatchNorm2d(FrozenBatchNorm):
+    """Frozen batch normalization of (N, C, H, W); see FrozenBatchNorm."""
+
+    ranks = (4,)
+
+
+@register("FrozenBatchNorm3d", aliases=("FrozenBN3d",))
+class FrozenBatchNorm3d(FrozenBatchNorm):
+    """Frozen batch normalization of (N, C, D, H, W); see FrozenBatchNorm."""
+
+    ranks = (5,)
