@@ -54,9 +54,10 @@ def test_it_is_batch_norm_then_weight_and_bias_by_label(
         dy_ncl, x_ncl, *stats, layer.weight, labels, training
     )
     atol = 1e-12 if of_x is np.float64 else 2e-5  # |y| < 10: some 16 roundings in float32
-    for got, exact in ((layer(x, labels=labels), y), (layer.backward(dy), dx)):
+    std = np.sqrt(stats[1] + layer.eps)[:, None]  # dx is a difference of terms of the size 1/std
+    for got, exact, unit in ((layer(x, labels=labels), y, 1), (layer.backward(dy), dx, std)):
         got_ncl = np.moveaxis(got, axis, 1).reshape(view)
-        np.testing.assert_allclose(got_ncl, exact, rtol=0, atol=atol)
+        np.testing.assert_allclose(got_ncl * unit, exact * unit, rtol=0, atol=atol)
     atol = 1e-10 if (of_x, dtype) == (np.float64, "float64") else 1e-4  # sums below 1000
     for grad, exact in zip(layer.grads.values(), sums, strict=bias):
         assert grad.dtype == dtype
