@@ -12,7 +12,7 @@ down, and are one here.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,6 @@ class Part(NamedTuple):
     place: slice
     prefix: str
     member: BatchNorm
-    saved: Any = None  # what the member kept for backward
 
 
 class PartedBatchNorm(BatchNorm):
@@ -55,12 +54,12 @@ class PartedBatchNorm(BatchNorm):
         who = type(self).__name__
         if self._saved is None:
             raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, parts = self._saved
+        x, parts, saved = self._saved
         dy = check_upstream(who, dy, x, out)
         dx = empty_like(x) if out is None else out
         sums = {name: np.zeros(a.shape) for name, a in self.named_parameters()}
-        for place, prefix, member, saved in parts:
-            vars(member)["_saved"] = saved
+        for (place, prefix, member), of_part in zip(parts, saved, strict=True):
+            vars(member)["_saved"] = of_part
             BatchNorm.backward(member, dy[place], dx[place])
             for name, grad in member.grads.items():
                 sums[prefix + name] += grad
@@ -104,15 +103,15 @@ class PartedBatchNorm(BatchNorm):
         y = empty_like(x) if out is None else out
         members = {part.prefix: part.member for part in parts}.values()
         before = [(a, a.copy()) for member in members for a in member.buffers()]
-        done = []
+        saved = []  # what the members keep for backward, part by part
         try:
-            for part in parts:
-                BatchNorm.forward(part.member, kept[part.place], y[part.place])
-                done.append(part._replace(saved=part.member._saved))
+            for place, _, member in parts:
+                BatchNorm.forward(member, kept[place], y[place])
+                saved.append(member._saved)
         except BaseException:
             for a, values in before:
                 if a.flags.writeable:
                     a[...] = values
             raise
-        vars(self)["_saved"] = kept, done
+        vars(self)["_saved"] = kept, parts, saved
         return y
