@@ -54,6 +54,16 @@ def test_an_option_that_both_have_is_the_childs():
     assert list(options_of(Late)) == ["eps", "num_features", "bias"]
 
 
+def test_defaults_may_be_others():
+    class Exact(Norm):
+        @takes_options_of(Norm, eps=1e-9, bias=False)
+        def __init__(self, *args, **kwargs):
+            """Nothing more."""
+
+    assert bind(Exact, (3,), {}) == {"num_features": 3, "eps": 1e-9, "bias": False}
+    assert options_of(Norm)["eps"].default == 1e-5
+
+
 def test_a_call_binds_as_the_signature_says():
     assert bind(Part, (3, 0.5), {"parts": 4}) == {
         "num_features": 3, "eps": 0.5, "parts": 4, "bias": True,

@@ -82,12 +82,13 @@ def options_of(cls: type) -> Mapping[str, Option]:
     return MappingProxyType(options)
 
 
-def takes_options_of(parent: type) -> Callable:
+def takes_options_of(parent: type, **defaults: Any) -> Callable:
     """Decorator of an ``__init__(self, *args, <options>, **kwargs)``: the rest are the parent's.
 
     The options of ``parent`` and those named here, which are keyword only, are then the options of
-    the class; one that the parent has too is replaced. A copy of the parent's signature was
-    rejected: it would lack what the parent learns later.
+    the class; one that the parent has too is replaced, and ``defaults`` take the place of the
+    parent's. A copy of the parent's signature was rejected: it would lack what the parent learns
+    later.
 
     >>> class Scale:
     ...     def __init__(self, num_features: PositiveInt, init: float = 1.0): ...
@@ -109,7 +110,11 @@ def takes_options_of(parent: type) -> Callable:
             )
         names = {each.name for each in own}
         theirs = inspect.signature(parent.__init__, eval_str=True).parameters.values()
-        kept = [each for each in theirs if each.name not in names]
+        kept = [
+            each.replace(default=defaults.get(each.name, each.default))
+            for each in theirs
+            if each.name not in names
+        ]
         plain = [each for each in kept if each.kind is not each.KEYWORD_ONLY]
         init.__signature__ = inspect.Signature(
             [*plain, *own, *(each for each in kept if each.kind is each.KEYWORD_ONLY)]
