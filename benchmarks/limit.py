@@ -27,6 +27,7 @@ import math
 
 import numpy as np
 
+from cybn.functional.gates import OPEN
 from cybn.kernels import gradient, normalize_inference
 
 from .contenders import Contender, Run, Settings
@@ -83,7 +84,7 @@ class CopyStreaming(Limit):
         kernel = normalize_inference[np.dtype(case.dtype).char * 2]
         return Run(
             lambda i: kernel(
-                out[i], stats, x[i], zero, one, one, zero, 0.0, threads, CACHE, True
+                out[i], stats, x[i], None, zero, one, one, zero, 0.0, *OPEN, threads, CACHE, True
             ),
             lambda i, _: {"y": out[i]},
             lambda i: {"y": x[i]},
@@ -112,7 +113,8 @@ class AddStreaming(Limit):
         kernel = gradient[np.dtype(case.dtype).char * 2]
         return Run(
             lambda i: kernel(
-                out[i], None, None, dy[i], x[i], stats, one, False, threads, CACHE, True
+                out[i], None, None, None, dy[i], x[i], None, stats, one, False, *OPEN,
+                threads, CACHE, True,
             ),
             lambda i, _: {"dx": out[i]},
             lambda i: {"dx": dy[i]},

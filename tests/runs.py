@@ -7,8 +7,11 @@ from hashlib import blake2b
 
 import numpy as np
 
+from cybn.functional.gates import OPEN, Gate
+
 HUGE = 1 << 60  # a cache that everything fits in: walk by units
 KERNEL_DTYPES = {"f": "float", "d": "double"}
+LEAKY6 = Gate(0.125, 6.0)  # every branch of a gate
 
 
 def bits(a):
@@ -48,19 +51,37 @@ def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream
     result = {}
 
     stats = np.empty((3, channels))
-    module.normalize_training[key](y, stats, mean, var, count, x, weight, bias, 1e-5, -1.0, *how)
+    module.normalize_training[key](
+        y, stats, mean, var, count, x, None, weight, bias, 1e-5, -1.0, *OPEN, *how
+    )
     result.update(y=y.copy(), stats=stats, running_mean=mean, running_var=var, count=count)
     dx, dweight, dbias = y, np.empty(channels, dtype), np.empty(channels, dtype)
-    module.gradient[key](dx, dweight, dbias, dy, x, stats, weight, True, *how)
+    module.gradient[key](
+        dx, None, dweight, dbias, dy, x, None, stats, weight, True, *OPEN, *how
+    )
     result.update(dx=dx.copy(), dweight=dweight.copy(), dbias=dbias.copy())
 
     mean = np.linspace(-1, 1, channels).astype(dtype)
     var = np.linspace(0.5, 2, channels).astype(dtype)
     given = np.empty((3, channels))
-    module.normalize_inference[key](y, given, x, mean, var, weight, bias, 1e-5, *how)
+    module.normalize_inference[key](
+        y, given, x, None, mean, var, weight, bias, 1e-5, *OPEN, *how
+    )
     result.update(y_eval=y.copy(), stats_eval=given)
-    module.gradient[key](dx, dweight, dbias, dy, x, given, weight, False, *how)
-    result.update(dx_eval=dx.copy(), dweight_eval=dweight, dbias_eval=dbias)
+    module.gradient[key](
+        dx, None, dweight, dbias, dy, x, None, given, weight, False, *OPEN, *how
+    )
+    result.update(dx_eval=dx.copy(), dweight_eval=dweight.copy(), dbias_eval=dbias.copy())
+
+    module.normalize_training[key](
+        y, stats, None, None, None, x, dy, weight, bias, 1e-5, -1.0, *LEAKY6, *how
+    )
+    result.update(y_gated=y.copy(), stats_gated=stats)
+    kept, dresidual = y.copy(order="K"), np.empty_like(y)
+    module.gradient[key](
+        dx, dresidual, dweight, dbias, dy, x, kept, stats, weight, True, *LEAKY6, *how
+    )
+    result.update(dx_gated=dx, dresidual=dresidual, dweight_gated=dweight, dbias_gated=dbias)
     return {name: bits(a) for name, a in result.items()}
 
 

@@ -50,6 +50,8 @@ cdef extern from *:
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
 
+from libc.float cimport DBL_MAX, FLT_MAX
+
 ctypedef fused T:
     float
     double
@@ -122,6 +124,22 @@ cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k,
         q[j] += d * d
 
 
+cdef inline T gate(T x, T slope, T most) noexcept nogil:
+    """x above 0, slope*x below, `most` at the most: relu (0, inf), relu6 (0, 6), identity (1, inf).
+
+    NaN stays NaN; -inf with slope 0 gives 0.
+    """
+    cdef T least = -FLT_MAX if T is float else -DBL_MAX
+    x = x if x > 0 else (x if slope > 0 or not x < least else least) * slope
+    return most if x > most else x
+
+
+cdef inline T gated(T dy, T y, T slope, T most) noexcept nogil:
+    """The gradient of the gate's input, from that of its output y and y itself."""
+    cdef T keep = <T>1 if y > 0 else slope
+    return dy * (keep if y < most else <T>0)
+
+
 cdef inline void add_products(T *s, T *q, const T *dy, const T *x, Py_ssize_t n,
                               T mean, T rstd, Py_ssize_t dy_ahead,
                               Py_ssize_t x_ahead) noexcept nogil:
@@ -129,23 +147,43 @@ cdef inline void add_products(T *s, T *q, const T *dy, const T *x, Py_ssize_t n,
 
     OUT s, q: LANES each, accumulated into. IN dy, x: n. ahead: as in add_shifted.
     """
+    _add_products(s, q, dy, x, dy, n, mean, rstd, <T>1, <T>1, False, dy_ahead, x_ahead)
+
+
+cdef inline void add_products_gated(T *s, T *q, const T *dy, const T *x, const T *y, Py_ssize_t n,
+                                    T mean, T rstd, T slope, T most, Py_ssize_t dy_ahead,
+                                    Py_ssize_t x_ahead) noexcept nogil:
+    """add_products of gated(dy, y, slope, most)."""
+    _add_products(s, q, dy, x, y, n, mean, rstd, slope, most, True, dy_ahead, x_ahead)
+
+
+cdef inline void _add_products(T *s, T *q, const T *dy, const T *x, const T *y, Py_ssize_t n,
+                               T mean, T rstd, T slope, T most, bint gating, Py_ssize_t dy_ahead,
+                               Py_ssize_t x_ahead) noexcept nogil:
     cdef Py_ssize_t i, j, whole = n - n % LANES
     cdef T a[LANES]
     cdef T b[LANES]
+    cdef T g
     clear_lanes(a, b)
     for i in range(n // LANES):
         fetch(dy + i * LANES + dy_ahead, LANES)
         fetch(x + i * LANES + x_ahead, LANES)
         for j in range(LANES):
-            a[j] += dy[i * LANES + j]
-            b[j] += dy[i * LANES + j] * ((x[i * LANES + j] - mean) * rstd)
+            g = dy[i * LANES + j]
+            if gating:
+                g = gated(g, y[i * LANES + j], slope, most)
+            a[j] += g
+            b[j] += g * ((x[i * LANES + j] - mean) * rstd)
     for j in range(LANES):
         s[j] += a[j]
     for j in range(LANES):
         q[j] += b[j]
     for j in range(n - whole):
-        s[j] += dy[whole + j]
-        q[j] += dy[whole + j] * ((x[whole + j] - mean) * rstd)
+        g = dy[whole + j]
+        if gating:
+            g = gated(g, y[whole + j], slope, most)
+        s[j] += g
+        q[j] += g * ((x[whole + j] - mean) * rstd)
 
 
 cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
@@ -182,35 +220,57 @@ cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T sh
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
     """
-    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    for i in range(head):
-        y[i] = normal(x[i], mean, scale, shift)
-    for _s in range((n - head) // STRIP):
-        fetch(x + head + ahead, STRIP)
-        for j in range(STRIP):
-            strip[j] = normal(x[head + j], mean, scale, shift)
-        store_strip(y + head, strip, stream)
-        head += STRIP
-    for i in range(head, n):
-        y[i] = normal(x[i], mean, scale, shift)
+    _normalize(y, x, <const T *>NULL, n, &mean, &scale, &shift, False, <T>1, <T>1, False, stream,
+               ahead)
+
+
+cdef inline void normalize_gated(T *y, const T *x, const T *z, Py_ssize_t n, T mean, T scale,
+                                 T shift, T slope, T most, bint stream,
+                                 Py_ssize_t ahead) noexcept nogil:
+    """y = gate((x - mean) * scale + shift + z, slope, most); z, n items, may be NULL."""
+    _normalize(y, x, z, n, &mean, &scale, &shift, False, slope, most, True, stream, ahead)
 
 
 cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
                                 const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
+    _normalize(y, x, <const T *>NULL, n, mean, scale, shift, True, <T>1, <T>1, False, stream,
+               ahead)
+
+
+cdef inline void normalize_each_gated(T *y, const T *x, const T *z, Py_ssize_t n, const T *mean,
+                                      const T *scale, const T *shift, T slope, T most,
+                                      bint stream, Py_ssize_t ahead) noexcept nogil:
+    """As normalize_gated, with a mean, scale and shift for every item."""
+    _normalize(y, x, z, n, mean, scale, shift, True, slope, most, True, stream, ahead)
+
+
+cdef inline T _output(const T *x, const T *z, Py_ssize_t i, const T *mean, const T *scale,
+                      const T *shift, bint each, T slope, T most, bint gating) noexcept nogil:
+    cdef Py_ssize_t c = i if each else 0
+    cdef T y = normal(x[i], mean[c], scale[c], shift[c])
+    if gating:
+        y = gate(y + z[i] if z != NULL else y, slope, most)
+    return y
+
+
+cdef inline void _normalize(T *y, const T *x, const T *z, Py_ssize_t n, const T *mean,
+                            const T *scale, const T *shift, bint each, T slope, T most,
+                            bint gating, bint stream, Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     for i in range(head):
-        y[i] = normal(x[i], mean[i], scale[i], shift[i])
+        y[i] = _output(x, z, i, mean, scale, shift, each, slope, most, gating)
     for _s in range((n - head) // STRIP):
         fetch(x + head + ahead, STRIP)
+        if gating and z != NULL:
+            fetch(z + head + ahead, STRIP)
         for j in range(STRIP):
-            strip[j] = normal(x[head + j], mean[head + j], scale[head + j], shift[head + j])
+            strip[j] = _output(x, z, head + j, mean, scale, shift, each, slope, most, gating)
         store_strip(y + head, strip, stream)
         head += STRIP
     for i in range(head, n):
-        y[i] = normal(x[i], mean[i], scale[i], shift[i])
+        y[i] = _output(x, z, i, mean, scale, shift, each, slope, most, gating)
 
 
 cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T weight, T mean, T along,
@@ -219,39 +279,68 @@ cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T weight
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
     """
-    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    for i in range(head):
-        dx[i] = slope(dy[i], x[i], weight, mean, along, dy_mean, scale)
-    for _s in range((n - head) // STRIP):
-        fetch(dy + head + ahead, STRIP)
-        fetch(x + head + ahead, STRIP)
-        for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], weight, mean, along, dy_mean, scale)
-        store_strip(dx + head, strip, stream)
-        head += STRIP
-    for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], weight, mean, along, dy_mean, scale)
+    _gradient(dx, <T *>NULL, dy, x, dy, n, weight, &mean, &along, &dy_mean, &scale, False, <T>1,
+              <T>1, False, stream, ahead)
+
+
+cdef inline void gradient_gated(T *dx, T *dz, const T *dy, const T *x, const T *y, Py_ssize_t n,
+                                T mean, T along, T dy_mean, T scale, T slope, T most,
+                                bint stream, Py_ssize_t ahead) noexcept nogil:
+    """gradient with weight 1 of g = gated(dy, y, slope, most); g also goes to dz unless NULL."""
+    _gradient(dx, dz, dy, x, y, n, <T>1, &mean, &along, &dy_mean, &scale, False, slope, most, True,
+              stream, ahead)
 
 
 cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n, const T *mean,
                                const T *along, const T *dy_mean, const T *scale,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
     """As gradient with weight 1, with four coefficients for every item."""
-    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
+    _gradient(dx, <T *>NULL, dy, x, dy, n, <T>1, mean, along, dy_mean, scale, True, <T>1, <T>1,
+              False, stream, ahead)
+
+
+cdef inline void gradient_each_gated(T *dx, T *dz, const T *dy, const T *x, const T *y,
+                                     Py_ssize_t n, const T *mean, const T *along, const T *dy_mean,
+                                     const T *scale, T slope, T most, bint stream,
+                                     Py_ssize_t ahead) noexcept nogil:
+    """As gradient_gated, with four coefficients for every item."""
+    _gradient(dx, dz, dy, x, y, n, <T>1, mean, along, dy_mean, scale, True, slope, most, True,
+              stream, ahead)
+
+
+cdef inline void _gradient(T *dx, T *dz, const T *dy, const T *x, const T *y, Py_ssize_t n,
+                           T weight, const T *mean, const T *along, const T *dy_mean,
+                           const T *scale, bint each, T slope_, T most, bint gating, bint stream,
+                           Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t i, j, c, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
+    cdef T g[STRIP]
     for i in range(head):
-        dx[i] = slope(dy[i], x[i], <T>1, mean[i], along[i], dy_mean[i], scale[i])
+        c = i if each else 0
+        g[0] = gated(dy[i], y[i], slope_, most) if gating else dy[i]
+        if gating and dz != NULL:
+            dz[i] = g[0]
+        dx[i] = slope(g[0], x[i], weight, mean[c], along[c], dy_mean[c], scale[c])
     for _s in range((n - head) // STRIP):
         fetch(dy + head + ahead, STRIP)
         fetch(x + head + ahead, STRIP)
+        if gating:
+            fetch(y + head + ahead, STRIP)
         for j in range(STRIP):
-            strip[j] = slope(dy[head + j], x[head + j], <T>1, mean[head + j], along[head + j],
-                             dy_mean[head + j], scale[head + j])
+            g[j] = gated(dy[head + j], y[head + j], slope_, most) if gating else dy[head + j]
+        for j in range(STRIP):
+            c = head + j if each else 0
+            strip[j] = slope(g[j], x[head + j], weight, mean[c], along[c], dy_mean[c], scale[c])
         store_strip(dx + head, strip, stream)
+        if gating and dz != NULL:
+            store_strip(dz + head, g, stream and <size_t>(dz + head) % LINE == 0)
         head += STRIP
     for i in range(head, n):
-        dx[i] = slope(dy[i], x[i], <T>1, mean[i], along[i], dy_mean[i], scale[i])
+        c = i if each else 0
+        g[0] = gated(dy[i], y[i], slope_, most) if gating else dy[i]
+        if gating and dz != NULL:
+            dz[i] = g[0]
+        dx[i] = slope(g[0], x[i], weight, mean[c], along[c], dy_mean[c], scale[c])
 
 
 # The same three loops where every item has a weight and bias of its own, as in layer norm, and

@@ -200,9 +200,7 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> 
             f"{who} cannot write to an out whose items share memory, as broadcast ones do; "
             f"pass an array of its own"
         )
-    for name, other in others.items():
-        if overlap(out, other):
-            raise ValueError(f"{who} got an out that overlaps {name}; pass another array")
+    check_separate(who, "out", out, **others)
     if not overlap(out, x):
         return False
     if not same_memory(out, x):
@@ -211,6 +209,14 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> 
             f"place, or an array of its own"
         )
     return True
+
+
+def check_separate(who: str, what: str, a: np.ndarray, /, **others: np.ndarray | None) -> None:
+    """ValueError where `a`, which is to be written to, shares memory with any of the others."""
+    for name, other in others.items():
+        if other is not None and overlap(a, other):
+            article = "an" if what[0] in "aeiou" else "a"
+            raise ValueError(f"{who} got {article} {what} that overlaps {name}; pass another array")
 
 
 def same_memory(a: np.ndarray, b: np.ndarray) -> bool:

@@ -18,8 +18,10 @@ from ..validation import (
     check_more_than_one,
     check_out,
     check_per_channel,
+    check_separate,
     check_updatable,
 )
+from .gates import OPEN, check_residual, gate_of, gated
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
 
@@ -82,9 +84,14 @@ def batch_norm_forward(
     eps: float = 1e-5,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
+
+    With a residual z and an activation y = activation(norm(x) + z), in the same pass over memory.
 
     With m values per channel, in training mean = Σx/m and var = Σ(x - mean)²/m are those of x, and
 
@@ -104,7 +111,9 @@ def batch_norm_forward(
     eps: added to the variance; > 0 in training.
     momentum: the weight of this batch, 0 to 1, or None.
     channel_axis: the axis of the channels.
-    out: an array like x to write y to; may be x itself.
+    out: an array like x to write y to; may be x or residual itself.
+    residual: what is added to the norm, of x's shape and dtype; or None.
+    activation: "relu", "leaky_relu" (with `negative_slope`), "relu6" or None.
     who: the name that errors begin with.
 
     Returns
@@ -145,8 +154,13 @@ def batch_norm_forward(
             f"{'neither' if running_mean is running_var else 'only one'}; pass both, or "
             f"training=True to use the moments of x"
         )
+    gate = gate_of(who, activation, negative_slope)
+    if residual is not None:
+        residual = check_residual(who, residual, x)
     if out is not None:
         check_out(who, out, x)
+        if residual is not None:
+            check_out(who, out, residual)
     return forward_checked(
         x,
         weight,
@@ -160,6 +174,8 @@ def batch_norm_forward(
         channel_axis,
         out,
         dtype.char,
+        residual,
+        gate,
     )
 
 
@@ -175,7 +191,7 @@ def check_step(who, x, channels, buffers, num_batches_tracked, momentum):
 
 def forward_checked(
     x, weight, bias, running_mean, running_var, num_batches_tracked,
-    training, momentum, eps, channel_axis, out, parameter_char,
+    training, momentum, eps, channel_axis, out, parameter_char, residual=None, gate=OPEN,
 ):  # fmt: skip
     """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE."""
     dense, x_ncl, arrangement = arrange(x, channel_axis)
@@ -189,16 +205,18 @@ def forward_checked(
     target = np.empty(x_ncl.shape, x.dtype) if y_ncl is None else y_ncl
     threads, cache, stream = plan(x.size, x.itemsize)
     key = x.dtype.char + parameter_char
+    if residual is not None:
+        residual = arrangement.gather(residual)
     if training:
         count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
         normalize_training[key](
             target, stats, running_mean, running_var, count,
-            x_ncl, weight, bias, eps, momentum, threads, cache, stream,
+            x_ncl, residual, weight, bias, eps, momentum, *gate, threads, cache, stream,
         )  # fmt: skip
     else:
         normalize_inference[key](
-            target, stats, x_ncl, running_mean, running_var, weight, bias,
-            eps, threads, cache, stream,
+            target, stats, x_ncl, residual, running_mean, running_var, weight, bias,
+            eps, *gate, threads, cache, stream,
         )  # fmt: skip
     if y_ncl is None:
         arrangement.scatter(target, y)
@@ -214,6 +232,10 @@ def batch_norm_backward(
     training: bool = True,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    y: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    dresidual: np.ndarray | None = None,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""The gradients of batch_norm_forward.
@@ -233,6 +255,10 @@ def batch_norm_backward(
     weight: (C,), what the forward was given, or None.
     training, channel_axis: as in the forward.
     out: an array like x to write dx to; may be dy itself; must not overlap x.
+    y: what the forward returned; needed where it had an activation. dy is then first multiplied by
+        the activation's slope.
+    activation, negative_slope: as in the forward.
+    dresidual: an array like x for the gradient of the residual to be written to; or None.
     who: the name that errors begin with.
 
     Returns
@@ -261,8 +287,19 @@ def batch_norm_backward(
         )
     stats = np.require(stats, requirements=["C", "A", "W"])
     dy = check_upstream(who, dy, x, out)
+    gate = gate_of(who, activation, negative_slope)
+    if gate is not OPEN:
+        if y is None:
+            raise ValueError(f"{who} with activation={activation!r} needs y, what forward returned")
+        y = as_float_array(who, "y", y)
+        check_like(who, "y", y, x)
+    if dresidual is not None:
+        check_out(who, dresidual, x)
+        check_separate(who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y)
+    if out is not None and y is not None:
+        check_separate(who, "out", out, y=y)
     return backward_checked(
-        dy, x, stats, weight, training, channel_axis, out, np.dtype(dtype)
+        dy, x, stats, weight, training, channel_axis, out, np.dtype(dtype), y, gate, dresidual
     )
 
 
@@ -277,7 +314,9 @@ def check_upstream(
     return dy
 
 
-def backward_checked(dy, x, stats, weight, training, channel_axis, out, dtype):
+def backward_checked(
+    dy, x, stats, weight, training, channel_axis, out, dtype, y=None, gate=OPEN, dresidual=None
+):
     """batch_norm_backward for arguments that were checked."""
     channels = stats.shape[1]
     dense, x_ncl, arrangement = arrange(x, channel_axis)
@@ -285,13 +324,25 @@ def backward_checked(dy, x, stats, weight, training, channel_axis, out, dtype):
     dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
     if x.size == 0:
         return dx, dweight, dbias
+    if gate is OPEN or not training:
+        # Past constant statistics nothing is summed that the gate's pass could be shared with.
+        if gate is not OPEN:
+            dy = gated(dy, y, gate)
+        if dresidual is not None:
+            dresidual[...] = dy
+        y = dresidual = None
     dx_ncl = arrangement.view(dx)
     target = np.empty(x_ncl.shape, x.dtype) if dx_ncl is None else dx_ncl
+    dz_ncl = None if dresidual is None else arrangement.view(dresidual)
+    dz = np.empty(x_ncl.shape, x.dtype) if dresidual is not None and dz_ncl is None else dz_ncl
     threads, cache, stream = plan(x.size, x.itemsize)
     gradient[x.dtype.char + dtype.char](
-        target, dweight, dbias, arrangement.gather(dy), x_ncl, stats, weight,
-        training, threads, cache, stream,
+        target, dz, dweight, dbias, arrangement.gather(dy), x_ncl,
+        None if y is None else arrangement.gather(y), stats, weight,
+        training, *gate, threads, cache, stream,
     )  # fmt: skip
     if dx_ncl is None:
         arrangement.scatter(target, dx)
+    if dresidual is not None and dz_ncl is None:
+        arrangement.scatter(dz, dresidual)
     return dx, dweight, dbias

@@ -14,6 +14,7 @@ from ..kernels.policy import plan
 from ..layout import arrange
 from ..validation import as_float_array, check_axis, check_eps, check_per_channel
 from .batch import CUMULATIVE, check_step
+from .gates import OPEN
 
 __all__ = ["batch_norm_stats"]
 
@@ -57,6 +58,7 @@ def batch_norm_stats(
     normalize_training[x.dtype.char + dtype.char](
         None, stats, running_mean, running_var,
         None if num_batches_tracked is None else num_batches_tracked.reshape(1),
-        x_ncl, None, None, eps, CUMULATIVE if momentum is None else momentum, threads, cache, False,
+        x_ncl, None, None, None, eps, CUMULATIVE if momentum is None else momentum, *OPEN,
+        threads, cache, False,
     )  # fmt: skip
     return stats

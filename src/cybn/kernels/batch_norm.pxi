@@ -110,20 +110,30 @@ cdef inline Py_ssize_t row_stride(const T[:, :, :] a) noexcept nogil:
     return a.strides[0] // <Py_ssize_t>sizeof(T)
 
 
-cdef inline bint is_packed(const T[:, :, :] a) noexcept nogil:
-    return a.shape[0] == 1 or row_stride(a) == a.shape[1] * a.shape[2]
+cdef inline bint is_packed(const T[:, :, :] a) noexcept:
+    return a is None or a.shape[0] == 1 or row_stride(a) == a.shape[1] * a.shape[2]
+
+
+cdef inline void set_gate(Job *job, double slope, double most) noexcept:
+    """y = gate(norm(x) + residual, slope, most); slope 1 without a residual is no gate at all."""
+    job.slope, job.most = slope, most
+    job.gating = slope != 1 or job.residual != NULL
 
 
 def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
                        P[:] running_var, long long[::1] num_batches_tracked,
-                       const T[:, :, :] x, const P[:] weight, const P[:] bias,
-                       double eps, double momentum, int threads, Py_ssize_t cache, bint stream):
-    """y = (x - mean)*rstd*weight + bias with the moments of x over N and L.
+                       const T[:, :, :] x, const T[:, :, :] residual, const P[:] weight,
+                       const P[:] bias, double eps, double momentum, double slope, double most,
+                       int threads, Py_ssize_t cache, bint stream):
+    """y = gate((x - mean)*rstd*weight + bias + residual) with the moments of x over N and L.
+
+    The residual may be None. slope and most are those of the gate (see primitives.pxd): 1 and inf
+    for none.
 
     OUT y, stats; without y (None) the statistics alone, for half the memory traffic. The running
     ones are moved by `momentum`, or by 1/num_batches_tracked where it is negative, each of them
-    where it is not None. This happens at the end, without releasing
-    the GIL: threads that share a layer lose no update.
+    where it is not None. This happens at the end, without releasing the GIL: threads that share a
+    layer lose no update.
     """
     cdef Job job
     cdef Py_ssize_t c, m = x.shape[0] * x.shape[2]
@@ -135,12 +145,16 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     assert x.size > 0 and is_view(x, x) and stats.shape[1] == x.shape[1]
     assert y is None or is_view(y, x)
     open_job(&job, NORMALIZE, stats, x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and (y is None or is_packed(y)), stream, kind)
+             is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
     fill(job.bias, bias, 0.0, x.shape[1])
     if y is not None:
         job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    if residual is not None:
+        assert is_view(residual, x)
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    set_gate(&job, slope, most)
     job.eps = eps
     with nogil:
         run(&job, threads, cache, kind)
@@ -158,9 +172,10 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
 
 
 def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
-                        const P[:] mean, const P[:] var, const P[:] weight,
-                        const P[:] bias, double eps, int threads, Py_ssize_t cache, bint stream):
-    """y = (x - mean)*rstd*weight + bias with given mean and var. OUT y, stats."""
+                        const T[:, :, :] residual, const P[:] mean, const P[:] var,
+                        const P[:] weight, const P[:] bias, double eps, double slope, double most,
+                        int threads, Py_ssize_t cache, bint stream):
+    """y = gate((x - mean)*rstd*weight + bias + residual) with given mean and var. OUT y, stats."""
     cdef Job job
     cdef Py_ssize_t c
     cdef T kind = 0
@@ -174,23 +189,29 @@ def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
         stats[2, c] = 1 / sqrt(stats[1, c] + eps)
     assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
     open_job(&job, INFERENCE, stats, x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and is_packed(y), stream, kind)
+             is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
     fill(job.bias, bias, 0.0, x.shape[1])
     job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    if residual is not None:
+        assert is_view(residual, x)
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    set_gate(&job, slope, most)
     with nogil:
         run(&job, threads, cache, kind)
     close_job(&job)
 
 
-def gradient(T[:, :, :] dx, P[:] dweight, P[:] dbias, const T[:, :, :] dy,
-             const T[:, :, :] x, double[:, ::1] stats, const P[:] weight, bint training,
-             int threads, Py_ssize_t cache, bint stream):
-    """dx, dweight and dbias for y = (x - mean)*rstd*weight + bias.
+def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
+             const T[:, :, :] dy, const T[:, :, :] x, const T[:, :, :] y, double[:, ::1] stats,
+             const P[:] weight, bint training, double slope, double most, int threads,
+             Py_ssize_t cache, bint stream):
+    """dx, dweight and dbias for y = gate((x - mean)*rstd*weight + bias + residual).
 
-    OUT dx; dweight, dbias where not None. training: mean and rstd in stats were computed from x,
-    and the gradient goes through them; else they are constants.
+    OUT dx; dresidual, dweight, dbias where not None. y is the output where there is a gate, and
+    None without. training: mean and rstd in stats were computed from x, and the gradient goes
+    through them; else they are constants, and gating has been done: y is None.
     """
     cdef Job job
     cdef Py_ssize_t c
@@ -200,11 +221,19 @@ def gradient(T[:, :, :] dx, P[:] dweight, P[:] dbias, const T[:, :, :] dy,
     assert stats.shape[1] == x.shape[1]
     open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, stats,
              x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and is_packed(dy) and is_packed(dx), stream, kind)
+             is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
+             and is_packed(dresidual), stream, kind)
     fill(job.weight, weight, 1.0, x.shape[1])
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
+    if y is not None:
+        assert is_view(y, x) and training
+        job.y, job.y_stride, job.gating = &y[0, 0, 0], row_stride(y), True
+        job.slope, job.most = slope, most
+    if dresidual is not None:
+        assert is_view(dresidual, x) and y is not None
+        job.dresidual, job.dresidual_stride = &dresidual[0, 0, 0], row_stride(dresidual)
     with nogil:
         run(&job, threads, cache, kind)
     for c in range(x.shape[1]):

@@ -234,16 +234,23 @@ cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
     coef += t.start
     for r in range(t.line, t.line + t.lines + (left_of(job, b) > 0)):
         n = t.n if r < job.lines else job.left
-        normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                       x + r * job.fold * x_stride + t.start, n,
-                       coef, coef + w, coef + 2 * w, job.stream, job.ahead)
+        if job.gating:
+            normalize_each_gated(<T *>job.out + r * job.fold * job.out_stride + t.start,
+                                 x + r * job.fold * x_stride + t.start,
+                                 residual_at(job, r * job.fold, t.start, x), n, coef, coef + w,
+                                 coef + 2 * w, <T>job.slope, <T>job.most, job.stream, job.ahead)
+        else:
+            normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
+                           x + r * job.fold * x_stride + t.start, n,
+                           coef, coef + w, coef + 2 * w, job.stream, job.ahead)
 
 
 cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride, const T *x,
-                                  Py_ssize_t x_stride, Py_ssize_t lines, Py_ssize_t n,
-                                  const T *mean, const T *rstd, Py_ssize_t dy_ahead,
+                                  Py_ssize_t x_stride, const T *y, Py_ssize_t y_stride,
+                                  Py_ssize_t lines, Py_ssize_t n, const T *mean, const T *rstd,
+                                  bint gating, T slope, T most, Py_ssize_t dy_ahead,
                                   Py_ssize_t x_ahead) noexcept nogil:
-    """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of a few lines."""
+    """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of a few lines; dy may be gated."""
     cdef T a[LANES]
     cdef T b[LANES]
     cdef T g
@@ -258,6 +265,8 @@ cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride,
             fetch(x + r * x_stride + x_ahead, LANES)
             for j in range(LANES):
                 g = dy[r * dy_stride + j]
+                if gating:
+                    g = gated(g, y[r * y_stride + j], slope, most)
                 a[j] += g
                 b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
         for j in range(LANES):
@@ -268,26 +277,34 @@ cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride,
         q += LANES
         dy += LANES
         x += LANES
+        if gating:
+            y += LANES
         mean += LANES
         rstd += LANES
     for r in range(lines):
         for j in range(n % LANES):
             g = dy[r * dy_stride + j]
+            if gating:
+                g = gated(g, y[r * y_stride + j], slope, most)
             s[j] += g
             q[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
 
 
-cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+cdef inline void sum_gated_products(Job *job, Py_ssize_t u, Py_ssize_t b, bint gating,
+                                    T kind) noexcept nogil:
     cdef Tile t = tile_of(job, u, b)
     cdef Py_ssize_t dy_stride = job.dy_stride * job.fold, x_stride = job.x_stride * job.fold
+    cdef Py_ssize_t y_stride = job.y_stride * job.fold
     cdef const T *dy = <const T *>job.dy + t.line * dy_stride + t.start
     cdef const T *x = <const T *>job.x + t.line * x_stride + t.start
+    cdef const T *y = <const T *>job.y + t.line * y_stride + t.start
     cdef const T *mean = coef_of(job, 0, kind) + t.start
     cdef const T *rstd = mean + job.width
     cdef double *s = sums_of(job, b) + t.start
     cdef double *q = s + job.width
     cdef T p[TILE_WIDTH]
     cdef T r[TILE_WIDTH]
+    cdef T slope = <T>job.slope, most = <T>job.most
     cdef Py_ssize_t step, line
     memset(s, 0, t.n * sizeof(double))
     memset(q, 0, t.n * sizeof(double))
@@ -296,16 +313,25 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
     for step in range(ceil_div(t.lines, COLUMN_STEP)):
         line = step * COLUMN_STEP
         sum_product_step(p, r, dy + line * dy_stride, dy_stride, x + line * x_stride, x_stride,
+                         y + line * y_stride, y_stride,
                          min(<Py_ssize_t>COLUMN_STEP, t.lines - line), t.n, mean, rstd,
-                         step_ahead(line, t.lines, dy_stride, t.n),
+                         gating, slope, most, step_ahead(line, t.lines, dy_stride, t.n),
                          step_ahead(line, t.lines, x_stride, t.n))
         if (line + COLUMN_STEP) % COLUMN_RUN == 0:
             empty(s, p, t.n)
             empty(q, r, t.n)
     sum_product_step(p, r, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride, x_stride,
-                     1, left_of(job, b), mean, rstd, 0, 0)
+                     y + t.lines * y_stride, y_stride, 1, left_of(job, b), mean, rstd,
+                     gating, slope, most, 0, 0)
     empty(s, p, t.n)
     empty(q, r, t.n)
+
+
+cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+    if job.gating:
+        sum_gated_products(job, u, b, True, kind)
+    else:
+        sum_gated_products(job, u, b, False, kind)
 
 
 cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
@@ -320,7 +346,16 @@ cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) no
     cdef const T *coef = coef_of(job, 0, kind) + t.start
     for r in range(t.line, t.line + t.lines + (left_of(job, b) > 0)):
         n = t.n if r < job.lines else job.left
-        gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                      <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
-                      <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
-                      coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream, job.ahead)
+        if job.gating:
+            gradient_each_gated(<T *>job.out + r * job.fold * job.out_stride + t.start,
+                                dresidual_at(job, r * job.fold, t.start, kind),
+                                <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
+                                <const T *>job.x + r * job.fold * job.x_stride + t.start,
+                                <const T *>job.y + r * job.fold * job.y_stride + t.start, n,
+                                coef, coef + w, coef + 2 * w, coef + 3 * w, <T>job.slope,
+                                <T>job.most, job.stream, job.ahead)
+        else:
+            gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
+                          <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
+                          <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
+                          coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream, job.ahead)

@@ -23,6 +23,14 @@ cdef struct Job:
     const void *x
     const void *dy
     Py_ssize_t out_stride, x_stride, dy_stride
+    # What is fused: y = gate(norm(x) + residual); backward tells from y where the gate was open,
+    # and writes the gradient of the residual. They have rows like out; each may be NULL.
+    bint gating
+    double slope, most
+    const void *residual
+    const void *y
+    void *dresidual
+    Py_ssize_t residual_stride, y_stride, dresidual_stride
     Py_ssize_t N, C, L
     bint stream             # write out past the caches
     Py_ssize_t ahead        # from what is applied to what is to be fetched meanwhile, in items

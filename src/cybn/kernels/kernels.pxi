@@ -9,9 +9,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, STRIP, A, T, add_products, add_shifted, add_weighted, clear_lanes, fetch, fold_lanes,
-    gradient as slope_rows, gradient_each, gradient_weighted, normalize, normalize_each,
-    normalize_weighted, stream_fence,
+    LANES, STRIP, A, T, add_products, add_products_gated, add_shifted, add_weighted, clear_lanes,
+    fetch, fold_lanes, gate, gated, gradient as slope_rows, gradient_each, gradient_each_gated,
+    gradient_gated, gradient_weighted, normalize, normalize_each, normalize_each_gated,
+    normalize_gated, normalize_weighted, stream_fence,
 )
 
 include "job.pxi"

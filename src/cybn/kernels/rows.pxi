@@ -100,9 +100,29 @@ cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
             at = c * job.L + p.start
-            normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
-                      coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
-                      job.ahead)
+            if job.gating:
+                normalize_gated(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at,
+                                residual_at(job, r, at, x), p.n, coef[c], coef[job.width + c],
+                                coef[2 * job.width + c], <T>job.slope, <T>job.most, job.stream,
+                                job.ahead)
+            else:
+                normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
+                          coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
+                          job.ahead)
+
+
+# Of what is fused: the items of row r of the view, from `at` on; NULL where there is none.
+
+cdef inline const T *residual_at(Job *job, Py_ssize_t r, Py_ssize_t at, const T *_) noexcept nogil:
+    if job.residual == NULL:
+        return NULL
+    return <const T *>job.residual + r * job.residual_stride + at
+
+
+cdef inline T *dresidual_at(Job *job, Py_ssize_t r, Py_ssize_t at, T kind) noexcept nogil:
+    if job.dresidual == NULL:
+        return NULL
+    return <T *>job.dresidual + r * job.dresidual_stride + at
 
 
 cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
@@ -111,6 +131,7 @@ cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcep
     cdef Py_ssize_t L = job.L, r, c
     cdef const T *dy = <const T *>job.dy + p.row * job.dy_stride + first * L + p.start
     cdef const T *x = <const T *>job.x + p.row * job.x_stride + first * L + p.start
+    cdef const T *y = <const T *>job.y + p.row * job.y_stride + first * L + p.start
     cdef const T *coef = <const T *>job.coef + first
     cdef double *out = job.sums + 2 * (first * job.blocks + b)
     cdef T s[MOST_TILE][LANES]
@@ -119,9 +140,16 @@ cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcep
         clear_lanes(s[c], q[c])
     for r in range(p.rows):
         for c in range(channels):
-            add_products(s[c], q[c], dy + r * job.dy_stride + c * L, x + r * job.x_stride + c * L,
-                         p.n, coef[c], coef[job.width + c],
-                         row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
+            if job.gating:
+                add_products_gated(s[c], q[c], dy + r * job.dy_stride + c * L,
+                                   x + r * job.x_stride + c * L, y + r * job.y_stride + c * L,
+                                   p.n, coef[c], coef[job.width + c], <T>job.slope, <T>job.most,
+                                   row_ahead(job, p, job.dy_stride),
+                                   row_ahead(job, p, job.x_stride))
+            else:
+                add_products(s[c], q[c], dy + r * job.dy_stride + c * L,
+                             x + r * job.x_stride + c * L, p.n, coef[c], coef[job.width + c],
+                             row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
     for c in range(channels):
         out[0] = fold_lanes(s[c])
         out[1] = fold_lanes(q[c])
@@ -148,8 +176,17 @@ cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexc
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
             at = c * job.L + p.start
-            slope_rows(<T *>job.out + r * job.out_stride + at,
-                       <const T *>job.dy + r * job.dy_stride + at,
-                       <const T *>job.x + r * job.x_stride + at, p.n, <T>1,
-                       coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
-                       job.ahead)
+            if job.gating:
+                gradient_gated(<T *>job.out + r * job.out_stride + at,
+                               dresidual_at(job, r, at, kind),
+                               <const T *>job.dy + r * job.dy_stride + at,
+                               <const T *>job.x + r * job.x_stride + at,
+                               <const T *>job.y + r * job.y_stride + at, p.n,
+                               coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c],
+                               <T>job.slope, <T>job.most, job.stream, job.ahead)
+            else:
+                slope_rows(<T *>job.out + r * job.out_stride + at,
+                           <const T *>job.dy + r * job.dy_stride + at,
+                           <const T *>job.x + r * job.x_stride + at, p.n, <T>1,
+                           coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
+                           job.ahead)
