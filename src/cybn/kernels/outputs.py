@@ -17,7 +17,7 @@ DEFAULT_LIMIT = 512 << 20
 
 
 def empty_like(a: np.ndarray) -> np.ndarray:
-    """An array of a's shape, dtype and memory order, which has to be dense, without values."""
+    """A dense array of a's shape, dtype and order of axes in memory, without values."""
     if a.nbytes < LARGE or not _memory.limit():
         return np.empty_like(a, subok=False)
     block = _memory.Block(a.nbytes)

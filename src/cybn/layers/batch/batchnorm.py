@@ -7,6 +7,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from ...functional.batch import CUMULATIVE, backward_checked, check_upstream, forward_checked
+from ...functional.gates import ACTIVATIONS, OPEN, check_residual, gate_of
+from ...functional.masks import check_mask, pick, put
+from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -16,6 +19,7 @@ from ...validation import (
     check_more_than_one,
     check_out,
     check_per_channel,
+    check_separate,
     check_updatable,
 )
 from ..base import Layer
@@ -49,6 +53,16 @@ class BatchNorm(Layer):
     bias: False leaves out the bias alone.
     dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
     channel_axis: 1, or -1 for channels last.
+    activation: "relu", "leaky_relu" or "relu6", in the same pass over memory; or None.
+    negative_slope: of leaky_relu, between 0 and 1.
+    weight_init: "ones"; "zeros" for the last norm of a residual branch, which then begins as the
+        identity (Goyal et al. 2017, arXiv 1706.02677); "uniform" in [0, 1), drawn from
+        `numpy.random`'s global state.
+    on_single: what training does with one value per channel, whose variance means nothing: "error",
+        or "running" to normalize with the running statistics and leave them as they are.
+    on_nonfinite: what training does with a batch that has NaN or Inf: "propagate" lets it into the
+        running statistics of its channel; "skip" leaves all running statistics and the count as
+        they are; "error" raises, and changes nothing.
 
     Attributes
     ----------
@@ -59,6 +73,12 @@ class BatchNorm(Layer):
     Calling the layer with x, float32 or float64, any strides, returns y of x's shape, dtype and
     memory order, in `out` where it is given; x itself as `out` works in place. x is kept for
     backward until the next forward, not copied (unless in place): leave it unchanged until then.
+    With an activation y is kept, too.
+
+    `layer(x, residual=z)` adds z, of x's shape and dtype, before the activation; backward puts its
+    gradient in `layer.dresidual`. `layer(x, mask=m)` takes the positions where m is True (shape of
+    x without the channels, or its first axes) as the data: the others have no part in statistics
+    and gradients, and come out as 0.
 
     Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
     per channel in training, or an unusable out. The layer is unchanged then. An empty batch gives
@@ -78,6 +98,8 @@ class BatchNorm(Layer):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    #: the gradient of the residual, after backward of a forward that had one
+    dresidual: np.ndarray | None = None
 
     def __init__(
         self,
@@ -90,9 +112,19 @@ class BatchNorm(Layer):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: Literal[ACTIVATIONS] | None = None,
+        negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
+        on_single: Literal["error", "running"] = "error",
+        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
     ) -> None:
         channels, dtype = self.num_features, self.dtype
-        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        if on_single == "running" and not track_running_stats:
+            raise ValueError(
+                f"{type(self).__name__}: on_single='running' needs track_running_stats=True"
+            )
+        weight = initial_weight(weight_init, channels, dtype) if affine else None
+        self.register_parameter("weight", weight)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
@@ -106,40 +138,102 @@ class BatchNorm(Layer):
                 self._buffers[name][...] = value
 
     def reset_parameters(self) -> None:
-        """weight 1, bias 0 and running statistics as in a new layer."""
+        """weight as weight_init says, bias 0 and running statistics as in a new layer."""
         self.reset_running_stats()
-        for name, value in (("weight", 1), ("bias", 0)):
-            if self._parameters[name] is not None:
-                self._parameters[name][...] = value
+        if self._parameters["weight"] is not None:
+            self.weight[...] = initial_weight(self.weight_init, self.num_features, self.dtype)
+        if self._parameters["bias"] is not None:
+            self.bias[...] = 0
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def forward(
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None = None,
+        *,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
-        who, axis, training = type(self).__name__, self.channel_axis, self.training
+        who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
+        if residual is not None:
+            residual = check_residual(who, residual, x)
+        if mask is not None:
+            return self._forward_masked(x, out, residual, check_mask(who, mask, x, axis))
+        kept = x
+        if out is not None:
+            if check_out(who, out, x):
+                kept = x.copy(order="K")
+            if residual is not None:
+                check_out(who, out, residual)
+        y, saved = self._normalize(x, kept, out, residual, axis)
+        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
+        return y
+
+    def _normalize(self, x, kept, out, residual, axis):
+        """y and what backward needs, of arguments that were checked; `kept` is x as it was."""
+        training, momentum = self.training, self.momentum
         weight, bias, mean, var, count = self._checked or self._check_arrays(training)
-        momentum = self.momentum
+        gate = OPEN
+        if self.activation is not None:
+            gate = gate_of("", self.activation, self.negative_slope)
         of_batch = training or mean is None or var is None
         if of_batch:
-            if self.eps == 0:
-                check_eps(who, self.eps, True)
-            check_more_than_one(x, x.size // self.num_features)
-            if not (training and self.track_running_stats):
+            if self.on_single == "running" and training and x.size == self.num_features:
+                of_batch = False
+            else:
+                self._check_batch(x)
+            if of_batch and not (training and self.track_running_stats):
                 mean = var = count = None
         if momentum is None:
             momentum = CUMULATIVE if count is not None else 0.0
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        moved = mean, var, count
+        if of_batch and self.on_nonfinite != "propagate" and training:
+            moved = self._moved(x, axis)
         try:
             y, stats = forward_checked(
-                x, weight, bias, mean, var, count,
-                of_batch, momentum, self.eps, axis, out, _CHARS[self.dtype],
+                x, weight, bias, *moved, of_batch, momentum, self.eps, axis, out,
+                _CHARS[self.dtype], residual, gate,
             )  # fmt: skip
         except ValueError:
             self._check_arrays(training)  # an array was spoilt since it was checked: says which
             raise
-        saved = kept, stats, None if weight is None else weight.copy(), of_batch, axis
-        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
+        y_kept = None if gate is OPEN else y
+        weight = None if weight is None else weight.copy()
+        return y, (kept, stats, weight, of_batch, axis, y_kept, gate, residual is not None, None)
+
+    def _check_batch(self, x: np.ndarray) -> None:
+        """ValueError for a batch that has no moments to normalize with."""
+        if self.eps == 0:
+            check_eps(type(self).__name__, self.eps, True)
+        check_more_than_one(x, x.size // self.num_features)
+
+    def _moved(self, x: np.ndarray, axis: int) -> tuple[np.ndarray | None, ...]:
+        """The running arrays that this batch may move: none of them if it is not finite."""
+        if np.isfinite(x).all():
+            return self.running_mean, self.running_var, self.num_batches_tracked
+        if self.on_nonfinite == "skip":
+            return None, None, None
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise ValueError(
+            f"{type(self).__name__} got {x[where]} at {where} of {x.shape}; clean the batch, or "
+            f"build the layer with on_nonfinite='skip'"
+        )
+
+    def _forward_masked(self, x, out, residual, mask):
+        """As forward, of the positions where mask is True."""
+        axis = self.channel_axis
+        if out is not None:
+            check_out(type(self).__name__, out, x)
+            if residual is not None:
+                check_out(type(self).__name__, out, residual)
+        valid = pick(x, mask, axis)
+        z = None if residual is None else pick(residual, mask, axis)
+        if z is not None:
+            z = np.ascontiguousarray(z)
+        y_valid, saved = self._normalize(valid, valid, None, z, 1)
+        y = put(y_valid, mask, empty_like(x) if out is None else out, axis)
+        vars(self)["_saved"] = (*saved[:-1], (mask.copy(), x, axis))
         return y
 
     def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
@@ -166,14 +260,33 @@ class BatchNorm(Layer):
         who = type(self).__name__
         if self._saved is None:
             raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, stats, weight, training, axis = self._saved
-        dy = check_upstream(who, dy, x, out)
+        x, stats, weight, training, axis, y, gate, added, masked = self._saved
+        like = x if masked is None else masked[1]
+        dy = check_upstream(who, dy, like, out)
+        if out is not None and y is not None:
+            check_separate(who, "out", out, y=y)
+        if masked is not None:
+            dy = pick(dy, masked[0], masked[2])
+        dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
-            dy, x, stats, weight, training, axis, out, np.dtype(self.dtype)
-        )
+            dy, x, stats, weight, training, axis, out if masked is None else None,
+            np.dtype(self.dtype), y, gate, dz,
+        )  # fmt: skip
+        if masked is not None:
+            mask, _, axis = masked
+            dx = put(dx, mask, empty_like(like) if out is None else out, axis)
+            dz = None if dz is None else put(dz, mask, empty_like(like), axis)
         grads = {"weight": dweight, "bias": dbias}
         vars(self)["grads"] = {name: grads[name] for name, _ in self.named_parameters()}
+        vars(self)["dresidual"] = dz
         return dx
+
+
+def initial_weight(how: str, channels: int, dtype: str) -> np.ndarray:
+    """A new weight, (C,)."""
+    if how == "uniform":
+        return np.random.random_sample(channels).astype(dtype)  # noqa: NPY002, as torch.manual_seed
+    return np.full(channels, how == "ones", dtype)
 
 
 @register("BatchNorm1d", aliases=("BN1d",))
