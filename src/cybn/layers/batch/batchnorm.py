@@ -10,20 +10,17 @@ from ...functional.batch import CUMULATIVE, backward_checked, check_upstream, fo
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
-    check_count,
     check_eps,
     check_input,
     check_more_than_one,
     check_out,
-    check_per_channel,
-    check_updatable,
 )
-from ..base import Layer
+from ..channelnorm import ChannelNorm
 
 _CHARS = {"float32": "f", "float64": "d"}
 
 
-class BatchNorm(Layer):
+class BatchNorm(ChannelNorm):
     r"""Batch normalization: each channel to mean 0 and variance 1 over the batch, then scaled.
 
     .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
@@ -91,26 +88,7 @@ class BatchNorm(Layer):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        channels, dtype = self.num_features, self.dtype
-        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
-        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
-        self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
-
-    def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1, no batches, as in a new layer."""
-        for name, value in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
-            if self._buffers[name] is not None:
-                self._buffers[name][...] = value
-
-    def reset_parameters(self) -> None:
-        """weight 1, bias 0 and running statistics as in a new layer."""
-        self.reset_running_stats()
-        for name, value in (("weight", 1), ("bias", 0)):
-            if self._parameters[name] is not None:
-                self._parameters[name][...] = value
+        self._declare_channels(affine, bias, track_running_stats)
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
@@ -141,19 +119,6 @@ class BatchNorm(Layer):
         saved = kept, stats, None if weight is None else weight.copy(), of_batch, axis
         vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y
-
-    def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
-        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels."""
-        who = type(self).__name__
-        weight, bias, mean, var, count = *self._parameters.values(), *self._buffers.values()
-        moving = {"running_mean": mean, "running_var": var}
-        arrays = {"weight": weight, "bias": bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        check_count(who, count)
-        if training:
-            check_updatable(who, {**moving, "num_batches_tracked": count})
-        self._checked = weight, bias, mean, var, count
-        return self._checked
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`.
