@@ -109,6 +109,43 @@ def gradients(dy, x, stats, weight=1.0, training=True):
     return exact, (dx, dweight, dbias)
 
 
+def row_gradients(dy, x, stats, weight, run, centred=True):
+    """dx, dweight, dbias for x of (rows, n) and weight (K,), and a bound for the error of each.
+
+    As in gradients; g = dy*weight takes one rounding more, and at most TERMS items meet in one
+    partial sum of dweight and dbias too.
+    """
+    mean, _, rstd = stats[:, :, None]
+    n, u = x.shape[1], roundoff(x.dtype)
+    w, fold = spread(weight, run, x.shape), lambda a: fold_values(a, run, np.size(weight))
+    dy = np.asarray(dy, np.float64)
+    xhat = (x.astype(np.float64) - mean) * rstd
+    g = dy * w
+    through_mean = g.mean(1, keepdims=True) if centred else 0
+    dx = rstd * (g - through_mean - xhat * (g * xhat).mean(1, keepdims=True))
+    exact = dx, fold(dy * xhat), fold(dy)
+    stat = _stats_terms(n, x.dtype) * u
+    more = 8 * u + (x.size / 16 + 512) * U64
+    both = np.abs(g) * (1 + np.abs(xhat))
+    dx = (min(n, TERMS) * u + more + 2 * stat + 12 * u) * (1 + np.abs(xhat))
+    dx = rstd * (dx * both.mean(1, keepdims=True) + (stat + 12 * u) * np.abs(g))
+    sums = TERMS * u + more
+    dweight = (sums + stat) * fold(np.abs(dy) * (1 + np.abs(xhat)))
+    return exact, (dx, dweight, sums * fold(np.abs(dy)))
+
+
+def spread(values, run, shape):
+    """What of the (K,) values lies on each item of (rows, n)."""
+    rows, n = shape
+    table = np.repeat(np.asarray(values, np.float64), run).reshape(-1, n)
+    return table[np.arange(rows) % len(table)]
+
+
+def fold_values(a, run, count):
+    """The sums of (rows, n) over the items that share one of `count` values."""
+    return a.reshape(-1, count, run).sum((0, 2))
+
+
 def assert_within(got, exact, bound, what=""):
     """|got - exact| <= bound everywhere; says where it is exceeded most."""
     got, exact = np.asarray(got, np.float64), np.asarray(exact, np.float64)

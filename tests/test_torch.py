@@ -66,9 +66,10 @@ def pytorchs_inputs(name):
             from torch.testing._internal import common_modules
         except ImportError:
             return None
-        make = getattr(common_modules, f"module_inputs_torch_nn_{name}")
+        module = getattr(torch.nn, name)
+        info = next(info for info in common_modules.module_db if info.module_cls is module)
         torch.manual_seed(0)
-        found = make(None, "cpu", torch.float64, False, True)
+        found = info.module_inputs_func(info, "cpu", torch.float64, False, True)
     return [
         (i.constructor_input.args, i.constructor_input.kwargs, i.forward_input.args[0].numpy())
         for i in found

@@ -7,7 +7,7 @@ apart.
 
 - ``int``, ``float``, ``bool``, ``str``, ``None``, unions, ``Literal``, ``list``, ``tuple``,
   ``Sequence``, ``dict`` and ``DType`` are checked. Any other annotation, or none, takes any value.
-- A range is ``Annotated[float, Bounds(gt=0)]``.
+- A range is ``Annotated[float, Bounds(gt=0)]``; ``Shape`` is one size or a list of sizes.
 - bool is no int, an int is a float, and numbers are finite, as they are in a JSON file.
 - A checked value is plain: NumPy scalars and dtypes become int, float, bool and str.
 """
@@ -25,7 +25,7 @@ import numpy as np
 
 from .messages import listed, shown
 
-__all__ = ["Bounds", "DType", "Kind", "PositiveInt", "kind_of"]
+__all__ = ["Bounds", "DType", "Kind", "PositiveInt", "Shape", "kind_of"]
 
 _LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
     ("gt", ">", operator.gt, "exclusiveMinimum"),
@@ -230,6 +230,30 @@ class Table(Kind):
         return {"type": "object", "additionalProperties": self.values.schema()}
 
 
+@dataclass(frozen=True)
+class Sizes(Kind):
+    """The sizes of the last axes of an array: one int, or a list of them; kept as a tuple."""
+
+    text = "int >= 1 or list of them"
+
+    def check(self, value: Any, where: str) -> tuple[int, ...]:
+        sizes = value if isinstance(value, (list, tuple)) else (value,)
+        try:
+            plain = tuple(_SIZE.check(size, where) for size in sizes)
+        except (TypeError, ValueError) as error:
+            raise self.refusal(type(error), value, where) from None
+        if not plain:
+            raise self.refusal(ValueError, value, where)
+        return plain
+
+    def schema(self) -> dict[str, Any]:
+        one = _SIZE.schema()
+        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+_SIZE = Scalar(int, Bounds(ge=1))
+
+
 def kind_of(annotation: Any, bounds: Bounds = NO_BOUNDS) -> Kind:
     """The kind of value that an annotation means; ``bounds`` hold for the numbers in it."""
     origin, args = get_origin(annotation), get_args(annotation)
@@ -260,4 +284,5 @@ def kind_of(annotation: Any, bounds: Bounds = NO_BOUNDS) -> Kind:
 
 
 PositiveInt = Annotated[int, Bounds(ge=1)]
+Shape = Annotated[int | Sequence[int], Sizes()]
 DType = Annotated[str, DTypeName(("float32", "float64"))]

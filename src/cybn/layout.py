@@ -5,9 +5,17 @@
     any other order of the axes in memory: the axes that vary slower than the channel become N, the
     faster ones L, in the order of memory; Fortran order costs no copy either.
 
+Norms that take their moments within a sample see rows, (1, rows, n):
+
+    layer, RMS       (*, normalized_shape)  ->  (1, *, normalized_shape)
+    group, instance  (N, C, H, W)           ->  (1, N*G, C/G*H*W), instance with G = C
+
 Kernels want C and L close together and N at any stride. What does not fit (a slice in the inner
 axes, a broadcast axis, memory that is not aligned) is copied once. Order within N and L does not
 matter to the moments; it is kept, so that equal arrays give equal bits.
+
+Rows stand in the order of the axes, whatever the memory, so that statistics do: where samples or
+channels lie otherwise, rows are copied, once. The axes within a channel are taken as they lie.
 """
 
 from __future__ import annotations
@@ -36,6 +44,8 @@ class Arrangement(NamedTuple):
             turned = a
         else:
             turned = a.transpose(self.order)
+        if self.shape[0] == 1 and not turned.flags.c_contiguous:
+            return None  # which reshape would copy, to no avail
         ncl = turned.reshape(self.shape)
         return ncl if _fits(ncl) and np.may_share_memory(ncl, a) else None
 
@@ -53,6 +63,14 @@ class Arrangement(NamedTuple):
         turned[...] = ncl.reshape(turned.shape)
 
 
+class Rows(NamedTuple):
+    """An array as rows that are normalized one by one, and what of weight and bias lies where."""
+
+    arrangement: Arrangement  # to (1, rows, n)
+    run: int  # so many items side by side share a value of weight and bias
+    values: int  # of weight and bias; rows take n/run each, in turns
+
+
 def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, Arrangement]:
     """x, copied in its own memory order if it has to be; its (N, C, L) view; and how to get it."""
     if x.flags.carray or (x.flags.c_contiguous and x.flags.aligned):
@@ -65,6 +83,38 @@ def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, A
         arrangement = _arrangement(x, channel_axis)
         ncl = arrangement.gather(x)
     return x, ncl, arrangement
+
+
+def trailing_rows(x: np.ndarray, axes: int) -> Rows:
+    """A row to each index of the axes before the last `axes`."""
+    return _trailing(x.shape, axes)
+
+
+def group_rows(x: np.ndarray, groups: int, channel_axis: int) -> Rows:
+    """A row to each sample and group of channels; axis 0 is that of the samples."""
+    axis = channel_axis % x.ndim
+    if axis == 1 and x.flags.c_contiguous:
+        return _grouped(x.shape, groups, axis, None)
+    inner = [i for i in range(1, x.ndim) if i != axis]
+    inner.sort(key=lambda i: -abs(x.strides[i]))
+    return _grouped(x.shape, groups, axis, (0, axis, *inner))
+
+
+@lru_cache(maxsize=1024)
+def _trailing(shape: tuple[int, ...], axes: int) -> Rows:
+    cut = len(shape) - axes
+    n = prod(shape[cut:])
+    return Rows(Arrangement(None, (1, prod(shape[:cut]), n)), 1, n)
+
+
+@lru_cache(maxsize=1024)
+def _grouped(
+    shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None
+) -> Rows:
+    samples, channels = shape[0], shape[axis]
+    run = prod(shape[1:axis] + shape[axis + 1 :])
+    ncl = (1, samples * groups, channels // groups * run)
+    return Rows(Arrangement(order, ncl), run, channels)
 
 
 @lru_cache(maxsize=1024)

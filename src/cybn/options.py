@@ -16,7 +16,7 @@ from functools import cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, get_type_hints
 
-from .kinds import Bounds, DType, Kind, PositiveInt, kind_of
+from .kinds import Bounds, DType, Kind, PositiveInt, Shape, kind_of
 from .messages import did_you_mean, listed, shown
 from .registry import UnknownOption
 
@@ -27,6 +27,7 @@ __all__ = [
     "Kind",
     "Option",
     "PositiveInt",
+    "Shape",
     "bind",
     "check",
     "json_schema",

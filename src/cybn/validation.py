@@ -6,7 +6,7 @@ Every error says what was got, what was expected and what to do about it. Kernel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+from math import gcd, inf
 from numbers import Real
 
 import numpy as np
@@ -17,9 +17,10 @@ _AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
 
 
-def axes_text(ndim: int, channel_axis: int) -> str:
-    """`(N, C, H, W)`: the axes of an input as they are called."""
-    return (_AXES if channel_axis == 1 else _AXES_LAST)[ndim]
+def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
+    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample."""
+    names = _AXES if channel_axis == 1 else _AXES_LAST
+    return names[ndim] if batched else names[ndim + 1].replace("N, ", "")
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
@@ -42,23 +43,29 @@ def as_float_array(who: str, name: str, a: object) -> np.ndarray:
 
 
 def check_rank(who: str, x: np.ndarray, ranks: Mapping[int, str], own: tuple[int, ...],
-               channel_axis: int) -> None:
-    """ValueError unless x.ndim is one of `own`; `ranks` names the layer for every rank."""
+               channel_axis: int, unbatched: int = 0) -> None:
+    """ValueError unless x.ndim is one of `own`; `ranks` names the layer for every rank.
+
+    unbatched: the rank of a sample by itself, where the layer takes one.
+    """
     if x.ndim in own:
         return
-    expected = " or ".join(f"{n}-D input {axes_text(n, channel_axis)}" for n in own)
+    expected = " or ".join(
+        f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}" for n in own
+    )
     other = ranks.get(x.ndim)
     fix = f"; use {other}" if other else ""
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
 
-def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int) -> None:
-    """ValueError unless x has so many channels on that axis."""
+def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int,
+                   option: str = "num_features") -> None:
+    """ValueError unless x has so many channels on that axis; `option` is its name in the layer."""
     got = x.shape[channel_axis]
     if got == channels:
         return
-    other = -1 if channel_axis == 1 else 1
-    fix = f"build the layer with num_features={got}"
+    other = 1 if channel_axis == -1 else -1
+    fix = f"build the layer with {option}={got}"
     if x.ndim > 2 and x.shape[other] == channels:
         fix = f"for channels on axis {other} build the layer with channel_axis={other}"
     raise ValueError(
@@ -81,30 +88,39 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
     return x
 
 
-def check_more_than_one(x: np.ndarray, per_channel: int) -> None:
-    """ValueError where each channel has a single value, whose variance means nothing."""
-    if per_channel == 1:
+def check_more_than_one(
+    x: np.ndarray,
+    count: int,
+    what: str = "value per channel",
+    fix: str = "pass a larger batch, or call eval() to use the running statistics",
+) -> None:
+    """ValueError where a statistic would be that of one value, whose variance means nothing."""
+    if count == 1:
         raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size {x.shape}; "
-            f"pass a larger batch, or call eval() to use the running statistics"
+            f"Expected more than 1 {what} when training, got input size {x.shape}; {fix}"
         )
 
 
 def check_per_channel(who: str, arrays: Mapping[str, np.ndarray | None], channels: int,
                       dtype: np.dtype | None = None) -> np.dtype:
-    """Check that every array that is not None is one float per channel, all of one dtype.
+    """check_parameters for one float per channel."""
+    return check_parameters(who, arrays, (channels,), "one for each channel", dtype)
 
-    Returns that dtype; float32 where all are None. ValueError for a shape, TypeError for a dtype.
+
+def check_parameters(who: str, arrays: Mapping[str, np.ndarray | None], shape: tuple[int, ...],
+                     meaning: str, dtype: np.dtype | None = None) -> np.dtype:
+    """Check that every array that is not None has floats of that shape, all of one dtype.
+
+    `meaning` tells in an error what the shape is. Returns the dtype; float32 where all are None.
+    ValueError for a shape, TypeError for a dtype.
     """
     for name, a in arrays.items():
         if a is None:
             continue
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{who} takes an ndarray as {name}, got {type(a).__name__}")
-        if a.shape != (channels,):
-            raise ValueError(
-                f"{who} needs {name} of shape ({channels},), one for each channel, got {a.shape}"
-            )
+        if a.shape != shape:
+            raise ValueError(f"{who} needs {name} of shape {shape}, {meaning}, got {a.shape}")
         if a.dtype not in (FLOAT32, FLOAT64):
             raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}")
         if not a.flags.aligned:
@@ -135,6 +151,27 @@ def check_count(who: str, count: np.ndarray | None) -> None:
         raise TypeError(
             f"{who} needs num_batches_tracked as a 0-D int64 array or None, got {got}; "
             f"np.array(0) is a new one"
+        )
+
+
+def check_normalized_shape(who: str, x: np.ndarray, shape: tuple[int, ...]) -> None:
+    """ValueError unless the last axes of x have these sizes."""
+    got = x.shape[max(0, x.ndim - len(shape)) :]
+    if got != shape:
+        expected = ", ".join(map(str, ("*", *shape)))
+        fix = f"normalized_shape={got} would fit" if got else "pass an array with axes"
+        raise ValueError(
+            f"{who} expects input ({expected}), whose last axes are normalized_shape, "
+            f"got {x.shape}; {fix}"
+        )
+
+
+def check_groups(who: str, channels: int, groups: int) -> None:
+    """ValueError unless the channels can be shared out to so many groups."""
+    if channels % groups:
+        raise ValueError(
+            f"{who}: num_channels ({channels}) must be divisible by num_groups ({groups}), "
+            f"as by {gcd(channels, groups)}"
         )
 
 

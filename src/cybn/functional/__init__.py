@@ -8,6 +8,47 @@ An input is checked here, once, and turned into the view that the kernels take.
 """
 
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
+from .groups import (
+    group_norm,
+    group_norm_backward,
+    group_norm_forward,
+    instance_norm,
+    instance_norm_backward,
+    instance_norm_forward,
+)
+from .response import (
+    local_response_norm,
+    local_response_norm_backward,
+    local_response_norm_forward,
+)
+from .rows import (
+    layer_norm,
+    layer_norm_backward,
+    layer_norm_forward,
+    rms_norm,
+    rms_norm_backward,
+    rms_norm_forward,
+)
 from .stats import batch_norm_stats
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward", "batch_norm_stats"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_stats",
+    "group_norm",
+    "group_norm_backward",
+    "group_norm_forward",
+    "instance_norm",
+    "instance_norm_backward",
+    "instance_norm_forward",
+    "layer_norm",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
+    "rms_norm",
+    "rms_norm_backward",
+    "rms_norm_forward",
+]

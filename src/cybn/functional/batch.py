@@ -280,12 +280,7 @@ def batch_norm_backward(
     x = as_float_array(who, "x", x)
     channels = check_axis(who, x, channel_axis)
     dtype = check_per_channel(who, {"weight": weight}, channels)
-    if getattr(stats, "shape", None) != (3, channels) or stats.dtype != np.float64:
-        raise ValueError(
-            f"{who} needs the stats that the forward returned, (3, {channels}) float64, "
-            f"got {getattr(stats, 'shape', stats)}"
-        )
-    stats = np.require(stats, requirements=["C", "A", "W"])
+    stats = check_stats(who, stats, channels)
     dy = check_upstream(who, dy, x, out)
     gate = gate_of(who, activation, negative_slope)
     if gate is not OPEN:
@@ -301,6 +296,16 @@ def batch_norm_backward(
     return backward_checked(
         dy, x, stats, weight, training, channel_axis, out, np.dtype(dtype), y, gate, dresidual
     )
+
+
+def check_stats(who: str, stats: object, count: int) -> np.ndarray:
+    """The statistics of a forward as the kernels take them: (3, count) float64."""
+    if getattr(stats, "shape", None) != (3, count) or stats.dtype != np.float64:
+        raise ValueError(
+            f"{who} needs the stats that the forward returned, (3, {count}) float64, "
+            f"got {getattr(stats, 'shape', stats)}"
+        )
+    return np.require(stats, requirements=["C", "A", "W"])
 
 
 def check_upstream(

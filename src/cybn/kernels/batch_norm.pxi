@@ -242,3 +242,16 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
         if dbias is not None:
             dbias[c] = <P>job.dbias[c]
     close_job(&job)
+
+
+def move_running(P[:] running_mean, P[:] running_var, const double[::1] mean,
+                 const double[::1] var, double momentum):
+    """running += momentum * (value - running), each where it is not None, holding the GIL."""
+    cdef Py_ssize_t c
+    check_length(running_mean, mean.shape[0])
+    check_length(running_var, var.shape[0])
+    for c in range(mean.shape[0]):
+        if running_mean is not None:
+            running_mean[c] = <P>moved(running_mean[c], mean[c], momentum)
+        if running_var is not None:
+            running_var[c] = <P>moved(running_var[c], var[c], momentum)

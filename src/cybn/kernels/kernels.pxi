@@ -4,7 +4,7 @@
 cimport cython
 from cython.parallel cimport prange
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport isfinite, sqrt
+from libc.math cimport isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -24,3 +24,4 @@ include "schedule.pxi"
 include "batch_norm.pxi"
 include "samples.pxi"
 include "sample_norm.pxi"
+include "response.pxi"

@@ -14,6 +14,21 @@ from .batch import (
     xhat_of,
 )
 from .relatives import backward_conditional, backward_renorm, conditional, correction, renorm
+from .response import local_response_norm, local_response_norm_backward, response_scale
+from .rows import (
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    normalize_row,
+    normalize_row_backward,
+    rms_norm,
+    rms_norm_backward,
+    row_moments,
+    update_running_instances,
+)
 
 __all__ = [
     "backward_conditional",
@@ -22,10 +37,25 @@ __all__ = [
     "backward_training",
     "conditional",
     "correction",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "moments",
     "normalize",
+    "normalize_row",
+    "normalize_row_backward",
     "renorm",
+    "response_scale",
+    "rms_norm",
+    "rms_norm_backward",
+    "row_moments",
     "to_ncl",
     "update_running",
+    "update_running_instances",
     "xhat_of",
 ]

@@ -13,21 +13,18 @@ from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
-    check_count,
     check_eps,
     check_input,
     check_more_than_one,
     check_out,
-    check_per_channel,
     check_separate,
-    check_updatable,
 )
-from ..base import Layer
+from ..channelnorm import ChannelNorm
 
 _CHARS = {"float32": "f", "float64": "d"}
 
 
-class BatchNorm(Layer):
+class BatchNorm(ChannelNorm):
     r"""Batch normalization: each channel to mean 0 and variance 1 over the batch, then scaled.
 
     .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
@@ -118,32 +115,27 @@ class BatchNorm(Layer):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
     ) -> None:
-        channels, dtype = self.num_features, self.dtype
         if on_single == "running" and not track_running_stats:
             raise ValueError(
                 f"{type(self).__name__}: on_single='running' needs track_running_stats=True"
             )
-        weight = initial_weight(weight_init, channels, dtype) if affine else None
-        self.register_parameter("weight", weight)
-        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
-        self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
-
-    def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1, no batches, as in a new layer."""
-        for name, value in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
-            if self._buffers[name] is not None:
-                self._buffers[name][...] = value
+        self._declare_channels(affine, bias, track_running_stats)
+        self._fill_weight()
 
     def reset_parameters(self) -> None:
         """weight as weight_init says, bias 0 and running statistics as in a new layer."""
-        self.reset_running_stats()
-        if self._parameters["weight"] is not None:
-            self.weight[...] = initial_weight(self.weight_init, self.num_features, self.dtype)
-        if self._parameters["bias"] is not None:
-            self.bias[...] = 0
+        super().reset_parameters()
+        self._fill_weight()
+
+    def _fill_weight(self) -> None:
+        weight = self._parameters["weight"]
+        if weight is None or self.weight_init == "ones":
+            return
+        weight[...] = 0
+        if self.weight_init == "uniform":
+            # As torch.manual_seed does for PyTorch, np.random.seed makes networks repeatable.
+            weight[...] = np.random.random_sample(len(weight))  # noqa: NPY002
+
 
     def forward(
         self,
@@ -236,19 +228,6 @@ class BatchNorm(Layer):
         vars(self)["_saved"] = (*saved[:-1], (mask.copy(), x, axis))
         return y
 
-    def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
-        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels."""
-        who = type(self).__name__
-        weight, bias, mean, var, count = *self._parameters.values(), *self._buffers.values()
-        moving = {"running_mean": mean, "running_var": var}
-        arrays = {"weight": weight, "bias": bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        check_count(who, count)
-        if training:
-            check_updatable(who, {**moving, "num_batches_tracked": count})
-        self._checked = weight, bias, mean, var, count
-        return self._checked
-
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`.
 
@@ -280,13 +259,6 @@ class BatchNorm(Layer):
         vars(self)["grads"] = {name: grads[name] for name, _ in self.named_parameters()}
         vars(self)["dresidual"] = dz
         return dx
-
-
-def initial_weight(how: str, channels: int, dtype: str) -> np.ndarray:
-    """A new weight, (C,)."""
-    if how == "uniform":
-        return np.random.random_sample(channels).astype(dtype)  # noqa: NPY002, as torch.manual_seed
-    return np.full(channels, how == "ones", dtype)
 
 
 @register("BatchNorm1d", aliases=("BN1d",))

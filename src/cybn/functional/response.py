@@ -1,0 +1,157 @@
+r"""Local response normalization across channels: `local_response_norm`, and its pair."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels import respond, respond_back
+from ..kernels.outputs import empty_like
+from ..kernels.policy import plan
+from ..kinds import PositiveInt, kind_of
+from ..layout import arrange
+from ..validation import as_float_array, check_axis, check_out
+from .batch import check_upstream
+
+__all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
+
+_SIZE = kind_of(PositiveInt)
+_NUMBER = kind_of(float)
+
+
+def local_response_norm(
+    x: np.ndarray,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    *,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Damp each item by its neighbours in other channels, as PyTorch's `local_response_norm`.
+
+    Returns y of x's shape, dtype and memory order. Errors are those of the forward.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> functional.local_response_norm(np.array([[[3.0], [4.0]]]), 2, alpha=2, beta=0.5, k=0)
+    array([[[1. ],
+            [0.8]]])
+    """
+    return local_response_norm_forward(x, size, alpha, beta, k, channel_axis=channel_axis, out=out)
+
+
+def local_response_norm_forward(
+    x: np.ndarray,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    *,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+    who: str = "local_response_norm",
+) -> np.ndarray:
+    r"""y = x / s^beta with s = k + alpha/size * Σ x², over a window of channels.
+
+    The window has size//2 channels before an item's own and (size-1)//2 after it; where it reaches
+    over the end, what is missing counts as zero. From Krizhevsky, Sutskever and Hinton, ImageNet
+    Classification with Deep Convolutional Neural Networks, 2012, section 3.3; they do not divide
+    alpha by size, PyTorch does.
+
+    Parameters
+    ----------
+    x: float32 or float64, 2-D or more, C channels on `channel_axis`; any strides; never modified.
+    size: channels in a window, >= 1.
+    alpha, beta, k: numbers; s must not become negative or zero.
+    channel_axis: the axis of the channels.
+    out: an array like x to write y to; may be x itself.
+    who: the name that errors begin with.
+
+    Returns y of x's shape, dtype and memory order; `out` where it is given. The sums are in x's
+    dtype. There are no statistics to hand over: the backward finds s again, for less than it would
+    cost to read it from memory.
+
+    Raises TypeError for a dtype or an option's type, ValueError for size and an unusable out.
+    """
+    x = as_float_array(who, "x", x)
+    check_axis(who, x, channel_axis)
+    options = _checked(who, size, alpha, beta, k)
+    if out is not None and check_out(who, out, x):
+        x = x.copy(order="K")
+    return forward_checked(x, *options, channel_axis, out)
+
+
+def forward_checked(x, size, alpha, beta, k, channel_axis, out):
+    """local_response_norm_forward for arguments that were checked; out must not be x."""
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
+    y = empty_like(dense) if out is None else out
+    if x.size == 0:
+        return y
+    y_ncl = arrangement.view(y)
+    target = np.empty(x_ncl.shape, x.dtype) if y_ncl is None else y_ncl
+    respond[x.dtype.char](target, x_ncl, size, alpha, beta, k, plan(x.size, x.itemsize).threads)
+    if y_ncl is None:
+        arrangement.scatter(target, y)
+    return y
+
+
+def local_response_norm_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    *,
+    channel_axis: int = 1,
+    out: np.ndarray | None = None,
+    who: str = "local_response_norm",
+) -> np.ndarray:
+    r"""The gradient of local_response_norm_forward.
+
+        dx = dy / s^beta - 2*alpha*beta/size * x * Σ dy*y/s
+
+    the sum over the channels whose window the item is in.
+
+    dy: the gradient of y, of x's shape and dtype; any strides. out: an array like x to write dx to;
+    may be dy itself; must not overlap x. The rest is what the forward was given.
+
+    Returns dx of x's shape, dtype and memory order; `out` where it is given. Raises as the forward.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x, dy = np.array([[[3.0], [4.0]]]), np.array([[[0.0], [1.0]]])
+    >>> functional.local_response_norm_backward(dy, x, 2, alpha=2, beta=0.5, k=0)  # y is sin, cos
+    array([[[-0.096],
+            [ 0.072]]])
+    """
+    x = as_float_array(who, "x", x)
+    check_axis(who, x, channel_axis)
+    options = _checked(who, size, alpha, beta, k)
+    dy = check_upstream(who, dy, x, out)
+    return backward_checked(dy, x, *options, channel_axis, out)
+
+
+def backward_checked(dy, x, size, alpha, beta, k, channel_axis, out):
+    """local_response_norm_backward for arguments that were checked."""
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
+    dx = empty_like(dense) if out is None else out
+    if x.size == 0:
+        return dx
+    dx_ncl = arrangement.view(dx)
+    target = np.empty(x_ncl.shape, x.dtype) if dx_ncl is None else dx_ncl
+    threads = plan(x.size, x.itemsize).threads
+    dy_ncl = arrangement.gather(dy)
+    respond_back[x.dtype.char](target, dy_ncl, x_ncl, size, alpha, beta, k, threads)
+    if dx_ncl is None:
+        arrangement.scatter(target, dx)
+    return dx
+
+
+def _checked(who: str, size: object, *numbers: object) -> tuple:
+    names = ("alpha", "beta", "k")
+    return (
+        _SIZE.check(size, f"{who}: size"),
+        *(_NUMBER.check(a, f"{who}: {name}") for name, a in zip(names, numbers, strict=True)),
+    )

@@ -1,0 +1,287 @@
+r"""Layer and RMS normalization, and the walk over rows that every norm within a sample takes.
+
+`normalize_checked` and `gradient_checked` work on the rows that layout.py finds; `layer_norm`,
+`rms_norm` and the norms in groups.py say which rows, and check what they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..kernels import gradient_rows, normalize_rows
+from ..kernels.outputs import empty_like
+from ..kernels.policy import plan
+from ..kinds import Sizes
+from ..layout import Rows, trailing_rows
+from ..validation import (
+    as_float_array,
+    check_eps,
+    check_normalized_shape,
+    check_out,
+    check_parameters,
+)
+from .batch import check_stats, check_upstream
+
+__all__ = [
+    "layer_norm",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "rms_norm",
+    "rms_norm_backward",
+    "rms_norm_forward",
+]
+
+_SHAPE = Sizes()
+
+
+def layer_norm(
+    x: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    eps: float = 1e-5,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Normalize each sample over its last axes, as `torch.nn.functional.layer_norm` does.
+
+    Returns y of x's shape, dtype and memory order. Errors are those of `layer_norm_forward`.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> functional.layer_norm(np.array([[1.0, 2, 3, 4], [0, 0, 0, 8]]), 4).round(4)
+    array([[-1.3416, -0.4472,  0.4472,  1.3416],
+           [-0.5774, -0.5774, -0.5774,  1.7321]])
+    """
+    return layer_norm_forward(x, normalized_shape, weight, bias, eps, out=out)[0]
+
+
+def layer_norm_forward(
+    x: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    eps: float = 1e-5,
+    *,
+    out: np.ndarray | None = None,
+    who: str = "layer_norm",
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
+
+    mean and var (biased) are those of a row: the items on the last axes, at one index of the axes
+    before. From Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
+
+    Parameters
+    ----------
+    x: float32 or float64, with the axes normalized_shape at the end; any strides; never modified.
+    normalized_shape: the sizes of those axes; an int is one axis.
+    weight, bias: of normalized_shape, float32 or float64, both of one dtype; or None.
+    eps: added to the variance, > 0.
+    out: an array like x to write y to; may be x itself.
+    who: the name that errors begin with.
+
+    Returns
+    -------
+    y: of x's shape, dtype and memory order; `out` where it is given.
+    stats: (3, rows) float64: mean, var and rstd = 1/sqrt(var + eps) of each row, in order.
+
+    Raises TypeError for dtypes, ValueError for shapes, eps and an unusable out.
+    """
+    return _forward(x, normalized_shape, weight, bias, eps, True, out, who)
+
+
+def layer_norm_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    stats: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    *,
+    out: np.ndarray | None = None,
+    who: str = "layer_norm",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    r"""The gradients of layer_norm_forward.
+
+    With xhat = (x - mean)*rstd, g = dy*weight and the means over a row of n items,
+
+        dweight = Σ dy * xhat        dbias = Σ dy        over the rows
+        dx      = rstd * (g - mean(g) - xhat * mean(g * xhat))
+
+    Parameters
+    ----------
+    dy: the gradient of y, of x's shape and dtype; any strides.
+    x, normalized_shape, weight: what the forward was given.
+    stats: what the forward returned.
+    out: an array like x to write dx to; may be dy itself; must not overlap x.
+    who: the name that errors begin with.
+
+    Returns
+    -------
+    dx: of x's shape, dtype and memory order; `out` where it is given.
+    dweight, dbias: of normalized_shape and weight's dtype, float32 without weight.
+
+    Raises TypeError for dtypes, ValueError for shapes and an unusable out.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[0.0, 2.0, 4.0]])
+    >>> y, stats = functional.layer_norm_forward(x, 3, eps=1e-9)
+    >>> dx, dweight, dbias = functional.layer_norm_backward(np.array([[1.0, 0, 0]]), x, stats, 3)
+    >>> dx.round(4), dbias
+    (array([[ 0.1021, -0.2041,  0.1021]]), array([1., 0., 0.], dtype=float32))
+    """
+    return _backward(dy, x, stats, normalized_shape, weight, True, out, who)
+
+
+def rms_norm(
+    x: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    eps: float | None = None,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Divide each sample by its root mean square, as `torch.nn.functional.rms_norm` does.
+
+    Returns y of x's shape, dtype and memory order. Errors are those of `layer_norm_forward`.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> functional.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), 4)
+    array([[1.2, 1.6, 0. , 0. ]])
+    """
+    return rms_norm_forward(x, normalized_shape, weight, eps, out=out)[0]
+
+
+def rms_norm_forward(
+    x: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    eps: float | None = None,
+    *,
+    out: np.ndarray | None = None,
+    who: str = "rms_norm",
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""y = x / sqrt(mean(x²) + eps) * weight, the mean being that of a row, and its statistics.
+
+    From Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
+    eps None is the distance from 1 to the next float of x's dtype. The rows of stats are 0,
+    mean(x²) and 1/sqrt(mean(x²) + eps). For the rest see `layer_norm_forward`.
+    """
+    x = as_float_array(who, "x", x)
+    return _forward(x, normalized_shape, weight, None, eps_for(x, eps), False, out, who)
+
+
+def rms_norm_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    stats: np.ndarray,
+    normalized_shape: int | Sequence[int],
+    weight: np.ndarray | None = None,
+    *,
+    out: np.ndarray | None = None,
+    who: str = "rms_norm",
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""dx and dweight of rms_norm_forward.
+
+    With xhat = x*rstd and g = dy*weight, dweight = Σ dy * xhat over the rows and
+    dx = rstd * (g - xhat * mean(g * xhat)). For the rest see `layer_norm_backward`.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[3.0, 4.0]])
+    >>> y, stats = functional.rms_norm_forward(x, 2)
+    >>> dx, dweight = functional.rms_norm_backward(x, x, stats, 2)
+    >>> dx.round(4) + 0.0  # along x the output does not change
+    array([[0., 0.]])
+    """
+    return _backward(dy, x, stats, normalized_shape, weight, False, out, who)[:2]
+
+
+def eps_for(x: np.ndarray, eps: float | None) -> float:
+    """The eps of an RMS norm: None is that of the dtype."""
+    return float(np.finfo(x.dtype).eps) if eps is None else eps
+
+
+def _forward(x, normalized_shape, weight, bias, eps, centred, out, who):
+    x = as_float_array(who, "x", x)
+    shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
+    check_normalized_shape(who, x, shape)
+    arrays = {"weight": weight, "bias": bias}
+    dtype = check_parameters(who, arrays, shape, "the normalized_shape")
+    check_eps(who, eps, True)
+    if out is not None:
+        check_out(who, out, x)
+    rows = trailing_rows(x, len(shape))
+    return normalize_checked(x, rows, weight, bias, eps, centred, out, dtype.char)
+
+
+def _backward(dy, x, stats, normalized_shape, weight, centred, out, who):
+    x = as_float_array(who, "x", x)
+    shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
+    check_normalized_shape(who, x, shape)
+    dtype = check_parameters(who, {"weight": weight}, shape, "the normalized_shape")
+    rows = trailing_rows(x, len(shape))
+    stats = check_stats(who, stats, rows.arrangement.shape[1])
+    dy = check_upstream(who, dy, x, out)
+    dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
+    return dx, *(a.reshape(shape) for a in grads)
+
+
+def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out, parameter_char):
+    """y and stats of the rows of x, for arguments that were checked."""
+    arrangement = rows.arrangement
+    y = empty_like(x) if out is None else out
+    stats = np.empty((3, arrangement.shape[1]))
+    if x.size == 0:
+        stats[:2] = 0
+        stats[2] = 1 / np.sqrt(eps)
+        return y, stats
+    x_rows, y_rows = arrangement.gather(x), arrangement.view(y)
+    target = _room(x, x_rows) if y_rows is None else y_rows
+    normalize_rows[x.dtype.char + parameter_char](
+        target[0], stats, x_rows[0], _flat(weight, rows), _flat(bias, rows),
+        rows.run, eps, centred, *plan(x.size, x.itemsize),
+    )  # fmt: skip
+    if y_rows is None:
+        arrangement.scatter(target, y)
+    return y, stats
+
+
+def gradient_checked(
+    dy, x, rows: Rows, stats, weight, centred, out, dtype, wanted=(True, True)
+):  # fmt: skip
+    """dx, dweight and dbias (values,), for arguments that were checked.
+
+    wanted: whether dweight and dbias are to be computed; else they are None.
+    """
+    arrangement = rows.arrangement
+    dx = empty_like(x) if out is None else out
+    dweight, dbias = (np.zeros(rows.values, dtype) if each else None for each in wanted)
+    if x.size == 0:
+        return dx, dweight, dbias
+    dy_rows, dx_rows = arrangement.gather(dy), arrangement.view(dx)
+    target = _room(dy, dy_rows) if dx_rows is None else dx_rows
+    gradient_rows[x.dtype.char + dtype.char](
+        target[0], dweight, dbias, dy_rows[0], arrangement.gather(x)[0], stats,
+        _flat(weight, rows), rows.run, centred, *plan(x.size, x.itemsize),
+    )  # fmt: skip
+    if dx_rows is None:
+        arrangement.scatter(target, dx)
+    return dx, dweight, dbias
+
+
+def _room(a: np.ndarray, a_rows: np.ndarray) -> np.ndarray:
+    # Where an output that is no view goes first: over the copy of the input, if that is one
+    return np.empty_like(a_rows) if np.may_share_memory(a, a_rows) else a_rows
+
+
+def _flat(a: np.ndarray | None, rows: Rows) -> np.ndarray | None:
+    # The one check that is made here too: an array can be resized behind everybody's back
+    if a is None:
+        return None
+    if a.size != rows.values:
+        raise ValueError(f"expected {rows.values} values, got {a.size}")
+    return np.ascontiguousarray(a).reshape(-1)

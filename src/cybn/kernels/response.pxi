@@ -1,0 +1,209 @@
+# Local response normalization across channels: y = x * s^-beta, s = k + alpha/size * sum(x^2) over
+# a window of `size` channels.
+#
+# A sample is C*L items in a row, and the next channel of an item lies L items further on. A window
+# is therefore a sum of runs that lie L apart, whatever L is: one inner loop does for channels first
+# and last. Every window is summed by itself, in the order of its channels. A running sum costs less
+# for wide windows, but subtracts what it has added: after a large item the small ones are lost.
+#
+# The work is a grid of samples by panels. A large sample is cut along L, so that what its windows
+# share stays in cache; a panel is then a run of items of each channel, and else all of a sample. An
+# output depends on the input alone, so neither panels nor threads change a bit of it. Sums are kept
+# in T: there are `size` terms, all of one sign.
+
+cdef enum:
+    PIECE = 512             # items that are worked on at a time
+    PANEL_ITEMS = 262144    # items of a panel, all channels together
+    NARROW_PANEL = 256      # items of a channel that a panel has at least, so that runs are long
+
+cdef struct Response:
+    void *out
+    const void *x
+    const void *dy
+    Py_ssize_t out_stride, x_stride, dy_stride      # from sample to sample, in items
+    Py_ssize_t N, C, L
+    Py_ssize_t panel, panels        # items of a channel in a panel; panels to a sample
+    Py_ssize_t before, after        # channels of a window on either side of its own
+    double ratio, beta, k           # ratio: alpha/size
+
+
+cdef struct Panel:          # `lines` runs of n items, L apart
+    Py_ssize_t sample, start, lines, n
+
+
+cdef inline Panel panel_of(Response *job, Py_ssize_t i) noexcept nogil:
+    cdef Panel p
+    p.sample, p.start = i // job.panels, i % job.panels * job.panel
+    p.lines, p.n = job.C, min(job.panel, job.L - p.start)
+    if job.panels == 1:
+        p.lines, p.n = 1, job.C * job.L
+    return p
+
+
+cdef inline void add_window(T *s, const T *a, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
+                            Py_ssize_t size, Py_ssize_t before, Py_ssize_t after,
+                            bint squared) noexcept nogil:
+    """s[i] = sum of a[at + i + o*step], or of its square, over -before <= o <= after.
+
+    OUT s: n. IN a: size items; what lies outside counts nothing.
+    """
+    cdef Py_ssize_t o, i, first, last, place
+    for i in range(n):
+        s[i] = 0
+    for o in range(-before, after + 1):
+        place = at + o * step
+        first, last = max(<Py_ssize_t>0, -place), min(n, size - place)
+        if squared:
+            for i in range(first, last):
+                s[i] += a[place + i] * a[place + i]
+        else:
+            for i in range(first, last):
+                s[i] += a[place + i]
+
+
+cdef inline T root(T value) noexcept nogil:
+    if T is float:
+        return sqrtf(value)
+    else:
+        return sqrt(value)
+
+
+cdef inline void settle_scale(T *p, T *s, Py_ssize_t n, double ratio, double beta,
+                              double k) noexcept nogil:
+    """s = k + ratio*s, in place, and p = s^-beta; the usual betas without the cost of pow."""
+    cdef Py_ssize_t i
+    cdef T r
+    for i in range(n):
+        s[i] = <T>k + <T>ratio * s[i]
+    if beta == 0.75:
+        for i in range(n):
+            r = root(s[i])
+            p[i] = 1 / (r * root(r))
+    elif beta == 0.5:
+        for i in range(n):
+            p[i] = 1 / root(s[i])
+    elif beta == 1:
+        for i in range(n):
+            p[i] = 1 / s[i]
+    else:
+        for i in range(n):
+            p[i] = <T>pow(s[i], -beta)
+
+
+cdef void respond_panel(Response *job, Panel panel, T kind) noexcept nogil:
+    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
+    cdef T *y = <T *>job.out + panel.sample * job.out_stride
+    cdef Py_ssize_t line, piece, j, i, n, at
+    cdef T s[PIECE]
+    cdef T p[PIECE]
+    for line in range(panel.lines):
+        for piece in range(ceil_div(panel.n, PIECE)):
+            j = piece * PIECE
+            at = panel.start + line * job.L + j
+            n = min(<Py_ssize_t>PIECE, panel.n - j)
+            add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
+            settle_scale(p, s, n, job.ratio, job.beta, job.k)
+            for i in range(n):
+                y[at + i] = x[at + i] * p[i]
+
+
+cdef void respond_back_panel(Response *job, Panel panel, T *scratch, T kind) noexcept nogil:
+    """dx = dy*p - 2*ratio*beta*x * sum(dy*y/s), over the windows that the item is in.
+
+    Scratch: 2 arrays of the items of the panel: p = s^-beta and dy*y/s.
+    """
+    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
+    cdef const T *dy = <const T *>job.dy + panel.sample * job.dy_stride
+    cdef T *dx = <T *>job.out + panel.sample * job.out_stride
+    cdef Py_ssize_t step = panel.n if panel.lines > 1 else job.L, items = panel.lines * panel.n
+    cdef Py_ssize_t line, piece, j, i, n, at, here
+    cdef T *p = scratch
+    cdef T *slope = scratch + items
+    cdef T factor = <T>(2 * job.ratio * job.beta)
+    cdef T s[PIECE]
+    for line in range(panel.lines):
+        for piece in range(ceil_div(panel.n, PIECE)):
+            j = piece * PIECE
+            at, here = panel.start + line * job.L + j, line * panel.n + j
+            n = min(<Py_ssize_t>PIECE, panel.n - j)
+            add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
+            settle_scale(p + here, s, n, job.ratio, job.beta, job.k)
+            for i in range(n):
+                slope[here + i] = dy[at + i] * x[at + i] * p[here + i] / s[i]
+    for line in range(panel.lines):
+        for piece in range(ceil_div(panel.n, PIECE)):
+            j = piece * PIECE
+            at, here = panel.start + line * job.L + j, line * panel.n + j
+            n = min(<Py_ssize_t>PIECE, panel.n - j)
+            add_window(s, slope, here, n, step, items, job.after, job.before, False)
+            for i in range(n):
+                dx[at + i] = dy[at + i] * p[here + i] - factor * x[at + i] * s[i]
+
+
+cdef void respond_panels(Response *job, Py_ssize_t start, Py_ssize_t stop, T *scratch,
+                         T kind) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        if job.dy == NULL:
+            respond_panel(job, panel_of(job, i), kind)
+        else:
+            respond_back_panel(job, panel_of(job, i), scratch, kind)
+
+
+cdef int set_response(Response *job, const T[:, :, :] x, Py_ssize_t size, double alpha,
+                      double beta, double k) except -1:
+    memset(job, 0, sizeof(Response))
+    job.N, job.C, job.L = x.shape[0], x.shape[1], x.shape[2]
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    job.before = min(size // 2, job.C - 1)
+    job.after = min((size - 1) // 2, job.C - 1)
+    job.ratio, job.beta, job.k = alpha / size, beta, k
+    job.panels = 1
+    if job.C * job.L > PANEL_ITEMS:
+        job.panels = ceil_div(job.L, max(<Py_ssize_t>NARROW_PANEL, PANEL_ITEMS // job.C))
+    job.panel = ceil_div(job.L, job.panels)
+    if job.panels > 1:
+        job.panel = ceil_div(job.panel, STRIP) * STRIP
+        job.panels = ceil_div(job.L, job.panel)
+    return 0
+
+
+cdef void run_response(Response *job, T *scratch, Py_ssize_t room, int threads,
+                       T kind) noexcept nogil:
+    """Share the panels out to threads, with `room` items of scratch for each."""
+    cdef Py_ssize_t t, total = job.N * job.panels
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        respond_panels(job, total * t // threads, total * (t + 1) // threads, scratch + t * room,
+                       kind)
+
+
+def respond(T[:, :, :] y, const T[:, :, :] x, Py_ssize_t size, double alpha, double beta,
+            double k, int threads):
+    """OUT y, which must not be x. IN x (N, C, L)."""
+    cdef Response job
+    cdef T kind = 0
+    assert x.size > 0 and is_view(x, x) and is_view(y, x) and size > 0
+    set_response(&job, x, size, alpha, beta, k)
+    job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    with nogil:
+        run_response(&job, &kind, 0, threads, kind)
+
+
+def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssize_t size,
+                 double alpha, double beta, double k, int threads):
+    """OUT dx, which may be dy. IN dy, x (N, C, L)."""
+    cdef Response job
+    cdef Py_ssize_t room
+    cdef T *scratch
+    cdef T kind = 0
+    assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x) and size > 0
+    set_response(&job, x, size, alpha, beta, k)
+    job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
+    job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
+    room = 2 * job.C * job.panel
+    scratch = <T *>malloc(threads * room * sizeof(T))
+    if scratch == NULL:
+        raise MemoryError(f"local response norm needs {threads * room} items of scratch")
+    with nogil:
+        run_response(&job, scratch, room, threads, kind)
+    free(scratch)

@@ -1,0 +1,91 @@
+"""LocalResponseNorm: each item damped by its neighbours in other channels."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from ...functional.batch import check_upstream
+from ...functional.response import backward_checked, forward_checked
+from ...options import PositiveInt
+from ...registry import register
+from ...validation import as_float_array, check_out
+from ..base import Layer
+
+
+@register("LocalResponseNorm", aliases=("LRN",))
+class LocalResponseNorm(Layer):
+    r"""Local response normalization: each item divided by a power of what is around it.
+
+    .. math:: y = \frac{x}{s^\beta} \qquad s = k + \frac{\alpha}{size} \sum x^2
+
+    The sum is over a window of `size` channels at the same place: size//2 before an item's own and
+    (size-1)//2 after it; channels that are missing at the ends count as zero. There is nothing to
+    learn, and training and evaluation are the same.
+
+    Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural
+    Networks, 2012, section 3.3; their alpha is not divided by size, PyTorch's is, as here. Names,
+    defaults and semantics are PyTorch's.
+
+    Parameters
+    ----------
+    size: channels in a window, >= 1.
+    alpha, beta, k: as in the equation. Where s becomes 0 or negative, y is not finite.
+    channel_axis: 1, or -1 for channels last.
+
+    x is (N, C, L) or (N, C, ...) of any number of channels; for out and errors see LayerNorm. The
+    sums are in x's dtype. `num_features` means nothing here.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.LocalResponseNorm(2, alpha=2, beta=0.5, k=0)
+    >>> layer
+    LocalResponseNorm(2, alpha=2.0, beta=0.5, k=0.0)
+    >>> layer(np.array([[[3.0], [4.0]]]))
+    array([[[1. ],
+            [0.8]]])
+    >>> layer.backward(np.array([[[0.0], [1.0]]]))
+    array([[[-0.096],
+            [ 0.072]]])
+    """
+
+    num_features_option: ClassVar[None] = None
+
+    def __init__(
+        self,
+        size: PositiveInt,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 1.0,
+        *,
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        pass
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Normalize x. See the class."""
+        who = type(self).__name__
+        x = as_float_array(who, "x", x)
+        if x.ndim < 3:
+            raise ValueError(
+                f"{who} expects 3-D input (N, C, L) or more, got {x.ndim}-D {x.shape}; "
+                f"x[:, :, None] has an axis of one place"
+            )
+        if out is not None and check_out(who, out, x):
+            x = x.copy(order="K")
+        options = self.size, self.alpha, self.beta, self.k, self.channel_axis
+        y = forward_checked(x, *options, out)
+        vars(self)["_saved"] = x, options
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads` to {}. See LayerNorm."""
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        x, options = self._saved
+        dy = check_upstream(who, dy, x, out)
+        dx = backward_checked(dy, x, *options, out)
+        vars(self)["grads"] = {}
+        return dx

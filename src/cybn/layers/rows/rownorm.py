@@ -1,0 +1,89 @@
+"""RowNorm: what the norms have in common that know nothing but the moments of their input."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ...functional.batch import check_upstream
+from ...functional.rows import gradient_checked, normalize_checked
+from ...layout import Rows, trailing_rows
+from ...validation import as_float_array, check_normalized_shape, check_out, check_parameters
+from ..base import Layer
+
+
+class RowNorm(Layer):
+    """Base of LayerNorm, RMSNorm and GroupNorm: the same in training and evaluation.
+
+    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`; a
+    subclass with other rows overrides `_rows` and `_affine_shape`.
+    """
+
+    affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
+    centred: ClassVar[bool] = True
+
+    def reset_parameters(self) -> None:
+        """weight 1 and bias 0, as in a new layer."""
+        for name, a in self.named_parameters():
+            a[...] = name == "weight"
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Normalize x. See the class."""
+        who = type(self).__name__
+        x = as_float_array(who, "x", x)
+        rows = self._rows(x)
+        weight, bias, dtype = self._checked or self._check_arrays()
+        kept = x
+        if out is not None and check_out(who, out, x):
+            kept = x.copy(order="K")
+        try:
+            y, stats = normalize_checked(
+                x, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
+            )
+        except ValueError:
+            self._check_arrays()  # an array was spoilt since it was checked: says which
+            raise
+        saved = kept, rows, stats, None if weight is None else weight.copy()
+        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`.
+
+        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
+        of the forward as it was, with the weight of that time, and may be asked for again.
+
+        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
+        """
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        x, rows, stats, weight = self._saved
+        dy = check_upstream(who, dy, x, out)
+        names = dict(self.named_parameters())
+        dx, dweight, dbias = gradient_checked(
+            dy, x, rows, stats, weight, self.centred, out, np.dtype(self.dtype),
+            ("weight" in names, "bias" in names),
+        )  # fmt: skip
+        grads = {"weight": dweight, "bias": dbias}
+        vars(self)["grads"] = {name: grads[name].reshape(a.shape) for name, a in names.items()}
+        return dx
+
+    def _rows(self, x: np.ndarray) -> Rows:
+        # How the rows of x lie; ValueError for a shape that does not fit
+        check_normalized_shape(type(self).__name__, x, self.normalized_shape)
+        return trailing_rows(x, len(self.normalized_shape))
+
+    def _affine_shape(self) -> tuple[int, ...]:
+        return self.normalized_shape
+
+    def _eps(self, x: np.ndarray) -> float:
+        return self.eps
+
+    def _check_arrays(self) -> tuple[np.ndarray | None, np.ndarray | None, np.dtype]:
+        # weight, bias and their dtype, fit for the kernels
+        who, dtype, arrays = type(self).__name__, np.dtype(self.dtype), self._parameters
+        check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
+        self._checked = arrays.get("weight"), arrays.get("bias"), dtype
+        return self._checked

@@ -1,0 +1,177 @@
+"""The kernels of the norms of a sample: exactness, and the same bits however they are run."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from oracle import (
+    TERMS,
+    U64,
+    assert_within,
+    exact_moments,
+    exact_stats,
+    exact_xhat,
+    mean_bound,
+    output_bound,
+    roundoff,
+    row_gradients,
+    spread,
+    var_bound,
+)
+from runs import HUGE, KERNEL_DTYPES, bits
+from strategies import DTYPES
+from test_bitwise import every_level
+
+from cybn.kernels import levels
+
+# rows, n, run and the number of values of weight: layer norm, then group and instance norm. Around
+# the borders of the kernels: lanes of 32, runs from 32 on, cells of 2048, shards of 32 rows.
+LAYER = [
+    (1, 1, 1, 1), (3, 2, 1, 2), (33, 3, 1, 3), (7, 31, 1, 31), (64, 32, 1, 32), (65, 33, 1, 33),
+    (300, 49, 1, 49), (70, 300, 1, 300), (3000, 7, 1, 7), (1, 5000, 1, 5000), (33, 2049, 1, 2049),
+    (2, 100_000, 1, 100_000),
+]  # fmt: skip
+GROUP = [
+    (1, 3, 3, 1), (12, 4, 1, 16), (40, 6, 3, 4), (9, 98, 49, 6), (6, 62, 31, 4), (6, 64, 32, 4),
+    (200, 64, 64, 5), (12, 600, 200, 9), (6, 4098, 2049, 2), (64, 49, 49, 64), (5, 20_000, 5000, 4),
+    (40, 400, 200, 2), (2, 100_000, 50_000, 4),
+]  # fmt: skip
+shapes = pytest.mark.parametrize("shape", LAYER + GROUP, ids=lambda s: "x".join(map(str, s)))
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+centrings = pytest.mark.parametrize("centred", [True, False], ids=["centred", "rms"])
+
+
+def values(count, dtype):
+    return np.linspace(-1, 2, count).astype(dtype), np.linspace(3, -1, count).astype(dtype)
+
+
+def run(module, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, stream=False,
+        affine=True, in_place=False):  # fmt: skip
+    """y, stats, dx, dweight and dbias of the kernels of a compiled module."""
+    _, _, repeat, count = shape
+    dtype = np.dtype(other or x.dtype)
+    key, how = (KERNEL_DTYPES[x.dtype.char], KERNEL_DTYPES[dtype.char]), (threads, cache, stream)
+    weight, bias = values(count, dtype) if affine else (None, None)
+    dweight, dbias = np.empty((2, count), dtype) if affine else (None, None)
+    stats, source, dx = np.empty((3, len(x))), x.copy(), dy.copy()
+    y = source if in_place else np.empty_like(x)
+    module.normalize_rows[key](y, stats, source, weight, bias, repeat, 1e-5, centred, *how)
+    above = dx if in_place else dy
+    module.gradient_rows[key](dx, dweight, dbias, above, x, stats, weight, repeat, centred, *how)
+    return {"y": y, "stats": stats, "dx": dx, "dweight": dweight, "dbias": dbias}
+
+
+def data(shape, dtype, kinds):
+    rng = np.random.default_rng(sum(shape))
+    x, dy = rng.normal(1, 2, (2, *shape[:2]))
+    for r in range(len(x)):
+        x[r] = kinds[(r + sum(shape)) % len(kinds)](x[r])
+    with np.errstate(under="ignore"):
+        return x.astype(dtype), dy.astype(dtype)
+
+
+SANE = [lambda a: a, lambda a: a + 1e4, lambda a: a * 0 + 0.1, lambda a: a * 1e-3 - 3, np.sort]
+HOSTILE = [
+    *SANE, lambda a: a * 1e-42, lambda a: np.where(a > 3, np.nan, a), lambda a: a * 1e30,
+    lambda a: a + 1e7,
+]  # fmt: skip
+
+
+@shapes
+@both_dtypes
+def test_moments_output_and_gradients_are_exact_within_their_bounds(shape, dtype):
+    x, dy = data(shape, dtype, SANE)
+    n, repeat, count = shape[1:]
+    weight, bias = values(count, dtype)
+    got = run(levels.load("baseline"), x, dy, shape, True)
+    mean, var, _ = exact_stats(x[None])
+    assert_within(got["stats"][0], mean, mean_bound(var, mean, n, dtype), "mean")
+    assert_within(got["stats"][1], var, var_bound(var, mean, n, dtype), "var")
+
+    xhat = exact_xhat(x[None])[0]
+    w, b = (spread(a, repeat, x.shape).ravel() for a in (weight, bias))
+    bound = output_bound(xhat.reshape(-1, 1), w, b, n, dtype)[:, 0]
+    assert_within(got["y"].ravel(), w * xhat.ravel() + b, bound, "y")
+
+    exact, bounds = row_gradients(dy, x, got["stats"], weight, repeat)
+    for name, right, bound in zip(("dx", "dweight", "dbias"), exact, bounds, strict=True):
+        # gradients come in the parameters' dtype
+        assert_within(got[name], right, bound + np.abs(right) * roundoff(dtype), name)
+
+
+@shapes
+@both_dtypes
+def test_the_mean_square_too(shape, dtype):
+    x, dy = data(shape, dtype, SANE)
+    n, repeat, count = shape[1:]
+    weight, bias = values(count, dtype)
+    got = run(levels.load("baseline"), x, dy, shape, False)
+    moments = [exact_moments(row) for row in x]
+    square = np.array([float(var + mean**2) for mean, var in moments])
+    u = (min(n, TERMS) + 3) * roundoff(dtype) + (n / 16 + 512) * U64
+    assert not got["stats"][0].any()
+    assert_within(got["stats"][1], square, u * square, "mean square")
+    xhat = x / np.sqrt(square + 1e-5)[:, None]
+    w, b = (spread(a, repeat, x.shape) for a in (weight, bias))
+    bound = (u + 6 * roundoff(dtype)) * (np.abs(w * xhat) + np.abs(b))
+    assert_within(got["y"], w * xhat + b, bound, "y")
+    exact, bounds = row_gradients(dy, x, got["stats"], weight, repeat, centred=False)
+    for name, right, bound in zip(("dx", "dweight", "dbias"), exact, bounds, strict=True):
+        assert_within(got[name], right, bound + np.abs(right) * roundoff(dtype), name)
+
+
+@every_level
+@both_dtypes
+@centrings
+@shapes
+def test_threads_walks_stores_and_levels_give_the_same_bits(shape, centred, dtype, level):
+    x, dy = data(shape, dtype, HOSTILE)
+    module = levels.load(level)
+    for affine in (True, False):
+        plain = run(levels.load("baseline"), x, dy, shape, centred, affine=affine)
+        want = {name: bits(a) for name, a in plain.items()}
+        for threads, cache in product([1, 2, 3, 7], [0, HUGE]):
+            how = {"threads": threads, "cache": cache, "stream": (threads + (cache > 0)) % 2 > 0,
+                   "in_place": threads == 2}  # fmt: skip
+            got = run(module, x, dy, shape, centred, affine=affine, **how)
+            wrong = [name for name, a in got.items() if bits(a) != want[name]]
+            assert not wrong, (how, wrong)
+
+
+@every_level
+@pytest.mark.parametrize("shape", [LAYER[6], GROUP[4], GROUP[7]], ids=str)
+def test_parameters_of_the_other_dtype(shape, level):
+    """They are taken as they are; gradients come rounded to them."""
+    for dtype, other in ((np.float32, "d"), (np.float64, "f")):
+        x, dy = data(shape, dtype, SANE)
+        plain = run(levels.load("baseline"), x, dy, shape, True, other=other)
+        got = run(levels.load(level), x, dy, shape, True, other=other, threads=3, cache=0)
+        assert list(map(bits, got.values())) == list(map(bits, plain.values()))
+        exact, bounds = row_gradients(dy, x, plain["stats"], values(shape[3], other)[0], shape[2])
+        coarse = max(roundoff(dtype), roundoff(other))
+        for name, right, bound in zip(("dx", "dweight", "dbias"), exact, bounds, strict=True):
+            assert_within(plain[name], right, bound + np.abs(right) * coarse, name)
+
+
+@both_dtypes
+@shapes
+def test_what_is_not_finite_stays_in_its_row(shape, dtype):
+    x, dy = data(shape, dtype, [np.asarray])
+    want = run(levels.load("baseline"), x, dy, shape, True)
+    x[0, -1] = np.nan
+    got = run(levels.load("baseline"), x, dy, shape, True)
+    for name in ("y", "dx"):
+        assert np.isnan(got[name][0]).any()
+        assert bits(got[name][1:]) == bits(want[name][1:])
+
+
+@both_dtypes
+@shapes
+def test_constant_rows_give_the_bias_and_no_variance(shape, dtype):
+    repeat, count = shape[2:]
+    for value in (1234.0, 0.1, 1e10, -3e7):
+        x = np.full(shape[:2], value, dtype)
+        got = run(levels.load("baseline"), x, np.ones_like(x), shape, True)
+        assert got["stats"][0].tolist() == x[:, 0].tolist()
+        assert not got["stats"][1].any()
+        assert got["y"].tolist() == spread(values(count, dtype)[1], repeat, x.shape).tolist()
