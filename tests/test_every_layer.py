@@ -181,6 +181,8 @@ def test_a_copy_is_equal_and_goes_its_own_way(layer_spec, copied):
     twin = copied(layer)
     assert type(twin) is type(layer)
     assert state_bits(twin) == state_bits(layer)
+    arrays = {**dict(twin.named_parameters()), **dict(twin.named_buffers())}
+    assert all(getattr(twin, name) is a for name, a in arrays.items())
     before = state_bits(layer)
     afterwards = run(twin, x, dy)
     assert state_bits(layer) == before
