@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from threading import Lock
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -28,6 +29,8 @@ BLOCK = 1 << 15  # items: 256 KiB in float64
 
 # NaN, infinity and overflow in the data give NaN and infinity, without NumPy's warnings.
 quiet = np.errstate(all="ignore")
+
+_following = Lock()
 
 
 def blocks(x: np.ndarray) -> Iterator[slice]:
@@ -61,6 +64,16 @@ def moments(x: np.ndarray, over: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
     return mean + left, np.maximum(dot(away, away, over) / m - left * left, 0)
 
 
+def follow(
+    running: np.ndarray, value: np.ndarray, momentum: float, count: np.ndarray | None = None
+) -> None:
+    """running += momentum·(value - running), count += 1; no update of another thread is lost."""
+    with _following:
+        running += momentum * (value - running)
+        if count is not None:
+            count += 1
+
+
 class Blockwise(Layer):
     """A layer whose output is computed block by block of samples.
 
@@ -86,8 +99,9 @@ class Blockwise(Layer):
     def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
         """y of a block.
 
-        p has the parameters, copied and in shapes that fit x, and the axes of x: p.channel; p.inner,
-        those that are neither samples nor channels, with p.each items; p.outer, all but p.channel.
+        p has the parameters, copied and in shapes that fit x, and the axes of x: p.channel;
+        p.inner, those that are neither samples nor channels, with p.each items together; p.outer,
+        all but p.channel.
         """
         raise NotImplementedError
 

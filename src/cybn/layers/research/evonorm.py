@@ -17,7 +17,7 @@ import numpy as np
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
-from ._common import Blockwise, blocks, dot, moments, quiet, total
+from ._common import Blockwise, blocks, dot, follow, moments, quiet, total
 
 
 @register("EvoNormS0")
@@ -43,8 +43,8 @@ class EvoNormS0(Blockwise):
     ----------
     weight, bias, v1: (C,), ones, zeros and ones at first. grads: one of each after backward.
 
-    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives y
-    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for groups
+    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for groups
     that do not divide C, another rank or number of channels, or an unusable out.
 
     >>> import numpy as np
@@ -144,8 +144,8 @@ class EvoNormB0(Blockwise):
     weight, bias, v1: (C,), ones, zeros and ones at first. running_var: (C,), ones at first.
     grads: of weight, bias and v1 after backward.
 
-    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives y
-    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for another
+    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for another
     rank or number of channels, one value per channel in training, or an unusable out. The layer is
     unchanged then. An empty batch gives an empty output and leaves running_var alone.
 
@@ -197,7 +197,7 @@ class EvoNormB0(Blockwise):
             own = p.v1 * x[rows] + std_i[rows]
             y[rows] = x[rows] / np.maximum(own, std, out=own) * p.weight + p.bias
         if training and m:
-            running += self.momentum * (var.ravel() * (m / (m - 1)) - running)
+            follow(running, var.ravel() * (m / (m - 1)), self.momentum)
         vars(self)["_saved"] = x, p, mean_i, std_i, mean if training else None, std
         return y
 

@@ -49,8 +49,8 @@ class FilterResponseNorm(Blockwise):
     weight, bias, tau: (C,), ones, zeros and zeros at first. learned_eps: (1,), 1e-4 at first. tau
     and learned_eps are None where the options leave them out. grads: one of each after backward.
 
-    Calling the layer with x, (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64,
-    gives y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    Calling the layer with x, (N, C) or (N, C, ...) of up to five axes, float32 or float64, gives y
+    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
     another rank or number of channels, or an unusable out.
 
     >>> import numpy as np
