@@ -44,8 +44,8 @@ class EvoNormS0(Blockwise):
     weight, bias, v1: (C,), ones, zeros and ones at first. grads: one of each after backward.
 
     Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for groups
-    that do not divide C, another rank or number of channels, or an unusable out.
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    groups that do not divide C, another rank or number of channels, or an unusable out.
 
     >>> import numpy as np
     >>> import cybn
@@ -145,9 +145,9 @@ class EvoNormB0(Blockwise):
     grads: of weight, bias and v1 after backward.
 
     Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for another
-    rank or number of channels, one value per channel in training, or an unusable out. The layer is
-    unchanged then. An empty batch gives an empty output and leaves running_var alone.
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    another rank or number of channels, one value per channel in training, or an unusable out. The
+    layer is unchanged then. An empty batch gives an empty output and leaves running_var alone.
 
     >>> import numpy as np
     >>> import cybn

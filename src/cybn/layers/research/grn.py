@@ -43,8 +43,8 @@ class GlobalResponseNorm(Blockwise):
     weight, bias: (C,), zeros at first, so that a new layer gives x. grads: of both after backward.
 
     Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for another
-    rank or number of channels, or an unusable out.
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    another rank or number of channels, or an unusable out.
 
     >>> import numpy as np
     >>> import cybn
