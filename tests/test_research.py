@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 from runs import bits, state_bits
 from strategies import LAYOUTS, layout_id
+from whole import central_differences, channels, draw, inner, outer
 
 import cybn
-
-
-def channels(a, x):
-    """A parameter as it goes with x, (N, C, ...); one value as it is."""
-    return a if a.shape == (1,) else a.reshape(-1, *(1,) * (x.ndim - 2))
-
-
-def inner(x):
-    return tuple(range(2, x.ndim))
 
 
 def frn(layer, x):
@@ -55,7 +47,7 @@ def evonorm_s0(layer, x):
 def evonorm_b0(layer, x):
     var = channels(layer.running_var, x)
     if layer.training:
-        var = x.var((0, *inner(x)), keepdims=True)
+        var = x.var(outer(x), keepdims=True)
     own = channels(layer.v1, x) * x + np.sqrt(x.var(inner(x), keepdims=True) + layer.eps)
     y = x / np.maximum(np.sqrt(var + layer.eps), own)
     return y * channels(layer.weight, x) + channels(layer.bias, x)
@@ -98,24 +90,6 @@ def make(name, options, features=6, dtype="float64", channel_axis=1):
     return layer
 
 
-def draw(shape, dtype=np.float64, seed=1):
-    return np.random.default_rng(seed).normal(0.5, 2, shape).astype(dtype)
-
-
-def slopes(loss, a, step=1e-6):
-    """The gradient of loss() by each item of a, by central differences."""
-    result = np.empty(a.shape)
-    for i in np.ndindex(a.shape):
-        kept = a[i]
-        a[i] = kept + step
-        above = loss()
-        a[i] = kept - step
-        below = loss()
-        a[i] = kept
-        result[i] = (above - below) / (2 * step)
-    return result
-
-
 @variants
 @modes
 @pytest.mark.parametrize("shape", [(3, 6, 5), (2, 6, 3, 2), (2, 6, 1, 2, 2)])
@@ -129,9 +103,10 @@ def test_output_and_gradients_are_those_of_the_equation(reference, name, options
     def loss():
         return (reference(layer, x) * dy).sum()
 
-    np.testing.assert_allclose(dx, slopes(loss, x), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(dx, central_differences(loss, x), rtol=1e-7, atol=1e-7)
     for parameter, a in layer.named_parameters():
-        np.testing.assert_allclose(layer.grads[parameter], slopes(loss, a), rtol=1e-7, atol=1e-7)
+        expected = central_differences(loss, a)
+        np.testing.assert_allclose(layer.grads[parameter], expected, rtol=1e-7, atol=1e-7)
 
 
 @variants
