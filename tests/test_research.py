@@ -90,6 +90,10 @@ def make(name, options, features=6, dtype="float64", channel_axis=1):
     return layer
 
 
+def moved(a, source, destination):
+    return np.ascontiguousarray(np.moveaxis(a, source, destination))
+
+
 @variants
 @modes
 @pytest.mark.parametrize("shape", [(3, 6, 5), (2, 6, 3, 2), (2, 6, 1, 2, 2)])
@@ -114,32 +118,32 @@ def test_output_and_gradients_are_those_of_the_equation(reference, name, options
 def test_channels_last_is_channels_first_moved(reference, name, options, training):
     first, last = (make(name, options, channel_axis=axis).train(training) for axis in (1, -1))
     x, dy = draw((3, 6, 4, 5)), draw((3, 6, 4, 5), seed=2)
-    moved = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, dy))
-    y, z = first(x), last(next(moved))
-    np.testing.assert_allclose(np.moveaxis(z, -1, 1), y, rtol=1e-13, atol=1e-13)
-    dx, dz = first.backward(dy), last.backward(next(moved))
-    np.testing.assert_allclose(np.moveaxis(dz, -1, 1), dx, rtol=1e-12, atol=1e-12)
+    y, z = first(x), last(moved(x, 1, -1))
+    np.testing.assert_allclose(moved(z, -1, 1), y, rtol=1e-13, atol=1e-13)
+    dx, dz = first.backward(dy), last.backward(moved(dy, 1, -1))
+    np.testing.assert_allclose(moved(dz, -1, 1), dx, rtol=1e-12, atol=1e-12)
     for parameter, grad in first.grads.items():
         np.testing.assert_allclose(last.grads[parameter], grad, rtol=1e-12, atol=1e-12)
 
 
 @variants
 @modes
+@pytest.mark.parametrize("shape", [(70, 6, 20, 20), (2, 6, 90, 90)])
+@pytest.mark.parametrize("channel_axis", [1, -1])
 def test_many_blocks_in_float32_are_the_whole_in_float64_rounded(
-    reference, name, options, training
+    reference, name, options, training, shape, channel_axis
 ):
-    """70 samples of 2400 items make several blocks, the last one smaller than the others."""
-    shape = (70, 6, 20, 20)
-    single = make(name, options, dtype="float32").train(training)
+    """Blocks of several samples, the last one smaller, and blocks of a part of a sample."""
+    single = make(name, options, 6, "float32", channel_axis).train(training)
     double = make(name, options).train(training)
     double.load_state_dict(single.state_dict())
     x, dy = draw(shape, np.float32), draw(shape, np.float32, seed=2)
-    y = single(x)
+    y = moved(single(moved(x, 1, channel_axis)), channel_axis, 1)
     expected = reference(double, x.astype(np.float64))
     # one rounding, as all else is in float64; DyT stays in float32, with |weight| and |bias| < 2
     slack = 16 * 2.0**-24 if name == "DyT" else 2.0**-24 * abs(expected) + 1e-12
     assert (abs(y - expected) <= slack).all()
-    dx = single.backward(dy)
+    dx = moved(single.backward(moved(dy, 1, channel_axis)), channel_axis, 1)
     double(x.astype(np.float64))
     expected = double.backward(dy.astype(np.float64))
     np.testing.assert_allclose(dx, expected, rtol=2.0**-22, atol=32 * 2.0**-24)

@@ -7,14 +7,13 @@ only sums are in float64. A compiled loop would call a scalar tanh.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from ...options import DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, dot, total
+from ._common import Blockwise, Fitting, dot, total
 
 
 @register("DyT", aliases=("DynamicTanh",))
@@ -53,6 +52,7 @@ class DyT(Blockwise):
            [-0.7616,  1.    ]])
     """
 
+    by_channel: ClassVar[bool] = False
     scalars: ClassVar[tuple[str, ...]] = ("alpha",)
     wide: ClassVar[bool] = False
 
@@ -70,7 +70,7 @@ class DyT(Blockwise):
         self.learn("weight", 1 if affine else None)
         self.learn("bias", 0 if affine and bias else None)
 
-    def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         y = np.tanh(x * p.alpha)
         if "weight" in vars(p):
             y *= p.weight
@@ -78,7 +78,7 @@ class DyT(Blockwise):
             y += p.bias
         return y
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: SimpleNamespace):
+    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
         t, grads = np.tanh(x * p.alpha), {}
         if "bias" in vars(p):
             grads["bias"] = total(dy, p.outer)

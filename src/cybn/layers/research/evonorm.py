@@ -1,6 +1,6 @@
 """EvoNorm B0 and S0: a normalization and an activation in one, found by search.
 
-Pure NumPy over blocks of samples (see `_common`), which is fast enough: the work is a maximum and a
+Pure NumPy over blocks (see `_common`), which is fast enough: the work is a maximum and a
 division, or a sigmoid, on items that are in cache. B0 needs the variance of the batch before it can
 write anything, and its gradient before any dx is whole; so it goes over the data twice each way.
 Rejected for its statistics: the compiled kernels, which have no moments of a sample's channel with
@@ -9,7 +9,6 @@ channels last. The variance of a group, or of the batch, is merged from those of
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
-from ._common import Blockwise, blocks, dot, follow, moments, quiet, total
+from ._common import Blockwise, Fitting, blocks, dot, follow, moments, quiet, total
 
 
 @register("EvoNormS0")
@@ -66,7 +65,7 @@ class EvoNormS0(Blockwise):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        if num_features % self._groups():
+        if num_features % min(groups, num_features):
             raise ValueError(
                 f"EvoNormS0 needs groups that divide num_features={num_features}, got {groups}"
             )
@@ -74,11 +73,11 @@ class EvoNormS0(Blockwise):
         self.learn("bias", 0)
         self.learn("v1", 1)
 
-    def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         _, std, _ = self._of_groups(x, p)
         return x / (1 + np.exp(-p.v1 * x)) * (p.weight / std) + p.bias
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: SimpleNamespace):
+    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
         mean, std, size = self._of_groups(x, p)
         gate = 1 / (1 + np.exp(-p.v1 * x))
         swish = x * gate
@@ -94,18 +93,18 @@ class EvoNormS0(Blockwise):
         }
         return dx, grads
 
-    def _groups(self) -> int:
-        return min(self.groups, self.num_features)
+    def unit(self) -> int:
+        return self.num_features // min(self.groups, self.num_features)
 
     def _over_groups(self, ufunc: np.ufunc, a: np.ndarray) -> np.ndarray:
         """a, one value for each sample and channel, reduced over each group and spread again."""
-        grouped = a.reshape(len(a), self._groups(), -1)
+        grouped = a.reshape(len(a), -1, self.unit())
         reduced = ufunc.reduce(grouped, axis=2, keepdims=True)
         return np.broadcast_to(reduced, grouped.shape).reshape(a.shape)
 
-    def _of_groups(self, x: np.ndarray, p: SimpleNamespace) -> tuple[np.ndarray, np.ndarray, int]:
+    def _of_groups(self, x: np.ndarray, p: Fitting) -> tuple[np.ndarray, np.ndarray, int]:
         """Mean and deviation of each channel's group, shaped as moments are; a group's items."""
-        channels = self.num_features // self._groups()
+        channels = self.unit()
         each_mean, each_var = moments(x, p.inner)
         mean = self._over_groups(np.add, each_mean) / channels
         spread = each_var + (each_mean - mean) ** 2
@@ -186,43 +185,52 @@ class EvoNormB0(Blockwise):
             check_updatable(who, {"running_var": running})
         mean_i = np.empty((len(x), *p.weight.shape[1:]))  # of each sample and channel
         var_i = np.empty_like(mean_i)
-        for rows in blocks(x):
-            mean_i[rows], var_i[rows] = moments(x[rows].astype(np.float64, copy=False), p.inner)
+        for at in blocks(x, *p.cut):
+            mean_i[at], var_i[at] = moments(x[at].astype(np.float64, copy=False), p.inner)
         mean, var = total(mean_i, (0,)) / max(1, len(x)), running.reshape(p.weight.shape)
         if training:
             var = total(var_i + (mean_i - mean) ** 2, (0,)) / max(1, len(x))
         std_i = np.sqrt(var_i + self.eps, out=var_i)
-        std = np.sqrt(var.astype(np.float64) + self.eps)
-        for rows in blocks(x):
-            own = p.v1 * x[rows] + std_i[rows]
-            y[rows] = x[rows] / np.maximum(own, std, out=own) * p.weight + p.bias
+        p.std = np.sqrt(var.astype(np.float64) + self.eps)
+        for at in blocks(x, *p.cut):
+            q = p.of(at)
+            own = q.v1 * x[at] + std_i[at]
+            y[at] = x[at] / np.maximum(own, q.std, out=own) * q.weight + q.bias
         if training and m:
             follow(running, var.ravel() * (m / (m - 1)), self.momentum)
-        vars(self)["_saved"] = x, p, mean_i, std_i, mean if training else None, std
+        vars(self)["_saved"] = x, p, mean_i, std_i, mean if training else None
         return y
 
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`."""
-        dy, dx, (x, p, mean_i, std_i, mean, std) = self._resume(dy, out)
-        sums, dstd = self._sums(), np.zeros(std.shape)
-        for rows in blocks(x):
-            upstream, block = (a[rows].astype(np.float64, copy=False) for a in (dy, x))
-            own = p.v1 * block + std_i[rows]
-            chosen = own > std
-            xhat = block / np.maximum(own, std, out=own)
-            sums["weight"] += dot(upstream, xhat, p.outer).ravel()
-            sums["bias"] += total(upstream, p.outer).ravel()
-            direct = upstream * p.weight / own
+        dy, dx, (x, p, mean_i, std_i, mean) = self._resume(dy, out)
+        sums, dstd = self._sums(), {"std": np.zeros(self.num_features)}
+        for at in blocks(x, *p.cut):
+            upstream, block = (a[at].astype(np.float64, copy=False) for a in (dy, x))
+            q = p.of(at)
+            own = q.v1 * block + std_i[at]
+            chosen = own > q.std
+            xhat = block / np.maximum(own, q.std, out=own)
+            direct = upstream * q.weight / own
             divisor = -direct * xhat  # dy / d(max(...))
-            dstd += total(np.where(chosen, 0, divisor), p.outer)
-            divisor *= chosen
-            sums["v1"] += dot(divisor, block, p.outer).ravel()
-            dstd_i = total(divisor, p.inner) / (p.each * std_i[rows])
-            dx[rows] = direct + divisor * p.v1 + (block - mean_i[rows]) * dstd_i
+            of_own = divisor * chosen
+            parts = {
+                "weight": dot(upstream, xhat, p.outer),
+                "bias": total(upstream, p.outer),
+                "v1": dot(of_own, block, p.outer),
+            }
+            self._add(sums, parts, p.channels(at))
+            of_std = total(divisor, p.outer) - total(of_own, p.outer)
+            self._add(dstd, {"std": of_std}, p.channels(at))
+            dstd_i = total(of_own, p.inner) / (p.each * std_i[at])
+            dx[at] = direct + of_own * q.v1 + (block - mean_i[at]) * dstd_i
         if mean is not None:  # in evaluation std is a constant
-            coefficient = dstd / (std * max(1, x.size // self.num_features))
-            for rows in blocks(x):
-                dx[rows] += (x[rows] - mean) * coefficient
+            p = Fitting(**vars(p), mean=mean)
+            m = max(1, x.size // self.num_features)
+            p.slope = dstd["std"].reshape(p.std.shape) / (p.std * m)
+            for at in blocks(x, *p.cut):
+                q = p.of(at)
+                dx[at] += (x[at] - q.mean) * q.slope
         self._set_grads(sums)
         return dx

@@ -1,20 +1,19 @@
 """Filter response normalization, with the thresholded linear unit (TLU) that goes with it.
 
-Pure NumPy over blocks of samples (see `_common`), fast enough since a block stays in cache. The
+Pure NumPy over blocks (see `_common`), fast enough since a block stays in cache. The
 compiled kernels for rows have one eps and no threshold; with them the output would be read and
 written once more.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, dot, total
+from ._common import Blockwise, Fitting, dot, total
 
 LEARNED_EPS = 1e-4  # the paper's start
 
@@ -77,17 +76,17 @@ class FilterResponseNorm(Blockwise):
         self.learn("tau", 0 if tlu else None)
         self.learn("learned_eps", LEARNED_EPS if learn_eps else None)
 
-    def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         y = x * (p.weight * self._rstd(x, p)) + p.bias
         return np.maximum(y, p.tau) if "tau" in vars(p) else y
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: SimpleNamespace):
+    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
         rstd, grads = self._rstd(x, p), {}
         xhat = x * rstd
         if "tau" in vars(p):
-            below = np.where(xhat * p.weight + p.bias > p.tau, 0, dy)
-            grads["tau"] = total(below, p.outer)
-            dy = dy - below
+            above = dy * (xhat * p.weight + p.bias > p.tau)
+            grads["tau"] = total(dy, p.outer) - total(above, p.outer)
+            dy = above
         along = dot(dy, xhat, p.inner)
         grads["weight"] = total(along, (0,))
         grads["bias"] = total(dy, p.outer)
@@ -97,6 +96,6 @@ class FilterResponseNorm(Blockwise):
         dx = (dy - xhat * (along / p.each)) * (p.weight * rstd)
         return dx, grads
 
-    def _rstd(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def _rstd(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         eps = self.eps + np.abs(vars(p).get("learned_eps", 0.0))
         return 1 / np.sqrt(dot(x, x, p.inner) / p.each + eps)

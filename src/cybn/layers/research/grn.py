@@ -1,19 +1,18 @@
 """Global response normalization: channels compete by the energy of their maps.
 
-Pure NumPy over blocks of samples (see `_common`): a sum of squares, then one product and one sum
-for each item, in cache.
+Pure NumPy over blocks (see `_common`): a sum of squares for each item, and, once those of all
+channels are known, a product and a sum.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, dot, total
+from ._common import Blockwise, blocks, dot, quiet, total
 
 
 @register("GlobalResponseNorm", aliases=("GRN",))
@@ -68,22 +67,38 @@ class GlobalResponseNorm(Blockwise):
         self.learn("weight", 0)
         self.learn("bias", 0)
 
-    def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
-        energy, mean = self._energy(x, p)
-        return x * (1 + p.weight * (energy / mean)) + p.bias
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """y, in `out` where it is given. See the class."""
+        x, y, p = self._begin(x, out)
+        energy = np.empty((len(x), *p.weight.shape[1:]))  # G of each sample and channel
+        for at in blocks(x, *p.cut):
+            block = x[at].astype(np.float64, copy=False)
+            energy[at] = np.sqrt(dot(block, block, p.inner))
+        mean = total(energy, (p.channel,)) / self.num_features + self.eps
+        scale = 1 + p.weight * (energy / mean)
+        for at in blocks(x, *p.cut):
+            y[at] = x[at] * scale[at] + p.of(at).bias
+        vars(self)["_saved"] = x, p, energy, mean
+        return y
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: SimpleNamespace):
-        energy, mean = self._energy(x, p)
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`."""
+        dy, dx, (x, p, energy, mean) = self._resume(dy, out)
+        sums, dscale = self._sums(), np.zeros_like(energy)
+        for at in blocks(x, *p.cut):
+            upstream = dy[at].astype(np.float64, copy=False)
+            dscale[at] = dot(upstream, x[at].astype(np.float64, copy=False), p.inner)
+            self._add(sums, {"bias": total(upstream, p.outer)}, p.channels(at))
         share = energy / mean
-        dscale = dot(dy, x, p.inner)
+        sums["weight"] += dot(dscale, share, (0, *p.inner)).ravel()
         dshare = p.weight * dscale
         others = dot(dshare, share, (p.channel,)) / self.num_features
-        denergy = (dshare - others) / mean
-        slope = np.divide(denergy, energy, out=np.zeros_like(energy), where=energy != 0)
-        dx = dy * (1 + p.weight * share) + x * slope
-        return dx, {"weight": total(dscale * share, (0,)), "bias": total(dy, p.outer)}
-
-    def _energy(self, x: np.ndarray, p: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-        """G, and its mean over the channels with eps."""
-        energy = np.sqrt(dot(x, x, p.inner))
-        return energy, total(energy, (p.channel,)) / self.num_features + self.eps
+        slope = (dshare - others) / mean  # dy / dG
+        slope = np.divide(slope, energy, out=np.zeros_like(energy), where=energy != 0)
+        scale = 1 + p.weight * share
+        for at in blocks(x, *p.cut):
+            dx[at] = dy[at] * scale[at] + x[at] * slope[at]
+        self._set_grads(sums)
+        return dx

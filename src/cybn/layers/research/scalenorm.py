@@ -1,6 +1,6 @@
 """ScaleNorm: each feature vector to one learned length.
 
-Pure NumPy over blocks of samples (see `_common`): a sum of squares and a product for each item.
+Pure NumPy over blocks (see `_common`): a sum of squares and a product for each item.
 Rejected: the bound on the length that the paper's code has in place of eps, max(|x|, eps), whose
 gradient jumps.
 """
@@ -8,14 +8,13 @@ gradient jumps.
 from __future__ import annotations
 
 from math import sqrt
-from types import SimpleNamespace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, dot
+from ._common import Blockwise, Fitting, dot
 
 
 @register("ScaleNorm")
@@ -54,6 +53,7 @@ class ScaleNorm(Blockwise):
            [-6.,  8.]])
     """
 
+    by_channel: ClassVar[bool] = False
     scalars: ClassVar[tuple[str, ...]] = ("weight",)
 
     def __init__(
@@ -66,15 +66,15 @@ class ScaleNorm(Blockwise):
     ) -> None:
         self.learn("weight", sqrt(num_features))
 
-    def forward_block(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         return x * (p.weight / self._length(x, p))
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: SimpleNamespace):
+    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
         length = self._length(x, p)
         xhat = x / length
         along = dot(dy, xhat, (p.channel,))
         dx = (dy - xhat * along) * (p.weight / length)
         return dx, {"weight": along.sum()}
 
-    def _length(self, x: np.ndarray, p: SimpleNamespace) -> np.ndarray:
+    def _length(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         return np.sqrt(dot(x, x, (p.channel,)) + self.eps)
