@@ -1,9 +1,8 @@
 """PowerNorm: batch normalization without a mean, by a running quadratic mean.
 
 A view of batch normalization: the compiled kernels take the quadratic mean as a variance about the
-mean 0. In training they go over x once more for the moments of the batch, and write an output that
-is then overwritten; that costs less than sums in NumPy would. A correction of dx, where the option
-asks for one, is NumPy over blocks of samples.
+mean 0, and go over x once more in training for the moments of the batch. A correction of dx, where
+the option asks for one, is NumPy over blocks.
 
 Rejected: the scaling by the quadratic mean of each sample's features that the authors' code does
 before the layer; an `RMSNorm` without weight does the same.
@@ -15,7 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from ...functional import batch_norm_backward, batch_norm_forward
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
@@ -127,9 +126,7 @@ class PowerNorm(Layer):
         phi, nu, count = self._checked_buffers()
         in_place = out is not None and check_out(who, out, x)
         kept = x.copy(order="K") if in_place else x
-        y, batch_phi = out, None
-        if training and x.size:
-            y, batch_phi = self._quadratic_mean(kept, out)
+        batch_phi = self._quadratic_mean(x) if training and x.size else None
         of_batch = training and (self.warmup is None or int(count) < self.warmup)
         used = phi if batch_phi is None or not of_batch else batch_phi
         # float64, as batch_phi is; copies, which later changes of the parameters do not reach
@@ -138,7 +135,7 @@ class PowerNorm(Layer):
         )
         y, stats = batch_norm_forward(
             kept, weight, bias, np.zeros(len(used)), used,
-            training=False, eps=self.eps, channel_axis=axis, out=y, who=who,
+            training=False, eps=self.eps, channel_axis=axis, out=out, who=who,
         )  # fmt: skip
         nu = None if nu is None else nu.astype(np.float64)  # as it is before this batch
         if batch_phi is not None:
@@ -186,16 +183,14 @@ class PowerNorm(Layer):
             check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
         return *moving.values(), self.num_batches_tracked
 
-    def _quadratic_mean(
-        self, x: np.ndarray, out: np.ndarray | None
-    ) -> tuple[np.ndarray | None, np.ndarray]:
-        """An array for y, with no values to be used, and Σx²/m of each channel in float64."""
-        if x.size == self.num_features:  # one value per channel: no matter here, but it has no var
-            return out, np.square(x, dtype=np.float64).ravel()
-        y, (mean, var, _) = batch_norm_forward(
-            x, channel_axis=self.channel_axis, out=out, who=type(self).__name__
+    def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
+        """Σx²/m of each channel in float64."""
+        if x.size == self.num_features:  # one value per channel: enough here, but it has no var
+            return np.square(x, dtype=np.float64).ravel()
+        mean, var, _ = batch_norm_stats(
+            x, channel_axis=self.channel_axis, who=type(self).__name__
         )
-        return y, mean**2 + var
+        return mean**2 + var
 
     @staticmethod
     @quiet
