@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_within, exact_stats, gradients
 from strategies import DTYPES, VIEWS, batches, view_id
+from whole import central_differences
 
 import cybn
 from cybn.functional import batch_norm_backward, batch_norm_forward
@@ -26,7 +27,6 @@ OPTIONS = [
     {"momentum": None, "eps": 0.1},
     {"channel_axis": -1},
 ]
-STEP = 1e-5  # of the central differences: error step^2 * f''' + u64 * f / step, about 1e-10
 
 
 def layer_and_data(name, shape, options, training, seed=0):
@@ -40,19 +40,6 @@ def layer_and_data(name, shape, options, training, seed=0):
     if options.get("channel_axis") == -1:
         x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     return layer, x, rng.normal(0, 1, x.shape)
-
-
-def central_differences(loss, a):
-    """d loss / d a, item by item; a is changed and restored."""
-    slope = np.empty_like(a)
-    for at in np.ndindex(a.shape):
-        kept = a[at]
-        a[at] = kept + STEP
-        above = loss()
-        a[at] = kept - STEP
-        slope[at] = (above - loss()) / (2 * STEP)
-        a[at] = kept
-    return slope
 
 
 @pytest.mark.parametrize("training", [True, False])

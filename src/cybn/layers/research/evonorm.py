@@ -1,0 +1,236 @@
+"""EvoNorm B0 and S0: a normalization and an activation in one, found by search.
+
+Pure NumPy over blocks (see `_common`), which is fast enough: the work is a maximum and a
+division, or a sigmoid, on items that are in cache. B0 needs the variance of the batch before it can
+write anything, and its gradient before any dx is whole; so it goes over the data twice each way.
+Rejected for its statistics: the compiled kernels, which have no moments of a sample's channel with
+channels last. The variance of a group, or of the batch, is merged from those of its parts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import check_more_than_one, check_per_channel, check_updatable
+from ._common import Blockwise, Fitting, blocks, dot, follow, moments, quiet, total
+
+
+@register("EvoNormS0")
+class EvoNormS0(Blockwise):
+    r"""EvoNorm S0: a swish of learned slope, divided by the deviation of its group of channels.
+
+    .. math:: y = weight \cdot \frac{x \cdot \sigma(v_1 x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
+
+    sigma is the logistic function and var the biased variance over a group of channels and all
+    positions of one sample. No activation is to follow. The same in training and evaluation.
+
+    Liu et al., Evolving Normalization-Activation Layers, 2020 (arXiv 2004.02967).
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    groups: of channels, dividing C; C groups where there are fewer channels than groups.
+    eps: added to the variance, > 0.
+    dtype: of parameters, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias, v1: (C,), ones, zeros and ones at first. grads: one of each after backward.
+
+    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    groups that do not divide C, another rank or number of channels, or an unusable out.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.EvoNormS0(2, groups=1)
+    >>> layer(np.array([[[-2.0, 0.0], [0.0, 2.0]]])).round(4)  # var is 2
+    array([[[-0.1686,  0.    ],
+            [ 0.    ,  1.2456]]])
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        groups: PositiveInt = 32,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        if num_features % min(groups, num_features):
+            raise ValueError(
+                f"EvoNormS0 needs groups that divide num_features={num_features}, got {groups}"
+            )
+        self.learn("weight", 1)
+        self.learn("bias", 0)
+        self.learn("v1", 1)
+
+    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
+        _, std, _ = self._of_groups(x, p)
+        return x / (1 + np.exp(-p.v1 * x)) * (p.weight / std) + p.bias
+
+    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
+        mean, std, size = self._of_groups(x, p)
+        gate = 1 / (1 + np.exp(-p.v1 * x))
+        swish = x * gate
+        along = dot(dy, swish, p.inner)
+        dswish = dy * (p.weight / std)
+        dgate = dswish * swish * (1 - gate)  # dy / d(v1 x)
+        dstd = -self._over_groups(np.add, p.weight * along) / std**2
+        dx = dswish * gate + dgate * p.v1 + (x - mean) * (dstd / (size * std))
+        grads = {
+            "weight": total(along / std, (0,)),
+            "bias": total(dy, p.outer),
+            "v1": dot(dgate, x, p.outer),
+        }
+        return dx, grads
+
+    def unit(self) -> int:
+        return self.num_features // min(self.groups, self.num_features)
+
+    def _over_groups(self, ufunc: np.ufunc, a: np.ndarray) -> np.ndarray:
+        """a, one value for each sample and channel, reduced over each group and spread again."""
+        grouped = a.reshape(len(a), -1, self.unit())
+        reduced = ufunc.reduce(grouped, axis=2, keepdims=True)
+        return np.broadcast_to(reduced, grouped.shape).reshape(a.shape)
+
+    def _of_groups(self, x: np.ndarray, p: Fitting) -> tuple[np.ndarray, np.ndarray, int]:
+        """Mean and deviation of each channel's group, shaped as moments are; a group's items."""
+        channels = self.unit()
+        each_mean, each_var = moments(x, p.inner)
+        mean = self._over_groups(np.add, each_mean) / channels
+        spread = each_var + (each_mean - mean) ** 2
+        var = self._over_groups(np.add, spread) / channels
+        return mean, np.sqrt(var + self.eps), channels * p.each
+
+
+@register("EvoNormB0")
+class EvoNormB0(Blockwise):
+    r"""EvoNorm B0: x divided by the larger of the batch's deviation and one that depends on x.
+
+    .. math::
+        y = weight \cdot \frac{x}{\max\left(\sqrt{\mathrm{var} + \epsilon},\
+            v_1 x + \sqrt{\mathrm{var}_i + \epsilon}\right)} + bias
+
+    var is the biased variance of a channel over the batch and all positions, var_i that over the
+    positions of one sample. In evaluation var is the running one, which in training follows the
+    unbiased variance of each batch:
+
+        running_var += momentum * (var * m/(m-1) - running_var)        m values per channel
+
+    No activation is to follow. Where both deviations are the same, the gradient goes to the first.
+
+    Liu et al., Evolving Normalization-Activation Layers, 2020 (arXiv 2004.02967).
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to the variances, > 0.
+    momentum: the weight of the new batch in running_var, 0 to 1.
+    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias, v1: (C,), ones, zeros and ones at first. running_var: (C,), ones at first.
+    grads: of weight, bias and v1 after backward.
+
+    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    another rank or number of channels, one value per channel in training, or an unusable out. The
+    layer is unchanged then. An empty batch gives an empty output and leaves running_var alone.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.EvoNormB0(1)
+    >>> x = np.array([[[-3.0, -1.0]], [[1.0, 3.0]]])
+    >>> layer(x).round(4)  # the variance is 5, that of each sample 1
+    array([[[-1.3416, -0.4472]],
+           [[ 0.4472,  0.75  ]]])
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] = 0.1,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        self.learn("weight", 1)
+        self.learn("bias", 0)
+        self.learn("v1", 1)
+        self.register_buffer("running_var", np.ones(num_features, dtype))
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """y, in `out` where it is given; in training updates running_var. See the class."""
+        who, running, training = type(self).__name__, self.running_var, self.training
+        x, y, p = self._begin(x, out)
+        check_per_channel(who, {"running_var": running}, self.num_features, np.dtype(self.dtype))
+        m = x.size // self.num_features
+        if training:
+            check_more_than_one(x, m)
+            check_updatable(who, {"running_var": running})
+        mean_i = np.empty((len(x), *p.weight.shape[1:]))  # of each sample and channel
+        var_i = np.empty_like(mean_i)
+        for at in blocks(x, *p.cut):
+            mean_i[at], var_i[at] = moments(x[at].astype(np.float64, copy=False), p.inner)
+        mean, var = total(mean_i, (0,)) / max(1, len(x)), running.reshape(p.weight.shape)
+        if training:
+            var = total(var_i + (mean_i - mean) ** 2, (0,)) / max(1, len(x))
+        std_i = np.sqrt(var_i + self.eps, out=var_i)
+        p.std = np.sqrt(var.astype(np.float64) + self.eps)
+        for at in blocks(x, *p.cut):
+            q = p.of(at)
+            own = q.v1 * x[at] + std_i[at]
+            y[at] = x[at] / np.maximum(own, q.std, out=own) * q.weight + q.bias
+        if training and m:
+            follow(running, var.ravel() * (m / (m - 1)), self.momentum)
+        vars(self)["_saved"] = x, p, mean_i, std_i, mean if training else None
+        return y
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`."""
+        dy, dx, (x, p, mean_i, std_i, mean) = self._resume(dy, out)
+        sums, dstd = self._sums(), {"std": np.zeros(self.num_features)}
+        for at in blocks(x, *p.cut):
+            upstream, block = (a[at].astype(np.float64, copy=False) for a in (dy, x))
+            q = p.of(at)
+            own = q.v1 * block + std_i[at]
+            chosen = own > q.std
+            xhat = block / np.maximum(own, q.std, out=own)
+            direct = upstream * q.weight / own
+            divisor = -direct * xhat  # dy / d(max(...))
+            of_own = divisor * chosen
+            parts = {
+                "weight": dot(upstream, xhat, p.outer),
+                "bias": total(upstream, p.outer),
+                "v1": dot(of_own, block, p.outer),
+            }
+            self._add(sums, parts, p.channels(at))
+            of_std = total(divisor, p.outer) - total(of_own, p.outer)
+            self._add(dstd, {"std": of_std}, p.channels(at))
+            dstd_i = total(of_own, p.inner) / (p.each * std_i[at])
+            dx[at] = direct + of_own * q.v1 + (block - mean_i[at]) * dstd_i
+        if mean is not None:  # in evaluation std is a constant
+            p = Fitting(**vars(p), mean=mean)
+            m = max(1, x.size // self.num_features)
+            p.slope = dstd["std"].reshape(p.std.shape) / (p.std * m)
+            for at in blocks(x, *p.cut):
+                q = p.of(at)
+                dx[at] += (x[at] - q.mean) * q.slope
+        self._set_grads(sums)
+        return dx

@@ -1,0 +1,104 @@
+"""Global response normalization: channels compete by the energy of their maps.
+
+Pure NumPy over blocks (see `_common`): a sum of squares for each item, and, once those of all
+channels are known, a product and a sum.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ._common import Blockwise, blocks, dot, quiet, total
+
+
+@register("GlobalResponseNorm", aliases=("GRN",))
+class GlobalResponseNorm(Blockwise):
+    r"""Global response normalization: each channel scaled by its share of the sample's energy.
+
+    .. math::
+        G_c &= \sqrt{\sum_i x_{ci}^2} \qquad N_c = \frac{G_c}{\frac{1}{C} \sum_k G_k + \epsilon}
+
+        y_c &= weight_c \cdot N_c \cdot x_c + bias_c + x_c
+
+    The sum is over the positions of one sample's channel. The same in training and evaluation.
+    Where a channel of a sample is all zero, G is taken to have no slope.
+
+    Woo et al., ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders, 2023 (arXiv
+    2301.00808).
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to the mean of G, > 0.
+    dtype: of parameters, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias: (C,), zeros at first, so that a new layer gives x. grads: of both after backward.
+
+    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
+    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    another rank or number of channels, or an unusable out.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.GlobalResponseNorm(2)
+    >>> layer.weight[...] = 1
+    >>> layer(np.array([[[3.0, 4.0], [0.0, 15.0]]])).round(3)  # G is 5 and 15, N is 1/2 and 3/2
+    array([[[ 4.5,  6. ],
+            [ 0. , 37.5]]])
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-6,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        self.learn("weight", 0)
+        self.learn("bias", 0)
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """y, in `out` where it is given. See the class."""
+        x, y, p = self._begin(x, out)
+        energy = np.empty((len(x), *p.weight.shape[1:]))  # G of each sample and channel
+        for at in blocks(x, *p.cut):
+            block = x[at].astype(np.float64, copy=False)
+            energy[at] = np.sqrt(dot(block, block, p.inner))
+        mean = total(energy, (p.channel,)) / self.num_features + self.eps
+        scale = 1 + p.weight * (energy / mean)
+        for at in blocks(x, *p.cut):
+            y[at] = x[at] * scale[at] + p.of(at).bias
+        vars(self)["_saved"] = x, p, energy, mean
+        return y
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`."""
+        dy, dx, (x, p, energy, mean) = self._resume(dy, out)
+        sums, dscale = self._sums(), np.zeros_like(energy)
+        for at in blocks(x, *p.cut):
+            upstream = dy[at].astype(np.float64, copy=False)
+            dscale[at] = dot(upstream, x[at].astype(np.float64, copy=False), p.inner)
+            self._add(sums, {"bias": total(upstream, p.outer)}, p.channels(at))
+        share = energy / mean
+        sums["weight"] += dot(dscale, share, (0, *p.inner)).ravel()
+        dshare = p.weight * dscale
+        others = dot(dshare, share, (p.channel,)) / self.num_features
+        slope = (dshare - others) / mean  # dy / dG
+        slope = np.divide(slope, energy, out=np.zeros_like(energy), where=energy != 0)
+        scale = 1 + p.weight * share
+        for at in blocks(x, *p.cut):
+            dx[at] = dy[at] * scale[at] + x[at] * slope[at]
+        self._set_grads(sums)
+        return dx

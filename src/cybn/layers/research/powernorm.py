@@ -1,0 +1,203 @@
+"""PowerNorm: batch normalization without a mean, by a running quadratic mean.
+
+A view of batch normalization: the compiled kernels take the quadratic mean as a variance about the
+mean 0, and go over x once more in training for the moments of the batch. A correction of dx, where
+the option asks for one, is NumPy over blocks.
+
+Rejected: the scaling by the quadratic mean of each sample's features that the authors' code does
+before the layer; an `RMSNorm` without weight does the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.batch import check_upstream
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import (
+    as_float_array,
+    check_channels,
+    check_count,
+    check_out,
+    check_per_channel,
+    check_rank,
+    check_updatable,
+)
+from ..base import Layer
+from ._common import blocks, follow, quiet
+
+_RANKS = (2, 3, 4, 5)
+
+
+@register("PowerNorm", aliases=("PN",))
+class PowerNorm(Layer):
+    r"""Power normalization: each channel divided by a running quadratic mean, nothing centred.
+
+    .. math:: y = weight \cdot xhat + bias \qquad xhat = \frac{x}{\sqrt{\phi + \epsilon}}
+
+    phi is running_phi as the batches before have left it, in training and in evaluation alike;
+    after a forward in training it follows the batch:
+
+        running_phi += momentum * (Σx²/m - running_phi)        m values per channel
+
+    In the first `warmup` batches, or in all for None (the paper's PN-V), phi in training is Σx²/m
+    of the batch itself.
+
+    Where phi is the running one it is no function of x, so the gradient is dx = g/sqrt(phi + eps)
+    with g = weight·dy. That is `gradient="exact"`. The paper's estimator, `gradient="paper"`, takes
+    off what the gradient through a quadratic mean would have been, by a running mean nu of it:
+
+        dx = (g - nu·xhat) / sqrt(phi + eps)
+        nu <- nu·(1 - momentum·Σxhat²/m) + momentum·Σ(g·xhat)/m
+
+    with nu as it was before the forward; a backward repeated for the same forward sets running_nu
+    anew rather than moving it twice. While phi is that of the batch, and in evaluation, both
+    gradients are the exact one; nu follows all batches of training.
+
+    Shen et al., PowerNorm: Rethinking Batch Normalization in Transformers, 2020 (arXiv 2003.07845),
+    where psi² is phi and alpha is 1 - momentum.
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to phi, > 0.
+    momentum: the weight of the new batch in running_phi and running_nu, 0 to 1.
+    affine: learn weight and bias; else both are None.
+    warmup: how many batches are divided by their own quadratic mean; None for all.
+    gradient: "exact", or "paper" for the estimator.
+    bias: False leaves out the bias alone.
+    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last, as in a transformer.
+
+    Attributes
+    ----------
+    weight, bias: (C,), ones and zeros at first, or None. running_phi: (C,), ones at first.
+    running_nu: (C,), zeros at first; None with "exact". num_batches_tracked: 0-D int64.
+    grads: of weight and bias after backward; exact in each case.
+
+    Calling the layer with x, (N, C) or (N, C, ...) of up to five axes, float32 or float64, gives y
+    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
+    another rank or number of channels, or an unusable out. The layer is unchanged then. An empty
+    batch gives an empty output and leaves the running values alone.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.PowerNorm(1, warmup=1)
+    >>> layer(np.array([[1.0], [7.0]])).round(3).tolist()  # by 5, whose square is 25
+    [[0.2], [1.4]]
+    >>> layer.running_phi  # 0.9 * 1 + 0.1 * 25
+    array([3.4], dtype=float32)
+    >>> layer(np.array([[1.0], [7.0]])).round(3).tolist()  # by the root of 3.4
+    [[0.542], [3.796]]
+    """
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] = 0.1,
+        affine: bool = True,
+        *,
+        warmup: Annotated[int, Bounds(ge=0)] | None = 0,
+        gradient: Literal["exact", "paper"] = "exact",
+        bias: bool = True,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        paper = gradient == "paper"
+        self.register_parameter("weight", np.ones(num_features, dtype) if affine else None)
+        with_bias = affine and bias
+        self.register_parameter("bias", np.zeros(num_features, dtype) if with_bias else None)
+        self.register_buffer("running_phi", np.ones(num_features, dtype))
+        self.register_buffer("running_nu", np.zeros(num_features, dtype) if paper else None)
+        self.register_buffer("num_batches_tracked", np.array(0))
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """y, in `out` where it is given; in training updates the running values. See the class."""
+        who, axis, training = type(self).__name__, self.channel_axis, self.training
+        x = as_float_array(who, "x", x)
+        check_rank(who, x, {}, _RANKS, axis)
+        check_channels(who, x, self.num_features, axis)
+        phi, nu, count = self._checked_buffers()
+        in_place = out is not None and check_out(who, out, x)
+        kept = x.copy(order="K") if in_place else x
+        batch_phi = self._quadratic_mean(x) if training and x.size else None
+        of_batch = training and (self.warmup is None or int(count) < self.warmup)
+        used = phi if batch_phi is None or not of_batch else batch_phi
+        # float64, as batch_phi is; copies, which later changes of the parameters do not reach
+        weight, bias, used = (
+            None if a is None else a.astype(np.float64) for a in (self.weight, self.bias, used)
+        )
+        y, stats = batch_norm_forward(
+            kept, weight, bias, np.zeros(len(used)), used,
+            training=False, eps=self.eps, channel_axis=axis, out=out, who=who,
+        )  # fmt: skip
+        nu = None if nu is None else nu.astype(np.float64)  # as it is before this batch
+        if batch_phi is not None:
+            follow(phi, batch_phi, self.momentum, count)
+        vars(self)["_saved"] = kept, stats, weight, batch_phi, of_batch, nu, axis
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`, and running_nu."""
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        x, stats, weight, batch_phi, of_batch, nu, axis = self._saved
+        moving, rstd = self.running_nu, stats[2]
+        dy = check_upstream(who, dy, x, out)
+        if nu is not None and batch_phi is not None:
+            check_per_channel(who, {"running_nu": moving}, len(rstd))
+            check_updatable(who, {"running_nu": moving})
+        ones = np.ones(len(rstd)) if weight is None else weight  # float64, and so are the sums
+        dx, dweight, dbias = batch_norm_backward(
+            dy, x, stats, ones, training=False, channel_axis=axis, out=out, who=who
+        )
+        if batch_phi is not None:
+            along = ones * dweight / (x.size // len(rstd))  # Σ(g·xhat)/m
+            if of_batch:
+                self._subtract(dx, x, along * rstd**2, axis)
+            elif nu is not None:
+                self._subtract(dx, x, nu * rstd**2, axis)
+            if nu is not None:
+                square = batch_phi * rstd**2  # Σxhat²/m
+                moving[...] = nu * (1 - self.momentum * square) + self.momentum * along
+        grads = {"weight": dweight, "bias": dbias}
+        vars(self)["grads"] = {
+            name: grads[name].astype(self.dtype) for name, _ in self.named_parameters()
+        }
+        return dx
+
+    def _checked_buffers(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        who = type(self).__name__
+        moving = {"running_phi": self.running_phi, "running_nu": self.running_nu}
+        arrays = {"weight": self.weight, "bias": self.bias, **moving}
+        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        check_count(who, self.num_batches_tracked)
+        if self.training:
+            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
+        return *moving.values(), self.num_batches_tracked
+
+    def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
+        """Σx²/m of each channel in float64."""
+        if x.size == self.num_features:  # one value per channel: enough here, but it has no var
+            return np.square(x, dtype=np.float64).ravel()
+        mean, var, _ = batch_norm_stats(
+            x, channel_axis=self.channel_axis, who=type(self).__name__
+        )
+        return mean**2 + var
+
+    @staticmethod
+    @quiet
+    def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
+        """dx -= x·coefficient, one for each channel."""
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        spread = coefficient.reshape(shape)
+        for rows in blocks(x):
+            dx[rows] -= x[rows] * spread
