@@ -26,6 +26,9 @@ from ...kernels.outputs import empty_like
 from ...validation import as_float_array, check_channels, check_out, check_rank
 from ..base import Layer
 
+# NaN, infinity and overflow in the data give NaN and infinity, without NumPy's warnings.
+quiet = np.errstate(all="ignore")
+
 _moving = threading.Lock()
 
 
