@@ -83,7 +83,7 @@ def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
 
 def normalize_planes(x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float,
                      axis: int, out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """y = (x - mean)*rstd*weight + bias; weight and bias (N, C) or (C,), or None for ones and zeros.
+    """y = (x - mean)*rstd*weight + bias; weight and bias are (N, C), (C,), or None.
 
     Returns y of x's shape and memory order, and the moments, (3, N, C): mean, var, rstd.
     """

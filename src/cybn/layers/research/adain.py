@@ -23,6 +23,7 @@ from ._planes import (
     normalize_planes,
     plane_shape,
     products,
+    quiet,
     upstream,
 )
 
@@ -86,6 +87,7 @@ class AdaIN(Layer):
         """A style whose statistics are not those of x."""
         return {"style": x * x + 1}
 
+    @quiet
     def forward(
         self, x: np.ndarray, out: np.ndarray | None = None, *, style: np.ndarray | None = None
     ) -> np.ndarray:
@@ -118,6 +120,7 @@ class AdaIN(Layer):
         check_planes(who, "a style", style, self.channel_axis)
         return style
 
+    @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grad_style`. See `BatchNorm.backward` for dy and out."""
         (x, stats, style, moments, axis), dy = upstream(self, dy, out)

@@ -20,7 +20,7 @@ from ...validation import (
     check_updatable,
 )
 from ..base import Layer
-from ._planes import accept, check_planes, normalize_planes, products, upstream
+from ._planes import accept, check_planes, normalize_planes, products, quiet, upstream
 
 _RANKS = (3, 4, 5)
 
@@ -106,6 +106,7 @@ class IBN(Layer):
         """The number of channels with instance normalization."""
         return int(self.num_features * self.ratio)
 
+    @quiet
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
         axis, half = self.channel_axis, self.half
@@ -151,6 +152,7 @@ class IBN(Layer):
         if of_batch and rest:
             check_more_than_one(x, x.size // self.num_features)
 
+    @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
         (x, half, instance, batch, weight, of_batch, axis), dy = upstream(self, dy, out)

@@ -24,6 +24,7 @@ from ._planes import (
     normalize_planes,
     plane_shape,
     products,
+    quiet,
     upstream,
 )
 
@@ -36,10 +37,9 @@ class SwitchableNorm(Layer):
     .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
               \cdot weight + bias, \quad k \in \{instance, layer, batch\}
 
-    with a = softmax(mean_weight) and b = softmax(var_weight). mu_k and sigma²_k (biased) are moments
-    of x over the positions of a channel of a sample (instance), over a sample (layer), and over the
-    batch and the positions of a channel (batch). In evaluation the moments of the batch are running
-    statistics, which follow as in BatchNorm:
+    with a = softmax(mean_weight) and b = softmax(var_weight). mu_k and sigma²_k (biased) are those
+    of a channel of a sample (instance), of a sample (layer), and of a channel over the batch
+    (batch). In evaluation those of the batch are running statistics, which follow as in BatchNorm:
 
         running_mean += momentum * (mean - running_mean)
         running_var  += momentum * (var * m/(m-1) - running_var)        m values per channel
@@ -113,6 +113,7 @@ class SwitchableNorm(Layer):
         self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
 
+    @quiet
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
         axis = self.channel_axis
@@ -159,6 +160,7 @@ class SwitchableNorm(Layer):
         move_running(self.running_mean, mean, momentum)
         move_running(self.running_var, var * m / (m - 1), momentum)
 
+    @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
 

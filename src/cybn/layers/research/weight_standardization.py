@@ -20,7 +20,7 @@ from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import as_float_array, check_out, check_per_channel
 from ..base import Layer
-from ._planes import upstream
+from ._planes import quiet, upstream
 
 
 @register("WeightStandardization", aliases=("WS", "WeightStandardisation"))
@@ -84,6 +84,7 @@ class WeightStandardization(Layer):
         gain = None if out_channels is None else np.ones(self.out_channels, self.dtype)
         self.register_parameter("gain", gain)
 
+    @quiet
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The standardized weight. See the class."""
         who, axis = type(self).__name__, self.channel_axis
@@ -118,6 +119,7 @@ class WeightStandardization(Layer):
         self._saved = kept, stats, gain, share, axis
         return y
 
+    @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
         (x, stats, gain, share, axis), dy = upstream(self, dy, out)
