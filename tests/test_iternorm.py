@@ -82,7 +82,7 @@ def test_many_blocks_and_threads_give_the_same_bits(restore_threads):
 
 def test_a_large_mean_does_no_harm():
     x = (correlated(1) + 1e4).astype(np.float32)
-    expected = cybn.IterNorm(4)((x.astype(np.float64) - 1e4))
+    expected = cybn.IterNorm(4)(x.astype(np.float64) - 1e4)
     np.testing.assert_allclose(cybn.IterNorm(4)(x), expected, atol=1e-6)
 
 
