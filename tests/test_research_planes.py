@@ -7,7 +7,10 @@ import copy
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runs import bits, state_bits
+from strategies import batches, views
 from whole import central_differences, channels, draw, inner, outer
 
 import cybn
@@ -238,3 +241,28 @@ def test_float32_is_as_accurate_as_its_input(reference, name, options):
     wide = x.astype(np.float64)
     expected = reference(layer, wide)
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@given(
+    batches(shapes=views().filter(lambda shape: shape[2] > 1)),
+    st.sampled_from([(switchable, "SwitchableNorm1d"), (ibn, "IBN"), (adain, "AdaIN")]),
+)
+def test_any_shape_has_the_values_of_the_equation(x, which):
+    """Shapes around the borders in the kernels, with channels far from 0 and from each other."""
+    reference, name = which
+    options = {} if name == "AdaIN" else {"dtype": "float64"}
+    layer = cybn.create(name, num_features=x.shape[1], **options)
+    expected = reference(layer, x.astype(np.float64))
+    # some roundings of the output, and what the reference loses where a mean is large
+    slack = 8 * np.finfo(x.dtype).eps * np.abs(expected).max() + 1e-9
+    np.testing.assert_allclose(layer(x), expected, rtol=0, atol=slack)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-1e10, 1e10), st.sampled_from([np.float32, np.float64]))
+def test_constant_planes_give_exactly_the_bias(seed, value, dtype):
+    for name, options in (("IBN", {"ratio": 1}), ("RevIN", {"channel_axis": 1}), ("AdaIN", {})):
+        layer = make(name, options if name == "AdaIN" else {**WIDE, **options, "dtype": dtype})
+        x = np.random.default_rng(seed).normal(size=(2, 6, 5)).astype(dtype)
+        x[:, 2] = value
+        y = layer(x)
+        assert (y[:, 2] == (layer.bias[2] if name != "AdaIN" else 0)).all()
