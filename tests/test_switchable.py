@@ -1,5 +1,7 @@
 """SwitchableNorm and IBN: which statistics are used when, and running ones."""
 
+import threading
+
 import numpy as np
 import pytest
 from runs import bits, state_bits
@@ -149,3 +151,25 @@ def test_read_only_running_statistics_are_an_error_in_training_only(name):
     with pytest.raises(ValueError, match=f"{name} updates running_mean in training"):
         layer(x)
     assert layer.eval()(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["SwitchableNorm1d", "IBN", "IterNorm"])
+def test_threads_that_share_a_layer_lose_no_update(name):
+    """Each step halves what is left between the running mean and 1, exactly."""
+    layer = cybn.create(name, num_features=4, momentum=0.5, dtype="float64")
+    layer.running_mean[...] = 1 - 2.0**40
+    x = draw((3, 4, 5))
+    x += 1 - x.mean((0, 2), keepdims=True)
+
+    def work():
+        for _ in range(10):
+            layer(x)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    np.testing.assert_allclose(layer.running_mean, 1 - 2.0**40 / 2.0**40, atol=1e-9)
+    if name != "IterNorm":
+        assert layer.num_batches_tracked == 40

@@ -116,12 +116,20 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
     return _settled(dx, target, axis), along.reshape(shape), total.reshape(shape)
 
 
-def move_running(buffer: np.ndarray, value: np.ndarray, momentum: float) -> None:
-    """buffer += momentum * (value - buffer), exact where momentum is 0 or 1; no update is lost."""
-    if momentum == 0:
-        return
+def move_running(moves: list[tuple[np.ndarray, np.ndarray]], momentum: float | None,
+                 count: np.ndarray | None = None) -> None:
+    """running += momentum * (value - running) of each pair, exact where momentum is 0 or 1.
+
+    count += 1 comes first; momentum None is 1/count. No update of another thread is lost.
+    """
     with _moving:
-        buffer[...] = value if momentum == 1 else buffer + momentum * (value - buffer)
+        if count is not None:
+            count[...] += 1
+        if momentum is None:
+            momentum = 1 / int(count)
+        for running, value in moves:
+            if momentum:
+                running[...] = running + momentum * (value - running) if momentum < 1 else value
 
 
 def _to_planes(x, axis, out, weight, bias, *given, **how):

@@ -131,8 +131,8 @@ class IterNorm(Layer):
         y = np.empty_like(x, subok=False) if out is None else out
         self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
         if chain is not None:
-            move_running(self.running_mean, mean.reshape(-1), self.momentum)
-            move_running(self.running_wm, wm, self.momentum)
+            moves = [(self.running_mean, mean.reshape(-1)), (self.running_wm, wm)]
+            move_running(moves, self.momentum)
         self._saved = kept, mean, wm, chain, weight
         return y
 

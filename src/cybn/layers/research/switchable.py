@@ -130,7 +130,10 @@ class SwitchableNorm(Layer):
         weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
         move_planes(kept, mean, weight * rstd, self.bias, axis, y)
         if self.training and x.size and self.running_mean is not None:
-            self._track(means[2, 0], variances[2, 0], x.size // self.num_features)
+            m = x.size // self.num_features
+            unbiased = variances[2, 0] * m / (m - 1)
+            moves = [(self.running_mean, means[2, 0]), (self.running_var, unbiased)]
+            move_running(moves, self.momentum, self.num_batches_tracked)
         mixed = means, variances, by_mean, by_var, mean, var, rstd
         self._saved = kept, mixed, weight, of_batch, axis
         return y
@@ -151,14 +154,6 @@ class SwitchableNorm(Layer):
                 )
         if self.training:
             check_updatable(who, moving)
-
-    def _track(self, mean: np.ndarray, var: np.ndarray, m: int) -> None:
-        self.num_batches_tracked[...] += 1
-        momentum = self.momentum
-        if momentum is None:
-            momentum = 1 / int(self.num_batches_tracked)
-        move_running(self.running_mean, mean, momentum)
-        move_running(self.running_var, var * m / (m - 1), momentum)
 
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
