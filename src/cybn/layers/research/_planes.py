@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...functional import batch_norm_backward, batch_norm_forward
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
 from ...validation import as_float_array, check_channels, check_out, check_rank
@@ -81,11 +81,17 @@ def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(a, axis, 1).reshape(1, samples * channels, length)
 
 
+def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
+    """(3, N, C): mean, var and rstd of each plane."""
+    samples, channels, _ = plane_shape(x, axis)
+    return batch_norm_stats(planes_of(x, axis), eps=eps).reshape(3, samples, channels)
+
+
 def normalize_planes(x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float,
                      axis: int, out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """y = (x - mean)*rstd*weight + bias; weight and bias are (N, C), (C,), or None.
 
-    Returns y of x's shape and memory order, and the moments, (3, N, C): mean, var, rstd.
+    Returns y of x's shape and memory order, and the moments as `moments_of_planes` does.
     """
     return _to_planes(x, axis, out, weight, bias, eps=eps)
 

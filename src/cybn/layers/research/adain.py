@@ -19,6 +19,7 @@ from ..base import Layer
 from ._planes import (
     accept,
     check_planes,
+    moments_of_planes,
     move_planes,
     normalize_planes,
     plane_shape,
@@ -107,7 +108,7 @@ class AdaIN(Layer):
                 )
             if x.size and not style.size:
                 raise ValueError(f"{who} got an empty style {style.shape}; leave it out for none")
-            _, moments = normalize_planes(style, None, None, self.eps, axis, None)
+            moments = moments_of_planes(style, self.eps, axis)
             mean, std = moments[0], 1 / moments[2]
         y, stats = normalize_planes(kept, std, mean, self.eps, axis, out)
         self._saved = kept, stats, style, moments, axis

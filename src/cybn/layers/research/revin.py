@@ -25,6 +25,7 @@ from ..base import Layer
 from ._planes import (
     accept,
     check_planes,
+    moments_of_planes,
     move_planes,
     normalize_planes,
     plane_shape,
@@ -117,11 +118,13 @@ class RevIN(Layer):
         x, kept = accept(self, x, out, _RANKS)
         check_planes(type(self).__name__, "x", x, axis)
         weight, bias = self._affine()
-        y, (mean, _, rstd) = normalize_planes(kept, weight, bias, self.eps, axis, out)
-        centre = mean
         if self.subtract_last and x.size:
+            mean, _, rstd = moments_of_planes(kept, self.eps, axis)
             centre = np.moveaxis(kept, axis, 1)[:, :, -1].astype(np.float64)
-            move_planes(kept, centre, weight * rstd, bias, axis, y)
+            y = move_planes(kept, centre, weight * rstd, bias, axis, out)
+        else:
+            y, (mean, _, rstd) = normalize_planes(kept, weight, bias, self.eps, axis, out)
+            centre = mean
         statistics = mean, centre, rstd
         self._saved = kept, (statistics, weight, self.subtract_last, self.detach, axis), None, None
         return y

@@ -19,9 +19,9 @@ from ..base import Layer
 from ._planes import (
     accept,
     check_planes,
+    moments_of_planes,
     move_planes,
     move_running,
-    normalize_planes,
     plane_shape,
     products,
     quiet,
@@ -120,15 +120,14 @@ class SwitchableNorm(Layer):
         x, kept = accept(self, x, out, self.ranks, _RANKS)
         self._check_arrays(x)
         of_batch = self.training or self.running_mean is None
-        y, (mean, var, _) = normalize_planes(kept, None, None, self.eps, axis, out)
-        means, variances = _moments(mean, var)
+        means, variances = _moments(*moments_of_planes(kept, self.eps, axis)[:2])
         if not of_batch:
             means[2], variances[2] = self.running_mean, self.running_var
         by_mean, by_var = _softmax(self.mean_weight), _softmax(self.var_weight)
         mean, var = _mixture(by_mean, means), _mixture(by_var, variances)
         rstd = 1 / np.sqrt(var + self.eps)
         weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
-        move_planes(kept, mean, weight * rstd, self.bias, axis, y)
+        y = move_planes(kept, mean, weight * rstd, self.bias, axis, out)
         if self.training and x.size and self.running_mean is not None:
             m = x.size // self.num_features
             unbiased = variances[2, 0] * m / (m - 1)
