@@ -173,3 +173,14 @@ def test_threads_that_share_a_layer_lose_no_update(name):
     np.testing.assert_allclose(layer.running_mean, 1 - 2.0**40 / 2.0**40, atol=1e-9)
     if name != "IterNorm":
         assert layer.num_batches_tracked == 40
+
+
+@pytest.mark.parametrize("name", ["SwitchableNorm1d", "IBN"])
+def test_running_statistics_that_are_taken_away_are_not_used(name):
+    x = draw((3, 4, 5))
+    whole, without = (cybn.create(name, num_features=4, momentum=None) for _ in range(2))
+    without.running_var = without.num_batches_tracked = None
+    expected = whole(x)
+    assert bits(without(x)) == bits(expected)
+    assert bits(without.eval()(x)) == bits(expected)
+    assert not without.running_mean.any()

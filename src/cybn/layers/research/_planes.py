@@ -126,13 +126,14 @@ def move_running(moves: list[tuple[np.ndarray, np.ndarray]], momentum: float | N
                  count: np.ndarray | None = None) -> None:
     """running += momentum * (value - running) of each pair, exact where momentum is 0 or 1.
 
-    count += 1 comes first; momentum None is 1/count. No update of another thread is lost.
+    count += 1 comes first; momentum None is 1/count, or 0 without a count. No update of another
+    thread is lost.
     """
     with _moving:
         if count is not None:
             count[...] += 1
         if momentum is None:
-            momentum = 1 / int(count)
+            momentum = 0 if count is None else 1 / int(count)
         for running, value in moves:
             if momentum:
                 running[...] = running + momentum * (value - running) if momentum < 1 else value

@@ -111,7 +111,10 @@ class IBN(Layer):
         """Normalize x; in training update the running statistics. See the class."""
         axis, half = self.channel_axis, self.half
         x, kept = accept(self, x, out, _RANKS)
-        of_batch = self.training or self.running_mean is None
+        running = self.running_mean, self.running_var, self.num_batches_tracked
+        if running[0] is None or running[1] is None:
+            running = None, None, None
+        of_batch = self.training or running[0] is None
         self._check_arrays(x, of_batch)
         y = np.empty_like(x, subok=False) if out is None else out
         first, rest = _parts(half, axis)
@@ -124,11 +127,9 @@ class IBN(Layer):
                 kept[rest],
                 _slice(self.weight, half, None),
                 _slice(self.bias, half, None),
-                self.running_mean,
-                self.running_var,
-                self.num_batches_tracked,
+                *running,
                 training=of_batch,
-                momentum=0.0 if self.running_mean is None else self.momentum,
+                momentum=0.0 if running[2] is None and self.momentum is None else self.momentum,
                 eps=self.eps,
                 channel_axis=axis,
                 out=y[rest],

@@ -119,7 +119,8 @@ class SwitchableNorm(Layer):
         axis = self.channel_axis
         x, kept = accept(self, x, out, self.ranks, _RANKS)
         self._check_arrays(x)
-        of_batch = self.training or self.running_mean is None
+        tracked = self.running_mean is not None and self.running_var is not None
+        of_batch = self.training or not tracked
         means, variances = _moments(*moments_of_planes(kept, self.eps, axis)[:2])
         if not of_batch:
             means[2], variances[2] = self.running_mean, self.running_var
@@ -128,7 +129,7 @@ class SwitchableNorm(Layer):
         rstd = 1 / np.sqrt(var + self.eps)
         weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
         y = move_planes(kept, mean, weight * rstd, self.bias, axis, out)
-        if self.training and x.size and self.running_mean is not None:
+        if self.training and tracked and x.size:
             m = x.size // self.num_features
             unbiased = variances[2, 0] * m / (m - 1)
             moves = [(self.running_mean, means[2, 0]), (self.running_var, unbiased)]
@@ -138,11 +139,10 @@ class SwitchableNorm(Layer):
         return y
 
     def _check_arrays(self, x: np.ndarray) -> None:
-        who, moving = type(self).__name__, {}
+        who, count = type(self).__name__, self.num_batches_tracked
         check_planes(who, "x", x, self.channel_axis)
-        if self.running_mean is not None:
-            moving = {"running_mean": self.running_mean, "running_var": self.running_var}
-            check_count(who, self.num_batches_tracked)
+        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
+        check_count(who, count)
         arrays = {"weight": self.weight, "bias": self.bias, **moving}
         check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
         for name in ("mean_weight", "var_weight"):
@@ -152,7 +152,7 @@ class SwitchableNorm(Layer):
                     f"{who} needs {name} of shape (3,), for instance, layer and batch, got {shape}"
                 )
         if self.training:
-            check_updatable(who, moving)
+            check_updatable(who, {**moving, "num_batches_tracked": count})
 
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -177,11 +177,11 @@ class SwitchableNorm(Layer):
             "var_weight": by_var * (dvar * (variances - var)).sum((1, 2)),
         }
         if x.size:
-            length, mixed = plane_shape(x, axis)[2], 3 if of_batch else 2  # running ones are given
+            length, own = plane_shape(x, axis)[2], 3 if of_batch else 2  # those that x moves
             each = by_mean[:, None, None] * _pooled(dmean) / length
             slope = by_var[:, None, None] * _pooled(dvar) * 2 / length
             shift = each + slope * (means[0] - means)
-            dx += move_planes(x, means[0], slope[:mixed].sum(0), shift[:mixed].sum(0), axis)
+            dx += move_planes(x, means[0], slope[:own].sum(0), shift[:own].sum(0), axis)
         self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
         return dx
 
