@@ -171,12 +171,15 @@ def test_channels_last_is_channels_first_moved(reference, name, options, trainin
         first = layer_for(name, options, x, training)
         last = layer_for(name, {**options, "channel_axis": there}, x, training)
         moved = [np.ascontiguousarray(np.moveaxis(a, here, there)) for a in (x, dy)]
+        inside = copy.deepcopy(last)
         y, z = first(x), last(moved[0])
         np.testing.assert_allclose(np.moveaxis(z, there, here), y, rtol=1e-13, atol=1e-13)
         dx, dz = first.backward(dy), last.backward(moved[1])
         np.testing.assert_allclose(np.moveaxis(dz, there, here), dx, rtol=1e-12, atol=1e-12)
         for parameter, grad in first.grads.items():
             np.testing.assert_allclose(last.grads[parameter], grad, rtol=1e-12, atol=1e-12)
+        in_place = inside(moved[0], out=moved[0]), inside.backward(moved[1], out=moved[1])
+        assert [bits(a) for a in in_place] == [bits(z), bits(dz)]
 
 
 @variants
