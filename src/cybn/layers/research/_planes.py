@@ -1,0 +1,171 @@
+"""Instance statistics for the variants built on them: each plane as a channel of the batch kernels.
+
+A plane is one channel of one sample. Seen as (1, N*C, L), every plane is a channel of its own to
+the compiled kernels of batch normalization: they give its moments, normalize it, move it by numbers
+of its own and sum its gradients, with their accuracy and for any number of threads the same bits.
+Rejected: NumPy's broadcasting over (N, C, 1), which sums float32 in float32 and makes a temporary
+for every step.
+
+Channels last and other strides are gathered into planes first and scattered afterwards, a copy
+each way: of the planes of (N, L, C) none lies in one piece.
+
+Statistics and coefficients are (N, C) float64 throughout.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.batch import check_upstream
+from ...kernels.outputs import empty_like
+from ...validation import as_float_array, check_channels, check_out, check_rank
+from ..base import Layer
+
+# NaN, infinity and overflow in the data give NaN and infinity, without NumPy's warnings.
+quiet = np.errstate(all="ignore")
+
+_moving = threading.Lock()
+
+
+def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, own: tuple[int, ...],
+           ranks: Mapping[int, str] | None = None, **others: np.ndarray):
+    """x as an array that the layer takes, and as backward may keep it: a copy where out is x.
+
+    `own` are the ranks of x that the layer takes and `ranks` the layers for others; `others` are
+    inputs that out must not touch.
+    """
+    who, axis = type(layer).__name__, layer.channel_axis
+    x = as_float_array(who, "x", x)
+    check_rank(who, x, ranks or {}, own, axis)
+    if layer.num_features_option:
+        check_channels(who, x, layer.num_features, axis)
+    inside = out is not None and check_out(who, out, x, **others)
+    return x, x.copy(order="K") if inside else x
+
+
+def upstream(layer: Layer, dy: np.ndarray, out: np.ndarray | None) -> tuple[Any, np.ndarray]:
+    """What the last forward saved, x first, and dy as an array that fits that x."""
+    who = type(layer).__name__
+    if layer._saved is None:
+        raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+    return layer._saved, check_upstream(who, dy, layer._saved[0], out)
+
+
+def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
+    """ValueError where each plane of `a` is a single value, whose variance means nothing."""
+    if plane_shape(a, axis)[2] == 1:
+        raise ValueError(
+            f"{who} needs more than 1 value in each channel of a sample, got {name} of shape "
+            f"{a.shape}; BatchNorm takes its statistics over the batch"
+        )
+
+
+def plane_shape(a: np.ndarray, axis: int) -> tuple[int, int, int]:
+    """(N, C, L) of an array whose channels are on `axis`, 1 or -1."""
+    samples, channels = a.shape[0], a.shape[axis]
+    length = 1
+    for i, n in enumerate(a.shape):
+        if i not in (0, axis % a.ndim):
+            length *= n
+    return samples, channels, length
+
+
+def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
+    """`a` as (1, N*C, L), a view where memory allows it."""
+    samples, channels, length = plane_shape(a, axis)
+    return np.moveaxis(a, axis, 1).reshape(1, samples * channels, length)
+
+
+def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
+    """(3, N, C): mean, var and rstd of each plane."""
+    samples, channels, _ = plane_shape(x, axis)
+    return batch_norm_stats(planes_of(x, axis), eps=eps).reshape(3, samples, channels)
+
+
+def normalize_planes(x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float,
+                     axis: int, out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """y = (x - mean)*rstd*weight + bias; weight and bias are (N, C), (C,), or None.
+
+    Returns y of x's shape and memory order, and the moments as `moments_of_planes` does.
+    """
+    return _to_planes(x, axis, out, weight, bias, eps=eps)
+
+
+def move_planes(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray | None,
+                axis: int, out: np.ndarray | None = None) -> np.ndarray:
+    """y = (x - mean)*scale + shift, each (N, C) or (C,); shift None is zero."""
+    samples, channels, _ = plane_shape(x, axis)
+    given = _per_plane(mean, samples, channels), np.ones(samples * channels)
+    return _to_planes(x, axis, out, scale, shift, *given, training=False, eps=0)[0]
+
+
+def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
+             weight: np.ndarray, axis: int, out: np.ndarray | None, through: bool = False):
+    """dx = weight*rstd*dy, and by plane Σ dy*xhat and Σ dy with xhat = (x - mean)*rstd.
+
+    mean, rstd and weight are (N, C) or (C,). through: they are the moments of x, and the gradient
+    goes through them.
+    """
+    samples, channels, _ = plane_shape(x, axis)
+    mean, rstd, weight = (_per_plane(a, samples, channels) for a in (mean, rstd, weight))
+    stats = np.stack([mean, np.zeros_like(mean), rstd])
+    dx, target = _room(x, axis, out)
+    target, along, total = batch_norm_backward(
+        planes_of(dy, axis), planes_of(x, axis), stats, weight, training=through, out=target
+    )
+    shape = samples, channels
+    return _settled(dx, target, axis), along.reshape(shape), total.reshape(shape)
+
+
+def move_running(moves: list[tuple[np.ndarray, np.ndarray]], momentum: float | None,
+                 count: np.ndarray | None = None) -> None:
+    """running += momentum * (value - running) of each pair, exact where momentum is 0 or 1.
+
+    count += 1 comes first; momentum None is 1/count, or 0 without a count. No update of another
+    thread is lost.
+    """
+    with _moving:
+        if count is not None:
+            count[...] += 1
+        if momentum is None:
+            momentum = 0 if count is None else 1 / int(count)
+        for running, value in moves:
+            if momentum:
+                running[...] = running + momentum * (value - running) if momentum < 1 else value
+
+
+def _to_planes(x, axis, out, weight, bias, *given, **how):
+    samples, channels, _ = plane_shape(x, axis)
+    weight, bias = (
+        None if a is None else _per_plane(a, samples, channels) for a in (weight, bias)
+    )
+    y, target = _room(x, axis, out)
+    target, stats = batch_norm_forward(
+        planes_of(x, axis), weight, bias, *given, out=target, **how
+    )
+    return _settled(y, target, axis), stats.reshape(3, samples, channels)
+
+
+def _per_plane(a: np.ndarray, samples: int, channels: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(a, np.float64), (samples, channels)).reshape(-1)
+
+
+def _room(x: np.ndarray, axis: int, out: np.ndarray | None):
+    """An output like x, or `out`, and its planes where they are a view of it."""
+    y = out
+    if out is None:
+        y = empty_like(x) if x.flags.forc else np.empty_like(x, subok=False)
+    return y, planes_of(y, axis) if axis == 1 and y.flags.c_contiguous else None
+
+
+def _settled(y: np.ndarray, planes: np.ndarray, axis: int) -> np.ndarray:
+    """y, once its planes are in it."""
+    if not np.may_share_memory(planes, y):
+        turned = np.moveaxis(y, axis, 1)
+        turned[...] = planes.reshape(turned.shape)
+    return y

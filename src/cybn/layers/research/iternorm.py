@@ -1,0 +1,270 @@
+"""IterNorm: channels that are uncorrelated, by Newton's iteration for the root of a covariance.
+
+NumPy in float64, and no kernel of its own: its work is products of matrices, which no kernel here
+does. They are taken with np.einsum over fixed blocks of positions: it runs on one thread in one
+order, so the bits do not depend on the number of threads. Rejected: BLAS (`@`), several times as
+fast, whose order of summation follows its own threads and the CPU; the decomposition of the
+covariance into eigenvectors, whose gradient is unbounded where two eigenvalues meet.
+
+The covariance and the output each take C*d multiplications per position for groups of d channels,
+so wide layers want groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import check_more_than_one, check_per_channel, check_updatable
+from ..base import Layer
+from ._planes import accept, move_running, quiet, upstream
+
+_RANKS = (2, 3, 4, 5)
+_BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
+
+
+@register("IterNorm", aliases=("IterativeNorm",))
+class IterNorm(Layer):
+    r"""Iterative normalization: whiten the channels of each group over the batch.
+
+    .. math:: y = W (x - \mathrm{mean}) \cdot weight + bias, \quad W \approx \Sigma^{-1/2},
+              \quad \Sigma = \frac{1}{m} \sum (x - \mathrm{mean})(x - \mathrm{mean})^T + \epsilon I
+
+    over the m values of each channel in the batch, for each group of d channels by itself. With
+    S = Sigma/tr(Sigma), W is P_T/sqrt(tr(Sigma)) of Newton's iteration
+
+        P_0 = I        P_k = (3*P_(k-1) - P_(k-1)³ S) / 2
+
+    In evaluation mean and W are the running ones, which follow in training:
+
+        running_mean += momentum * (mean - running_mean)
+        running_wm   += momentum * (W - running_wm)
+
+    The gradient goes through mean, covariance and all iterations.
+
+    Huang, Zhou, Zhu, Liu and Shao, Iterative Normalization: Beyond Standardization towards
+    Efficient Whitening, 2019 (arXiv 1904.03441).
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    num_groups: G, whitened each by itself; it must divide C.
+    iterations: T, steps of the iteration. Directions of small variance are whitened in part with
+        few of them, and that is wanted: the paper takes 5.
+    eps: added to the diagonal of the covariance, > 0.
+    momentum: the weight of the new batch in the running statistics, 0 to 1.
+    affine: learn weight and bias; else both are None.
+    bias: False leaves out the bias alone.
+    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias: (C,), ones and zeros at first, or None. running_mean: (C,), zeros at first.
+    running_wm: (G, d, d), identities at first. grads: {"weight": (C,), "bias": (C,)} after
+    backward.
+
+    x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64; y has its shape,
+    dtype and memory order. x is kept for backward, not copied (unless in place).
+
+    Raises TypeError for another dtype; ValueError for another rank or number of channels, groups
+    that do not divide the channels, one value per channel in training, an unusable out. The layer
+    is unchanged then. An empty batch gives an empty output and leaves the running statistics alone.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.IterNorm(2, iterations=20)
+    >>> x = np.array([[3.0, 1.0], [1.0, 3.0], [-1.0, -3.0], [-3.0, -1.0]])  # correlated
+    >>> y = layer(x)
+    >>> (y.T @ y / 4).round(3)  # the covariance is the identity
+    array([[1., 0.],
+           [0., 1.]])
+    >>> layer.running_wm.round(3)  # 0.9 of the identity and 0.1 of the root's inverse
+    array([[[ 0.953, -0.018],
+            [-0.018,  0.953]]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        num_groups: PositiveInt = 1,
+        iterations: PositiveInt = 5,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] = 0.1,
+        affine: bool = True,
+        *,
+        bias: bool = True,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        channels, groups, dtype = self.num_features, self.num_groups, self.dtype
+        if channels % groups:
+            raise ValueError(
+                f"{type(self).__name__} needs a num_groups that divides num_features={channels}, "
+                f"got {groups}"
+            )
+        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
+        self.register_buffer("running_mean", np.zeros(channels, dtype))
+        identity = np.eye(channels // groups, dtype=dtype)
+        self.register_buffer("running_wm", np.stack([identity] * groups))
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Whiten x; in training update the running statistics. See the class."""
+        x, kept = accept(self, x, out, _RANKS)
+        self._check_arrays(x)
+        weight = self._per_channel(self.weight, 1)
+        values, chain = self._grouped(kept), None
+        if self.training and x.size:
+            mean = values.mean(2, dtype=np.float64)
+            covariance = _products(values, mean, values, mean) / values.shape[2]
+            chain = _Chain(covariance, self.eps, self.iterations)
+            wm = chain.wm
+        else:
+            mean = self._per_channel(self.running_mean, 0)
+            wm = self.running_wm.astype(np.float64)
+        y = np.empty_like(x, subok=False) if out is None else out
+        self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
+        if chain is not None:
+            moves = [(self.running_mean, mean.reshape(-1)), (self.running_wm, wm)]
+            move_running(moves, self.momentum)
+        self._saved = kept, mean, wm, chain, weight
+        return y
+
+    def _check_arrays(self, x: np.ndarray) -> None:
+        who, channels, dtype = type(self).__name__, self.num_features, np.dtype(self.dtype)
+        moving = {"running_mean": self.running_mean, "running_wm": self.running_wm}
+        shape = self.num_groups, channels // self.num_groups, channels // self.num_groups
+        if np.shape(self.running_wm) != shape or self.running_wm.dtype != dtype:
+            raise ValueError(
+                f"{who} needs running_wm of shape {shape} and {dtype}, got "
+                f"{np.shape(self.running_wm)} {getattr(self.running_wm, 'dtype', '')}"
+            )
+        arrays = {"weight": self.weight, "bias": self.bias, "running_mean": self.running_mean}
+        check_per_channel(who, arrays, channels, dtype)
+        if self.training:
+            check_updatable(who, moving)
+            check_more_than_one(x, x.size // channels)
+
+    def _per_channel(self, a: np.ndarray | None, otherwise: float) -> np.ndarray:
+        """A copy of (C,) as (G, d, 1) float64; all `otherwise` where it is None."""
+        channels, groups = self.num_features, self.num_groups
+        full = np.full(channels, otherwise, np.float64) if a is None else a.astype(np.float64)
+        return full.reshape(groups, channels // groups, 1)
+
+    def _grouped(self, a: np.ndarray) -> np.ndarray:
+        """`a` as (G, d, m)."""
+        channels, groups = self.num_features, self.num_groups
+        turned = np.moveaxis(a, self.channel_axis, 0)
+        shape = groups, channels // groups, a.size // channels
+        return np.ascontiguousarray(turned).reshape(shape)
+
+    def _ungroup(self, values: np.ndarray, a: np.ndarray) -> None:
+        """Write (G, d, m) into `a`."""
+        turned = np.moveaxis(a, self.channel_axis, 0)
+        turned[...] = values.reshape(turned.shape)
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+
+        With K = Σ dy*(x - mean)^T, dweight is the diagonal of K W^T, and W gets dW = weight*K. The
+        iteration run backwards gives dSigma, and
+
+            dx = W^T (weight*(dy - Σ dy/m)) + (dSigma + dSigma^T)(x - mean)/m    in training
+            dx = W^T (weight*dy)                                                 in evaluation
+        """
+        (x, mean, wm, chain, weight), dy = upstream(self, dy, out)
+        dx = np.empty_like(x, subok=False) if out is None else out
+        values, slopes = self._grouped(x), self._grouped(dy)
+        total = slopes.sum(2, dtype=np.float64, keepdims=True)
+        along = _products(slopes, np.zeros_like(mean), values, mean)
+        back = np.swapaxes(weight * wm, 1, 2)
+        if chain is None:
+            terms = [(back, slopes, np.zeros_like(mean))]
+        else:
+            m = values.shape[2]
+            dsigma = chain.gradient(weight * along)
+            through = (dsigma + np.swapaxes(dsigma, 1, 2)) / m
+            terms = [(back, slopes, total / m), (through, values, mean)]
+        self._ungroup(_mapped(terms), dx)
+        grads = {"weight": (wm * along).sum(2).reshape(-1), "bias": total.reshape(-1)}
+        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
+        return dx
+
+
+class _Chain:
+    """Newton's iteration for Sigma^(-1/2) of each group, and its gradient. Matrices are (G, d, d).
+
+    With q = S p, which is kept beside p, a step is p, q <- h p, q h of h = (3 - p q)/2. For exact
+    numbers that is the paper's p <- (3 p - p³ S)/2, whose rounding errors grow from step to step
+    once p is near its limit; those of this form (Denman-Beavers; Higham, Functions of Matrices,
+    2008, ch. 6) do not.
+
+    wm: the whitening matrix.
+    """
+
+    def __init__(self, covariance: np.ndarray, eps: float, iterations: int) -> None:
+        identity = np.eye(covariance.shape[1])
+        sigma = covariance + eps * identity
+        self.trace = np.einsum("gii->g", sigma)[:, None, None]
+        p, q = np.broadcast_to(identity, sigma.shape), sigma / self.trace
+        self.scaled, self.steps = q, []
+        for _ in range(iterations):
+            h = 1.5 * identity - 0.5 * _matmul(p, q)
+            self.steps.append((p, q, h))
+            p, q = _matmul(h, p), _matmul(q, h)
+        self.wm = p / np.sqrt(self.trace)
+
+    def gradient(self, dwm: np.ndarray) -> np.ndarray:
+        """dSigma, given dW."""
+        dp, dq = dwm / np.sqrt(self.trace), np.zeros_like(dwm)
+        for step in reversed(self.steps):
+            p, q, h = (np.swapaxes(a, 1, 2) for a in step)
+            dh = _matmul(dp, p) + _matmul(q, dq)
+            dp, dq = _matmul(h, dp) - 0.5 * _matmul(dh, q), _matmul(dq, h) - 0.5 * _matmul(p, dh)
+        # of the trace: W = p/sqrt(trace) and S = sigma/trace
+        by_root = (self.wm * dwm).sum((1, 2), keepdims=True) / 2
+        by_scaled = (self.scaled * dq).sum((1, 2), keepdims=True)
+        return (dq - (by_root + by_scaled) * np.eye(dwm.shape[1])) / self.trace
+
+
+def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("gij,gjk->gik", a, b)
+
+
+def _blocks(values: np.ndarray) -> Iterator[slice]:
+    """Slices of m, cut by the shape of (G, d, m) alone."""
+    groups, channels, m = values.shape
+    each = max(64, _BLOCK // (groups * channels))
+    yield from (slice(i, i + each) for i in range(0, m, each))
+
+
+def _centred(values: np.ndarray, block: slice, centre: np.ndarray) -> np.ndarray:
+    # in C order whatever that of values: the order of summation follows the memory
+    centre = centre.reshape(*values.shape[:2], 1)
+    return np.subtract(values[:, :, block], centre, dtype=np.float64, order="C")
+
+
+def _products(a: np.ndarray, a_centre: np.ndarray, b: np.ndarray, b_centre: np.ndarray):
+    """(G, d, d): Σ (a - a_centre)(b - b_centre)^T over m."""
+    result = np.zeros((*a.shape[:2], a.shape[1]))
+    for block in _blocks(a):
+        left, right = _centred(a, block, a_centre), _centred(b, block, b_centre)
+        result += np.einsum("gdm,gem->gde", left, right)
+    return result
+
+
+def _mapped(terms: list[tuple], shift: np.ndarray | float = 0.0) -> np.ndarray:
+    """(G, d, m): Σ matrix (values - centre) over the terms, plus shift, in the dtype of values."""
+    values = terms[0][1]
+    result = np.empty_like(values)
+    for block in _blocks(values):
+        parts = (_matmul(matrix, _centred(a, block, centre)) for matrix, a, centre in terms)
+        result[:, :, block] = sum(parts, shift)
+    return result

@@ -1,0 +1,223 @@
+"""RevIN: normalize each series by itself, and put its mean and scale back on the way out.
+
+NumPy over the compiled kernels, and no kernel of its own: a series, one channel of one sample, is a
+plane to the batch kernels, which give its moments, move it by numbers of its own and sum gradients.
+What is left are a few numbers for each series.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from ...functional.batch import check_upstream
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import (
+    as_float_array,
+    check_channels,
+    check_out,
+    check_per_channel,
+    check_rank,
+)
+from ..base import Layer
+from ._planes import (
+    accept,
+    check_planes,
+    moments_of_planes,
+    move_planes,
+    normalize_planes,
+    plane_shape,
+    products,
+    quiet,
+    upstream,
+)
+
+_RANKS = (3,)
+
+
+@register("RevIN", aliases=("ReversibleInstanceNorm",))
+class RevIN(Layer):
+    r"""Reversible instance normalization of time series, x (N, L, C): and `inverse` takes it back.
+
+    .. math:: y = \frac{x - centre}{std} \cdot weight + bias
+              \qquad inverse(y) = \frac{y - bias}{weight} \cdot std + centre
+
+    For each series, one channel of one sample, std² = var + eps with the biased variance over its L
+    steps, and centre is its mean, or its last value. A model forecasts from layer(x), and
+    `layer.inverse` of the forecast has the level and scale of x. Training and evaluation are alike.
+
+    Kim, Kim, Tae, Park, Choi and Choo, Reversible Instance Normalization for Accurate Time-Series
+    Forecasting against Distribution Shift, ICLR 2022. The authors' code divides by weight + eps² in
+    the inverse, so that it undoes the forward in part only; here it divides by weight, which
+    must not be 0.
+
+    Parameters
+    ----------
+    num_features: C, the number of series in a sample, >= 1.
+    eps: added to the variance, > 0.
+    affine: learn weight and bias; else both are None.
+    subtract_last: centre on the last value, not on the mean.
+    detach: take centre and std as constants in both backward passes, as the authors' code does.
+    dtype: of weight and bias, "float32" or "float64". Inputs may be either.
+    channel_axis: -1 for (N, L, C) as in the paper, 1 for (N, C, L).
+
+    Attributes
+    ----------
+    weight, bias: (C,), ones and zeros at first, or None. grads: {"weight": (C,), "bias": (C,)}
+    after backward.
+
+    y has the shape, dtype and memory order of x, float32 or float64. x is kept for backward, not
+    copied (unless in place).
+
+    Gradients: the order is that of the chain rule. `inverse_backward` returns the gradient of the
+    forecast, and `grads` are then those of the inverse alone; `backward`, called after it, returns
+    dx with all that reaches x, by way of the inverse's centre and std too, and sets `grads` to the
+    sums over forward and inverse. Without an inverse since the forward it is as in any layer.
+
+    Raises TypeError for another dtype; ValueError for another rank or number of channels, series of
+    one step, an unusable out, a weight of 0 in the inverse; RuntimeError for an inverse or a
+    backward before any forward. The layer is unchanged then.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.RevIN(1)
+    >>> x = np.array([[[10.0], [14.0], [10.0], [14.0]]])
+    >>> layer(x).ravel().round(4)
+    array([-1.,  1., -1.,  1.])
+    >>> layer.inverse(np.array([[[0.0], [2.0]]])).ravel().round(4)  # a forecast of two steps
+    array([12., 16.])
+    >>> dy = layer.inverse_backward(np.ones((1, 2, 1)))
+    >>> dy.ravel().round(4)
+    array([2., 2.])
+    >>> dx = layer.backward(np.zeros((1, 4, 1)))  # as if the forecast had not depended on y
+    >>> dx.ravel().round(4)  # 0.5 by the mean, -0.5 or 0.5 by std
+    array([0., 1., 0., 1.])
+    """
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        affine: bool = True,
+        subtract_last: bool = False,
+        detach: bool = False,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = -1,
+    ) -> None:
+        channels, dtype = self.num_features, self.dtype
+        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        self.register_parameter("bias", np.zeros(channels, dtype) if affine else None)
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The normalized series. See the class."""
+        axis = self.channel_axis
+        x, kept = accept(self, x, out, _RANKS)
+        check_planes(type(self).__name__, "x", x, axis)
+        weight, bias = self._affine()
+        if self.subtract_last and x.size:
+            mean, _, rstd = moments_of_planes(kept, self.eps, axis)
+            centre = np.moveaxis(kept, axis, 1)[:, :, -1].astype(np.float64)
+            y = move_planes(kept, centre, weight * rstd, bias, axis, out)
+        else:
+            y, (mean, _, rstd) = normalize_planes(kept, weight, bias, self.eps, axis, out)
+            centre = mean
+        statistics = mean, centre, rstd
+        self._saved = kept, (statistics, weight, self.subtract_last, self.detach, axis), None, None
+        return y
+
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """weight and bias in float64, copied; ones and zeros where there are none."""
+        arrays, channels = {"weight": self.weight, "bias": self.bias}, self.num_features
+        check_per_channel(type(self).__name__, arrays, channels, np.dtype(self.dtype))
+        if self.weight is None:
+            return np.ones(channels), np.zeros(channels)
+        return self.weight.astype(np.float64), self.bias.astype(np.float64)
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+
+            dstd = -Σ weight*dy*(x - centre)*rstd²        dcentre = -Σ weight*dy*rstd
+            dx   = weight*rstd*dy + dstd*(x - mean)*rstd/L + dcentre/L
+
+        with what an inverse adds to dstd and dcentre; dcentre goes to the last step alone where
+        that is the centre.
+        """
+        (x, forward, _, reached), dy = upstream(self, dy, out)
+        (mean, centre, rstd), weight, subtract_last, detach, axis = forward
+        dx, along, total = products(dy, x, centre, rstd, weight, axis, out)
+        dstd, dcentre = -weight * rstd * along, -weight * rstd * total
+        grads = {"weight": along.sum(0), "bias": total.sum(0)}
+        if reached is not None:
+            inverse_grads, by_std, by_centre = reached
+            dstd, dcentre = dstd + by_std, dcentre + by_centre
+            grads = {name: grad + inverse_grads[name] for name, grad in grads.items()}
+        if x.size and not detach:
+            length = plane_shape(x, axis)[2]
+            shift = None if subtract_last else dcentre / length
+            dx += move_planes(x, mean, dstd * rstd / length, shift, axis)
+            if subtract_last:
+                np.moveaxis(dx, axis, 1)[:, :, -1] += dcentre
+        self._set_grads(grads)
+        return dx
+
+    @quiet
+    def inverse(self, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """(y - bias)/weight * std + centre, with the std and centre of the last forward.
+
+        y is (N, H, C) with the N of that forward and any number of steps; weight and bias are the
+        present ones. `out` may be y itself. y is kept for `inverse_backward`.
+        """
+        who, axis = f"{type(self).__name__}.inverse", self.channel_axis
+        if self._saved is None:
+            raise RuntimeError(f"{who} needs a forward first: call the layer with x")
+        x, forward, *_ = self._saved
+        (_, centre, rstd), *_ = forward
+        y = as_float_array(who, "y", y)
+        check_rank(who, y, {}, _RANKS, axis)
+        check_channels(who, y, self.num_features, axis)
+        if len(y) != len(x):
+            raise ValueError(
+                f"{who} expects {len(x)} samples, as many as the last forward had, got {len(y)} in "
+                f"{y.shape}"
+            )
+        weight, bias = self._affine()
+        if not weight.all():
+            raise ValueError(
+                f"{who} cannot divide by the weight 0 of channel {int(np.argmin(weight != 0))}; "
+                f"keep weights away from 0, or build the layer with affine=False"
+            )
+        kept = y.copy(order="K") if out is not None and check_out(who, out, y) else y
+        z = move_planes(kept, bias, 1 / (rstd * weight), centre, axis, out)
+        self._saved = x, forward, (kept, rstd, weight, bias, axis), None
+        return z
+
+    @quiet
+    def inverse_backward(self, dz: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The gradient of the last inverse's y, given that of its output; sets `grads`.
+
+            dy      = dz*std/weight            dbias = -Σ dz*std/weight
+            dweight = -Σ dz*(y - bias)*std/weight²
+            dstd    = Σ dz*(y - bias)/weight        dcentre = Σ dz
+
+        The next `backward` adds dweight and dbias to its own, and takes dstd and dcentre to x.
+        """
+        who = f"{type(self).__name__}.inverse_backward"
+        x, forward, inverse, _ = self._saved or (None,) * 4
+        if inverse is None:
+            raise RuntimeError(f"{who} needs an inverse since the last forward: call inverse(y)")
+        y, rstd, weight, bias, axis = inverse
+        dz = check_upstream(who, dz, y, out)
+        scale = 1 / (rstd * weight)
+        dy, along, total = products(dz, y, bias, np.ones(1), scale, axis, out)
+        grads = {"weight": -(along * scale / weight).sum(0), "bias": -(total * scale).sum(0)}
+        self._set_grads(grads)
+        self._saved = x, forward, inverse, (grads, along / weight, total)
+        return dy
+
+    def _set_grads(self, grads: dict[str, np.ndarray]) -> None:
+        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}

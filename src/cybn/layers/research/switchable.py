@@ -1,0 +1,234 @@
+"""SwitchableNorm1d, 2d and 3d: instance, layer and batch statistics in a learned mixture.
+
+NumPy over the compiled kernels, and no kernel of its own. The moments of planes come from the batch
+kernels (each plane a channel of its own); those of a sample's layer and of the batch are moments of
+these N*C pairs, which is little work. What is left is to move each plane by numbers of its own, the
+batch kernel with given statistics.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import check_count, check_per_channel, check_updatable
+from ..base import Layer
+from ._planes import (
+    accept,
+    check_planes,
+    moments_of_planes,
+    move_planes,
+    move_running,
+    plane_shape,
+    products,
+    quiet,
+    upstream,
+)
+
+_RANKS = {3: "SwitchableNorm1d", 4: "SwitchableNorm2d", 5: "SwitchableNorm3d"}
+
+
+class SwitchableNorm(Layer):
+    r"""Switchable normalization: each layer learns how to mix instance, layer and batch statistics.
+
+    .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
+              \cdot weight + bias, \quad k \in \{instance, layer, batch\}
+
+    with a = softmax(mean_weight) and b = softmax(var_weight). mu_k and sigma²_k (biased) are those
+    of a channel of a sample (instance), of a sample (layer), and of a channel over the batch
+    (batch). In evaluation those of the batch are running statistics, which follow as in BatchNorm:
+
+        running_mean += momentum * (mean - running_mean)
+        running_var  += momentum * (var * m/(m-1) - running_var)        m values per channel
+
+    Luo, Ren, Peng, Zhang and Li, Differentiable Learning-to-Normalize via Switchable Normalization,
+    2018 (arXiv 1806.10779). The paper averages the statistics of a few batches after training;
+    running statistics, as the authors' code has too, are kept up during it.
+
+    Parameters
+    ----------
+    num_features: C, the number of channels, >= 1.
+    eps: added to the variance, > 0.
+    momentum: the weight of the new batch in the running statistics, 0 to 1; None averages all
+        batches alike. (The authors' code has the weight of the old ones, 0.9, there.)
+    affine: learn weight and bias; else both are None.
+    track_running_stats: keep running statistics; else they are None, and evaluation uses the
+        moments of its batch too.
+    bias: False leaves out the bias alone.
+    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias: (C,), ones and zeros at first. mean_weight, var_weight: (3,), ones at first: the
+    shares of instance, layer and batch before the softmax. running_mean, running_var: (C,), zeros
+    and ones. num_batches_tracked: 0-D int64. grads: by parameter, after backward.
+
+    y has the shape, dtype and memory order of x, float32 or float64. x is kept for backward, not
+    copied (unless in place): leave it unchanged until then.
+
+    Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
+    in a channel of a sample, an unusable out. The layer is unchanged then. An empty batch gives an
+    empty output and leaves the running statistics alone.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.SwitchableNorm1d(2)
+    >>> x = np.array([[[0.0, 2.0], [4.0, 6.0]], [[0.0, 2.0], [4.0, 6.0]]])
+    >>> layer(x).round(3)[0]  # means 1, 3, 1 and 5, 3, 5; variances 1, 5, 1
+    array([[-1.091,  0.218],
+           [-0.218,  1.091]])
+    >>> layer.mean_weight[:] = layer.var_weight[:] = [100, 0, 0]  # instance normalization
+    >>> layer(x).round(3)[0]
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    >>> dx = layer.backward(x)
+    >>> list(layer.grads)
+    ['weight', 'bias', 'mean_weight', 'var_weight']
+    """
+
+    ranks: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(
+        self,
+        num_features: PositiveInt,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        momentum: Annotated[float, Bounds(ge=0, le=1)] | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        bias: bool = True,
+        dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        channels, dtype, tracked = self.num_features, self.dtype, track_running_stats
+        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
+        self.register_parameter("mean_weight", np.ones(3, dtype))
+        self.register_parameter("var_weight", np.ones(3, dtype))
+        self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
+        self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Normalize x; in training update the running statistics. See the class."""
+        axis = self.channel_axis
+        x, kept = accept(self, x, out, self.ranks, _RANKS)
+        self._check_arrays(x)
+        tracked = self.running_mean is not None and self.running_var is not None
+        of_batch = self.training or not tracked
+        means, variances = _moments(*moments_of_planes(kept, self.eps, axis)[:2])
+        if not of_batch:
+            means[2], variances[2] = self.running_mean, self.running_var
+        by_mean, by_var = _softmax(self.mean_weight), _softmax(self.var_weight)
+        mean, var = _mixture(by_mean, means), _mixture(by_var, variances)
+        rstd = 1 / np.sqrt(var + self.eps)
+        weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
+        y = move_planes(kept, mean, weight * rstd, self.bias, axis, out)
+        if self.training and tracked and x.size:
+            m = x.size // self.num_features
+            unbiased = variances[2, 0] * m / (m - 1)
+            moves = [(self.running_mean, means[2, 0]), (self.running_var, unbiased)]
+            move_running(moves, self.momentum, self.num_batches_tracked)
+        mixed = means, variances, by_mean, by_var, mean, var, rstd
+        self._saved = kept, mixed, weight, of_batch, axis
+        return y
+
+    def _check_arrays(self, x: np.ndarray) -> None:
+        who, count = type(self).__name__, self.num_batches_tracked
+        check_planes(who, "x", x, self.channel_axis)
+        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
+        check_count(who, count)
+        arrays = {"weight": self.weight, "bias": self.bias, **moving}
+        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        for name in ("mean_weight", "var_weight"):
+            shape = np.shape(getattr(self, name))
+            if shape != (3,):
+                raise ValueError(
+                    f"{who} needs {name} of shape (3,), for instance, layer and batch, got {shape}"
+                )
+        if self.training:
+            check_updatable(who, {**moving, "num_batches_tracked": count})
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+
+        With dmean = -weight*rstd*Σ dy and dvar = -weight*rstd²*Σ dy*xhat/2 by plane,
+
+            dmean_weight_k = a_k * Σ dmean*(mu_k - mean)            of the softmax; var alike
+            dx = weight*rstd*dy + Σ_k a_k*dmean_k/m_k + Σ_k b_k*dvar_k*2*(x - mu_k)/m_k
+
+        where dmean_k is the sum of dmean over the planes that share mu_k, and m_k counts the values
+        that it is the mean of.
+        """
+        (x, mixed, weight, of_batch, axis), dy = upstream(self, dy, out)
+        means, variances, by_mean, by_var, mean, var, rstd = mixed
+        dx, along, total = products(dy, x, mean, rstd, weight, axis, out)
+        dmean, dvar = -weight * rstd * total, -weight * rstd**2 * along / 2
+        grads = {
+            "weight": along.sum(0),
+            "bias": total.sum(0),
+            "mean_weight": by_mean * (dmean * (means - mean)).sum((1, 2)),
+            "var_weight": by_var * (dvar * (variances - var)).sum((1, 2)),
+        }
+        if x.size:
+            length, own = plane_shape(x, axis)[2], 3 if of_batch else 2  # those that x moves
+            each = by_mean[:, None, None] * _pooled(dmean) / length
+            slope = by_var[:, None, None] * _pooled(dvar) * 2 / length
+            shift = each + slope * (means[0] - means)
+            dx += move_planes(x, means[0], slope[:own].sum(0), shift[:own].sum(0), axis)
+        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
+        return dx
+
+
+def _pooled(by_plane: np.ndarray) -> np.ndarray:
+    """(3, N, C): each of (N, C), its mean over the channels, its mean over the samples."""
+    pooled = np.stack([by_plane] * 3)
+    if by_plane.size:
+        pooled[1] = by_plane.mean(1, keepdims=True)
+        pooled[2] = by_plane.mean(0)
+    return pooled
+
+
+def _moments(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(3, N, C) each: the moments of planes, samples and channels from those of planes, (N, C)."""
+    means, variances = _pooled(mean), _pooled(var)
+    for k in (1, 2):  # of equal parts: the mean of their variances and the variance of their means
+        variances[k] += _pooled((mean - means[k]) ** 2)[k]
+    return means, variances
+
+
+def _softmax(weight: np.ndarray) -> np.ndarray:
+    shares = np.exp(weight.astype(np.float64) - weight.max())
+    return shares / shares.sum()
+
+
+def _mixture(shares: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """(N, C): the mean of (3, N, C), with these shares."""
+    return (shares[:, None, None] * moments).sum(0)
+
+
+@register("SwitchableNorm1d", aliases=("SN1d",))
+class SwitchableNorm1d(SwitchableNorm):
+    """Switchable normalization of (N, C, L); see SwitchableNorm."""
+
+    ranks = (3,)
+
+
+@register("SwitchableNorm2d", aliases=("SN", "SN2d", "SwitchableNorm"))
+class SwitchableNorm2d(SwitchableNorm):
+    """Switchable normalization of (N, C, H, W); see SwitchableNorm."""
+
+    ranks = (4,)
+
+
+@register("SwitchableNorm3d", aliases=("SN3d",))
+class SwitchableNorm3d(SwitchableNorm):
+    """Switchable normalization of (N, C, D, H, W); see SwitchableNorm."""
+
+    ranks = (5,)

@@ -1,0 +1,130 @@
+"""WeightStandardization: each filter of a weight to mean 0 and variance 1.
+
+A view of batch normalization, with its kernel: the filters are the channels, and there is one
+"sample". What it normalizes is the weight of a linear layer or convolution, not an activation.
+
+Implementations differ. The authors' takes the unbiased variance and divides by std + 1e-5; the one
+of the residual networks trained with it (BiT) and timm's take the biased variance, and eps is in
+the root. This is the latter, as in the paper's equation.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Annotated, Literal
+
+import numpy as np
+
+from ...functional import batch_norm_backward, batch_norm_forward
+from ...options import Bounds, DType, PositiveInt
+from ...registry import register
+from ...validation import as_float_array, check_out, check_per_channel
+from ..base import Layer
+from ._planes import quiet, upstream
+
+
+@register("WeightStandardization", aliases=("WS", "WeightStandardisation"))
+class WeightStandardization(Layer):
+    r"""Standardize a weight: each output filter to mean 0 and variance 1, times a gain if asked.
+
+    .. math:: y_o = \frac{x_o - \mathrm{mean}_o}{\sqrt{\mathrm{var}_o + \epsilon}} \cdot gain_o
+
+    with mean and var (biased) over the I values of filter o. With `scaled` y is divided by √I
+    besides, so that a filter has norm 1. Training and evaluation are alike.
+
+    Qiao, Wang, Liu, Shen and Yuille, Micro-Batch Training with Batch-Channel Normalization and
+    Weight Standardization, 2019 (arXiv 1903.10520). Gain and scaling: Brock, De and Smith,
+    Characterizing Signal Propagation to Close the Performance Gap in Unnormalized ResNets, 2021
+    (arXiv 2101.08692).
+
+    Parameters
+    ----------
+    out_channels: the number of filters, to learn a gain for each; None learns none and takes
+        weights of any number.
+    eps: added to the variance, > 0.
+    scaled: divide by √I.
+    dtype: of the gain, "float32" or "float64". Inputs may be either.
+    channel_axis: the axis of the filters: 0 as in PyTorch, (C_out, C_in, ...), or -1 as in
+        frameworks with channels last, (..., C_in, C_out).
+
+    Attributes
+    ----------
+    gain: (out_channels,), ones at first, or None. grads: {"gain": (out_channels,)} after backward,
+    or empty.
+
+    Calling the layer with a weight x, float32 or float64, 2-D or more, returns y of its shape,
+    dtype and memory order; `backward` turns the gradient of y, which the layer that uses it gives,
+    into that of x. x is kept for backward, not copied (unless in place).
+
+    Raises TypeError for another dtype; ValueError for a weight of less than two axes, another
+    number of filters than out_channels, filters of one value, an unusable out.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.WeightStandardization()
+    >>> layer(np.array([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 8.0, 8.0]])).round(4)
+    array([[-1.3416, -0.4472,  0.4472,  1.3416],
+           [-1.    , -1.    ,  1.    ,  1.    ]])
+    >>> dx = layer.backward(np.ones((2, 4)))  # filters of any mean give the same
+    >>> bool((dx == 0).all()), layer.grads
+    (True, {})
+    """
+
+    num_features_option = None
+
+    def __init__(
+        self,
+        out_channels: PositiveInt | None = None,
+        eps: Annotated[float, Bounds(gt=0)] = 1e-5,
+        scaled: bool = False,
+        *,
+        dtype: DType = "float32",
+        channel_axis: Literal[0, -1] = 0,
+    ) -> None:
+        gain = None if out_channels is None else np.ones(self.out_channels, self.dtype)
+        self.register_parameter("gain", gain)
+
+    @quiet
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The standardized weight. See the class."""
+        who, axis = type(self).__name__, self.channel_axis
+        x = as_float_array(who, "x", x)
+        if x.ndim < 2:
+            raise ValueError(
+                f"{who} expects a weight of 2 axes or more, filters on axis {axis}, got "
+                f"{x.ndim}-D {x.shape}"
+            )
+        filters = x.shape[axis]
+        fan_in = x.size // filters if filters else 0
+        if self.gain is not None:
+            if filters != self.out_channels:
+                raise ValueError(
+                    f"{who} expects {self.out_channels} filters on axis {axis}, got {filters} in "
+                    f"{x.shape}; build the layer with out_channels={filters}"
+                )
+            check_per_channel(who, {"gain": self.gain}, filters, np.dtype(self.dtype))
+        if fan_in == 1:
+            raise ValueError(
+                f"{who} needs filters of more than 1 value, got {x.shape} with filters on axis "
+                f"{axis}; a single value would become 0"
+            )
+        kept = x.copy(order="K") if out is not None and check_out(who, out, x) else x
+        share = 1 / sqrt(fan_in) if self.scaled and fan_in else 1.0
+        gain = np.full(filters, share)
+        if self.gain is not None:
+            gain *= self.gain
+        y, stats = batch_norm_forward(
+            kept, gain, eps=self.eps, channel_axis=axis, out=out, who=who
+        )
+        self._saved = kept, stats, gain, share, axis
+        return y
+
+    @quiet
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
+        (x, stats, gain, share, axis), dy = upstream(self, dy, out)
+        dx, dgain, _ = batch_norm_backward(
+            dy, x, stats, gain, channel_axis=axis, out=out, who=type(self).__name__
+        )
+        self.grads = {n: (dgain * share).astype(a.dtype) for n, a in self.named_parameters()}
+        return dx
