@@ -15,7 +15,8 @@ from cybn.registry import registry
 
 WIDTH = 4
 _VALUES = (2, 0.5, True, "float32", [WIDTH], None)  # tried in this order
-_SHAPES = [(4, *(WIDTH,) * n) for n in range(1, 5)]
+BATCH = 6  # can be halved, and is no width
+_SHAPES = [(BATCH, *(WIDTH,) * n) for n in range(1, 5)]
 
 
 @dataclass(frozen=True)
