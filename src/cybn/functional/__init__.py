@@ -8,6 +8,13 @@ An input is checked here, once, and turned into the view that the kernels take.
 """
 
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
+from .moments import Moments
 from .stats import batch_norm_stats
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward", "batch_norm_stats"]
+__all__ = [
+    "Moments",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_stats",
+]
