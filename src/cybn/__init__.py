@@ -19,16 +19,22 @@ _PLACES = {
     "UnknownName": "registry",
     "UnknownOption": "registry",
     "available": "config",
+    "convert": "tools.convert",
     "create": "config",
     "describe": "config",
+    "fold": "tools.fold",
+    "fold_into_next": "tools.fold",
+    "freeze": "tools.convert",
     "get_num_threads": "kernels.policy",
     "load_config": "config",
+    "recalibrate": "tools.recalibrate",
     "register": "config",
     "release_output_cache": "kernels.outputs",
     "schema": "config",
     "set_num_threads": "kernels.policy",
     "set_output_cache": "kernels.outputs",
     "show_config": "info",
+    "unfreeze": "tools.convert",
 }
 _MODULES = ("functional", "reference")
 

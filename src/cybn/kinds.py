@@ -9,7 +9,8 @@ apart.
   ``Sequence``, ``dict`` and ``DType`` are checked. Any other annotation, or none, takes any value.
 - A range is ``Annotated[float, Bounds(gt=0)]``; ``Shape`` is one size or a list of sizes.
 - bool is no int, an int is a float, and numbers are finite, as they are in a JSON file.
-- A checked value is plain: NumPy scalars and dtypes become int, float, bool and str.
+- A checked value is plain: NumPy scalars and dtypes become int, float, bool and str, and an array
+  that stands for a list becomes one.
 """
 
 from __future__ import annotations
@@ -193,6 +194,8 @@ class Items(Kind):
         return f"list of {self.kinds[0].text}"
 
     def check(self, value: Any, where: str) -> Any:
+        if isinstance(value, np.ndarray) and value.ndim:
+            value = value.tolist()
         if not isinstance(value, (list, tuple)):
             raise self.refusal(TypeError, value, where)
         if self.fixed and len(value) != len(self.kinds):

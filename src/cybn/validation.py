@@ -26,12 +26,7 @@ def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float32 or float64; TypeError otherwise."""
     if type(a) is not np.ndarray:
-        if isinstance(a, np.ma.MaskedArray):
-            raise TypeError(
-                f"{who} got a masked array for {name} and would take masked items as data; "
-                f"pass {name}.filled(value) or an array without the masked rows"
-            )
-        a = np.asarray(a)
+        a = as_plain_array(who, name, a)
     if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and a.dtype not in (FLOAT32, FLOAT64):
         fix = f"convert it with {name}.astype(np.float32)"
         if a.dtype.kind == "c":
@@ -40,6 +35,16 @@ def as_float_array(who: str, name: str, a: object) -> np.ndarray:
             fix = "pass an array of numbers"
         raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}; {fix}")
     return a
+
+
+def as_plain_array(who: str, name: str, a: object) -> np.ndarray:
+    """`a` as an ndarray of any dtype; TypeError for a masked one."""
+    if isinstance(a, np.ma.MaskedArray):
+        raise TypeError(
+            f"{who} got a masked array for {name} and would take masked items as data; "
+            f"pass {name}.filled(value) or an array without the masked rows"
+        )
+    return np.asarray(a)
 
 
 def check_rank(who: str, x: np.ndarray, ranks: Mapping[int, str], own: tuple[int, ...],

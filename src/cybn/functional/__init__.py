@@ -16,6 +16,7 @@ from .groups import (
     instance_norm_backward,
     instance_norm_forward,
 )
+from .moments import Moments
 from .response import (
     local_response_norm,
     local_response_norm_backward,
@@ -32,6 +33,7 @@ from .rows import (
 from .stats import batch_norm_stats
 
 __all__ = [
+    "Moments",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_forward",

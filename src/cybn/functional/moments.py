@@ -1,0 +1,138 @@
+r"""Moments: mean and variance of each channel over more data than fits in memory.
+
+Two parts with m and n values, means a and b, and sums of squared deviations A and B merge into
+
+    mean    = a + (b - a) * n/(m+n)
+    squares = A + B + (b - a)² * m*n/(m+n)
+
+which is exact but for a few roundings, however unequal the parts are (Chan, Golub and LeVeque,
+Algorithms for Computing the Sample Variance, 1983). Means are kept as their distance from the first
+value of the channel, so that what is large in all values alike costs no digits.
+
+Rejected: averages of the parts' averages, which are wrong for the variance and for ragged parts;
+Σx and Σx², which cancel at large means; the statistics a layer's forward has at hand, which for
+float32 input are summed in part in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+
+from ..validation import as_plain_array, check_axis
+from .stats import batch_norm_stats
+
+__all__ = ["Moments"]
+
+BLOCK = 1 << 16  # items converted to float64 and summed at a time: 512 KiB, which a cache holds
+
+
+class Moments:
+    """Count, mean and sum of squared deviations of each channel over all that was added.
+
+    Everything is float64, whatever is added. A constant channel has exactly its value as mean and a
+    variance of exactly 0. What is not finite in a channel stays in that channel.
+
+    Attributes
+    ----------
+    count: values per channel. mean: (C,). squares: (C,), Σ(x - mean)².
+
+    >>> import numpy as np
+    >>> from cybn.functional import Moments
+    >>> moments = Moments(1).add(np.array([[1e9], [1e9 + 1]])).add(np.array([[1e9 + 5]]))
+    >>> moments.count, moments.mean - 1e9, moments.var().round(6)
+    (3, array([2.]), array([4.666667]))
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.squares = np.zeros(channels)
+        self._first = np.zeros(channels)  # mean is _first + _away
+        self._away = np.zeros(channels)
+
+    @classmethod
+    def of(cls, count: int, mean: np.ndarray, squares: np.ndarray) -> Self:
+        """Those of data whose moments are known."""
+        self = cls(len(mean))
+        if count:
+            self.count, self._first, self.squares = count, mean.astype(float), squares.astype(float)
+        return self
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self._first + self._away
+
+    def var(self, ddof: int = 0) -> np.ndarray:
+        """(C,): squares / (count - ddof); ddof 1 is the unbiased variance. 0 for no more values."""
+        return self.squares / max(self.count - ddof, 1)
+
+    def add(self, x: np.ndarray, channel_axis: int = 1) -> Self:
+        """Take in an array of real numbers with C channels on that axis; any strides and dtype.
+
+        Memory is bounded whatever the size of x, which may be a memory-mapped file. Raises
+        TypeError for complex numbers and for what is no number, ValueError for another number of
+        channels; nothing is changed then.
+        """
+        x = as_plain_array("Moments", "x", x)
+        if x.dtype.kind not in "biuf":
+            raise TypeError(f"moments are taken of real numbers, got {x.dtype}")
+        channels = check_axis("Moments", x, channel_axis)
+        if channels != len(self._first):
+            raise ValueError(
+                f"moments of {len(self._first)} channels got {channels} on axis {channel_axis} "
+                f"in {x.shape}"
+            )
+        if not x.size:
+            return self
+        axis = channel_axis % x.ndim
+        whole, scratch = Moments(channels), np.empty(min(x.size, max(BLOCK, channels)))
+        first = np.moveaxis(x, axis, -1)[(0,) * (x.ndim - 1)].astype(np.float64)
+        first[~np.isfinite(first)] = 0
+        beside = first.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is seen later
+            for block in _blocks(x, axis):
+                away = scratch[: block.size].reshape(block.shape)
+                np.subtract(block, beside, out=away)
+                whole.merge(_moments(first, away, axis))
+        return self.merge(whole)
+
+    def merge(self, other: Moments) -> Self:
+        """Take in what another has seen; one that has seen nothing changes nothing."""
+        m, n = self.count, other.count
+        if not m:
+            vars(self).update(vars(other))
+        elif n:
+            with np.errstate(over="ignore", invalid="ignore"):
+                apart = (other._first - self._first) + (other._away - self._away)
+                self._away = self._away + apart * (n / (m + n))
+                self.squares = self.squares + other.squares + apart**2 * (m * (n / (m + n)))
+            self.count = m + n
+        return self
+
+
+def _moments(first: np.ndarray, away: np.ndarray, channel_axis: int) -> Moments:
+    # Of the block first + away, by the kernels
+    result = Moments(len(first))
+    result.count = away.size // len(first)
+    if result.count == 1:
+        mean, var = away.ravel().copy(), np.where(np.isfinite(away.ravel()), 0.0, np.nan)
+    else:
+        mean, var, _ = batch_norm_stats(away, channel_axis=channel_axis)
+    result._first, result._away, result.squares = first, mean, var * result.count
+    return result
+
+
+def _blocks(x: np.ndarray, channel_axis: int, axis: int = 0) -> Iterator[np.ndarray]:
+    # x in views of at most BLOCK items, as far as it can be cut without cutting channels apart
+    if x.size <= BLOCK or axis == x.ndim:
+        yield x
+    elif axis == channel_axis:
+        yield from _blocks(x, channel_axis, axis + 1)
+    else:
+        n = x.shape[axis]
+        step = max(1, BLOCK * n // x.size)
+        for start in range(0, n, step):
+            part = x[(slice(None),) * axis + (slice(start, start + step),)]
+            yield from _blocks(part, channel_axis, axis + 1)

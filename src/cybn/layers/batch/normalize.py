@@ -1,0 +1,276 @@
+"""Normalize: feature scaling with fixed statistics, given or fitted in one pass over data.
+
+It is a layer, so that a config names it, a network begins with it, and a gradient goes through it
+to the input. But it learns nothing, and training changes nothing in it. Normalizing is the kernel
+of batch norm in evaluation with weight 1/std, and so is its inverse, with weight std and bias mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+
+from ...functional import Moments, batch_norm_forward
+from ...options import Bounds, PositiveInt
+from ...progress import with_progress
+from ...registry import register
+from ...validation import (
+    as_float_array,
+    as_plain_array,
+    check_axis,
+    check_channels,
+    check_like,
+    check_out,
+    check_updatable,
+)
+from ..base import Layer
+
+CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
+_FEW = 8  # channels whose mean and std repr shows
+
+Scale = Annotated[float, Bounds(ge=0)]
+
+
+class _Forward(NamedTuple):
+    """What backward needs of a forward; the first two stand for x in checks."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    scale: np.ndarray
+
+
+@register("Normalize")
+class Normalize(Layer):
+    r"""Feature scaling: each channel less its mean, over its standard deviation, both fixed.
+
+    .. math:: y = \frac{x - mean}{std}
+
+    In evaluation and in training alike. A channel with std 0 is constant in the data it was fitted
+    to; it is only centred, as if its std were 1, so that it becomes 0 and the inverse holds.
+
+    Parameters
+    ----------
+    mean, std: a number for all channels, or a list or array with one for each; std >= 0. None
+        stands for 0 and 1.
+    num_features: C, where mean and std do not tell.
+    unbiased: std of fitted data with divisor m - 1, not m.
+    channel_axis: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    mean, std: (C,) float64. count: 0-D int64, the values per channel that they were fitted to, 0
+    where they were given. They are the state dict; `get_config()` has mean and std too.
+
+    Calling the layer with x, or `transform`, gives y of x's shape, dtype and memory order, in `out`
+    where it is given, which may be x; `inverse` gives x for y. x is float32 or float64, of two
+    dimensions or more, any strides. `fit` and `partial_fit` compute mean and std of any amount of
+    data.
+
+    Raises TypeError for another dtype, ValueError for another number of channels and an unusable
+    out.
+
+    >>> import numpy as np
+    >>> import cybn
+    >>> images = np.random.default_rng(0).random((8, 3, 32, 32), np.float32)
+    >>> normalize = cybn.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    >>> y = normalize(images)
+    >>> bool(np.allclose(y[:, 0], (images[:, 0] - 0.485) / 0.229, atol=1e-6))
+    True
+    >>> fitted = cybn.Normalize.fit(images)
+    >>> bool((abs(fitted(images).std((0, 2, 3)) - 1) < 1e-6).all())
+    True
+    """
+
+    def __init__(
+        self,
+        mean: float | list[float] | None = None,
+        std: Scale | list[Scale] | None = None,
+        *,
+        num_features: PositiveInt | None = None,
+        unbiased: bool = False,
+        channel_axis: Literal[1, -1] = 1,
+    ) -> None:
+        lengths = {"num_features": num_features}
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            lengths[name] = len(values) if isinstance(values, list) else None
+        known = {name: n for name, n in lengths.items() if n is not None}
+        if not known and mean is None and std is None:
+            raise TypeError("Normalize needs mean and std, or num_features; or use Normalize.fit")
+        if len(set(known.values())) > 1 or 0 in known.values():
+            got = ", ".join(f"{n} from {name}" for name, n in known.items())
+            raise ValueError(f"Normalize needs one number of channels >= 1, got {got}")
+        channels = self.num_features = next(iter(known.values()), 1)
+        mean, std = 0.0 if self.mean is None else self.mean, 1.0 if self.std is None else self.std
+        self.register_buffer("mean", np.full(channels, mean, np.float64))
+        self.register_buffer("std", np.full(channels, std, np.float64))
+        self.register_buffer("count", np.array(0))
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """(x - mean) / std, in `out` where it is given. See the class."""
+        scale = 1 / self._std()
+        y = self._affine("x", x, out, less=self.mean, times=scale)
+        vars(self)["_saved"] = _Forward(y.shape, y.dtype, scale)
+        return y
+
+    transform = forward
+
+    def inverse(self, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """y * std + mean, the x that `transform` made y of, in `out` where it is given."""
+        return self._affine("y", y, out, times=self._std(), plus=self.mean)
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dx = dy / std for the last forward, in `out` where it is given; `grads` is empty.
+
+        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
+        """
+        if self._saved is None:
+            raise RuntimeError("Normalize.backward needs a forward first: call the layer with x")
+        dy = as_float_array("Normalize", "dy", dy)
+        check_like("Normalize", "dy", dy, self._saved)
+        dx = self._affine("dy", dy, out, times=self._saved.scale)
+        vars(self)["grads"] = {}
+        return dx
+
+    @classmethod
+    def fit(
+        cls,
+        data: Any,
+        *,
+        channel_axis: Literal[1, -1] = 1,
+        unbiased: bool = False,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> Self:
+        """A Normalize with the mean and std of `data`, read once, in bounded memory.
+
+        data: an array, a memory-mapped file or anything that gives arrays by slices (HDF5, zarr),
+        of any real dtype; or an iterable of such batches.
+        batch_size: items of axis 0 to read at a time; by default as many as make 64 MiB.
+        progress: None shows a bar on a terminal if tqdm is there, for what takes long; True, False.
+
+        Sums are in float64, whatever the dtype, as `cybn.functional.Moments` merges them. Raises
+        ValueError for no data, data that is not finite and batches of different widths, TypeError
+        for what holds no real numbers.
+
+        >>> import numpy as np
+        >>> import cybn
+        >>> layer = cybn.Normalize.fit(np.array([[1, 5], [3, 5]]))
+        >>> layer.mean, layer.std, layer.count
+        (array([2., 5.]), array([1., 0.]), array(2))
+        """
+        whole = hasattr(data, "shape") and hasattr(data, "__getitem__")
+        chunks, total = _chunks(data, batch_size) if whole else (data, None)
+        moments = None
+        for chunk in with_progress(chunks, "fit", total, progress):
+            chunk = as_plain_array("Normalize.fit", "data", chunk)
+            channels = check_axis("Normalize.fit", chunk, channel_axis)
+            moments = moments or Moments(channels)
+            _check_finite(moments.add(chunk, channel_axis))
+        if moments is None or not moments.count:
+            raise ValueError("Normalize.fit got no data; pass an array or batches with values")
+        layer = cls(num_features=channels, unbiased=unbiased, channel_axis=channel_axis)
+        return layer._take(moments)
+
+    def partial_fit(self, x: np.ndarray) -> Self:
+        """Take x, any real dtype, into mean and std as if it had come with all before.
+
+        Statistics that were given, not fitted, weigh nothing: the first batch replaces them.
+        Returns the layer. Errors are those of `fit`, and leave the layer as it was.
+        """
+        x = as_plain_array("Normalize", "x", x)
+        check_axis("Normalize", x, self.channel_axis)
+        check_channels("Normalize", x, self.num_features, self.channel_axis)
+        return self._take(Moments(self.num_features).add(x, self.channel_axis))
+
+    def merge(self, other: Normalize) -> Self:
+        """Take in what another one was fitted to, as if this one had been fitted to both.
+
+        One whose mean and std were given adds nothing. Returns the layer. Raises TypeError for
+        another class, ValueError for another number of channels.
+        """
+        if not isinstance(other, Normalize):
+            raise TypeError(f"Normalize merges with another Normalize, got {type(other).__name__}")
+        if other.num_features != self.num_features:
+            raise ValueError(
+                f"Normalize of {self.num_features} channels cannot merge with one of "
+                f"{other.num_features}"
+            )
+        return self._take(other._moments())
+
+    def get_config(self) -> dict[str, Any]:
+        """A plain dict with the present mean and std; the count is in the state dict only."""
+        return super().get_config() | {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def extra_repr(self) -> str:
+        """As other layers, but without mean and std of many channels."""
+        if self.num_features <= _FEW:
+            return super().extra_repr()
+        config = {name: value for name, value in self.get_config().items() if name != "type"}
+        rest = {"mean": None, "std": None, "unbiased": False, "channel_axis": 1}
+        return ", ".join(
+            f"{name}={value!r}"
+            for name, value in config.items()
+            if name not in ("mean", "std") and value != rest.get(name)
+        )
+
+    # Inside
+
+    def _std(self) -> np.ndarray:
+        # std as it divides: 1 for a constant channel
+        if not (self.std >= 0).all():
+            raise ValueError(f"Normalize needs std >= 0, got {self.std[~(self.std >= 0)][0]}")
+        return np.where(self.std > 0, self.std, 1.0)
+
+    def _affine(self, name, a, out, *, less=None, times, plus=None) -> np.ndarray:
+        # (a - less)*times + plus, by the kernel of batch norm in evaluation
+        a = as_float_array("Normalize", name, a)
+        check_axis("Normalize", a, self.channel_axis)
+        check_channels("Normalize", a, self.num_features, self.channel_axis)
+        if out is not None:
+            check_out("Normalize", out, a)
+        less = np.zeros_like(times) if less is None else less
+        return batch_norm_forward(
+            a, times, plus, less, np.ones_like(times),
+            training=False, eps=0.0, channel_axis=self.channel_axis, out=out, who="Normalize",
+        )[0]  # fmt: skip
+
+    def _moments(self) -> Moments:
+        count = int(self.count)
+        return Moments.of(count, self.mean, self.std**2 * max(count - self.unbiased, 1))
+
+    def _take(self, new: Moments) -> Self:
+        if new.count:
+            moments = _check_finite(self._moments().merge(new))
+            check_updatable("Normalize", dict(self.named_buffers()))
+            self.mean[...], self.count[...] = moments.mean, moments.count
+            self.std[...] = np.sqrt(moments.var(ddof=int(self.unbiased)))
+        return self
+
+
+def _check_finite(moments: Moments) -> Moments:
+    bad = np.flatnonzero(~(np.isfinite(moments.mean) & np.isfinite(moments.squares)))
+    if bad.size:
+        raise ValueError(
+            f"Normalize got data that is not finite, or too large to square, in channel "
+            f"{', '.join(map(str, bad[:_FEW]))}; leave out or fill in such values first"
+        )
+    return moments
+
+
+def _chunks(data: Any, batch_size: int | None) -> tuple[Iterable[Any], int]:
+    # Slices along axis 0, and how many
+    n = len(data)
+    if batch_size is None:
+        itemsize = getattr(getattr(data, "dtype", None), "itemsize", 8)
+        batch_size = max(1, CHUNK // max(1, itemsize * prod(data.shape[1:])))
+    elif isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"Normalize.fit needs a batch_size >= 1, got {batch_size!r}")
+
+    def slices() -> Iterator[Any]:
+        for start in range(0, n, batch_size):
+            yield data[start : start + batch_size]
+
+    return slices(), -(-n // batch_size)

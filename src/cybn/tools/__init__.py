@@ -1,0 +1,1 @@
+"""Tools around the layers: fold into weights, recalibrate statistics, convert between forms."""
