@@ -30,7 +30,7 @@ _PLACES = {
     "set_output_cache": "kernels.outputs",
     "show_config": "info",
 }
-_MODULES = ("functional", "reference")
+_MODULES = ("functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:
