@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from ..messages import did_you_mean, listed
 from . import _checks  # noqa: F401  (fills RULES)
 from ._rules import RULES, Broken, NotApplicable, Rule
-from ._subject import Case, NotBuilt, Spec, Subject
+from ._subject import Case, NotBuilt, Spec, Subject, quiet
 
 BUILDS = Rule(
     "builds",
     "The layer can be built from its name or class, and takes an input.",
-    "See to it that cybn.create(name, num_features=4) works: each other option has a default that "
-    "its annotation takes, and num_features_option names the option that means the width, or is "
-    "None. Pass input_shapes=[...] where the layer wants inputs of a particular shape, and options "
-    "that fit them.",
+    "Give every option but the width a default that its annotation takes, and set "
+    "num_features_option to the option that means the width, or to None, so that "
+    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit.",
     (True,),
     lambda case: None,
 )
@@ -136,8 +132,7 @@ class Check:
         cases = list(self._cases())
         for case in cases:
             try:
-                with warnings.catch_warnings(), np.errstate(all="ignore"):
-                    warnings.simplefilter("ignore", RuntimeWarning)
+                with quiet():
                     self.rule.test(case)
             except NotApplicable as error:
                 reasons.append(str(error))

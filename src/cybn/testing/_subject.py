@@ -10,7 +10,9 @@ wherever the layer looks for its features; a wide layer gets its width on one ax
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 from ..config import create
 from ..layers.base import Layer
 from ..messages import shown
-from ..options import Kind, options_of
+from ..options import Kind, Option, options_of
 from ..registry import registry
 
 WIDTH = 4
@@ -29,6 +31,14 @@ RANKS = (2, 3, 4, 5)
 _VALUES = (2, 0.5, True, "float32", [WIDTH], None)  # for a required option, in this order
 
 Spec = str | Mapping[str, Any] | type[Layer] | Layer | Callable[[], Layer]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Numerical warnings of a layer are no matter of the checks; what comes of them is."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 class NotBuilt(Exception):  # noqa: N818
@@ -100,7 +110,7 @@ class Subject:
     def _required(self, given: Mapping[str, Any], width: int) -> dict[str, Any]:
         known = {"num_features", self.cls.num_features_option, *given, *self.options}
         needed = [o for o in options_of(self.cls).values() if o.required and o.name not in known]
-        return {o.name: next(v for v in (*_VALUES, width) if _takes(o.kind, v)) for o in needed}
+        return {option.name: _plain_value(option, width) for option in needed}
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -109,7 +119,8 @@ class Subject:
         Raises NotBuilt where the layer cannot be built or takes none of them.
         """
         try:
-            fitting, reasons = self._fitting()
+            with quiet():
+                fitting, reasons = self._fitting()
         except Exception as error:
             raise NotBuilt(f"it cannot be built: {_reason(error)}") from error
         if not fitting:
@@ -227,6 +238,16 @@ def _set_parameters(layer: Layer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for parameter in layer.parameters():
         parameter[...] = rng.integers(3, 9, parameter.shape) / 4
+
+
+def _plain_value(option: Option, width: int) -> Any:
+    for value in (*_VALUES, width):
+        if _takes(option.kind, value):
+            return value
+    raise TypeError(
+        f"no plain value fits the option {option.name} ({option.kind.text}), which has no default; "
+        f"pass one"
+    )
 
 
 def _takes(kind: Kind, value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ...config import create
@@ -12,7 +13,7 @@ from ...layers.base import Layer
 from ...options import options_of
 from ...registry import UnknownName, registry
 from .._compare import array_bits, bits, changed
-from .._rules import TRAINING, expect, rule
+from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case
 
 
@@ -85,51 +86,27 @@ def options(case: Case) -> None:
     """
     cls = case.subject.cls
     width = cls.num_features_option
-    default = Layer.num_features_option
-    known = options_of(cls)
     expect(
-        width is None or width in known or width == default,
+        width in (None, Layer.num_features_option, *options_of(cls)),
         f"num_features_option is {width!r}, and __init__ has no such option",
     )
     base = case.make().get_config()
-    for option in known.values():
-        if option.name == width or option.required:
+    for name, value, strict in _variations(cls):
+        text = f"{name}={value!r}"
+        try:
+            layer = case.make(**{name: value})
+        except ValueError as error:
+            expect(not strict, f"the annotation takes {text}, __init__ refuses: {error}")
             continue
-        for value, strict in _values(option.kind, option.default):
-            text = f"{option.name}={value!r}"
-            try:
-                layer = case.make(**{option.name: value})
-            except ValueError as error:
-                expect(not strict, f"the annotation takes {text}, __init__ refuses: {error}")
-                continue
-            got = layer.get_config()
-            expect(
-                got.get(option.name, option) == value,
-                f"built with {text}, the config says {got.get(option.name, 'nothing')!r}",
-            )
-            others = changed(base, {**got, option.name: base.get(option.name)})
-            expect(not others, f"built with {text}, the config has another {', '.join(others)}")
-            names = changed(got, _again(layer, got).get_config())
-            expect(not names, f"built again from its config with {text}, {', '.join(names)} differ")
-
-
-def _values(kind: Kind, default: Any) -> Iterator[tuple[Any, bool]]:
-    """Values of the kind, and whether each has to be accepted."""
-    if isinstance(kind, Either):
-        for each in kind.kinds:
-            yield from _values(each, default)
-    elif isinstance(kind, Choice):
-        yield from ((value, True) for value in kind.values)
-    elif isinstance(kind, Scalar) and kind.type is bool:
-        yield from ((value, True) for value in (True, False))
-    elif isinstance(kind, Scalar) and kind.type in (int, float):
-        number = isinstance(default, (int, float)) and not isinstance(default, bool)
-        ends = (kind.bounds.ge, kind.bounds.le)
-        tried = [default / 2 if number else 0.5, *ends] if kind.type is float else []
-        tried += [default + 1 if number else 1]
-        for value in tried:
-            if value is not None and value in kind.bounds:
-                yield kind.type(value), kind.type is float
+        got = layer.get_config()
+        expect(
+            name in got and got[name] == value,
+            f"built with {text}, the config says {got.get(name, 'nothing')!r}",
+        )
+        others = changed(base, {**got, name: base.get(name)})
+        expect(not others, f"built with {text}, the config has another {', '.join(others)}")
+        names = changed(got, _again(layer, got).get_config())
+        expect(not names, f"built again from its config with {text}, {', '.join(names)} differ")
 
 
 @rule(
@@ -139,14 +116,44 @@ def _values(kind: Kind, default: Any) -> Iterator[tuple[Any, bool]]:
     TRAINING,
 )
 def representation(case: Case) -> None:
-    """repr(layer) reads as the call that builds it."""
-    layer = case.make()
-    text, name = repr(layer), type(layer).__name__
-    expect(text.startswith(f"{name}("), f"repr is {text!r}, which does not begin with {name}(")
-    try:
-        again = eval(text, {name: type(layer), "inf": float("inf"), "nan": float("nan")})
-    except Exception as error:
-        expect(False, f"repr is {text!r}, which is no call that works: {error}")
-    names = changed(layer.get_config(), again.get_config())
-    expect(not names, f"the repr {text!r} builds a layer with another {', '.join(names)}")
+    """repr(layer) reads as the call that builds it, for options other than the default, too."""
+    layers = [case.make()]
+    for name, value, _ in _variations(case.subject.cls):
+        with suppress(ValueError):  # the check `options` is about that
+            layers.append(case.make(**{name: value}))
+    for layer in layers:
+        text, name = repr(layer), type(layer).__name__
+        expect(text.startswith(f"{name}("), f"repr is {text!r}, which does not begin with {name}(")
+        try:
+            again = eval(text, {name: type(layer)})
+        except Exception as error:
+            broken(f"repr is {text!r}, which is no call that works: {error}")
+        names = changed(layer.get_config(), again.get_config())
+        expect(not names, f"the repr {text!r} builds a layer with another {', '.join(names)}")
 
+
+def _variations(cls: type[Layer]) -> Iterator[tuple[str, Any, bool]]:
+    """Option, value, and whether it has to be accepted: one change of the default at a time."""
+    for option in options_of(cls).values():
+        if option.name != cls.num_features_option and not option.required:
+            for value, strict in _values(option.kind, option.default):
+                yield option.name, value, strict
+
+
+def _values(kind: Kind, default: Any) -> Iterator[tuple[Any, bool]]:
+    """A few values of the kind, and whether each has to be accepted."""
+    if isinstance(kind, Either):
+        for each in kind.kinds:
+            yield from _values(each, default)
+    elif isinstance(kind, Choice):
+        yield from ((value, True) for value in kind.values)
+    elif isinstance(kind, Scalar) and kind.type is bool:
+        yield from ((value, True) for value in (True, False))
+    elif isinstance(kind, Scalar) and kind.type in (int, float):
+        given = default if type(default) in (int, float) else 1
+        tried = [given + 1]
+        if kind.type is float:
+            tried += [given / 2, kind.bounds.ge, kind.bounds.le]
+        for value in tried:
+            if value is not None and value in kind.bounds:
+                yield kind.type(value), kind.type is float
