@@ -23,6 +23,7 @@ from ._run import (
     check_layer,
     check_names,
     checks_for,
+    run_checks,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "check_layer",
     "check_names",
     "checks_for",
+    "run_checks",
 ]

@@ -27,35 +27,47 @@ Outcome = Literal["passed", "failed", "excused", "advice", "not applicable"]
 
 
 class ConformanceError(AssertionError):
-    """A layer does not keep a promise. `check` is the name of the check, `layer` that of the layer.
+    """A layer does not keep a promise.
 
-    `shape` is that of the input, None where it has none to do with it; `seen` says what was seen,
-    and `fix` what to change.
+    check, layer: their names. seen: what was seen, with numbers. fix: what to change. shape: of the
+    input, None where it has nothing to do with one. where: the input and the mode in words.
     """
 
+    __module__ = __package__
+
     def __init__(
-        self, check: str, layer: str, where: str, shape: tuple[int, ...] | None, seen: str, fix: str
+        self,
+        check: str,
+        layer: str,
+        seen: str,
+        fix: str,
+        shape: tuple[int, ...] | None = None,
+        where: str = "",
     ) -> None:
-        self.check, self.layer, self.shape, self.seen, self.fix = check, layer, shape, seen, fix
+        self.check, self.layer, self.seen, self.fix = check, layer, seen, fix
+        self.shape, self.where = shape, where
         super().__init__(f"{layer} fails the check {check!r}{where}: {seen}. {fix}")
 
     def __reduce__(self) -> tuple:
-        args = self.check, self.layer, "", self.shape, self.seen, self.fix
-        return type(self), args
+        return type(self), (
+            self.check, self.layer, self.seen, self.fix, self.shape, self.where
+        )  # fmt: skip
 
 
 class ConformanceErrors(ConformanceError):  # noqa: N818
-    """Several promises that a layer does not keep: `failures` has an error for each."""
+    """Several promises that a layer does not keep: `failures` has the error of each."""
 
-    def __init__(self, layer: str, failures: Sequence[ConformanceError]) -> None:
+    __module__ = __package__
+
+    def __init__(self, failures: Sequence[ConformanceError]) -> None:
         self.failures = tuple(failures)
-        names = [error.check for error in failures]
-        lines = "\n".join(f"- {error.check}: {error}" for error in failures)
-        super().__init__(", ".join(names), layer, "", None, "", "")
-        self.args = (f"{layer} fails {len(names)} checks: {', '.join(names)}\n{lines}",)
+        names = ", ".join(error.check for error in failures)
+        lines = "".join(f"\n- {error}" for error in failures)
+        super().__init__(names, failures[0].layer, "", "")
+        self.args = (f"{self.layer} fails {len(failures)} checks: {names}{lines}",)
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.layer, self.failures)
+        return type(self), (self.failures,)
 
 
 @dataclass(frozen=True)
@@ -163,18 +175,15 @@ class Check:
         try:
             cases = self.subject.cases
         except NotBuilt as error:
-            layer = self.subject.name
-            raise ConformanceError(BUILDS.name, layer, "", None, str(error), BUILDS.fix) from error
+            seen = str(error).rstrip(".")
+            raise ConformanceError(BUILDS.name, self.subject.name, seen, BUILDS.fix) from error
         return (replace(case, training=mode) for case in cases for mode in self.rule.modes)
 
     def _error(self, case: Case, seen: str) -> ConformanceError:
         mode = "training" if case.training else "evaluation"
-        further = " and further inputs" if case.further else ""
-        where = f" for input {case.shape}{further} in {mode}"
-        seen = seen.rstrip(".")
-        return ConformanceError(
-            self.name, self.subject.name, where, case.shape, seen, self.rule.fix
-        )
+        where = f" for input {case.shape}{' and further inputs' * case.further} in {mode}"
+        seen, fix = seen.rstrip("."), self.rule.fix
+        return ConformanceError(self.name, self.subject.name, seen, fix, case.shape, where)
 
 
 def check_names() -> list[str]:
@@ -241,19 +250,31 @@ def check_layer(
     >>> report[0]
     Result(check='builds', outcome='passed', detail='')
     """
-    checks = _checks_of(spec, input_shapes, excuse, only, strict, options)
-    report, failures = run_checks(checks)
+    report, failures = run_checks(
+        spec, input_shapes, excuse=excuse, only=only, strict=strict, **options
+    )
     if len(failures) == 1:
         raise failures[0]
     if failures:
-        raise ConformanceErrors(checks[0].subject.name, failures)
+        raise ConformanceErrors(failures)
     return report
 
 
-def run_checks(checks: Sequence[Check]) -> tuple[Report, list[ConformanceError]]:
-    """Run the checks; a layer that is not built fails one check, not all."""
+def run_checks(
+    spec: Spec,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    *,
+    excuse: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+    strict: bool = False,
+    **options: Any,
+) -> tuple[Report, list[ConformanceError]]:
+    """What check_layer finds, as a report and the errors of what has failed; raises none of them.
+
+    A layer that is not built fails one check, not all.
+    """
     report, failures = Report(), []
-    for check in checks:
+    for check in _checks_of(spec, input_shapes, excuse, only, strict, options):
         result, error = check.result()
         report.append(result)
         if error is not None:
