@@ -1,5 +1,7 @@
 """cybn.testing as a tool: what it takes, excuses, reports, errors, and what it leaves alone."""
 
+import doctest
+import importlib
 import json
 import pickle
 import re
@@ -314,6 +316,13 @@ def test_the_command_for_a_layer_that_fails(capsys, monkeypatch):
     assert out.splitlines()[-1].endswith("1 failed")
     assert cli.main(["check-layer", "NeverFollows", "--excuse", "train-moves-statistics"]) == 0
     assert cli.main(["check-layer", "NeverFollows", "--json"]) == 1
+
+
+@pytest.mark.parametrize("module", ["testing", "testing._run", "testing._compare", "layers.base"])
+def test_the_samples_of_docstrings(module):
+    done = doctest.testmod(importlib.import_module(f"cybn.{module}"))
+    assert done.attempted
+    assert not done.failed
 
 
 def test_the_guide_has_every_check():

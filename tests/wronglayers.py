@@ -395,6 +395,14 @@ class SpoilsWhatItSaved(Right):
         return dx
 
 
+@wrong("backward-parameters", "dx changes with a parameter that is changed after the forward")
+class WeightOfTheMoment(Right):
+    def backward(self, dy, out=None):
+        if self._saved is not None:
+            self._saved = (*self._saved[:3], self.weight, self._saved[4])
+        return super().backward(dy, out)
+
+
 @wrong("backward-keeps-state", "backward has changed weight, bias")
 class TakesTheStepItself(Right):
     def backward(self, dy, out=None):
@@ -465,6 +473,14 @@ class NeverFollows(Right):
 class FollowsTheMeanOnly(Right):
     def follow(self, mean, var):
         self.running_mean += self.momentum * (mean - self.running_mean)
+
+
+@wrong("train-moves-statistics", "has not changed num_batches_tracked")
+class NeverCounts(cybn.BatchNorm1d):
+    def forward(self, x, out=None):
+        y = super().forward(x, out)
+        self.num_batches_tracked[...] = 0
+        return y
 
 
 @wrong("modes-backward", "another dx after the mode has been switched")

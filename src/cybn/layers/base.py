@@ -47,6 +47,8 @@ class Layer:
     ...         return np.multiply(dy, weight, out=out, dtype=dy.dtype)
     >>> cybn.create({"type": "scale", "num_features": 2, "init": 3})
     Scale(2, init=3.0)
+    >>> cybn.testing.check_layer("Scale", strict=True).named("failed")
+    []
 
     Attributes
     ----------

@@ -82,6 +82,26 @@ def backward_again(case: Case) -> None:
 
 
 @rule(
+    "backward-parameters",
+    "Save a copy of every parameter that backward needs, self._saved = x, self.weight.copy(), and "
+    "take it from there.",
+    strict=True,
+)
+def backward_parameters(case: Case) -> None:
+    """Backward is that of the forward as it was: a step of an optimizer in between changes
+    nothing."""
+    layer, dy = case.layer(), case.x(seed=2)
+    case.call(layer, case.x())
+    expected, grads = bits(layer.backward(dy)), {k: bits(a) for k, a in layer.grads.items()}
+    for a in layer.parameters():
+        a *= 2
+    got = bits(layer.backward(dy))
+    expect(got == expected, "dx changes with a parameter that is changed after the forward")
+    names = changed(grads, {k: bits(a) for k, a in layer.grads.items()})
+    expect(not names, f"the gradient of {', '.join(names)} changes with the parameters of now")
+
+
+@rule(
     "backward-keeps-state",
     "Leave parameters and buffers to the caller in backward: it computes gradients, an optimizer "
     "takes the step.",
