@@ -65,6 +65,16 @@ def test_what_is_no_spec(wrong):
         check_layer(wrong)
 
 
+def test_a_dict_without_a_type():
+    with pytest.raises(ValueError, match="needs 'type', the layer's name"):
+        check_layer({"num_features": 4})
+
+
+def test_a_class_that_is_no_layer():
+    with pytest.raises(TypeError, match=r"dict is no subclass of cybn\.Layer"):
+        check_layer(dict)
+
+
 def test_an_unknown_layer_is_no_failure_of_it():
     with pytest.raises(cybn.UnknownName, match="did you mean 'BatchNorm1d'"):
         check_layer("BatchNrm1d")
@@ -173,6 +183,16 @@ def test_required_options_and_widths_of_other_names():
     assert check_layer(Wide, strict=True).named("failed") == []
     two = Subject(Wide, None, sizes=[4, 2], which="x")
     assert [case.shape for case in two.cases] == [(6, 4, 2), (6, 2, 4, 2), (6, 2, 2, 4, 2)]
+
+
+def test_a_first_axis_that_is_no_batch():
+    class Rows(Wide):
+        def forward(self, x, out=None):
+            if x.shape[:1] != (6,):
+                raise ValueError(f"Rows expects 6 rows, got {x.shape}")
+            return super().forward(x, out)
+
+    assert check_layer(Rows, strict=True).named("not applicable")[-2:] == ["empty", "tiny"]
 
 
 # Excuses, reports and errors

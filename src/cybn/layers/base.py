@@ -261,8 +261,6 @@ class Layer:
         own = {name: dict(state[name]) for name in ("_parameters", "_buffers", "_options")}
         vars(self).clear()  # of options that an array has taken the name of, such as `bias`
         vars(self).update({**state, **own})
-        for name in (*self._parameters, *self._buffers):
-            vars(self).pop(name, None)  # __new__ has set an option of that name
 
     # Inside
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,20 @@ class Subject:
     def __init__(
         self, spec: Spec, input_shapes: Sequence[Sequence[int]] | None = None, **options: Any
     ) -> None:
-        is_class = isinstance(spec, type) and issubclass(spec, Layer)
-        if not (is_class or isinstance(spec, (str, Mapping, Layer)) or callable(spec)):
+        if not (isinstance(spec, (str, Mapping, Layer)) or callable(spec)):
             raise TypeError(
                 f"a layer to check is given as a name, a dict with 'type', a Layer class, a layer "
                 f"or a function that returns a new layer, got {shown(spec)}"
             )
+        if isinstance(spec, Mapping) and "type" not in spec:
+            raise ValueError(f"a layer's config needs 'type', the layer's name; got {shown(spec)}")
         self.spec, self.options = spec, options
-        if isinstance(self._type, str):
-            self.cls = registry.find(self._type)  # a name that is unknown is said at once
+        if isinstance(self._type, str):  # a name that is unknown is said at once
+            entry = registry.entry(self._type)
+            self.name, self.cls = entry.name, entry.cls
+        found = vars(self).get("cls", self._type)
+        if isinstance(found, type) and not issubclass(found, Layer):
+            raise TypeError(f"{found.__module__}.{found.__qualname__} is no subclass of cybn.Layer")
         self.shapes = None if input_shapes is None else _shapes(input_shapes)
 
     @property
@@ -70,7 +76,7 @@ class Subject:
     def name(self) -> str:
         """What to call the layer, built or not."""
         spec = type(self.spec) if isinstance(self.spec, Layer) else self._type
-        return spec if isinstance(spec, str) else getattr(spec, "__name__", "layer")
+        return getattr(spec, "__name__", "layer")
 
     @cached_property
     def cls(self) -> type[Layer]:
@@ -121,12 +127,13 @@ class Subject:
         try:
             with quiet():
                 fitting, reasons = self._fitting()
+                cases = [each for case in fitting for each in case.with_further_inputs()]
         except Exception as error:
             raise NotBuilt(f"it cannot be built: {_reason(error)}") from error
-        if not fitting:
+        if not cases:
             tried = "; ".join(f"{shape}: {reason}" for shape, reason in reasons.items())
             raise NotBuilt(f"it takes none of these input shapes: {tried}")
-        return [each for case in fitting for each in case.with_further_inputs()]
+        return cases
 
     def _fitting(self) -> tuple[list[Case], dict[tuple[int, ...], str]]:
         """Cases that fit, and the reasons of those that do not; all that were given have to."""
@@ -201,7 +208,9 @@ class Case:
             layer.grads = {}
         return layer.train(self.training)
 
-    def x(self, dtype: Any = np.float32, seed: int = 1, shape: Any = None) -> np.ndarray:
+    def x(
+        self, dtype: Any = np.float32, seed: int = 1, shape: tuple[int, ...] | None = None
+    ) -> np.ndarray:
         """An input."""
         shape = self.shape if shape is None else shape
         return np.random.default_rng(seed).normal(0.5, 2, shape).astype(dtype)
@@ -219,13 +228,22 @@ class Case:
         y = self.call(layer, x)
         return y, layer.backward(dy)
 
-    def refusal(self) -> str | None:
-        """Why the layer does not take this shape; None where it does."""
+    def refusal(self, shape: tuple[int, ...] | None = None) -> str | None:
+        """Why the layer does not take this shape, that of the case if none is given; or None."""
         try:
-            self.call(self.make(), self.x())
+            self.call(self.make(), self.x(shape=shape))
         except Exception as error:
             return _reason(error)
         return None
+
+    def large_shape(self, items: int = 200_000) -> tuple[int, ...]:
+        """The shape with so many more samples that the kernels share it out among threads."""
+        more = max(1, items // prod(self.shape))  # a multiple: some cut the batch into parts
+        return (self.shape[0] * more, *self.shape[1:]) if self.has_batch() else self.shape
+
+    def has_batch(self) -> bool:
+        """Is the first axis one of samples, of which there may be more or fewer?"""
+        return self.refusal((2 * self.shape[0], *self.shape[1:])) is None
 
     def with_further_inputs(self) -> Iterator[Case]:
         """The case, and once more with a sample of further inputs where the layer takes any."""

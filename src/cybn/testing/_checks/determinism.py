@@ -11,7 +11,6 @@ from .._compare import array_bits, bits, changed
 from .._rules import EVALUATION, expect, rule
 from .._subject import Case
 
-MANY = 200_000  # items: enough for the kernels to share out among threads
 WORKERS, ROUNDS = 4, 10
 
 
@@ -41,8 +40,7 @@ def determinism_repeat(case: Case) -> None:
 )
 def determinism_threads(case: Case) -> None:
     """One, two and three threads give the same bits, on an input large enough to share out."""
-    size = int(np.prod(case.shape))
-    shape = (case.shape[0] * max(1, MANY // size), *case.shape[1:])
+    shape = case.large_shape()
     x, dy = case.x(shape=shape), case.x(seed=2, shape=shape)
     with using_threads(1):
         expected = _results(case, x, dy)

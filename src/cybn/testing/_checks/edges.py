@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._compare import array_bits, changed, state_bits
-from .._rules import broken, expect, rule
+from .._rules import NotApplicable, broken, expect, rule
 from .._subject import Case
 
 
@@ -16,6 +16,7 @@ from .._subject import Case
 )
 def empty(case: Case) -> None:
     """An empty batch gives an empty output, zero gradients, and leaves the state alone."""
+    _expect_batch(case)
     layer = case.layer()
     x = case.x()[:0]
     before = array_bits(layer)
@@ -38,6 +39,7 @@ def empty(case: Case) -> None:
 def tiny(case: Case) -> None:
     """A batch of one works, or is a ValueError that changes nothing where samples are normalized
     by each other, as in training."""
+    _expect_batch(case)
     layer, x = case.layer(), case.x()[:1]
     before = state_bits(layer)
     try:
@@ -51,6 +53,11 @@ def tiny(case: Case) -> None:
     for name, a in (("the output", y), ("dx", dx)):
         expect(np.shape(a) == x.shape, f"{name} of one sample has shape {np.shape(a)}")
         expect(np.isfinite(a).all(), f"{name} of one sample is not finite")
+
+
+def _expect_batch(case: Case) -> None:
+    if not case.has_batch():
+        raise NotApplicable(f"the layer takes {case.shape[0]} on the first axis, no other number")
 
 
 def _others_matter(case: Case) -> bool:
