@@ -3,39 +3,17 @@
 import os
 import subprocess
 import sys
-from hashlib import blake2b
 
 import numpy as np
 
 from cybn.functional.gates import OPEN, Gate
+from cybn.testing._compare import bits, state_bits
+
+__all__ = ["HUGE", "LEAKY6", "bits", "python", "run_kernels", "state_bits"]
 
 HUGE = 1 << 60  # a cache that everything fits in: walk by units
 KERNEL_DTYPES = {"f": "float", "d": "double"}
 LEAKY6 = Gate(0.125, 6.0)  # every branch of a gate
-
-
-def bits(a):
-    """What tells an array from another: shape, dtype and a digest of its bytes; None as it is.
-
-    Which NaN a NaN is does not count. A digest, since a report on megabytes that differ takes long.
-    """
-    if a is None:
-        return None
-    a = np.asarray(a)
-    if a.dtype.kind == "f":
-        a = np.where(np.isnan(a), np.array(np.nan, a.dtype), a)
-    return a.shape, a.dtype.str, blake2b(a.tobytes(), digest_size=16).hexdigest()
-
-
-def state_bits(layer):
-    """Everything that a failing call must leave alone."""
-    arrays = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
-    return (
-        layer.training,
-        repr(layer),
-        {name: bits(a) for name, a in arrays.items()},
-        {name: bits(a) for name, a in layer.grads.items()},
-    )
 
 
 def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=False, y=None):

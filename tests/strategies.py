@@ -3,6 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from cybn.testing._layouts import LAYOUTS, channels_last
+
+__all__ = ["LAYOUTS", "channels_last"]  # from where the conformance check has them
+
 DTYPES = [np.float32, np.float64]
 
 # (N, C, L) around the borders in the kernels: lanes of 32, rows from 64 (or 8 images) on, blocks of
@@ -40,69 +44,6 @@ def batches(draw, shapes=None, dtypes=tuple(DTYPES), offsets=(0, 1, -30, 1e4)):
     offset = draw(st.sampled_from(offsets))
     x = rng.normal(0, scale, shape) + rng.uniform(0, 2, (shape[1], 1)) * offset
     return x.astype(dtype)
-
-
-# Equal arrays in other memory. Each takes an array and returns one that is equal to it.
-
-
-def fortran(a):
-    return np.asfortranarray(a)
-
-
-def channels_last(a):
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
-
-
-def batch_last(a):
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 0, -1)), -1, 0)
-
-
-def negative_first(a):
-    return np.ascontiguousarray(a[::-1])[::-1]
-
-
-def negative_all(a):
-    return np.flip(np.ascontiguousarray(np.flip(a)))
-
-
-def every_other_sample(a):
-    big = np.zeros((2 * a.shape[0], *a.shape[1:]), a.dtype)
-    big[::2] = a
-    return big[::2]
-
-
-def every_third_everywhere(a):
-    big = np.zeros([3 * n for n in a.shape], a.dtype)
-    step = (slice(None, None, 3),) * a.ndim
-    big[step] = a
-    return big[step]
-
-
-def cropped(a):
-    """Padding around every axis, as a crop of a larger image has."""
-    big = np.zeros([n + 2 for n in a.shape], a.dtype)
-    inner = (slice(1, -1),) * a.ndim
-    big[inner] = a
-    return big[inner]
-
-
-def misaligned(a):
-    raw = np.zeros(a.nbytes + 1, np.uint8)
-    b = raw[1:].view(a.dtype).reshape(a.shape)
-    b[...] = a
-    return b
-
-
-def read_only(a):
-    b = a.copy()
-    b.flags.writeable = False
-    return b
-
-
-LAYOUTS = [
-    np.ascontiguousarray, fortran, channels_last, batch_last, negative_first, negative_all,
-    every_other_sample, every_third_everywhere, cropped, misaligned, read_only,
-]  # fmt: skip
 
 
 def layout_id(layout):

@@ -80,10 +80,8 @@ def test_same_input_twice_gives_the_same_bits(layer_spec, training):
 @modes
 def test_any_number_of_threads_gives_the_same_bits(layer_spec, training, threads):
     """On a batch large enough to be shared out, against one thread."""
-    inner = layer_spec.shape[1:]
-    shape = (200_000 // np.prod(inner) // 4 * 4, *inner)  # samples that split into equal parts
     rng = np.random.default_rng(0)
-    x, dy = rng.normal(1, 2, (2, *shape)).astype(np.float32)
+    x, dy = rng.normal(1, 2, (2, *layer_spec.large_shape())).astype(np.float32)
     got = run(layer_spec.make().train(training), x, dy)
     cybn.set_num_threads(1)
     assert run(layer_spec.make().train(training), x, dy) == got

@@ -57,6 +57,7 @@ def test_deepcopy_and_pickle_keep_everything_but_the_last_forward(training):
         *(pickle.loads(pickle.dumps(layer, p)) for p in range(2, pickle.HIGHEST_PROTOCOL + 1)),
     ):
         assert state_bits(twin) == state_bits(layer)
+        assert twin.bias is twin._parameters["bias"]  # which is the name of an option, too
         assert twin.get_config() == layer.get_config()
         with pytest.raises(RuntimeError, match=r"BatchNorm1d\.backward needs a forward first"):
             twin.backward(np.ones((8, 3), np.float32))

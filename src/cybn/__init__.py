@@ -36,7 +36,7 @@ _PLACES = {
     "show_config": "info",
     "unfreeze": "tools.convert",
 }
-_MODULES = ("functional", "reference")
+_MODULES = ("functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:

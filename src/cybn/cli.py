@@ -105,6 +105,34 @@ def _check_file(path: str) -> list[dict[str, Any]]:
     ]
 
 
+def _check_layer(args: argparse.Namespace) -> int:
+    from .testing import run_checks  # here, since the other commands need none of it
+
+    report, failures = run_checks(
+        args.name, args.shape, excuse=dict(args.excuse or ()), strict=args.strict
+    )
+    if args.json:
+        _dump({"ok": not failures, "layer": args.name, "checks": [vars(each) for each in report]})
+        return PROBLEM if failures else OK
+    for result in report:
+        if result.outcome != "failed":
+            print(result)
+    passed = len(report.named("passed"))
+    print(f"{args.name}: {passed} of {len(report)} checks passed, {len(failures)} failed")
+    for error in failures:
+        _complain(" ".join(str(error).splitlines()))
+    return PROBLEM if failures else OK
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(length) for length in text.split("x"))
+
+
+def _excuse(text: str) -> tuple[str, str]:
+    check, _, reason = text.partition("=")
+    return check, reason or "excused on the command line"
+
+
 def _info(args: argparse.Namespace) -> int:
     if args.json:
         _dump(cybn.show_config(mode="dict"))
@@ -131,6 +159,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
     sub = command("check", _check, "tell what each entry of a config file builds, or what is wrong")
     sub.add_argument("config", metavar="CONFIG", nargs="+", help="a .toml, .json or .yaml file")
+    sub = command("check-layer", _check_layer, "tell whether a layer keeps every promise of one")
+    sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
+    sub.add_argument(
+        "--shape", type=_shape, action="append", help="an input to check with, as 8x16x7x7"
+    )
+    sub.add_argument(
+        "--excuse", metavar="CHECK=REASON", type=_excuse, action="append",
+        help="a check that need not pass",
+    )  # fmt: skip
+    sub.add_argument("--strict", action="store_true", help="take advice as failure")
     command("info", _info, "tell how this copy of cybn is built and runs")
     return parser
 

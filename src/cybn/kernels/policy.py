@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,3 +107,15 @@ def plan(items: int, itemsize: int) -> Plan:
         return _SMALL
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
     return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > STREAM_FROM)
+
+
+@contextmanager
+def using_threads(n: int) -> Iterator[None]:
+    """set_num_threads(n) for a while: what was set before holds again afterwards."""
+    global _wanted, _runtime_then
+    before = _wanted, _runtime_then
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        _wanted, _runtime_then = before

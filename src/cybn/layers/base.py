@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..functional.batch import check_upstream
 from ..options import bind, check, options_of
+from ..validation import as_float_array, check_channels, check_out
 from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
@@ -32,27 +34,35 @@ class Layer:
     >>> import cybn
     >>> @cybn.register("Scale", force=True)
     ... class Scale(cybn.Layer):
+    ...     '''Multiply each feature of x, (N, C), by a weight.'''
     ...     def __init__(self, num_features: int, init: float = 1.0):
     ...         self.register_parameter("weight", np.full(num_features, init, np.float32))
     ...     def forward(self, x, out=None):
-    ...         self._x = x
-    ...         return np.multiply(x, self.weight, out=out)
+    ...         x = self.checked_x(x, out, ndim=2, channels=self.num_features)
+    ...         self._saved = x, self.weight.copy()
+    ...         return np.multiply(x, self.weight, out=out, dtype=x.dtype)
     ...     def backward(self, dy, out=None):
-    ...         self.grads = {"weight": np.sum(dy * self._x, axis=0)}
-    ...         return np.multiply(dy, self.weight, out=out)
+    ...         dy, (x, weight) = self.checked_dy(dy, out)
+    ...         self.grads = {"weight": (dy * x).sum(0)}
+    ...         return np.multiply(dy, weight, out=out, dtype=dy.dtype)
     >>> cybn.create({"type": "scale", "num_features": 2, "init": 3})
     Scale(2, init=3.0)
+    >>> cybn.testing.check_layer("Scale", strict=True).named("failed")
+    []
 
     Attributes
     ----------
     training: bool, set by train() and eval().
-    grads: dict, parameter name to its gradient, replaced by every backward.
+    grads: dict, parameter name to its gradient, replaced by every backward. Assigning a dict makes
+        a new one, with each gradient in its parameter's dtype.
     Every option of the class, checked again when it is assigned to; every parameter and buffer.
     """
 
     registered_name: ClassVar[str]
     #: the option that `num_features` of a shared config goes to; None where there is no such thing
     num_features_option: ClassVar[str | None] = "num_features"
+    #: checks of `cybn.testing` that the layer fails by design, and why
+    excused_checks: ClassVar[Mapping[str, str]] = {}
 
     training: bool
     grads: dict[str, np.ndarray]
@@ -86,6 +96,42 @@ class Layer:
     def register_buffer(self, name: str, value: np.ndarray | None) -> None:
         """Declare an array that is part of the state but not learned, or None."""
         self._declare(self._buffers, name, value)
+
+    def checked_x(
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None = None,
+        *,
+        ndim: int | tuple[int, ...] = (),
+        channels: int | None = None,
+        channel_axis: int = 1,
+    ) -> np.ndarray:
+        """x as a forward may use and keep it, once x and `out` are known to be good.
+
+        A copy where `out` is x itself, since the forward then writes over x. TypeError for a dtype
+        other than float32 and float64; ValueError unless x.ndim is `ndim`, or one of them, and x
+        has so many `channels`, and for an `out` that cannot be written to.
+        """
+        who, ranks = type(self).__name__, (ndim,) if isinstance(ndim, int) else ndim
+        x = as_float_array(who, "x", x)
+        if x.ndim not in (ranks or (x.ndim,)):
+            expected = " or ".join(f"{n}-D" for n in ranks)
+            raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}")
+        if channels is not None:
+            if not -x.ndim <= channel_axis < x.ndim:
+                raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
+            check_channels(who, x, channels, channel_axis)
+        return x.copy(order="K") if out is not None and check_out(who, out, x) else x
+
+    def checked_dy(self, dy: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
+        """dy, checked as `checked_x` does, and `_saved`, whose first item must be like x.
+
+        RuntimeError before any forward.
+        """
+        who = type(self).__name__
+        if self._saved is None:
+            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
+        return check_upstream(who, dy, self._saved[0], out), self._saved
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The output for x, in `out` where it is given."""
@@ -187,6 +233,8 @@ class Layer:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "grads" and isinstance(value, dict):
+            value = {key: self._like_parameter(key, grad) for key, grad in value.items()}
         for store in (self._parameters, self._buffers):
             if name in store:
                 store[name] = self._array(name, value)
@@ -218,6 +266,11 @@ class Layer:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+    def _like_parameter(self, name: str, grad: Any) -> Any:
+        """A gradient in its parameter's dtype, as an optimizer wants it."""
+        parameter = self._parameters.get(name)
+        return grad if parameter is None else np.asarray(grad, parameter.dtype)
 
     def _declare(self, store: dict[str, Any], name: str, value: np.ndarray | None) -> None:
         parts = name.split(".")  # dotted names are those of arrays in PyTorch's nested modules

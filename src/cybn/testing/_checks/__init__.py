@@ -1,0 +1,15 @@
+"""The rules, one module per topic. The order of the imports is the order in which they run."""
+
+from . import (  # noqa: I001
+    output as output,
+    memory as memory,
+    gradients as gradients,
+    grads as grads,
+    modes as modes,
+    layout as layout,
+    state as state,
+    config as config,
+    failures as failures,
+    determinism as determinism,
+    edges as edges,
+)

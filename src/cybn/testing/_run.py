@@ -1,0 +1,305 @@
+"""check_layer and checks_for: the rules, run on a layer, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..messages import did_you_mean, listed
+from . import _checks  # noqa: F401  (fills RULES)
+from ._rules import RULES, Broken, NotApplicable, Rule
+from ._subject import Case, NotBuilt, Spec, Subject, quiet
+
+BUILDS = Rule(
+    "builds",
+    "The layer can be built from its name or class, and takes an input.",
+    "Give every option but the width a default that its annotation takes, and set "
+    "num_features_option to the option that means the width, or to None, so that "
+    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit.",
+    (True,),
+    lambda case: None,
+)
+
+ALL = {BUILDS.name: BUILDS, **RULES}
+
+Outcome = Literal["passed", "failed", "excused", "advice", "not applicable"]
+
+
+class ConformanceError(AssertionError):
+    """A layer does not keep a promise.
+
+    check, layer: their names. seen: what was seen, with numbers. fix: what to change. shape: of the
+    input, None where it has nothing to do with one. where: the input and the mode in words.
+    """
+
+    __module__ = __package__
+
+    def __init__(
+        self,
+        check: str,
+        layer: str,
+        seen: str,
+        fix: str,
+        shape: tuple[int, ...] | None = None,
+        where: str = "",
+    ) -> None:
+        self.check, self.layer, self.seen, self.fix = check, layer, seen, fix
+        self.shape, self.where = shape, where
+        super().__init__(f"{layer} fails the check {check!r}{where}: {seen}. {fix}")
+
+    def __reduce__(self) -> tuple:
+        return type(self), (
+            self.check, self.layer, self.seen, self.fix, self.shape, self.where
+        )  # fmt: skip
+
+
+class ConformanceErrors(ConformanceError):  # noqa: N818
+    """Several promises that a layer does not keep: `failures` has the error of each."""
+
+    __module__ = __package__
+
+    def __init__(self, failures: Sequence[ConformanceError]) -> None:
+        self.failures = tuple(failures)
+        names = ", ".join(error.check for error in failures)
+        lines = "".join(f"\n- {error}" for error in failures)
+        super().__init__(names, failures[0].layer, "", "")
+        self.args = (f"{self.layer} fails {len(failures)} checks: {names}{lines}",)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.failures,)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found: `outcome`, and in `detail` the failure, the excuse or the reason."""
+
+    check: str
+    outcome: Outcome
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.outcome:14}  {self.check}{f': {self.detail}' if self.detail else ''}"
+
+
+class Report(list[Result]):
+    """The results of check_layer, one for each check."""
+
+    def named(self, outcome: Outcome) -> list[str]:
+        """The names of the checks with that outcome."""
+        return [result.check for result in self if result.outcome == outcome]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one layer: call it, and it returns None or raises ConformanceError.
+
+    An excused check that fails raises unittest.SkipTest, which pytest shows as skipped, with the
+    excuse. `name` is what `excuse` takes, and `__name__`, with the layer's, the id in pytest.
+    """
+
+    rule: Rule
+    subject: Subject
+    excuse: str | None = None
+    advice: bool = False  # a failure is reported and is no error
+
+    @property
+    def name(self) -> str:
+        """The name of the check."""
+        return self.rule.name
+
+    @property
+    def __name__(self) -> str:
+        return f"{self.subject.name}-{self.name}"
+
+    @property
+    def promise(self) -> str:
+        """What a layer that passes has shown."""
+        return self.rule.promise
+
+    def __repr__(self) -> str:
+        return f"<check {self.__name__}>"
+
+    def __call__(self) -> None:
+        try:
+            self.run()
+        except NotApplicable:
+            return
+        except ConformanceError as error:
+            if self.excuse is None:
+                raise
+            from unittest import SkipTest  # here, since it costs an import
+
+            raise SkipTest(f"{self.name} is excused: {self.excuse}") from error
+
+    def run(self) -> None:
+        """Run the check on every case; ConformanceError for the first that fails.
+
+        NotApplicable where no case has to do with it.
+        """
+        reasons = []
+        cases = list(self._cases())
+        for case in cases:
+            try:
+                with quiet():
+                    self.rule.test(case)
+            except NotApplicable as error:
+                reasons.append(str(error))
+            except Broken as error:
+                raise self._error(case, str(error)) from None
+            except Exception as error:
+                text = f"it raises {type(error).__name__}: {error}"
+                raise self._error(case, text) from error
+        if len(reasons) == len(cases):
+            raise NotApplicable("; ".join(dict.fromkeys(reasons)))
+
+    def result(self) -> tuple[Result, ConformanceError | None]:
+        """The result, and the error of a failure that has no excuse."""
+        try:
+            self.run()
+        except NotApplicable as error:
+            return Result(self.name, "not applicable", str(error)), None
+        except ConformanceError as error:
+            if self.excuse is not None:
+                return Result(self.name, "excused", self.excuse), None
+            if self.advice and error.check == self.name:
+                return Result(self.name, "advice", str(error)), None
+            return Result(self.name, "failed", str(error)), error
+        detail = "" if self.excuse is None else "the excuse is no longer needed"
+        return Result(self.name, "passed", detail), None
+
+    def _cases(self) -> Iterator[Case]:
+        try:
+            cases = self.subject.cases
+        except NotBuilt as error:
+            seen = str(error).rstrip(".")
+            raise ConformanceError(BUILDS.name, self.subject.name, seen, BUILDS.fix) from error
+        return (replace(case, training=mode) for case in cases for mode in self.rule.modes)
+
+    def _error(self, case: Case, seen: str) -> ConformanceError:
+        mode = "training" if case.training else "evaluation"
+        where = f" for input {case.shape}{' and further inputs' * case.further} in {mode}"
+        seen, fix = seen.rstrip("."), self.rule.fix
+        return ConformanceError(self.name, self.subject.name, seen, fix, case.shape, where)
+
+
+def check_names() -> list[str]:
+    """The names of all checks, in the order in which they run."""
+    return list(ALL)
+
+
+def checks_for(
+    spec: Spec,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    *,
+    excuse: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+    strict: bool = False,
+    **options: Any,
+) -> list[Check]:
+    """The checks of a layer as a list of callables, for `pytest.mark.parametrize`.
+
+    Arguments are those of check_layer; without `strict` its checks are left out. Nothing is built
+    before a check is called.
+
+    >>> from cybn.testing import checks_for
+    >>> checks = checks_for("BatchNorm1d")
+    >>> checks[0]
+    <check BatchNorm1d-builds>
+    >>> checks[0]()
+    """
+    checks = _checks_of(spec, input_shapes, excuse, only, strict, options)
+    return [check for check in checks if not check.advice]
+
+
+def check_layer(
+    spec: Spec,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    *,
+    excuse: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+    strict: bool = False,
+    **options: Any,
+) -> Report:
+    """Check that a layer keeps every promise of a cybn layer; raise one error with all failures.
+
+    Parameters
+    ----------
+    spec: a registered name, a dict with "type", a Layer class, a layer (its class and options), or
+        a function that returns a new layer. Required options get plain values; the width is 4
+        unless it is given.
+    input_shapes: shapes of inputs to check with, as [(8, 16), (8, 16, 7)]; the width is the second
+        or the last axis of each. Without, ranks 2 to 5 are tried, and those that the layer takes
+        are checked.
+    excuse: why a check need not pass, by the name of the check. A class may say the same in
+        `excused_checks`.
+    only: the names of the checks to run; all without.
+    strict: take failures of the strict checks, which are about misuse, as errors, too; they are
+        advice in the report otherwise.
+    options: of the layer, as `cybn.create` takes them.
+
+    Returns a Report, a list with a Result for each check. Raises ConformanceError, an
+    AssertionError, for one failure and ConformanceErrors for several; ValueError for the name of a
+    check that there is not; UnknownName for a layer that there is not.
+
+    >>> from cybn.testing import check_layer
+    >>> report = check_layer("BatchNorm1d")
+    >>> report[0]
+    Result(check='builds', outcome='passed', detail='')
+    """
+    report, failures = run_checks(
+        spec, input_shapes, excuse=excuse, only=only, strict=strict, **options
+    )
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ConformanceErrors(failures)
+    return report
+
+
+def run_checks(
+    spec: Spec,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    *,
+    excuse: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+    strict: bool = False,
+    **options: Any,
+) -> tuple[Report, list[ConformanceError]]:
+    """What check_layer finds, as a report and the errors of what has failed; raises none of them.
+
+    A layer that is not built fails one check, not all.
+    """
+    report, failures = Report(), []
+    for check in _checks_of(spec, input_shapes, excuse, only, strict, options):
+        result, error = check.result()
+        report.append(result)
+        if error is not None:
+            failures.append(error)
+            if error.check == BUILDS.name:
+                break
+    return report, failures
+
+
+def _checks_of(
+    spec: Spec,
+    input_shapes: Sequence[Sequence[int]] | None,
+    excuse: Mapping[str, str] | None,
+    only: Sequence[str] | None,
+    strict: bool,
+    options: dict[str, Any],
+) -> list[Check]:
+    subject = Subject(spec, input_shapes, **options)
+    excuses = {**subject.excuses, **(excuse or {})}
+    for name in (*excuses, *(only or ())):
+        if name not in ALL:
+            hint = did_you_mean(name, ALL) or f"; there are {listed(ALL, 'and')}"
+            raise ValueError(f"there is no check {name!r}{hint}")
+    return [
+        Check(rule, subject, excuses.get(name), rule.strict and not strict)
+        for name, rule in ALL.items()
+        if only is None or name in only
+    ]
