@@ -16,11 +16,14 @@ from importlib import import_module as _import_module
 # Public name -> module. Layers are not listed: the registry knows them.
 _PLACES = {
     "Layer": "layers.base",
+    "PluginError": "plugins",
+    "PluginWarning": "plugins",
     "UnknownName": "registry",
     "UnknownOption": "registry",
     "available": "config",
     "create": "config",
     "describe": "config",
+    "get_include": "include",
     "get_num_threads": "kernels.policy",
     "load_config": "config",
     "register": "config",
@@ -29,14 +32,13 @@ _PLACES = {
     "set_num_threads": "kernels.policy",
     "set_output_cache": "kernels.outputs",
     "show_config": "info",
+    "use_plugins": "plugins",
 }
 _MODULES = ("functional", "reference")
 
 
 def _layers() -> dict[str, type]:
-    registry = _import_module("cybn.config").registry
-    entries = map(registry.entry, registry.names())
-    return {entry.name: entry.cls for entry in entries if entry.origin == "built-in"}
+    return _import_module("cybn.config").registry.builtins()
 
 
 def __getattr__(name: str):
