@@ -369,10 +369,11 @@ def test_the_class_of_a_source_replaces_nobody_elses_even_by_force(shelf, monkey
             shelf.register(name, force=True)(Beta)
         assert str(error.value).endswith("another name, a plugin replaces nobody else's layer")
     assert shelf.find("Alpha") is shelf.find("first") is Alpha
-    shelf.register("Gamma")(Gamma := type("Gamma", (), {"__module__": "another_package"}))
+    old = type("Beta", (), {"__module__": "another_package"})
+    shelf.register("Gamma")(old)
     shelf.register("Gamma", force=True)(Beta)  # its own
     assert shelf.find("Gamma") is Beta
-    assert Gamma not in {entry.cls for entry in shelf.entries()}
+    assert shelf.entry_of(old) is None
 
 
 def test_what_is_forgotten_is_unknown_and_may_come_again(shelf):

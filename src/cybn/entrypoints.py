@@ -71,16 +71,16 @@ def installed() -> tuple[list[Plugin], list[str]]:
     """The plugins of all distributions on the path, and a line for each that is malformed."""
     from importlib.metadata import distribution, distributions  # takes a while, so only when asked
 
-    names: dict[str, None] = {}
+    names: set[str] = set()
     problems: list[str] = []
     for each in distributions():
         try:
             if GROUP in (each.read_text("entry_points.txt") or ""):
-                names[_name(each)] = None
+                names.add(_name(each))
         except Exception as error:  # whatever is wrong with somebody's files
             problems.append(f"{_place(each)}: its metadata cannot be read: {_text(error)}")
     found: list[Plugin] = []
-    for name in names:  # of several copies, the one that an import would find
+    for name in sorted(names):  # of several copies, the one that an import would find
         try:
             found += _plugins(distribution(name), name, problems)
         except Exception as error:

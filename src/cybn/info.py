@@ -48,11 +48,12 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     }
     if mode == "dict":
         return config
+    off = plugins.switched_off()
     shown = {
         **config,
         "cpu_levels_built": ", ".join(config["cpu_levels_built"]),
         "openmp": openmp or "not in this build: kernels run on one thread",
-        "plugins": ", ".join(config["plugins"]) or plugins.switched_off() or "none",
+        "plugins": ", ".join(config["plugins"]) or (f"switched off by {off}" if off else "none"),
     }
     width = max(map(len, shown))
     for key, value in shown.items():

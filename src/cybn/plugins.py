@@ -24,7 +24,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from typing import Any
 
 from .entrypoints import Plugin, installed
@@ -74,7 +74,7 @@ class Plugins:
 
         UnknownName for a bare name that two distributions claim, PluginError for a broken plugin.
         """
-        plugin = self._find(name)
+        plugin = self.find(name)
         if plugin is None:
             return None
         if plugin in self._broken:
@@ -151,18 +151,32 @@ class Plugins:
             for problem in [*self._problems, *self._clashes()]:
                 warnings.warn(problem, PluginWarning, stacklevel=3)
 
+    def find(self, name: str) -> Plugin | None:
+        """The plugin of a name, short or long; UnknownName for one that two distributions claim."""
+        space, dot, last = name.rpartition(".")
+        claimants = self._claimants(last)
+        if dot:
+            space = folded(space)
+            by_distribution = [p for p in claimants if folded(p.distribution) == space]
+            claimants = by_distribution or [p for p in claimants if folded(p.package) == space]
+        if len(claimants) > 1:
+            owners = listed(map(str, claimants), "and")
+            names = listed((repr(plugin.full_name) for plugin in claimants), "or")
+            raise UnknownName(f"{shown(name, False)} is claimed by {owners}; say {names}")
+        return claimants[0] if claimants else None
+
     def name_of(self, plugin: Plugin) -> str:
         """What a plugin's layer is called, loaded or not."""
         cls = plugin.present(sys.modules)
         entry = self._registry.entry_of(cls) if isinstance(cls, type) else None
-        if entry is not None:
+        if entry is not None and _is_called(entry, plugin.name):
             return entry.name
         return plugin.name if self._is_free(plugin.name, plugin) else plugin.full_name
 
     def of(self, cls: type) -> Plugin | None:
         """The plugin that brings a class; the class is imported, so nothing else need be."""
         package = str(cls.__module__).partition(".")[0]
-        own = [plugin for plugin in self.found() if plugin.package == package]
+        own = [each for each in self.found() if each.package == package != __package__]
         exact = (plugin for plugin in own if plugin.present(sys.modules) is cls)
         return next(exact, own[0] if own else None)
 
@@ -180,24 +194,12 @@ class Plugins:
         if not isinstance(on, bool):
             raise TypeError(f"use_plugins takes True or False, got {shown(on)}")
         self._wanted, self._found, self._broken = on, None, {}
+        invalidate_caches()  # something may have been installed a moment ago
         if not on:
             for entries in self._loaded.values():
                 self._registry.forget(entries)
 
     # Inside
-
-    def _find(self, name: str) -> Plugin | None:
-        space, dot, last = name.rpartition(".")
-        claimants = self._claimants(last)
-        if dot:
-            space = folded(space)
-            by_distribution = [p for p in claimants if folded(p.distribution) == space]
-            claimants = by_distribution or [p for p in claimants if folded(p.package) == space]
-        if len(claimants) > 1:
-            owners = listed(map(str, claimants), "and")
-            names = listed((repr(plugin.full_name) for plugin in claimants), "or")
-            raise UnknownName(f"{shown(name, False)} is claimed by {owners}; say {names}")
-        return claimants[0] if claimants else None
 
     def _claimants(self, name: str) -> list[Plugin]:
         key = folded(name)
@@ -254,12 +256,17 @@ class Plugins:
             entry = self._registry.entry_of(cls)
             if entry is None:
                 self._registry.register(plugin.name, aliases=plugin.aliases)(cls)
-            elif folded(plugin.name) not in {folded(n.rpartition(".")[2]) for n in entry.names}:
+            elif not _is_called(entry, plugin.name):
                 raise _Wrong(f"the class registers itself as {entry.name!r}; give both one name")
         except Exception as error:
             own = isinstance(cls, type) and cls not in before and self._registry.entry_of(cls)
             self._registry.forget([own] if own else [])
             raise _Wrong(one_line(error)) from error
+
+
+def _is_called(entry: Entry, name: str) -> bool:
+    # Is this one of its names, short or long?
+    return folded(name) in {folded(each.rpartition(".")[2]) for each in entry.names}
 
 
 def _imported(plugin: Plugin) -> Any:
@@ -291,9 +298,9 @@ def _check(cls: Any) -> None:
 
 
 def _reason(plugin: Plugin, error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        if f"{plugin.module}.".startswith(f"{error.name}."):
-            return f"its entry point points nowhere: there is no module {error.name!r}"
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and f"{plugin.module}.".startswith(f"{missing}."):
+        return f"its entry point points nowhere: there is no module {missing!r}"
     return f"importing {plugin.module} raised {type(error).__name__}: {one_line(error)}"
 
 

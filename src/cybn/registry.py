@@ -184,7 +184,7 @@ class Registry:
         return self._entries
 
     def add(self, new: Entry, force: bool = False) -> None:
-        """Register a class under the names of its entry: what ``register`` does with checked names."""
+        """Register a class by an entry whose names are checked."""
         self._table()  # the built-in layers have their names before anyone else
         guest = self._claimed(new)
         new = guest or new
@@ -220,16 +220,16 @@ class Registry:
         names = self.names()
         spelt = {*names, *(name for entry in self._entries.values() for name in entry.names)}
         hint = did_you_mean(name.rpartition(".")[2], spelt)
+        more = "".join(source.hint() for source in self.sources)
         if "." in name:
             return (
                 f"{shown(name, False)} is a dotted path; a config names a registered layer, "
-                f"nothing is imported because a file says so{hint}"
+                f"nothing is imported because a file says so{hint}{more}"
             )
         known = f"cybn.available() lists all {len(names)}"
         if len(names) <= _FEW:
             known = f"Available: {', '.join(names) or 'none'}"
-        known += "".join(source.hint() for source in self.sources)
-        return f"unknown layer {shown(name, False)}{hint or '.'} {known}"
+        return f"unknown layer {shown(name, False)}{hint or '.'} {known}{more}"
 
 
 def is_name(name: str) -> bool:
