@@ -1,4 +1,4 @@
-"""The command line: what layers there are, what they take, and whether a config is right.
+"""The command line: what layers there are, whether a config is right, and a plugin to begin with.
 
 Made for people and scripts alike: the answer is on stdout, as one JSON object with ``--json``;
 each error is one line on stderr; the exit code is 0 when all is well, 1 for a problem found and 2
@@ -21,6 +21,7 @@ import cybn
 from .config import available, check_config, describe
 from .messages import place
 from .plugins import PluginError, PluginWarning, plugins
+from .project import KINDS, write_project
 from .registry import UnknownName
 
 __all__ = ["main"]
@@ -134,6 +135,17 @@ def _info(args: argparse.Namespace) -> int:
     return OK
 
 
+def _new(args: argparse.Namespace) -> int:
+    folder, *files = write_project(args.name, args.kind, args.into)
+    if args.json:
+        _dump({"folder": str(folder), "files": [str(path) for path in files]})
+        return OK
+    for path in files:
+        print(path)
+    print(f'\nIn {folder}: pip install ".[test]" && pytest')
+    return OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cybn", description="Normalization layers for NumPy: what there is, and config checks."
@@ -153,6 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("check", _check, "tell what each entry of a config file builds, or what is wrong")
     sub.add_argument("config", metavar="CONFIG", nargs="+", help="a .toml, .json or .yaml file")
     command("info", _info, "tell how this copy of cybn is built and runs")
+    sub = command("new", _new, "write a plugin of your own, ready to install")
+    sub.add_argument("name", metavar="NAME", help="the layer's class, such as MyNorm")
+    sub.add_argument("--kind", choices=KINDS, default="python", help="what to write it in")
+    sub.add_argument("--into", metavar="DIR", default=".", help="where its folder is to be")
     return parser
 
 
