@@ -21,6 +21,8 @@ setup(
             ["src/cybn_fast_part_norm/_kernels.pyx"],
             extra_compile_args=[*flags, *openmp],
             extra_link_args=[] if sys.platform == "win32" else openmp,
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
         ),
         compiler_directives={
             "language_level": 3,
@@ -31,4 +33,5 @@ setup(
         },
         build_dir="build",
     ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},  # one wheel for CPython 3.11 and later
 )

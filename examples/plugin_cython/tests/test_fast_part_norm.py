@@ -1,15 +1,15 @@
 """FastPartNorm: every promise of a layer, and what is particular to it."""
 
-import cybn.testing
 import numpy as np
 import pytest
 
 import cybn
+from cybn.testing import checks_for
 
 rng = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("check", cybn.testing.checks_for("FastPartNorm"), ids=str)
+@pytest.mark.parametrize("check", checks_for("FastPartNorm"))
 def test_conformance(check):
     check()
 

@@ -91,7 +91,7 @@ class FastPartNorm(cybn.Layer):
         if target is not dx:
             dx[...] = target
         # Rows are added up in their order, whoever computed them
-        dweight, dbias = sums.reshape(len(x), -1, 2).sum(0).T.astype(self.weight.dtype)
+        dweight, dbias = sums.reshape(*x.shape[:2], 2).sum(0).T.astype(self.weight.dtype)
         self.grads = {"weight": dweight, "bias": dbias}
         return dx
 
