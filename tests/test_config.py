@@ -494,6 +494,8 @@ def test_describe_is_plain(fakes):
         "name": "FakeGroup",
         "aliases": ["FG"],
         "origin": __name__.partition(".")[0],
+        "distribution": None,
+        "version": None,
         "module": __name__,
         "summary": "A group norm, as far as its options go.",
         "options": {

@@ -16,6 +16,8 @@ from importlib import import_module as _import_module
 # Public name -> module. Layers are not listed: the registry knows them.
 _PLACES = {
     "Layer": "layers.base",
+    "PluginError": "plugins",
+    "PluginWarning": "plugins",
     "UnknownName": "registry",
     "UnknownOption": "registry",
     "available": "config",
@@ -25,6 +27,7 @@ _PLACES = {
     "fold": "tools.fold",
     "fold_into_next": "tools.fold",
     "freeze": "tools.convert",
+    "get_include": "include",
     "get_num_threads": "kernels.policy",
     "load_config": "config",
     "recalibrate": "tools.recalibrate",
@@ -35,14 +38,13 @@ _PLACES = {
     "set_output_cache": "kernels.outputs",
     "show_config": "info",
     "unfreeze": "tools.convert",
+    "use_plugins": "plugins",
 }
 _MODULES = ("functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:
-    registry = _import_module("cybn.config").registry
-    entries = map(registry.entry, registry.names())
-    return {entry.name: entry.cls for entry in entries if entry.origin == "built-in"}
+    return _import_module("cybn.config").registry.builtins()
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""The command line: what layers there are, what they take, and whether a config is right.
+"""The command line: what layers there are, whether a config is right, and a plugin to begin with.
 
 Made for people and scripts alike: the answer is on stdout, as one JSON object with ``--json``;
 each error is one line on stderr; the exit code is 0 when all is well, 1 for a problem found and 2
@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ import cybn
 
 from .config import available, check_config, describe
 from .messages import place
+from .plugins import PluginError, PluginWarning, plugins
+from .project import KINDS, write_project
 from .registry import UnknownName
 
 __all__ = ["main"]
@@ -32,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a key from a file may not fit the terminal
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", PluginWarning)
+            warnings.showwarning = _show_warning
+            code = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has left; what is still buffered must not fail again when Python exits
@@ -47,13 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    layers = [describe(name) for name in available()]
+    layers, broken, rows = [], [], []
+    for name in available():
+        try:
+            layers.append(layer := describe(name))
+            rows.append((name, _origin(layer), layer["summary"]))
+        except PluginError as error:  # harms no other, so the list is right and the code is 0
+            plugin = plugins.find(name)
+            broken.append({"name": name, "origin": plugin.distribution, "error": str(error)})
+            rows.append((name, f"{plugin.distribution} {plugin.version}", "(broken)"))
     if args.json:
         fields = ("name", "aliases", "origin", "summary")
-        _dump({"layers": [{field: layer[field] for field in fields} for layer in layers]})
+        layers = [{field: layer[field] for field in fields} for layer in layers]
+        _dump({"layers": layers, "broken": broken})
     else:
-        _columns([(layer["name"], layer["summary"]) for layer in layers])
+        _columns(rows)
+        sys.stdout.flush()
+        for each in broken:
+            _complain(each["error"], "warning")
     return OK
+
+
+def _origin(layer: dict[str, Any]) -> str:
+    return f"{layer['origin']} {layer['version'] or ''}".rstrip()
 
 
 def _describe(args: argparse.Namespace) -> int:
@@ -63,7 +85,7 @@ def _describe(args: argparse.Namespace) -> int:
         return OK
     print(" = ".join([layer["name"], *layer["aliases"]]))
     print(layer["summary"])
-    print(f"{layer['origin']}, {layer['module']}\n")
+    print(f"{_origin(layer)}, {layer['module']}\n")
     _columns(
         [
             (name, option["type"], "required" if option["required"] else repr(option["default"]))
@@ -141,6 +163,17 @@ def _info(args: argparse.Namespace) -> int:
     return OK
 
 
+def _new(args: argparse.Namespace) -> int:
+    folder, *files = write_project(args.name, args.kind, args.into)
+    if args.json:
+        _dump({"folder": str(folder), "files": [str(path) for path in files]})
+        return OK
+    for path in files:
+        print(path)
+    print(f'\nIn {folder}: pip install ".[test]" && pytest')
+    return OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cybn", description="Normalization layers for NumPy: what there is, and config checks."
@@ -170,6 +203,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--strict", action="store_true", help="take advice as failure")
     command("info", _info, "tell how this copy of cybn is built and runs")
+    sub = command("new", _new, "write a plugin of your own, ready to install")
+    sub.add_argument("name", metavar="NAME", help="the layer's class, such as MyNorm")
+    sub.add_argument("--kind", choices=KINDS, default="python", help="what to write it in")
+    sub.add_argument("--into", metavar="DIR", default=".", help="where its folder is to be")
     return parser
 
 
@@ -184,8 +221,13 @@ def _dump(value: dict[str, Any]) -> None:
     print(json.dumps(value, indent=2, default=repr))
 
 
-def _complain(message: str) -> None:
-    print(f"cybn: error: {message}", file=sys.stderr)
+def _complain(message: str, kind: str = "error") -> None:
+    print(f"cybn: {kind}: {message}", file=sys.stderr)
+
+
+def _show_warning(message: Any, category: type, *where: Any, **more: Any) -> None:
+    # In one line, like an error: what is wrong with a plugin is not at a place in this program
+    _complain(" ".join(str(message).splitlines()), "warning")
 
 
 def _message(error: Exception) -> str:

@@ -13,6 +13,7 @@ option that means the width in each layer, and None, for no norm at all, gives N
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from .configfile import read_config
 from .layers.base import Layer
 from .messages import place, printable, shown
 from .options import bind, check, json_schema, options_of
+from .plugins import PluginError, PluginWarning, plugins
 from .registry import Entry, UnknownName, UnknownOption, register, registry
 
 __all__ = ["available", "check_config", "create", "describe", "load_config", "register", "schema"]
@@ -97,21 +99,32 @@ def check_config(path: str | os.PathLike[str]) -> list[Checked]:
 
 
 def available() -> list[str]:
-    """The canonical names of all layers, those of plugins too, in alphabetical order."""
+    """The canonical names of all layers, those of plugins too, in alphabetical order.
+
+    Plugins are not imported for it. PluginWarning, once, where metadata of one is malformed or two
+    claim a name.
+    """
+    plugins.warn()
     return registry.names()
 
 
 def describe(name: str) -> dict[str, Any]:
     """Where a layer comes from and what it takes: a plain dict.
 
+    ``distribution`` and ``version`` are those of the plugin that brings the layer, else None.
+    PluginError where that plugin is broken.
+
     >>> describe("bn1d")["options"]["num_features"]
     {'type': 'int >= 1', 'required': True, 'default': None}
     """
     entry = registry.entry(name)
+    plugin = plugins.of(entry.cls)
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),
-        "origin": entry.origin,
+        "origin": plugin.distribution if plugin else entry.origin,
+        "distribution": plugin.distribution if plugin else None,
+        "version": plugin.version if plugin else None,
         "module": entry.cls.__module__,
         "summary": next(iter((entry.cls.__doc__ or "").strip().splitlines()), ""),
         "options": {
@@ -126,10 +139,18 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def schema(name: str | None = None) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a layer's config; without a name, of any layer's, or null."""
+    """JSON Schema (draft 2020-12) of a layer's config; without a name, of any layer's, or null.
+
+    Without a name every plugin is imported, and a broken one left out with a PluginWarning.
+    """
     if name is not None:
         return {"$schema": _DRAFT, **_schema(registry.entry(name))}
-    layers = [_schema(registry.entry(each)) for each in available()]
+    layers = []
+    for each in available():
+        try:
+            layers.append(_schema(registry.entry(each)))
+        except PluginError as error:
+            warnings.warn(f"{error}; left out of the schema", PluginWarning, stacklevel=2)
     return {"$schema": _DRAFT, "oneOf": [*layers, {"type": "null"}]}
 
 
@@ -191,7 +212,7 @@ def _mapped(path: Any, tree: Any, build: Callable[[str, Any], Any]) -> Any:
 def _located(error: Exception, path: Any, entry: str = "") -> Exception:
     # The same error with its place; one of another class than create raises turns RuntimeError
     where = place(path, entry)
-    for cls in (UnknownOption, UnknownName, TypeError, ValueError, ImportError):
+    for cls in (UnknownOption, UnknownName, TypeError, ValueError, PluginError, ImportError):
         if isinstance(error, cls):
             return cls(f"{where}: {error}")
     return RuntimeError(f"{where}: {type(error).__name__}: {error}")

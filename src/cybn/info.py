@@ -20,7 +20,7 @@ def installed_version() -> str:
 
 
 def show_config(mode: str = "print") -> dict[str, Any] | None:
-    """Print version, CPU level, OpenMP, threads and NumPy; with mode="dict" return them.
+    """Print version, CPU level, OpenMP, threads, NumPy and plugins; with mode="dict" return them.
 
     Raises ValueError for another mode.
 
@@ -31,6 +31,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     if mode not in ("print", "dict"):
         raise ValueError(f"show_config takes mode 'print' or 'dict', got {mode!r}")
     from .config import available  # above this floor, and only asked when it is shown
+    from .plugins import plugins
 
     openmp = _machine.openmp_version()
     config = {
@@ -43,13 +44,16 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "layers": len(available()),
+        "plugins": sorted({f"{each.distribution} {each.version}" for each in plugins.found()}),
     }
     if mode == "dict":
         return config
+    off = plugins.switched_off()
     shown = {
         **config,
         "cpu_levels_built": ", ".join(config["cpu_levels_built"]),
         "openmp": openmp or "not in this build: kernels run on one thread",
+        "plugins": ", ".join(config["plugins"]) or (f"switched off by {off}" if off else "none"),
     }
     width = max(map(len, shown))
     for key, value in shown.items():

@@ -12,9 +12,10 @@ import os
 import reprlib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "folded", "listed", "place", "printable", "shown"]
+__all__ = ["did_you_mean", "folded", "listed", "one_line", "place", "printable", "shown"]
 
 _LONGEST = 60  # characters of a wrong value
+_LONGEST_TEXT = 400  # characters of somebody else's message
 _REPR = reprlib.Repr()  # looks at a few items only: a page of YAML can spell billions
 _REPR.maxlevel = 3
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = _LONGEST
@@ -39,6 +40,20 @@ def printable(text: str) -> str:
     """A key as it is, or its repr where it is empty, long or could garble a terminal."""
     fits = text.isprintable() and 0 < len(text) <= _LONGEST
     return text if fits else shown(text, with_type=False)
+
+
+def one_line(error: BaseException) -> str:
+    """What somebody else's error says, on one line that is not too long.
+
+    >>> one_line(ValueError("two\\nlines"))
+    'two lines'
+    """
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = shown(error, with_type=False)
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
 
 
 def place(path: str | os.PathLike[str], entry: str = "") -> str:

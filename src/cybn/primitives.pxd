@@ -4,7 +4,7 @@ Every function works on a pointer and a length, is `noexcept nogil`, allocates n
 thread and keeps no state. The caller owns memory and threads and has checked every length.
 Pointers need the alignment of their type, no more. Outputs may be exactly an input (in place) and
 must not overlap one otherwise. They compile into the module that cimports them, so no binary
-interface ties a plugin to one release of cybn.
+interface ties a plugin to one release of cybn. docs/primitives.md goes through them one by one.
 
 Sums are kept in LANES independent partial sums, lane j taking the elements j, j + LANES, ... The
 order of every addition is then fixed by the length alone: a compiler that vectorizes the lanes by
@@ -17,6 +17,7 @@ few dozen elements meet in one lane, double where they are many or must be nearl
 
 cdef extern from *:
     """
+    #define CYBN_PRIMITIVES_VERSION 1  /* goes up when a plugin that uses them would notice */
     #if defined(__x86_64__) || defined(_M_X64)
       #include <immintrin.h>
       #define CYBN_CAN_STREAM 1
@@ -45,6 +46,7 @@ cdef extern from *:
       #define cybn_prefetch(p) ((void)(p))
     #endif
     """
+    const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
     const bint CAN_STREAM "CYBN_CAN_STREAM"
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
     void stream_fence "cybn_stream_fence"() noexcept nogil

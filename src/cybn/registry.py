@@ -8,8 +8,9 @@ bare KeyError, and cannot list a class that nobody has imported yet.
 - Two classes never share a name by accident: the second is refused, and both owners are named.
 - The built-in layers register themselves when ``home``, their package, is imported: at the first
   use, so that this module stands below them, ``import cybn`` stays quick, and they come first.
-- ``Registry.sources`` is the door for layers that live elsewhere. A source lists its names without
-  importing anything and loads one class when it is first asked for; names registered here win.
+- ``Registry.sources`` is the door for layers that live elsewhere (``plugins``). A source lists its
+  names without importing anything and loads one class when it is first asked for; names registered
+  here win. Its classes replace nobody else's, not even by force.
 - The table is replaced, never edited: a failing registration changes nothing and readers need no
   lock. A source loads outside the lock, since an import may call ``register`` in its turn.
 """
@@ -47,8 +48,14 @@ class Source(Protocol):
     def names(self) -> Iterable[str]:
         """The names it can load; nothing is imported to answer."""
 
-    def load(self, name: str) -> type:
-        """Import and return the class; it may have registered itself meanwhile."""
+    def load(self, name: str) -> type | None:
+        """Import, register and return the class; None for a name that is not known here."""
+
+    def claimed(self, entry: Entry) -> Entry | None:
+        """An entry of one of its classes under the names it may have; None for any other class."""
+
+    def hint(self) -> str:
+        """The end of the message about a name that nobody knows; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ class Registry:
         def decorate(cls: T) -> T:
             if not isinstance(cls, type):
                 raise TypeError(f"register({name!r}) decorates a class, got {shown(cls)}")
-            self._add(Entry(name, cls, tuple(dict.fromkeys(names[1:]))), force)
+            self.add(Entry(name, cls, tuple(dict.fromkeys(names[1:]))), force)
             return cls
 
         return decorate
@@ -128,10 +135,29 @@ class Registry:
         """The class of a name or alias, with all its names."""
         if not isinstance(name, str):
             raise TypeError(f"a layer name is a str, got {shown(name)}")
-        entry = self._table().get(folded(name)) or self._load(name)
+        entry = self.registered(name) or self._load(name)
         if entry is None:
             raise UnknownName(self._unknown(name))
         return entry
+
+    def registered(self, name: str) -> Entry | None:
+        """The class that has this name or alias now; nothing is loaded."""
+        return self._table().get(folded(name))
+
+    def entry_of(self, cls: type) -> Entry | None:
+        """The entry of a registered class; nothing is loaded."""
+        return next((entry for entry in self._table().values() if entry.cls is cls), None)
+
+    def entries(self) -> list[Entry]:
+        """Every registered class, in the order of registration; nothing is loaded."""
+        return list(dict.fromkeys(self._table().values()))
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Take classes out again, as when the import that registered them has failed."""
+        gone = {entry.cls for entry in entries}
+        with self._lock:
+            table = self._entries.items()
+            self._entries = {key: entry for key, entry in table if entry.cls not in gone}
 
     def names(self) -> list[str]:
         """The canonical names, those of sources too, in alphabetical order."""
@@ -157,9 +183,12 @@ class Registry:
             import_module(self.home)
         return self._entries
 
-    def _add(self, new: Entry, force: bool) -> None:
-        keys = {folded(name) for name in new.names}
+    def add(self, new: Entry, force: bool = False) -> None:
+        """Register a class by an entry whose names are checked."""
         self._table()  # the built-in layers have their names before anyone else
+        guest = self._claimed(new)
+        new = guest or new
+        keys = {folded(name) for name in new.names}
         with self._lock:
             kept = []
             for entry in dict.fromkeys(self._entries.values()):
@@ -168,59 +197,66 @@ class Registry:
                 if same and folded(entry.name) == folded(new.name):
                     aliases = dict.fromkeys((*entry.aliases, *new.aliases))
                     new = replace(new, aliases=tuple(aliases))
-                elif (same or taken) and not force:
-                    raise ValueError(_clash(entry, new, taken))
+                elif (same or taken) and not (force and (not guest or entry.origin == new.origin)):
+                    raise ValueError(_clash(entry, new, taken, guest is not None))
                 elif not same and entry.name not in taken:
                     aliases = (alias for alias in entry.aliases if alias not in taken)
                     kept.append(replace(entry, aliases=tuple(aliases)))
             new.cls.registered_name = new.name
             self._entries = {folded(name): entry for entry in (*kept, new) for name in entry.names}
 
+    def _claimed(self, new: Entry) -> Entry | None:
+        # The entry as a source admits it, if the class is one of a source's
+        if new.origin == "built-in":
+            return None
+        return next(filter(None, (source.claimed(new) for source in self.sources)), None)
+
     def _load(self, name: str) -> Entry | None:
-        key = folded(name)
-        for source in self.sources:
-            for known in source.names():
-                if folded(known) == key:
-                    cls = source.load(known)
-                    if key not in self._entries:
-                        self.register(known)(cls)
-                    return self._entries[key]
-        return None
+        loaded = filter(None, (source.load(name) for source in self.sources))
+        cls = next(loaded, None)
+        return None if cls is None else self.entry_of(cls)
 
     def _unknown(self, name: str) -> str:
         names = self.names()
         spelt = {*names, *(name for entry in self._entries.values() for name in entry.names)}
         hint = did_you_mean(name.rpartition(".")[2], spelt)
+        more = "".join(source.hint() for source in self.sources)
         if "." in name:
             return (
                 f"{shown(name, False)} is a dotted path; a config names a registered layer, "
-                f"nothing is imported because a file says so{hint}"
+                f"nothing is imported because a file says so{hint}{more}"
             )
         known = f"cybn.available() lists all {len(names)}"
         if len(names) <= _FEW:
             known = f"Available: {', '.join(names) or 'none'}"
-        return f"unknown layer {shown(name, False)}{hint or '.'} {known}"
+        return f"unknown layer {shown(name, False)}{hint or '.'} {known}{more}"
+
+
+def is_name(name: str) -> bool:
+    """Can a layer be registered under this name?"""
+    return _NAME.fullmatch(name) is not None
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a layer name is a str, got {shown(name)}")
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(
             f"a layer name has letters, digits, '_' and '-' and begins with a letter or digit, "
             f"got {shown(name, False)}"
         )
 
 
-def _clash(old: Entry, new: Entry, taken: list[str]) -> str:
+def _clash(old: Entry, new: Entry, taken: list[str], guest: bool) -> str:
     if old.cls is new.cls:
         return (
             f"{new.owner} is registered as {old.name!r} already; "
             f"make {new.name!r} an alias, or pass force=True to rename it"
         )
+    fix = "a plugin replaces nobody else's layer" if guest else "or pass force=True to replace"
     return (
         f"{taken[0]!r} is taken by {old.owner}, so {new.owner} cannot have it; "
-        f"choose another name, or pass force=True to replace"
+        f"choose another name, {fix}"
     )
 
 

@@ -1,0 +1,155 @@
+"""Plugins as users have them: wheels of cybn, both examples and fresh projects, installed.
+
+All of it lies in environments without the source tree. What is built is built once: cybn's wheel,
+and one wheel for each plugin, which every CPython from 3.11 on takes.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from wheels import ROOT, empty_venv, install, interpreters, run
+
+PLUGINS = {  # layer: distribution
+    "PartNorm": "cybn-part-norm",
+    "FastPartNorm": "cybn-fast-part-norm",
+    "FreshNorm": "cybn-fresh-norm",
+    "FreshFastNorm": "cybn-fresh-fast-norm",
+}
+CONFIG = "".join(f'[{name}]\ntype = "{name}"\nnum_features = 3\npart = 0.5\n' for name in PLUGINS)
+
+# A training step with each layer of the config file; they all compute the same.
+USE = """
+import json, sys
+import numpy as np
+import cybn
+
+assert not {name for name in sys.modules if "part_norm" in name or "fresh" in name}
+net = cybn.load_config(sys.argv[1])
+x, dy = np.random.default_rng(0).normal(1, 2, (2, 8, 3, 50, 50)).astype(np.float32)
+results = []
+for name, layer in net.items():
+    layer.weight[...] = 1, 2, 3
+    results.append((layer(x), layer.backward(dy), *layer.grads.values()))
+for others in results[1:]:
+    for a, b in zip(results[0], others):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+assert abs(results[0][0].mean((0, 2, 3)) - [0.25, 0.5, 0.75]).max() < 0.02
+print(json.dumps({name: cybn.describe(name) for name in net}))
+"""
+
+
+class Installed(NamedTuple):
+    """An environment with cybn and four plugins, and where the plugins were made."""
+
+    python: Path
+    wheels: list[Path]
+    projects: dict[str, Path]
+
+
+@pytest.fixture(scope="session")
+def installed(distribution, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plugins")
+    try:
+        return _installed(distribution.wheel, folder)
+    except AssertionError as error:
+        nothing = re.search("ERROR: (Could not find a version|No matching distribution).*", str(error))
+        if nothing and not os.environ.get("CI"):
+            pytest.skip(f"no package index: {nothing[0]}")
+        raise
+
+
+def _installed(cybn_wheel, folder):
+    python = empty_venv(folder / "env", cybn_wheel, "pytest")
+    new = [python, "-I", "-m", "cybn", "new", "--into", folder]
+    run(*new, "FreshNorm")
+    run(*new, "FreshFastNorm", "--kind", "cython")
+    for kind, name in (("python", "PartNorm"), ("cython", "FastPartNorm")):
+        leftovers = shutil.ignore_patterns("build", "*.so", "*.egg-info", "__pycache__")
+        source = ROOT / "examples" / f"plugin_{kind}"
+        shutil.copytree(source, folder / PLUGINS[name], ignore=leftovers)
+    projects = {name: folder / PLUGINS[name] for name in PLUGINS}
+    run(
+        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps",
+        "--wheel-dir", folder / "wheels", *projects.values(), find_links=[cybn_wheel.parent],
+    )  # fmt: skip
+    wheels = sorted((folder / "wheels").glob("cybn_*.whl"))
+    assert len(wheels) == len(PLUGINS)
+    install(python, *wheels, find_links=[cybn_wheel.parent])
+    return Installed(python, wheels, projects)
+
+
+@pytest.fixture(scope="session", params=[(3, minor) for minor in range(11, 16)], ids="{0[0]}.{0[1]}".format)
+def environment(request, installed, distribution, tmp_path_factory):
+    """The interpreter of an environment for each CPython on this machine."""
+    if request.param == sys.version_info[:2]:
+        return installed.python
+    if request.param not in interpreters():
+        pytest.skip("no CPython {}.{} on PATH or under pyenv".format(*request.param))
+    folder = tmp_path_factory.mktemp("other") / "env"
+    try:
+        wheels = [distribution.wheel, *installed.wheels]
+        return empty_venv(folder, *wheels, python=interpreters()[request.param])
+    except AssertionError as error:
+        if "numpy" not in str(error):
+            raise
+        pytest.skip(f"pip finds no numpy for it: {str(error).splitlines()[-1]}")
+
+
+def test_a_config_file_names_them_and_no_import_is_needed(environment, tmp_path):
+    config = tmp_path / "net.toml"
+    config.write_text(CONFIG)
+    described = json.loads(run(environment, "-I", "-W", "error", "-c", USE, config))
+    assert {name: d["distribution"] for name, d in described.items()} == PLUGINS
+    assert {d["version"] for d in described.values()} == {"0.1.0"}
+    assert described["FreshFastNorm"]["module"] == "cybn_fresh_fast_norm"
+
+
+def test_the_command_line_knows_them(environment, tmp_path):
+    config = tmp_path / "net.toml"
+    config.write_text(CONFIG)
+    command = environment.with_name("cybn")
+    told = run(command, "check", config).splitlines()
+    assert told == [
+        f"{config}: {name}: {name}(3, eps=1e-05, part=0.5)" for name in PLUGINS
+    ]
+    listed = [line.split() for line in run(command, "list").splitlines()]
+    assert {row[0]: row[1] for row in listed if row[1] != "built-in"} == PLUGINS
+    assert "cybn-fresh-norm 0.1.0, cybn_fresh_norm" in run(command, "describe", "fresh_norm")
+    assert "cybn-part-norm 0.1.0" in run(command, "info")
+
+
+def test_they_can_be_left_out(installed):
+    code = "import os; os.environ['CYBN_PLUGINS'] = '0'; import cybn; print(cybn.available())"
+    listed = run(installed.python, "-I", "-c", code)
+    assert "BatchNorm2d" in listed
+    assert not [name for name in PLUGINS if name in listed]
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_the_tests_of_each_pass(installed, name):
+    """In the installed environment, from a folder without the plugin's source."""
+    told = run(
+        installed.python, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        installed.projects[name] / "tests", cwd=installed.projects[name],
+    )  # fmt: skip
+    assert int(re.search(r"(\d+) passed", told)[1]) > 40, told
+    assert not re.search("skipped|failed|warning", told), told
+
+
+def test_one_wheel_serves_every_cpython(installed):
+    tags = sorted(path.name.split("-")[2:4] for path in installed.wheels)
+    assert tags == [["cp311", "abi3"], ["cp311", "abi3"], ["py3", "none"], ["py3", "none"]]
+
+
+def test_the_wheel_of_cybn_has_the_templates_and_nothing_else_of_the_examples(installed):
+    code = "import cybn.project as p; print(*p.Path(p.__file__).with_name('templates').rglob('*'))"
+    files = run(installed.python, "-I", "-c", code).split()
+    names = {Path(file).name for file in files}
+    assert {"_kernels.pyx", "pyproject.toml", "README.md", "setup.py"} <= names
+    assert not [name for name in names if re.search(r"\.(so|c|egg-info)$|^build$", name)]
