@@ -84,7 +84,7 @@ def test_a_users_project_passes_a_strict_type_checker(mypy, tmp_path):
     assert code == 0, said
 
 
-def test_the_users_project_runs(capsys):
+def test_the_users_project_runs():
     code, said = run("-W", "error", HERE / "typed_user.py")
     assert code == 0, said
 
