@@ -5,13 +5,21 @@ merging order are fixed in the source and contraction to FMA is off. A level tha
 the machine cannot build is left out; without OpenMP the kernels run on one thread, and
 `cybn.show_config()` says so.
 
+A wheel is built against CPython's stable ABI, so that one serves every CPython from 3.11 on. A
+build in place or for an editable install is for one version: its calls cost less (docs/wheels.md).
+What belongs to a build is done in `BuildKernels`, not when this file is read, so that a source
+distribution and metadata need no compiled C.
+
 Environment:
     CYBN_DEBUG=1    bounds checks, asserts and no optimization, in every level
+    CYBN_ABI3=0     a wheel for the version of Python that builds it
 """
 
 import os
 import platform
 import sys
+import sysconfig
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -20,6 +28,14 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("CYBN_DEBUG", "0") not in ("", "0")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 MSVC = sys.platform == "win32"
+
+# The oldest CPython whose stable ABI has the buffer protocol. Free-threaded builds have none.
+STABLE_ABI = (3, 11)
+ABI3 = (
+    os.environ.get("CYBN_ABI3", "1") not in ("", "0")
+    and platform.python_implementation() == "CPython"
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+)
 
 # CPU level: flags for (gcc and clang, MSVC)
 LEVELS = {"baseline": ([], [])}
@@ -50,20 +66,43 @@ else:
 
 
 class BuildKernels(build_ext):
-    """build_ext that asks the compiler for OpenMP first and goes on without it."""
+    """build_ext that translates to C, picks the ABI, and goes on without OpenMP."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.abi3 = ABI3 and not (self.inplace or self.editable_mode)
+        for extension in self.extensions:
+            extension.py_limited_api = self.abi3
 
     def build_extensions(self):
         self.parallel = self.parallel or os.cpu_count()
-        for extension in self.extensions:  # an old compiler may not know a level
-            level = extension.name.removeprefix("cybn.kernels._")
-            extension.optional = level in LEVELS and level != "baseline"
-        if self._links_openmp():
-            for extension in self.extensions:
-                extension.extra_compile_args += OPENMP[0]
-                extension.extra_link_args += OPENMP[1]
-        else:
+        translated = cythonize(
+            self.extensions,
+            compiler_directives=DIRECTIVES,
+            include_path=["src"],
+            build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
+        )
+        openmp = OPENMP if self._links_openmp() else ([], [])
+        if openmp is not OPENMP:
             print("cybn: this compiler has no OpenMP; the kernels will run on one thread")
+        for extension, in_c in zip(self.extensions, translated, strict=True):
+            extension.sources = in_c.sources
+            extension.extra_compile_args += openmp[0]
+            extension.extra_link_args += openmp[1]
+            if self.abi3:
+                version = f"0x{STABLE_ABI[0]:02X}{STABLE_ABI[1]:02X}0000"
+                extension.define_macros.append(("Py_LIMITED_API", version))
+            level = extension.name.removeprefix("cybn.kernels._")
+            extension.optional = level in LEVELS and level != "baseline"  # unknown to old compilers
+            self._remove_other_builds(extension)
         super().build_extensions()
+
+    def _remove_other_builds(self, extension: Extension):
+        """What a build for the other ABI left would go into the wheel, and be imported first."""
+        target = Path(self.get_ext_fullpath(extension.name))
+        for other in target.parent.glob(f"{target.name.partition('.')[0]}.*{target.suffix}"):
+            if other != target:
+                other.unlink()
 
     def _links_openmp(self) -> bool:
         os.makedirs(self.build_temp, exist_ok=True)
@@ -89,7 +128,7 @@ def kernels() -> list[Extension]:
             f"cybn.kernels.{name}",
             [f"{sources}/{name}.pyx"],
             extra_compile_args=list(FLAGS),
-            define_macros=macros,
+            define_macros=list(macros),
         )
         for name in ("_machine", "_memory")
     ]
@@ -99,18 +138,14 @@ def kernels() -> list[Extension]:
             [f"{sources}/_{level}.pyx"],
             depends=[*shared, "src/cybn/primitives.pxd"],
             extra_compile_args=FLAGS + flags[MSVC],
-            define_macros=macros,
+            define_macros=list(macros),
         )
         for level, flags in LEVELS.items()
     ]
 
 
 setup(
-    ext_modules=cythonize(
-        kernels(),
-        compiler_directives=DIRECTIVES,
-        include_path=["src"],
-        build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
-    ),
+    ext_modules=kernels(),
     cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*STABLE_ABI)}} if ABI3 else {},
 )

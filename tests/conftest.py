@@ -1,6 +1,7 @@
 """What every test file shares: Hypothesis profiles, thread counts, every registered layer.
 
-Helpers beside this file (`oracle`, `strategies`, `anylayer`, `runs`) are imported by name.
+Helpers beside this file, `oracle`, `strategies`, `anylayer`, `runs` and `wheels`, are imported by
+name.
 """
 
 import os
@@ -45,6 +46,14 @@ def threads(request, restore_threads):
 
     cybn.set_num_threads(request.param)
     return request.param
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory):
+    """The source distribution of this tree, and the wheel that is built from it."""
+    from wheels import find_or_build
+
+    return find_or_build(tmp_path_factory.mktemp("distribution"))
 
 
 def pytest_generate_tests(metafunc):

@@ -52,6 +52,8 @@ def __getattr__(name: str):
         value = getattr(_import_module(f"cybn.{_PLACES[name]}"), name)
     elif name in _MODULES:
         value = _import_module(f"cybn.{name}")
+    elif name == "__all__":
+        value = sorted({*_PLACES, *_MODULES, *_layers()})
     elif name == "__version__":
         value = _import_module("cybn.info").installed_version()
     elif name[:1].isupper() and name in (layers := _layers()):
@@ -63,4 +65,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*_PLACES, *_MODULES, *_layers(), "__version__"})
+    return [*__getattr__("__all__"), "__version__"]

@@ -34,7 +34,7 @@ _LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
     ("lt", "<", operator.lt, "exclusiveMaximum"),
     ("le", "<=", operator.le, "maximum"),
 )
-_SCALARS = {  # type: name in messages, type in JSON Schema, accepted types
+_SCALARS = {  # by type: name in messages, type in JSON Schema, accepted types
     int: ("int", "integer", (int, np.integer)),
     float: ("number", "number", (int, float, np.integer, np.floating)),
     bool: ("bool", "boolean", (bool, np.bool_)),

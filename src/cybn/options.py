@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from .kinds import Bounds, DType, Kind, PositiveInt, Shape, kind_of
 from .messages import did_you_mean, listed, shown
@@ -35,6 +35,7 @@ __all__ = [
     "takes_options_of",
 ]
 
+Init = TypeVar("Init", bound=Callable[..., None])
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
 
 
@@ -83,7 +84,7 @@ def options_of(cls: type) -> Mapping[str, Option]:
     return MappingProxyType(options)
 
 
-def takes_options_of(parent: type, **defaults: Any) -> Callable:
+def takes_options_of(parent: type, **defaults: Any) -> Callable[[Init], Init]:
     """Decorator of an ``__init__(self, *args, <options>, **kwargs)``: the rest are the parent's.
 
     The options of ``parent`` and those named here, which are keyword only, are then the options of
@@ -101,7 +102,7 @@ def takes_options_of(parent: type, **defaults: Any) -> Callable:
     [('num_features', False), ('init', False), ('shift', True)]
     """
 
-    def decorate(init: Callable) -> Callable:
+    def decorate(init: Init) -> Init:
         _, *given = inspect.signature(init, eval_str=True).parameters.values()
         own = [each for each in given if each.kind is each.KEYWORD_ONLY]
         if [str(each) for each in given if each not in own] != ["*args", "**kwargs"]:

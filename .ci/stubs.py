@@ -1,0 +1,116 @@
+"""Writes src/cybn/__init__.pyi: what `cybn` offers, for type checkers and editors.
+
+`cybn/__init__.py` imports names when they are first used, which no type checker can follow. The
+stub says where each one is from, and has an overload of `create` for the names of each built-in
+layer, so that `create("BN2d", ...)` is a BatchNorm2d and an editor completes the name. It is
+written from the registry and checked in; tests/test_typing.py fails where it is out of date.
+Rejected: by hand, one more list to keep; while building, when it would be missing from the tree.
+
+    python .ci/stubs.py             write it
+    python .ci/stubs.py --check     only tell whether it is up to date
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import cybn
+from cybn.registry import Entry, registry
+
+STUB = Path(__file__).parents[1] / "src" / "cybn" / "__init__.pyi"
+WIDTH = 100
+HEAD = """\
+# Written by .ci/stubs.py from the registry. Do not edit: run `python .ci/stubs.py`.
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, overload
+
+"""
+CREATE = """\
+_Layer = TypeVar("_Layer", bound=Layer)
+
+@overload
+def create(spec: None, /, **options: Any) -> None: ...
+@overload
+def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
+"""
+CREATE_ANY = """\
+@overload
+def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
+"""
+
+
+def stub() -> str:
+    """The text of the stub."""
+    layers = [entry for entry in map(registry.entry, registry.names()) if _is_ours(entry)]
+    public = sorted({*cybn._PLACES, *cybn._MODULES, *(entry.name for entry in layers)}, key=_rank)
+    return "".join(
+        [
+            HEAD,
+            *_imports(layers),
+            "\n__version__: str\n\n",
+            _listing("__all__ = [", [f'"{name}"' for name in public], "]"),
+            "\n",
+            CREATE,
+            *map(_overload, layers),
+            CREATE_ANY,
+        ]
+    )
+
+
+def _is_ours(entry: Entry) -> bool:
+    return entry.origin == "built-in"
+
+
+def _imports(layers: Iterable[Entry]) -> Iterable[str]:
+    names = defaultdict(list)
+    for name, module in cybn._PLACES.items():
+        if name != "create":
+            names[f".{module}"].append(name)
+    for entry in layers:
+        assert entry.cls.__name__ == entry.name, f"{entry.owner} is registered as {entry.name}"
+        names[entry.cls.__module__.removeprefix("cybn")].append(entry.name)
+    yield f"from . import {', '.join(sorted(cybn._MODULES))}\n"
+    for module in sorted(names):
+        yield _listing(f"from {module} import ", sorted(names[module], key=_rank), "", "()")
+
+
+def _overload(entry: Entry) -> str:
+    quoted = [f'"{name}"' for name in entry.names]
+    line = f"def create(spec: Literal[{', '.join(quoted)}], /, **options: Any) -> {entry.name}: ..."
+    if len(line) > WIDTH:
+        spec = _listing("    spec: Literal[", quoted, "],", indent="    ")
+        line = f"def create(\n{spec}    /,\n    **options: Any,\n) -> {entry.name}: ..."
+    return f"@overload\n{line}\n"
+
+
+def _listing(head: str, items: list[str], tail: str, brackets: str = "", indent: str = "") -> str:
+    """`head a, b, c tail` on one line, or an item to a line where that is too long."""
+    line = f"{head}{', '.join(items)}{tail}"
+    if len(line) <= WIDTH:
+        return f"{line}\n"
+    opening, closing = brackets or ("", "")
+    each = "".join(f"{indent}    {item},\n" for item in items)
+    return f"{head}{opening}\n{each}{indent}{closing}{tail}\n"
+
+
+def _rank(name: str) -> tuple:
+    # As ruff sorts names: constants, classes, the rest; numbers in them by value
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2
+    return kind, [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def main(arguments: list[str]) -> int:
+    text = stub()
+    if "--check" not in arguments:
+        STUB.write_text(text, encoding="utf-8")
+    elif not STUB.exists() or STUB.read_text(encoding="utf-8") != text:
+        print(f"{STUB.name} is out of date; run: python .ci/stubs.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""What a user's project may write, for type checkers: see test_typing.py. It runs, too."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, assert_type
+
+import numpy as np
+
+import cybn
+from cybn import functional, reference
+
+
+@cybn.register("TypedUserNorm", aliases=("TUN",), force=True)
+class UserNorm(cybn.Layer):
+    """A layer of one's own: annotated, and one input more than the base's."""
+
+    def __init__(self, num_features: int, scale: float = 2.0) -> None:
+        self.register_parameter("weight", np.full(num_features, scale, np.float32))
+
+    def forward(
+        self, x: np.ndarray, out: np.ndarray | None = None, mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        y: np.ndarray = np.multiply(x, self.weight, out=out)
+        return y
+
+    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        self.grads = {"weight": dy.sum(0)}
+        dx: np.ndarray = np.multiply(dy, self.weight, out=out)
+        return dx
+
+
+def build(norm: dict[str, Any] | str | None, width: int) -> cybn.Layer | None:
+    """One norm config for a network, or none."""
+    return cybn.create(norm, num_features=width)
+
+
+def train(layer: cybn.Layer, x: np.ndarray) -> np.ndarray:
+    y = layer(x)
+    dx = layer.backward(y, out=np.empty_like(y))
+    for name, parameter in layer.named_parameters():
+        parameter -= 0.1 * layer.grads[name]
+    assert_type(layer.training, bool)
+    assert_type(layer.get_config(), dict[str, Any])
+    layer.load_state_dict(layer.state_dict())
+    return dx
+
+
+def main() -> None:
+    x = np.ones((8, 4), np.float32)
+    assert_type(cybn.create(UserNorm, num_features=4), UserNorm)
+    assert_type(cybn.create(None), None)
+    assert_type(cybn.create("TypedUserNorm", num_features=4), cybn.Layer)
+    assert_type(cybn.create({"type": "TUN"}, num_features=4), cybn.Layer)
+    assert_type(cybn.create("BN1d", num_features=4).eval(), cybn.BatchNorm1d)
+    assert_type(UserNorm(4).train(False), UserNorm)
+    layer = build("TUN", 4)
+    if layer is not None:
+        train(layer, x)
+
+    names: list[str] = cybn.available()
+    for name in names:
+        options: dict[str, Any] = cybn.describe(name)["options"]
+        assert options.keys() <= cybn.schema(name)["properties"].keys()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "net.json")
+        path.write_text("[null]")
+        cybn.load_config(path)
+    try:
+        cybn.create("no such layer")
+    except cybn.UnknownOption:
+        raise
+    except cybn.UnknownName as error:
+        print(error)
+
+    threads = cybn.get_num_threads()
+    cybn.set_num_threads(threads)
+    cybn.set_output_cache(1 << 20)
+    released: int = cybn.release_output_cache()
+    config = cybn.show_config("dict")
+    print(config and config["version"], cybn.__version__.upper(), released)
+
+    y, stats = functional.batch_norm_forward(x)
+    dx, dweight, dbias = functional.batch_norm_backward(y, x, stats)
+    cybn.functional.batch_norm(x, stats[0], stats[1], training=False)
+    print(reference.moments(x[:, :, None]), dx.shape, dweight.shape, dbias.shape)
+
+
+if __name__ == "__main__":
+    main()
