@@ -58,7 +58,8 @@ def installed(distribution, tmp_path_factory):
     try:
         return _installed(distribution.wheel, folder)
     except AssertionError as error:
-        nothing = re.search("ERROR: (Could not find a version|No matching distribution).*", str(error))
+        missing = "ERROR: (Could not find a version|No matching distribution).*"
+        nothing = re.search(missing, str(error))
         if nothing and not os.environ.get("CI"):
             pytest.skip(f"no package index: {nothing[0]}")
         raise
@@ -84,7 +85,9 @@ def _installed(cybn_wheel, folder):
     return Installed(python, wheels, projects)
 
 
-@pytest.fixture(scope="session", params=[(3, minor) for minor in range(11, 16)], ids="{0[0]}.{0[1]}".format)
+@pytest.fixture(
+    scope="session", params=[(3, minor) for minor in range(11, 16)], ids="{0[0]}.{0[1]}".format
+)
 def environment(request, installed, distribution, tmp_path_factory):
     """The interpreter of an environment for each CPython on this machine."""
     if request.param == sys.version_info[:2]:

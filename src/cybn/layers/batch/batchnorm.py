@@ -97,6 +97,7 @@ class BatchNorm(ChannelNorm):
     ranks: ClassVar[tuple[int, ...]] = ()
     #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
+    weight_init = "ones"  # of subclasses without that option
 
     def __init__(
         self,
