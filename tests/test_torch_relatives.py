@@ -73,6 +73,19 @@ def test_lazy(rank):
     np.testing.assert_allclose(again.eval()(x), module.eval()(tx).detach().numpy(), **CLOSE)
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+@ranks
+def test_lazy_instance_norm_has_its_own_defaults(rank):
+    name = f"LazyInstanceNorm{rank}"
+    module, layer = getattr(torch.nn, name)(dtype=torch.float64), getattr(cybn, name)()
+    for option in ("eps", "momentum", "affine", "track_running_stats"):
+        assert getattr(layer, option) == getattr(module, option)
+    layer = getattr(cybn, name)(dtype="float64")
+    x, dy, tx = case(rank)
+    assert_same(layer, layer(x), dy, module(tx), tx, dict(module.named_parameters()))
+    assert list(layer.state_dict()) == list(module.state_dict())
+
+
 @ranks
 def test_frozen(rank):
     module = getattr(torch.nn, f"BatchNorm{rank}")(3, dtype=torch.float64)

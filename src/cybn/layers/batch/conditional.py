@@ -23,14 +23,14 @@ from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_input, check_out, check_per_channel
-from .batchnorm import BatchNorm
+from ..channelnorm import ChannelNorm
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
 SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are to stay in cache
 
 
 @register("ConditionalBatchNorm", aliases=("CBN",))
-class ConditionalBatchNorm(BatchNorm):
+class ConditionalBatchNorm(ChannelNorm):
     r"""Batch normalization whose weight and bias are those of each sample's class.
 
     .. math:: y_n = \frac{x_n - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
@@ -43,10 +43,9 @@ class ConditionalBatchNorm(BatchNorm):
     language, 2017 (arXiv 1707.00683); with a table of weights for classes as in Dumoulin, Shlens
     and Kudlur, A Learned Representation For Artistic Style, 2016 (arXiv 1610.07629).
 
-    Options other than these are those of BatchNorm, without affine:
-
     Parameters
     ----------
+    num_features, eps, momentum, track_running_stats, bias, dtype, channel_axis: as in BatchNorm.
     num_classes: how many classes there are, >= 1.
 
     Attributes
@@ -83,9 +82,7 @@ class ConditionalBatchNorm(BatchNorm):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        super().__init__(
-            num_features, eps, momentum, True, track_running_stats, bias=bias, dtype=self.dtype
-        )
+        self._declare_channels(True, bias, track_running_stats)
         for name, a in list(self.named_parameters()):
             setattr(self, name, np.tile(a, (num_classes, 1)))
 

@@ -23,7 +23,7 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     Chang, You, Seo, Kwak and Han, Domain-Specific Batch Normalization for Unsupervised Domain
     Adaptation, 2019 (arXiv 1906.03950). Names in state dicts are those of the authors' code.
 
-    Options, input and output are those of BatchNorm, and:
+    Options, input and output are those of BatchNorm, with residual= and mask=, and:
 
     Parameters
     ----------
@@ -59,7 +59,13 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
         self._declare_members(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
 
     def forward(
-        self, x: np.ndarray, out: np.ndarray | None = None, *, domain: int = 0
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None = None,
+        *,
+        domain: int = 0,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> np.ndarray:
         """Normalize x by the batch norm of `domain`. See the class."""
         who = type(self).__name__
@@ -76,7 +82,8 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
                 f"a larger num_domains, or pass one that it has"
             )
         prefix = self._prefixes[domain]
-        return self._forward_parts(x, out, [Part(slice(None), prefix, self._member(prefix))])
+        parts = [Part(slice(None), prefix, self._member(prefix))]
+        return self._forward_parts(x, out, residual, mask, parts)
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, int]:
         """The last domain."""

@@ -36,7 +36,8 @@ class GhostBatchNorm(PartedBatchNorm):
     Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, 2019 (arXiv
     1906.03548), study it for smaller batches.
 
-    Options, attributes, input, output and errors are those of BatchNorm, and:
+    Options, attributes, input, output and errors are those of BatchNorm, with residual= and mask=,
+    and:
 
     Parameters
     ----------
@@ -68,7 +69,14 @@ class GhostBatchNorm(PartedBatchNorm):
     ) -> None:
         super().__init__(*args, **kwargs)
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def forward(
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None = None,
+        *,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Normalize x virtual batch by virtual batch. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
@@ -78,13 +86,15 @@ class GhostBatchNorm(PartedBatchNorm):
             places = self._virtual_batches(x)
             if not self.training:  # no statistics to read: those of the batch are taken
                 vars(one)["_buffers"] = dict.fromkeys(self._buffers)
-        return self._forward_parts(x, out, [Part(place, "", one) for place in places])
+        parts = [Part(place, "", one) for place in places]
+        return self._forward_parts(x, out, residual, mask, parts)
 
     def _virtual_batches(self, x: np.ndarray) -> list[slice]:
         """Where the virtual batches of x lie along N."""
         n, size = len(x), self.virtual_batch_size
         single = x.size == n * self.num_features  # one value per channel and sample
-        if single and min(n, size) == 1:
+        refused = not (self.training and self.on_single == "running")
+        if single and min(n, size) == 1 and refused:
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape} "
                 f"and virtual_batch_size={size}; pass a larger batch, choose a larger "

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...functional.batch import check_upstream
+from ...functional.gates import check_residual
+from ...functional.masks import check_mask
 from ...kernels.outputs import empty_like
 from ...validation import check_out
 from .batchnorm import BatchNorm
@@ -48,8 +50,8 @@ class PartedBatchNorm(BatchNorm):
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`.
 
-        As in BatchNorm, through the moments of each part. The gradients of parameters that no part
-        went through are zero.
+        As in BatchNorm, through the moments of each part; `dresidual` too. The gradients of
+        parameters that no part went through are zero.
         """
         who = type(self).__name__
         if self._saved is None:
@@ -57,13 +59,18 @@ class PartedBatchNorm(BatchNorm):
         x, parts, saved = self._saved
         dy = check_upstream(who, dy, x, out)
         dx = empty_like(x) if out is None else out
+        dz = None
         sums = {name: np.zeros(a.shape) for name, a in self.named_parameters()}
         for (place, prefix, member), of_part in zip(parts, saved, strict=True):
             vars(member)["_saved"] = of_part
             BatchNorm.backward(member, dy[place], dx[place])
             for name, grad in member.grads.items():
                 sums[prefix + name] += grad
+            if member.dresidual is not None:
+                dz = empty_like(x) if dz is None else dz
+                dz[place] = member.dresidual
         vars(self)["grads"] = {name: a.astype(self.dtype) for name, a in sums.items()}
+        vars(self)["dresidual"] = dz
         return dx
 
     def _declare_members(self, prefixes: tuple[str, ...], keep: bool) -> None:
@@ -94,10 +101,22 @@ class PartedBatchNorm(BatchNorm):
         return one
 
     def _forward_parts(
-        self, x: np.ndarray, out: np.ndarray | None, parts: list[Part]
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None,
+        residual: np.ndarray | None,
+        mask: np.ndarray | None,
+        parts: list[Part],
     ) -> np.ndarray:
         """Each part through its member; x is checked. No statistics move unless all parts pass."""
         who = type(self).__name__
+        inputs = {}  # what else goes along, part by part
+        if residual is not None:
+            inputs["residual"] = check_residual(who, residual, x)
+            if out is not None:
+                check_out(who, out, residual)
+        if mask is not None:
+            inputs["mask"] = check_mask(who, mask, x, self.channel_axis)
         in_place = out is not None and check_out(who, out, x)
         kept = x.copy(order="K") if in_place else x
         y = empty_like(x) if out is None else out
@@ -106,7 +125,8 @@ class PartedBatchNorm(BatchNorm):
         saved = []  # what the members keep for backward, part by part
         try:
             for place, _, member in parts:
-                BatchNorm.forward(member, kept[place], y[place])
+                further = {name: a[place] for name, a in inputs.items()}
+                BatchNorm.forward(member, kept[place], y[place], **further)
                 saved.append(member._saved)
         except BaseException:
             for a, values in before:

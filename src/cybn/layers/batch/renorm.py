@@ -17,11 +17,11 @@ from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_input, check_out, check_per_channel
-from .batchnorm import BatchNorm
+from ..channelnorm import ChannelNorm
 
 
 @register("BatchRenorm", aliases=("BRN",))
-class BatchRenorm(BatchNorm):
+class BatchRenorm(ChannelNorm):
     r"""Batch normalization with its output in training corrected towards that in evaluation.
 
     .. math:: y = \left(\frac{x - \mathrm{mean}}{\mathrm{std}} \cdot r + d\right)
@@ -83,7 +83,7 @@ class BatchRenorm(BatchNorm):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, bias=bias, dtype=self.dtype)
+        self._declare_channels(affine, bias, True)
 
     def limits(self) -> tuple[float, float]:
         """r_max and d_max of the next training batch."""

@@ -29,7 +29,7 @@ class SplitBatchNorm(PartedBatchNorm):
     images in the first half, adversarial ones in the second. Names in state dicts are those of
     timm's SplitBatchNorm2d.
 
-    Options, input and output are those of BatchNorm, and:
+    Options, input and output are those of BatchNorm, with residual= and mask=, and:
 
     Parameters
     ----------
@@ -65,7 +65,14 @@ class SplitBatchNorm(PartedBatchNorm):
         super().__init__(*args, **kwargs)
         self._declare_members(tuple(f"aux_bn.{i}." for i in range(num_splits - 1)), keep=True)
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def forward(
+        self,
+        x: np.ndarray,
+        out: np.ndarray | None = None,
+        *,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Normalize x, in training part by part. See the class."""
         who = type(self).__name__
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
@@ -76,14 +83,11 @@ class SplitBatchNorm(PartedBatchNorm):
                 f"{who} expects a batch of {len(prefixes)} equal parts in training, got {len(x)} "
                 f"samples in {x.shape}; pass a multiple of num_splits={len(prefixes)}"
             )
-        return self._forward_parts(
-            x,
-            out,
-            [
-                Part(slice(i * size, (i + 1) * size), prefix, self._member(prefix))
-                for i, prefix in enumerate(prefixes)
-            ],
-        )
+        parts = [
+            Part(slice(i * size, (i + 1) * size), prefix, self._member(prefix))
+            for i, prefix in enumerate(prefixes)
+        ]
+        return self._forward_parts(x, out, residual, mask, parts)
 
 
 @register("SplitBatchNorm1d", aliases=("SplitBN1d",))
