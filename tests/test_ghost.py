@@ -51,7 +51,7 @@ def test_each_virtual_batch_is_a_batch_of_batch_norm(n, size, inner, momentum, d
         assert bits(y[start:stop]) == bits(plain(x[start:stop]))
         assert bits(dx[start:stop]) == bits(plain.backward(dy[start:stop]))
         sums = {name: sums[name] + plain.grads[name].astype(np.float64) for name in sums}
-    assert state_bits(layer)[2] == state_bits(plain)[2]
+    assert state_bits(layer)[1] == state_bits(plain)[1]
     assert layer.num_batches_tracked == len(parts)
     for name, total in sums.items():
         np.testing.assert_array_equal(layer.grads[name], total.astype(dtype))
@@ -88,7 +88,7 @@ def test_a_large_virtual_batch_is_batch_norm(shape):
     x, dy = np.random.default_rng(0).normal(1, 2, (2, *shape)).astype(np.float32)
     assert bits(layer(x)) == bits(plain(x))
     assert bits(layer.backward(dy)) == bits(plain.backward(dy))
-    assert state_bits(layer)[2:] == state_bits(plain)[2:]
+    assert state_bits(layer)[1:] == state_bits(plain)[1:]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=layout_id)
