@@ -59,7 +59,7 @@ def check_rank(who: str, x: np.ndarray, ranks: Mapping[int, str], own: tuple[int
         f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}" for n in own
     )
     other = ranks.get(x.ndim)
-    fix = f"; use {other}" if other else ""
+    fix = f"; use {other}" if other and other != who else ""
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
 

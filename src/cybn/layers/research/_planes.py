@@ -14,46 +14,25 @@ Statistics and coefficients are (N, C) float64 throughout.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_channels, check_out, check_rank
+from ...validation import as_float_array, check_input, check_out, check_rank
 from ..base import Layer
 
-# NaN, infinity and overflow in the data give NaN and infinity, without NumPy's warnings.
-quiet = np.errstate(all="ignore")
 
-_moving = threading.Lock()
-
-
-def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, own: tuple[int, ...],
-           ranks: Mapping[int, str] | None = None, **others: np.ndarray):
-    """x as an array that the layer takes, and as backward may keep it: a copy where out is x.
-
-    `own` are the ranks of x that the layer takes and `ranks` the layers for others; `others` are
-    inputs that out must not touch.
-    """
+def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int, ...],
+           **others: np.ndarray) -> np.ndarray:
+    """x as a forward may use and keep it: a copy where out is x. `out` must not touch `others`."""
     who, axis = type(layer).__name__, layer.channel_axis
-    x = as_float_array(who, "x", x)
-    check_rank(who, x, ranks or {}, own, axis)
     if layer.num_features_option:
-        check_channels(who, x, layer.num_features, axis)
+        x = check_input(who, x, ranks, layer.num_features, axis)
+    else:
+        x = as_float_array(who, "x", x)
+        check_rank(who, x, {}, ranks, axis)
     inside = out is not None and check_out(who, out, x, **others)
-    return x, x.copy(order="K") if inside else x
-
-
-def upstream(layer: Layer, dy: np.ndarray, out: np.ndarray | None) -> tuple[Any, np.ndarray]:
-    """What the last forward saved, x first, and dy as an array that fits that x."""
-    who = type(layer).__name__
-    if layer._saved is None:
-        raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-    return layer._saved, check_upstream(who, dy, layer._saved[0], out)
+    return x.copy(order="K") if inside else x
 
 
 def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
@@ -120,23 +99,6 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
     )
     shape = samples, channels
     return _settled(dx, target, axis), along.reshape(shape), total.reshape(shape)
-
-
-def move_running(moves: list[tuple[np.ndarray, np.ndarray]], momentum: float | None,
-                 count: np.ndarray | None = None) -> None:
-    """running += momentum * (value - running) of each pair, exact where momentum is 0 or 1.
-
-    count += 1 comes first; momentum None is 1/count, or 0 without a count. No update of another
-    thread is lost.
-    """
-    with _moving:
-        if count is not None:
-            count[...] += 1
-        if momentum is None:
-            momentum = 0 if count is None else 1 / int(count)
-        for running, value in moves:
-            if momentum:
-                running[...] = running + momentum * (value - running) if momentum < 1 else value
 
 
 def _to_planes(x, axis, out, weight, bias, *given, **how):

@@ -16,6 +16,7 @@ from ...options import Bounds
 from ...registry import register
 from ...validation import as_float_array, check_rank
 from ..base import Layer
+from ._common import quiet
 from ._planes import (
     accept,
     check_planes,
@@ -24,8 +25,6 @@ from ._planes import (
     normalize_planes,
     plane_shape,
     products,
-    quiet,
-    upstream,
 )
 
 _RANKS = (3, 4, 5)
@@ -95,7 +94,7 @@ class AdaIN(Layer):
         """x with the statistics of the style. See the class."""
         axis = self.channel_axis
         others = {} if style is None else {"style": self._check_style(style)}
-        x, kept = accept(self, x, out, _RANKS, **others)
+        x = accept(self, x, out, _RANKS, **others)
         who = type(self).__name__
         check_planes(who, "x", x, axis)
         style = others.get("style")
@@ -110,8 +109,8 @@ class AdaIN(Layer):
                 raise ValueError(f"{who} got an empty style {style.shape}; leave it out for none")
             moments = moments_of_planes(style, self.eps, axis)
             mean, std = moments[0], 1 / moments[2]
-        y, stats = normalize_planes(kept, std, mean, self.eps, axis, out)
-        self._saved = kept, stats, style, moments, axis
+        y, stats = normalize_planes(x, std, mean, self.eps, axis, out)
+        self._saved = x, stats, style, moments, axis
         return y
 
     def _check_style(self, style: np.ndarray) -> np.ndarray:
@@ -124,7 +123,7 @@ class AdaIN(Layer):
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grad_style`. See `BatchNorm.backward` for dy and out."""
-        (x, stats, style, moments, axis), dy = upstream(self, dy, out)
+        dy, (x, stats, style, moments, axis) = self.checked_dy(dy, out)
         std = np.ones(()) if style is None else 1 / moments[2]
         dx, dstd, dmean = products(dy, x, stats[0], stats[2], std, axis, out, through=True)
         grad_style = None

@@ -10,7 +10,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from ...functional import batch_norm_backward, batch_norm_forward
+from ...functional import (
+    batch_norm_backward,
+    batch_norm_forward,
+    instance_norm_backward,
+    instance_norm_forward,
+)
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -20,7 +25,8 @@ from ...validation import (
     check_updatable,
 )
 from ..base import Layer
-from ._planes import accept, check_planes, normalize_planes, products, quiet, upstream
+from ._common import quiet
+from ._planes import accept, check_planes
 
 _RANKS = (3, 4, 5)
 
@@ -110,7 +116,7 @@ class IBN(Layer):
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
         axis, half = self.channel_axis, self.half
-        x, kept = accept(self, x, out, _RANKS)
+        x = accept(self, x, out, _RANKS)
         running = self.running_mean, self.running_var, self.num_batches_tracked
         if running[0] is None or running[1] is None:
             running = None, None, None
@@ -120,11 +126,18 @@ class IBN(Layer):
         first, rest = _parts(half, axis)
         instance = batch = None
         if half > 0:
-            weight, bias = _slice(self.weight, None, half), _slice(self.bias, None, half)
-            _, instance = normalize_planes(kept[first], weight, bias, self.eps, axis, y[first])
+            _, instance = instance_norm_forward(
+                x[first],
+                _slice(self.weight, None, half),
+                _slice(self.bias, None, half),
+                eps=self.eps,
+                channel_axis=axis,
+                out=y[first],
+                who=type(self).__name__,
+            )
         if half < self.num_features:
             _, batch = batch_norm_forward(
-                kept[rest],
+                x[rest],
                 _slice(self.weight, half, None),
                 _slice(self.bias, half, None),
                 *running,
@@ -136,7 +149,7 @@ class IBN(Layer):
                 who=type(self).__name__,
             )
         weight = None if self.weight is None else self.weight.copy()
-        self._saved = kept, half, instance, batch, weight, of_batch, axis
+        self._saved = x, half, instance, batch, weight, of_batch, axis
         return y
 
     def _check_arrays(self, x: np.ndarray, of_batch: bool) -> None:
@@ -156,17 +169,15 @@ class IBN(Layer):
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
-        (x, half, instance, batch, weight, of_batch, axis), dy = upstream(self, dy, out)
+        dy, (x, half, instance, batch, weight, of_batch, axis) = self.checked_dy(dy, out)
         dx = np.empty_like(x, subok=False) if out is None else out
         dweight, dbias = np.zeros((2, x.shape[axis]))
         first, rest = _parts(half, axis)
         if instance is not None:
-            mean, _, rstd = instance
-            scale = 1.0 if weight is None else weight[:half]
-            _, along, total = products(
-                dy[first], x[first], mean, rstd, scale, axis, dx[first], through=True
-            )
-            dweight[:half], dbias[:half] = along.sum(0), total.sum(0)
+            _, dweight[:half], dbias[:half] = instance_norm_backward(
+                dy[first], x[first], instance, _slice(weight, None, half),
+                channel_axis=axis, out=dx[first],
+            )  # fmt: skip
         if batch is not None:
             _, dweight[half:], dbias[half:] = batch_norm_backward(
                 dy[rest], x[rest], batch, _slice(weight, half, None),

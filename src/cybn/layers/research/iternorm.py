@@ -17,11 +17,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from ...kernels import move_running
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
 from ..base import Layer
-from ._planes import accept, move_running, quiet, upstream
+from ._common import quiet
+from ._planes import accept
 
 _RANKS = (2, 3, 4, 5)
 _BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
@@ -116,10 +118,10 @@ class IterNorm(Layer):
     @quiet
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Whiten x; in training update the running statistics. See the class."""
-        x, kept = accept(self, x, out, _RANKS)
+        x = accept(self, x, out, _RANKS)
         self._check_arrays(x)
         weight = self._per_channel(self.weight, 1)
-        values, chain = self._grouped(kept), None
+        values, chain = self._grouped(x), None
         if self.training and x.size:
             mean = values.mean(2, dtype=np.float64)
             covariance = _products(values, mean, values, mean) / values.shape[2]
@@ -131,19 +133,22 @@ class IterNorm(Layer):
         y = np.empty_like(x, subok=False) if out is None else out
         self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
         if chain is not None:
-            moves = [(self.running_mean, mean.reshape(-1)), (self.running_wm, wm)]
-            move_running(moves, self.momentum)
-        self._saved = kept, mean, wm, chain, weight
+            move = move_running[np.dtype(self.dtype).char]
+            for running, value in ((self.running_mean, mean), (self.running_wm, wm)):
+                value = value.reshape(-1)
+                move(running.reshape(-1), None, value, value, self.momentum)
+        self._saved = x, mean, wm, chain, weight
         return y
 
     def _check_arrays(self, x: np.ndarray) -> None:
         who, channels, dtype = type(self).__name__, self.num_features, np.dtype(self.dtype)
         moving = {"running_mean": self.running_mean, "running_wm": self.running_wm}
         shape = self.num_groups, channels // self.num_groups, channels // self.num_groups
-        if np.shape(self.running_wm) != shape or self.running_wm.dtype != dtype:
+        wm = self.running_wm
+        if np.shape(wm) != shape or wm.dtype != dtype or not wm.flags.c_contiguous:
             raise ValueError(
-                f"{who} needs running_wm of shape {shape} and {dtype}, got "
-                f"{np.shape(self.running_wm)} {getattr(self.running_wm, 'dtype', '')}"
+                f"{who} needs running_wm as a C-contiguous array of shape {shape} and {dtype}, got "
+                f"{np.shape(wm)} {getattr(wm, 'dtype', '')}; pass a copy"
             )
         arrays = {"weight": self.weight, "bias": self.bias, "running_mean": self.running_mean}
         check_per_channel(who, arrays, channels, dtype)
@@ -179,7 +184,7 @@ class IterNorm(Layer):
             dx = W^T (weight*(dy - Σ dy/m)) + (dSigma + dSigma^T)(x - mean)/m    in training
             dx = W^T (weight*dy)                                                 in evaluation
         """
-        (x, mean, wm, chain, weight), dy = upstream(self, dy, out)
+        dy, (x, mean, wm, chain, weight) = self.checked_dy(dy, out)
         dx = np.empty_like(x, subok=False) if out is None else out
         values, slopes = self._grouped(x), self._grouped(dy)
         total = slopes.sum(2, dtype=np.float64, keepdims=True)

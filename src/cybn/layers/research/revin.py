@@ -22,6 +22,7 @@ from ...validation import (
     check_rank,
 )
 from ..base import Layer
+from ._common import quiet
 from ._planes import (
     accept,
     check_planes,
@@ -30,8 +31,6 @@ from ._planes import (
     normalize_planes,
     plane_shape,
     products,
-    quiet,
-    upstream,
 )
 
 _RANKS = (3,)
@@ -115,18 +114,18 @@ class RevIN(Layer):
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The normalized series. See the class."""
         axis = self.channel_axis
-        x, kept = accept(self, x, out, _RANKS)
+        x = accept(self, x, out, _RANKS)
         check_planes(type(self).__name__, "x", x, axis)
         weight, bias = self._affine()
         if self.subtract_last and x.size:
-            mean, _, rstd = moments_of_planes(kept, self.eps, axis)
-            centre = np.moveaxis(kept, axis, 1)[:, :, -1].astype(np.float64)
-            y = move_planes(kept, centre, weight * rstd, bias, axis, out)
+            mean, _, rstd = moments_of_planes(x, self.eps, axis)
+            centre = np.moveaxis(x, axis, 1)[:, :, -1].astype(np.float64)
+            y = move_planes(x, centre, weight * rstd, bias, axis, out)
         else:
-            y, (mean, _, rstd) = normalize_planes(kept, weight, bias, self.eps, axis, out)
+            y, (mean, _, rstd) = normalize_planes(x, weight, bias, self.eps, axis, out)
             centre = mean
         statistics = mean, centre, rstd
-        self._saved = kept, (statistics, weight, self.subtract_last, self.detach, axis), None, None
+        self._saved = x, (statistics, weight, self.subtract_last, self.detach, axis), None, None
         return y
 
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +146,7 @@ class RevIN(Layer):
         with what an inverse adds to dstd and dcentre; dcentre goes to the last step alone where
         that is the centre.
         """
-        (x, forward, _, reached), dy = upstream(self, dy, out)
+        dy, (x, forward, _, reached) = self.checked_dy(dy, out)
         (mean, centre, rstd), weight, subtract_last, detach, axis = forward
         dx, along, total = products(dy, x, centre, rstd, weight, axis, out)
         dstd, dcentre = -weight * rstd * along, -weight * rstd * total

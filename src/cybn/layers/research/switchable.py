@@ -12,26 +12,23 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from ...kernels import move_running
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_count, check_per_channel, check_updatable
-from ..base import Layer
+from ..channelnorm import ChannelNorm
+from ._common import quiet
 from ._planes import (
     accept,
     check_planes,
     moments_of_planes,
     move_planes,
-    move_running,
     plane_shape,
     products,
-    quiet,
-    upstream,
 )
 
-_RANKS = {3: "SwitchableNorm1d", 4: "SwitchableNorm2d", 5: "SwitchableNorm3d"}
 
-
-class SwitchableNorm(Layer):
+class SwitchableNorm(ChannelNorm):
     r"""Switchable normalization: each layer learns how to mix instance, layer and batch statistics.
 
     .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
@@ -104,41 +101,38 @@ class SwitchableNorm(Layer):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        channels, dtype, tracked = self.num_features, self.dtype, track_running_stats
-        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
-        self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
-        self.register_parameter("mean_weight", np.ones(3, dtype))
-        self.register_parameter("var_weight", np.ones(3, dtype))
-        self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
-        self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
+        self._declare_channels(affine, bias, track_running_stats)
+        self.register_parameter("mean_weight", np.ones(3, self.dtype))
+        self.register_parameter("var_weight", np.ones(3, self.dtype))
+
+    def reset_parameters(self) -> None:
+        """weight 1, bias 0, equal shares and running statistics as in a new layer."""
+        super().reset_parameters()
+        self.mean_weight[...] = self.var_weight[...] = 1
 
     @quiet
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalize x; in training update the running statistics. See the class."""
         axis = self.channel_axis
-        x, kept = accept(self, x, out, self.ranks, _RANKS)
-        self._check_arrays(x)
+        x = accept(self, x, out, self.ranks)
+        self._check(x)
         tracked = self.running_mean is not None and self.running_var is not None
         of_batch = self.training or not tracked
-        means, variances = _moments(*moments_of_planes(kept, self.eps, axis)[:2])
+        means, variances = _moments(*moments_of_planes(x, self.eps, axis)[:2])
         if not of_batch:
             means[2], variances[2] = self.running_mean, self.running_var
         by_mean, by_var = _softmax(self.mean_weight), _softmax(self.var_weight)
         mean, var = _mixture(by_mean, means), _mixture(by_var, variances)
         rstd = 1 / np.sqrt(var + self.eps)
         weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
-        y = move_planes(kept, mean, weight * rstd, self.bias, axis, out)
+        y = move_planes(x, mean, weight * rstd, self.bias, axis, out)
         if self.training and tracked and x.size:
-            m = x.size // self.num_features
-            unbiased = variances[2, 0] * m / (m - 1)
-            moves = [(self.running_mean, means[2, 0]), (self.running_var, unbiased)]
-            move_running(moves, self.momentum, self.num_batches_tracked)
+            self._track(means[2, 0], variances[2, 0], x.size // self.num_features)
         mixed = means, variances, by_mean, by_var, mean, var, rstd
-        self._saved = kept, mixed, weight, of_batch, axis
+        self._saved = x, mixed, weight, of_batch, axis
         return y
 
-    def _check_arrays(self, x: np.ndarray) -> None:
+    def _check(self, x: np.ndarray) -> None:
         who, count = type(self).__name__, self.num_batches_tracked
         check_planes(who, "x", x, self.channel_axis)
         moving = {"running_mean": self.running_mean, "running_var": self.running_var}
@@ -154,6 +148,16 @@ class SwitchableNorm(Layer):
         if self.training:
             check_updatable(who, {**moving, "num_batches_tracked": count})
 
+    def _track(self, mean: np.ndarray, var: np.ndarray, m: int) -> None:
+        count, momentum = self.num_batches_tracked, self.momentum
+        if count is not None:
+            np.add(count, 1, out=count)
+        if momentum is None:
+            momentum = 0.0 if count is None else 1 / int(count)
+        char = np.dtype(self.dtype).char
+        var = var * m / (m - 1)
+        move_running[char](self.running_mean, self.running_var, mean, var, momentum)
+
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
@@ -166,7 +170,7 @@ class SwitchableNorm(Layer):
         where dmean_k is the sum of dmean over the planes that share mu_k, and m_k counts the values
         that it is the mean of.
         """
-        (x, mixed, weight, of_batch, axis), dy = upstream(self, dy, out)
+        dy, (x, mixed, weight, of_batch, axis) = self.checked_dy(dy, out)
         means, variances, by_mean, by_var, mean, var, rstd = mixed
         dx, along, total = products(dy, x, mean, rstd, weight, axis, out)
         dmean, dvar = -weight * rstd * total, -weight * rstd**2 * along / 2

@@ -20,7 +20,7 @@ from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import as_float_array, check_out, check_per_channel
 from ..base import Layer
-from ._planes import quiet, upstream
+from ._common import quiet
 
 
 @register("WeightStandardization", aliases=("WS", "WeightStandardisation"))
@@ -122,7 +122,7 @@ class WeightStandardization(Layer):
     @quiet
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
-        (x, stats, gain, share, axis), dy = upstream(self, dy, out)
+        dy, (x, stats, gain, share, axis) = self.checked_dy(dy, out)
         dx, dgain, _ = batch_norm_backward(
             dy, x, stats, gain, channel_axis=axis, out=out, who=type(self).__name__
         )
