@@ -13,7 +13,7 @@ import cybn
 
 modes = pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 STEP = 2.0**-7  # of float32 parameters: exact, and the output is linear in them
-TINY = 1e-5  # of the input and of parameters in float64
+TINY = 1e-6  # of the input and of parameters in float64; few kinks lie within it
 
 
 def run(layer, x, dy):
@@ -57,7 +57,7 @@ def test_gradients_are_the_central_differences(layer_spec, training):
     probe(x)
     dx = probe.backward(g)
     scale = np.abs(dx * v).sum()
-    # step^2 of a third derivative that is some ten times the first, and u64/step of rounding
+    # step^2 of a third derivative is less than u64/step of rounding, which is 1e-10 of the terms
     assert abs(slope("x", v, TINY) - (dx * v).sum()) <= 1e-7 * (scale + 1)
     for name, a in probe.named_parameters():
         direction = rng.integers(1, 4, a.shape) * rng.choice([-1.0, 1.0], a.shape)

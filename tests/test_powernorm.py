@@ -193,9 +193,9 @@ def test_a_channel_that_is_not_finite_stays_alone():
 @pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0)])
 def test_an_empty_batch_moves_nothing(shape):
     layer = make(gradient="paper")
-    before = state_bits(layer)[:3]
+    before = state_bits(layer)[:2]
     assert layer(np.empty(shape)).shape == layer.backward(np.empty(shape)).shape == shape
-    assert state_bits(layer)[:3] == before
+    assert state_bits(layer)[:2] == before
     assert not layer.grads["weight"].any()
 
 

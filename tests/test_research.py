@@ -140,8 +140,11 @@ def test_many_blocks_in_float32_are_the_whole_in_float64_rounded(
     x, dy = draw(shape, np.float32), draw(shape, np.float32, seed=2)
     y = moved(single(moved(x, 1, channel_axis)), channel_axis, 1)
     expected = reference(double, x.astype(np.float64))
-    # one rounding, as all else is in float64; DyT stays in float32, with |weight| and |bias| < 2
-    slack = 16 * 2.0**-24 if name == "DyT" else 2.0**-24 * abs(expected) + 1e-12
+    # one rounding, as all else is in float64, but for those below, of |weight| and |bias| < 2
+    float32 = {"DyT": 8, "ScaleNorm": 2}  # roundings: of tanh and its slope; of the kernel's scale
+    slack = 2.0**-24 * abs(expected) + 1e-12
+    if name in float32:
+        slack = float32[name] * 2.0**-23
     assert (abs(y - expected) <= slack).all()
     dx = moved(single.backward(moved(dy, 1, channel_axis)), channel_axis, 1)
     double(x.astype(np.float64))
@@ -174,10 +177,10 @@ def test_an_empty_batch_gives_nothing_and_changes_nothing(
     reference, name, options, training, shape
 ):
     layer = make(name, options).train(training)
-    before = state_bits(layer)[:3]
+    before = state_bits(layer)[:2]
     x = np.empty(shape)
     assert layer(x).shape == layer.backward(x).shape == shape
-    assert state_bits(layer)[:3] == before
+    assert state_bits(layer)[:2] == before
     for parameter, a in layer.named_parameters():
         assert bits(layer.grads[parameter]) == bits(np.zeros(a.shape))
 

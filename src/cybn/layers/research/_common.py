@@ -23,7 +23,7 @@ import numpy as np
 
 from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_channels, check_out, check_per_channel, check_rank
+from ...validation import check_input, check_out, check_per_channel
 from ..base import Layer
 
 # Items of a block: 96 KiB in float64. From 128 KiB on, the C library may get memory from the system
@@ -176,10 +176,8 @@ class Blockwise(Layer):
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, Fitting]:
         """x as it may be kept for backward, an array for y, and what goes with x."""
-        who, axis = type(self).__name__, self.channel_axis
-        x = as_float_array(who, "x", x)
-        check_rank(who, x, {}, self.ranks, axis)
-        check_channels(who, x, self.num_features, axis)
+        who = type(self).__name__
+        x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
         for name, a in self.named_parameters():
             check_per_channel(who, {name: a}, self._size(name), np.dtype(self.dtype))
         kept = x.copy(order="K") if out is not None and check_out(who, out, x) else x

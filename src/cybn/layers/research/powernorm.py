@@ -19,12 +19,10 @@ from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
-    as_float_array,
-    check_channels,
     check_count,
+    check_input,
     check_out,
     check_per_channel,
-    check_rank,
     check_updatable,
 )
 from ..base import Layer
@@ -120,9 +118,7 @@ class PowerNorm(Layer):
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """y, in `out` where it is given; in training updates the running values. See the class."""
         who, axis, training = type(self).__name__, self.channel_axis, self.training
-        x = as_float_array(who, "x", x)
-        check_rank(who, x, {}, _RANKS, axis)
-        check_channels(who, x, self.num_features, axis)
+        x = check_input(who, x, _RANKS, self.num_features, axis)
         phi, nu, count = self._checked_buffers()
         in_place = out is not None and check_out(who, out, x)
         kept = x.copy(order="K") if in_place else x
