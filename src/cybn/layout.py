@@ -74,7 +74,7 @@ class Rows(NamedTuple):
 def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, Arrangement]:
     """x, copied in its own memory order if it has to be; its (N, C, L) view; and how to get it."""
     if x.flags.carray or (x.flags.c_contiguous and x.flags.aligned):
-        arrangement = _in_order(x.shape, channel_axis)
+        arrangement = in_order(x.shape, channel_axis)
         return x, x.reshape(arrangement.shape), arrangement
     arrangement = _arrangement(x, channel_axis)
     ncl = arrangement.view(x)
@@ -118,7 +118,7 @@ def _grouped(
 
 
 @lru_cache(maxsize=1024)
-def _in_order(shape: tuple[int, ...], channel_axis: int) -> Arrangement:
+def in_order(shape: tuple[int, ...], channel_axis: int) -> Arrangement:
     """For an array whose axes lie in memory as they stand."""
     axis = channel_axis % len(shape)
     return Arrangement(None, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])))
@@ -128,7 +128,7 @@ def _arrangement(x: np.ndarray, channel_axis: int) -> Arrangement:
     shape = x.shape
     axis = channel_axis % x.ndim
     if x.flags.c_contiguous:
-        return _in_order(shape, channel_axis)
+        return in_order(shape, channel_axis)
     step = [abs(stride) for stride in x.strides]
     others = sorted((i for i in range(x.ndim) if i != axis), key=lambda i: -step[i])
     # An axis of one item lies nowhere: its stride means nothing.

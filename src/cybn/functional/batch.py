@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import gradient, normalize_inference, normalize_training
+from ..kernels import gradient, normalize_inference, normalize_small, normalize_training
 from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
-from ..layout import arrange
+from ..layout import arrange, in_order
 from ..validation import (
     as_float_array,
     check_axis,
@@ -25,6 +25,7 @@ from .gates import OPEN, check_residual, gate_of, gated
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
 
+SMALL_CALL = 16_384  # items: below, a call costs more than its work
 CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
 
 
@@ -194,6 +195,18 @@ def forward_checked(
     training, momentum, eps, channel_axis, out, parameter_char, residual=None, gate=OPEN,
 ):  # fmt: skip
     """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE."""
+    if 0 < x.size < SMALL_CALL and out is residual is None and x.flags.carray:
+        shape = x.shape
+        split = in_order(shape, channel_axis).shape
+        y, stats = np.empty(shape, x.dtype), np.empty((3, split[1]))
+        try:
+            normalize_small[x.dtype.char + parameter_char](
+                y, stats, running_mean, running_var, num_batches_tracked, x, weight, bias,
+                *split, eps, momentum, *gate, training, 0.0, 0.0,
+            )  # fmt: skip
+            return y, stats
+        except (BufferError, ValueError):
+            pass  # an array of the channels does not lie in one piece
     dense, x_ncl, arrangement = arrange(x, channel_axis)
     y = empty_like(dense) if out is None else out
     stats = np.empty((3, x_ncl.shape[1]))

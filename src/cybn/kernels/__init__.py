@@ -27,6 +27,7 @@ def _by_dtypes(function: Callable) -> dict[str, Callable]:
 normalize_training = _by_dtypes(_module.normalize_training)
 normalize_inference = _by_dtypes(_module.normalize_inference)
 gradient = _by_dtypes(_module.gradient)
+normalize_small = _by_dtypes(_module.normalize_small)
 normalize_rows = _by_dtypes(_module.normalize_rows)
 gradient_rows = _by_dtypes(_module.gradient_rows)
 

@@ -16,14 +16,63 @@ cdef inline int check_length(const P[:] values, Py_ssize_t n) except -1:
     return 0
 
 
-cdef inline void fill(double *to, const P[:] values, double otherwise, Py_ssize_t n):
-    """to = values, or all `otherwise` where values is None."""
+cdef inline double moved(double running, double value, double momentum) noexcept nogil:
+    """running + momentum * (value - running), exact where momentum is 0 or 1."""
+    if momentum == 0:
+        return running
+    return value if momentum == 1 else running + momentum * (value - running)
+
+
+# What belongs to channels is taken by a pointer and a stride, NULL where there is none.
+
+cdef inline const P *start_of(const P[:] values) noexcept:
+    return NULL if values is None else &values[0]
+
+
+cdef inline Py_ssize_t step_of(const P[:] values) noexcept:
+    return 0 if values is None else values.strides[0] // <Py_ssize_t>sizeof(P)
+
+
+cdef inline void fill(double *to, const P *values, Py_ssize_t step, double otherwise,
+                      Py_ssize_t n) noexcept:
+    """to = values, or all `otherwise` where there are none."""
     cdef Py_ssize_t i
     for i in range(n):
-        to[i] = otherwise if values is None else values[i]
+        to[i] = otherwise if values == NULL else values[i * step]
 
 
-cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ssize_t C,
+cdef inline void follow(P *running_mean, Py_ssize_t mean_step, P *running_var, Py_ssize_t var_step,
+                        long long *num_batches_tracked, const double *stats, Py_ssize_t C,
+                        Py_ssize_t m, double momentum) noexcept:
+    """Move what is there of the running statistics to those of a batch of m values per channel.
+
+    Without releasing the GIL: threads that share a layer lose no update.
+    """
+    cdef Py_ssize_t c
+    if num_batches_tracked != NULL:
+        num_batches_tracked[0] += 1
+        if momentum < 0:
+            momentum = 1.0 / num_batches_tracked[0]
+    if running_mean != NULL:
+        for c in range(C):
+            running_mean[c * mean_step] = <P>moved(running_mean[c * mean_step], stats[c], momentum)
+    if running_var != NULL:
+        for c in range(C):
+            running_var[c * var_step] = <P>moved(running_var[c * var_step],
+                                                 stats[C + c] * m / (m - 1), momentum)
+
+
+cdef inline void settle_running(double *stats, const P *mean, Py_ssize_t mean_step, const P *var,
+                                Py_ssize_t var_step, double eps, Py_ssize_t C) noexcept:
+    """OUT stats: mean, var and rstd as given."""
+    cdef Py_ssize_t c
+    for c in range(C):
+        stats[c] = mean[c * mean_step]
+        stats[C + c] = var[c * var_step]
+        stats[2 * C + c] = 1 / sqrt(stats[C + c] + eps)
+
+
+cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C,
                   Py_ssize_t L, bint packed, bint stream, T kind) except -1:
     """The geometry of a job, fixed by the shape alone, and its scratch memory (freed by free).
 
@@ -82,7 +131,7 @@ cdef int open_job(Job *job, Task task, double[:, ::1] stats, Py_ssize_t N, Py_ss
     job.coef = scratch + (8 + COEFS) * C
     job.centre = <double *>job.coef + COEFS * job.width
     job.sums = job.centre + job.width
-    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    job.mean, job.var, job.rstd = stats, stats + C, stats + 2 * C
     return 0
 
 
@@ -97,13 +146,6 @@ cdef inline bint is_view(const T[:, :, :] a, const T[:, :, :] like) noexcept:
         and (a.shape[2] == 1 or a.strides[2] == sizeof(T))
         and (a.shape[1] == 1 or a.strides[1] == a.shape[2] * <Py_ssize_t>sizeof(T))
     )
-
-
-cdef inline double moved(double running, double value, double momentum) noexcept nogil:
-    """running + momentum * (value - running), exact where momentum is 0 or 1."""
-    if momentum == 0:
-        return running
-    return value if momentum == 1 else running + momentum * (value - running)
 
 
 cdef inline Py_ssize_t row_stride(const T[:, :, :] a) noexcept nogil:
@@ -132,11 +174,9 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
 
     OUT y, stats; without y (None) the statistics alone, for half the memory traffic. The running
     ones are moved by `momentum`, or by 1/num_batches_tracked where it is negative, each of them
-    where it is not None. This happens at the end, without releasing the GIL: threads that share a
-    layer lose no update.
+    where it is not None.
     """
     cdef Job job
-    cdef Py_ssize_t c, m = x.shape[0] * x.shape[2]
     cdef T kind = 0
     check_length(running_mean, x.shape[1])
     check_length(running_var, x.shape[1])
@@ -144,10 +184,10 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     check_length(bias, x.shape[1])
     assert x.size > 0 and is_view(x, x) and stats.shape[1] == x.shape[1]
     assert y is None or is_view(y, x)
-    open_job(&job, NORMALIZE, stats, x.shape[0], x.shape[1], x.shape[2],
+    open_job(&job, NORMALIZE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    fill(job.weight, weight, 1.0, x.shape[1])
-    fill(job.bias, bias, 0.0, x.shape[1])
+    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
+    fill(job.bias, start_of(bias), step_of(bias), 0.0, x.shape[1])
     if y is not None:
         job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
@@ -159,16 +199,10 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     with nogil:
         run(&job, threads, cache, kind)
     close_job(&job)
-    if num_batches_tracked is not None:
-        num_batches_tracked[0] += 1
-        if momentum < 0:
-            momentum = 1.0 / num_batches_tracked[0]
-    if running_mean is not None:
-        for c in range(x.shape[1]):
-            running_mean[c] = <P>moved(running_mean[c], stats[0, c], momentum)
-    if running_var is not None:
-        for c in range(x.shape[1]):
-            running_var[c] = <P>moved(running_var[c], stats[1, c] * m / (m - 1), momentum)
+    follow(<P *>start_of(running_mean), step_of(running_mean), <P *>start_of(running_var),
+           step_of(running_var),
+           NULL if num_batches_tracked is None else &num_batches_tracked[0], &stats[0, 0],
+           x.shape[1], x.shape[0] * x.shape[2], momentum)
 
 
 def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
@@ -177,21 +211,18 @@ def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
                         int threads, Py_ssize_t cache, bint stream):
     """y = gate((x - mean)*rstd*weight + bias + residual) with given mean and var. OUT y, stats."""
     cdef Job job
-    cdef Py_ssize_t c
     cdef T kind = 0
     check_length(mean, x.shape[1])
     check_length(var, x.shape[1])
     check_length(weight, x.shape[1])
     check_length(bias, x.shape[1])
-    for c in range(x.shape[1]):
-        stats[0, c] = mean[c]
-        stats[1, c] = var[c]
-        stats[2, c] = 1 / sqrt(stats[1, c] + eps)
+    settle_running(&stats[0, 0], start_of(mean), step_of(mean), start_of(var), step_of(var), eps,
+                   x.shape[1])
     assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
-    open_job(&job, INFERENCE, stats, x.shape[0], x.shape[1], x.shape[2],
+    open_job(&job, INFERENCE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    fill(job.weight, weight, 1.0, x.shape[1])
-    fill(job.bias, bias, 0.0, x.shape[1])
+    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
+    fill(job.bias, start_of(bias), step_of(bias), 0.0, x.shape[1])
     job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     if residual is not None:
@@ -219,11 +250,11 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
     check_length(weight, x.shape[1])
     assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x)
     assert stats.shape[1] == x.shape[1]
-    open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, stats,
+    open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, &stats[0, 0],
              x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
              and is_packed(dresidual), stream, kind)
-    fill(job.weight, weight, 1.0, x.shape[1])
+    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)

@@ -3,6 +3,9 @@
 
 cimport cython
 from cython.parallel cimport prange
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
@@ -22,6 +25,7 @@ include "columns.pxi"
 include "steps.pxi"
 include "schedule.pxi"
 include "batch_norm.pxi"
+include "small.pxi"
 include "samples.pxi"
 include "sample_norm.pxi"
 include "response.pxi"

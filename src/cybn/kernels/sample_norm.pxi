@@ -192,8 +192,8 @@ cdef double *open_samples(Samples *job, const P[:] weight, const P[:] bias, Py_s
     job.row_sums = 2 * job.cells if backward else 3 * job.pieces
     job.weight, job.bias = job.sums + sums, job.sums + sums + values
     if values:
-        fill(<double *>job.weight, weight, 1.0, values)
-        fill(<double *>job.bias, bias, 0.0, values)
+        fill(<double *>job.weight, start_of(weight), step_of(weight), 1.0, values)
+        fill(<double *>job.bias, start_of(bias), step_of(bias), 0.0, values)
     job.weights = <void *>(job.bias + values)
     job.biases = <T *>job.weights + width
     job.shared = <double *>job.weights + items

@@ -137,7 +137,6 @@ class BatchNorm(ChannelNorm):
             # As torch.manual_seed does for PyTorch, np.random.seed makes networks repeatable.
             weight[...] = np.random.random_sample(len(weight))  # noqa: NPY002
 
-
     def forward(
         self,
         x: np.ndarray,
