@@ -81,8 +81,8 @@ def config_plain(case: Case) -> None:
 def options(case: Case) -> None:
     """The schema is true: what it allows for an option builds, and is in the config.
 
-    Each option is set in turn to a few other values that its annotation takes. An int may be
-    refused with a ValueError, since it may have to fit another option.
+    Each option is set in turn to a few other values that its annotation takes. One may be refused
+    with a ValueError where it has to fit other options: an int, and any beside given ones.
     """
     cls = case.subject.cls
     width = cls.num_features_option
@@ -96,7 +96,8 @@ def options(case: Case) -> None:
         try:
             layer = case.make(**{name: value})
         except ValueError as error:
-            expect(not strict, f"the annotation takes {text}, __init__ refuses: {error}")
+            refusable = not strict or case.subject.has_options()
+            expect(refusable, f"the annotation takes {text}, __init__ refuses: {error}")
             continue
         got = layer.get_config()
         # as given, or in another form that tells it from the default
