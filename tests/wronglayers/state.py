@@ -81,14 +81,6 @@ class FollowsTheMeanOnly(Right):
         self.running_mean += self.momentum * (mean - self.running_mean)
 
 
-@wrong("train-moves-statistics", "has not changed num_batches_tracked")
-class NeverCounts(cybn.BatchNorm1d):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
-        self.num_batches_tracked[...] = 0
-        return y
-
-
 @wrong("modes-backward", "another dx after the mode has been switched")
 class BackwardOfTheMoment(Right):
     def backward(self, dy, out=None):
