@@ -11,7 +11,10 @@ from unittest import SkipTest
 import numpy as np
 import pytest
 from runs import python
-from wronglayers import AddsNoise, BackwardOfNothing, EvalReturnsNone, NeverFollows, Right
+from wronglayers import Right
+from wronglayers.backward import BackwardOfNothing
+from wronglayers.calls import AddsNoise
+from wronglayers.state import EvalReturnsNone, NeverFollows
 
 import cybn
 from cybn import cli
@@ -227,6 +230,31 @@ def test_an_excused_check_is_skipped_by_pytest():
     (check,) = checks_for(AddsNoise, only=list(excuse), excuse=excuse)
     with pytest.raises(SkipTest, match="determinism-repeat is excused: noise is the point"):
         check()
+
+
+def test_an_excuse_is_for_its_own_check_only():
+    class Unbuilt(Right):
+        def __init__(self, num_features: int = 4):
+            raise ZeroDivisionError
+
+    excuse = {"nan": "why"}
+    with pytest.raises(ConformanceError, match="fails the check 'builds'"):
+        check_layer(Unbuilt, excuse=excuse, only=["nan"])
+    with pytest.raises(ConformanceError, match="fails the check 'builds'"):
+        checks_for(Unbuilt, excuse=excuse, only=["nan"])[0]()
+
+
+def test_beside_given_options_others_may_be_refused():
+    class Choosy(Right):
+        def __init__(self, num_features: PositiveInt, one: bool = True, two: bool = True):
+            super().__init__(num_features, dtype="float32")
+            vars(self).update(eps=0.1, momentum=0.1)
+            if not (one or two):
+                raise ValueError("one or two")
+
+    assert check_layer(Choosy).named("failed") == []
+    assert check_layer(Choosy, one=False).named("failed") == []
+    assert check_layer({"type": Choosy, "two": False}).named("failed") == []
 
 
 def test_strict_checks_are_advice_without_strict():

@@ -108,6 +108,11 @@ class Subject:
             layer = self.spec()
         return layer
 
+    def has_options(self) -> bool:
+        """Is more given than which layer it is?"""
+        given = self.spec.keys() - {"type"} if isinstance(self.spec, Mapping) else ()
+        return bool(self.options or given) or not isinstance(self.spec, (str, type, Mapping))
+
     def has_dtype(self) -> bool:
         """Can parameters be float64 by an option?"""
         option = options_of(self.cls).get("dtype")

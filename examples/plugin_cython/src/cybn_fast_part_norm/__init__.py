@@ -48,7 +48,7 @@ class FastPartNorm(cybn.Layer):
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The output for x; see the class."""
-        x = self._checked("x", x)
+        x = self._fitting("x", x)
         in_place = out is not None and check_out(type(self).__name__, out, x)
         kept = x.copy() if in_place else np.require(x, requirements=["C", "A"])
         weight, bias = (a.astype(np.float64) for a in self.parameters())
@@ -76,7 +76,7 @@ class FastPartNorm(cybn.Layer):
         if self._saved is None:
             raise RuntimeError(f"{who}.backward needs a forward first: call it")
         x, stats, weight, part = self._saved
-        dy = self._checked("dy", dy)
+        dy = self._fitting("dy", dy)
         check_like(who, "dy", dy, x)
         if out is not None:
             check_out(who, out, dy, x=x)
@@ -95,7 +95,7 @@ class FastPartNorm(cybn.Layer):
         self.grads = {"weight": dweight, "bias": dbias}
         return dx
 
-    def _checked(self, name: str, a: np.ndarray) -> np.ndarray:
+    def _fitting(self, name: str, a: np.ndarray) -> np.ndarray:
         """x or dy as an array that fits; errors before anything is computed or changed."""
         who = type(self).__name__
         a = as_float_array(who, name, a)

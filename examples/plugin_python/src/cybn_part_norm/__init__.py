@@ -43,7 +43,7 @@ class PartNorm(cybn.Layer):
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The output for x; see the class."""
-        x = self._checked("x", x, out)
+        x = self._fitting("x", x, out)
         axes, m = tuple(range(2, x.ndim)), max(1, prod(x.shape[2:]))
         weight, bias = (  # (C, 1, ...)
             a.astype(np.float64).reshape(-1, *(1,) * len(axes)) for a in self.parameters()
@@ -67,7 +67,7 @@ class PartNorm(cybn.Layer):
         if self._saved is None:
             raise RuntimeError(f"{type(self).__name__}.backward needs a forward first: call it")
         x, d, xhat, scale, part, axes, m = self._saved
-        dy = self._checked("dy", dy, out)
+        dy = self._fitting("dy", dy, out)
         check_like(type(self).__name__, "dy", dy, x)
         mean_dy = dy.sum(axes, np.float64, keepdims=True) / m  # weight is in scale
         mean_dy_xhat = (dy * xhat).sum(axes, keepdims=True) / m
@@ -78,7 +78,7 @@ class PartNorm(cybn.Layer):
         self.grads = {"weight": dweight.astype(dtype), "bias": dbias.astype(dtype)}
         return dx
 
-    def _checked(self, name: str, a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    def _fitting(self, name: str, a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """x or dy as an array that fits; errors before anything is computed or changed."""
         who = type(self).__name__
         a = as_float_array(who, name, a)

@@ -81,8 +81,8 @@ def config_plain(case: Case) -> None:
 def options(case: Case) -> None:
     """The schema is true: what it allows for an option builds, and is in the config.
 
-    Each option is set in turn to a few other values that its annotation takes. An int may be
-    refused with a ValueError, since it may have to fit another option.
+    Each option is set in turn to a few other values that its annotation takes. One may be refused
+    with a ValueError where it has to fit other options: an int, and any beside given ones.
     """
     cls = case.subject.cls
     width = cls.num_features_option
@@ -96,13 +96,14 @@ def options(case: Case) -> None:
         try:
             layer = case.make(**{name: value})
         except ValueError as error:
-            expect(not strict, f"the annotation takes {text}, __init__ refuses: {error}")
+            refusable = not strict or case.subject.has_options()
+            expect(refusable, f"the annotation takes {text}, __init__ refuses: {error}")
             continue
         got = layer.get_config()
-        expect(
-            name in got and got[name] == value,
-            f"built with {text}, the config says {got.get(name, 'nothing')!r}",
-        )
+        # as given, or in another form that tells it from the default
+        usual = value in (options_of(cls)[name].default, base.get(name))
+        told = name in got and (usual or got[name] != base.get(name))
+        expect(told, f"built with {text}, the config says {got.get(name, 'nothing')!r}")
         others = changed(base, {**got, name: base.get(name)})
         expect(not others, f"built with {text}, the config has another {', '.join(others)}")
         names = changed(got, _again(layer, got).get_config())

@@ -23,7 +23,7 @@ from .._subject import Case
 # Error of a central difference: step^2 / 6 of a third derivative, and u / step of rounding
 STEPS = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 2.0**-8}
 # relative to the sum of |terms|: what is wrong is off by far more
-TOLERANCES = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
+TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4}
 ATTEMPTS = 3
 
 

@@ -57,8 +57,8 @@ def train_moves_statistics(case: Case) -> None:
     """
     x = case.x(seed=4)
     layer = case.layer()
-    kinds = ("running_", "num_batches_")
-    running = [name for name, a in layer.named_buffers() if name.startswith(kinds) and a.size]
+    buffers = layer.named_buffers()
+    running = [name for name, a in buffers if name.startswith("running_") and a.size]
     before = array_bits(layer)
     y = case.call(layer, x)
     after = array_bits(layer)

@@ -1,0 +1,150 @@
+"""Wrong layers: gradients, `grads`, and backward as a call."""
+
+import numpy as np
+
+from .right import After, Right, WrongGrads, wrong
+
+# Gradients
+
+
+@wrong("gradient-x", "in training: along a random direction of x backward gives the slope")
+class TakesVarianceAsConstant(Right):
+    def backward(self, dy, out=None):
+        dy, (_, xhat, rstd, weight, of_batch) = self.checked_dy(dy, out)
+        self.grads = {"weight": (dy * xhat).sum(0), "bias": dy.sum(0)}
+        g = dy * weight
+        if of_batch:
+            g = g - g.mean(0)
+        return np.multiply(g, rstd, out=out, dtype=dy.dtype, casting="same_kind")
+
+
+@wrong("gradient-x", "in evaluation: .* which is 2 times as much")
+class DoublesDxInEvaluation(After):
+    def change_dx(self, dx, dy):
+        return dx if self._saved[-1] else 2 * dx
+
+
+@wrong("gradient-x", r"in training: .* which is 1\.01 times as much")
+class OnePercentTooMuch(After):
+    def change_dx(self, dx, dy):
+        return dx if not self._saved[-1] else dx * dx.dtype.type(1.01)
+
+
+@wrong("gradient-parameters", r"random direction of weight .* which is 0\.1667 times as much")
+class AveragesDweight(WrongGrads):
+    def changed(self, grads, dy):
+        return {**grads, "weight": grads["weight"] / np.float32(len(dy) or 1)}
+
+
+@wrong("gradient-parameters", "direction of bias")
+class ForgetsTheSignOfDbias(WrongGrads):
+    def changed(self, grads, dy):
+        return {**grads, "bias": -grads["bias"]}
+
+
+@wrong("gradient-adjoint", "<v, backward")
+class MixesUpSamples(After):
+    def change_dx(self, dx, dy):
+        return np.roll(dx, 1, 0)
+
+
+@wrong("gradient-linear", r"dy = 3\*g - 2\*h, dx")
+class ClipsDy(Right):
+    def backward(self, dy, out=None):
+        return super().backward(np.clip(dy, -1, 1), out)
+
+
+# grads, and backward as a call
+
+
+@wrong("grads-names", r"grads has \['gamma', 'beta'\], expected \['weight', 'bias'\]")
+class NamesThemOtherwise(WrongGrads):
+    def changed(self, grads, dy):
+        return {"gamma": grads["weight"], "beta": grads["bias"]}
+
+
+@wrong("grads-names", "expected")
+class ForgetsTheBias(WrongGrads):
+    def changed(self, grads, dy):
+        return {"weight": grads["weight"]}
+
+
+@wrong("grads-names", "grads is tuple, no dict")
+class TupleOfGrads(WrongGrads):
+    def changed(self, grads, dy):
+        return tuple(grads.values())
+
+
+@wrong("grads-shape", r"has shape \(1, 4\), weight has \(4,\)")
+class KeepsTheAxis(WrongGrads):
+    def changed(self, grads, dy):
+        return {**grads, "weight": grads["weight"][None]}
+
+
+@wrong("grads-shape", "is float64, weight is float32")
+class GradsInFloat64(WrongGrads):
+    def changed(self, grads, dy):
+        return {name: a.astype(np.float64) for name, a in grads.items()}
+
+
+@wrong("grads-new", "has changed the first gradient of weight, bias")
+class Accumulates(WrongGrads):
+    def changed(self, grads, dy):
+        sums = vars(self).setdefault("sums", {k: np.zeros_like(a) for k, a in grads.items()})
+        for name, a in grads.items():
+            sums[name] += a
+        return dict(sums)
+
+
+@wrong("grads-new", "has the dict of the first")
+class FillsOneDict(WrongGrads):
+    def changed(self, grads, dy):
+        kept = vars(self).setdefault("kept", {})
+        kept.update(grads)
+        return kept
+
+
+@wrong("backward-again", "RuntimeError")
+class BackwardOnlyOnce(Right):
+    def backward(self, dy, out=None):
+        dx = super().backward(dy, out)
+        self._saved = None
+        return dx
+
+
+@wrong("backward-again", "the same dy gives another dx the second time")
+class SpoilsWhatItSaved(Right):
+    def backward(self, dy, out=None):
+        dx = super().backward(dy, out)
+        self._saved[2][...] *= 2
+        return dx
+
+
+@wrong("backward-parameters", "dx changes with a parameter that is changed after the forward")
+class WeightOfTheMoment(Right):
+    def backward(self, dy, out=None):
+        if self._saved is not None:
+            self._saved = (*self._saved[:3], self.weight, self._saved[4])
+        return super().backward(dy, out)
+
+
+@wrong("backward-keeps-state", "backward has changed weight, bias")
+class TakesTheStepItself(Right):
+    def backward(self, dy, out=None):
+        dx = super().backward(dy, out)
+        for name, a in self.named_parameters():
+            a -= 0.1 * self.grads[name]
+        return dx
+
+
+@wrong("backward-keeps-state", "forward has changed the parameter weight")
+class ClipsItsWeight(Right):
+    def forward(self, x, out=None):
+        np.clip(self.weight, 0, 1, out=self.weight)
+        return super().forward(x, out)
+
+
+@wrong("backward-first", "backward before any forward returns something")
+class BackwardOfNothing(Right):
+    def backward(self, dy, out=None):
+        return np.zeros_like(dy) if self._saved is None else super().backward(dy, out)

@@ -1,0 +1,179 @@
+"""Wrong layers: what comes out: type, shape, values, memory, layout."""
+
+import numpy as np
+
+import cybn
+from cybn.options import PositiveInt
+
+from .right import After, Right, wrong
+
+# The output
+
+
+@wrong("output-type", "is of type Odd")
+class OwnArrayType(After):
+    class Odd(np.ndarray):
+        pass
+
+    def change_y(self, y, x):
+        return y.view(self.Odd)
+
+
+@wrong("output-shape", r"the output for float32 x has shape \(4,\), not \(6, 4\)")
+class LosesAnAxis(After):
+    def change_y(self, y, x):
+        return y.sum(0)
+
+
+@wrong("output-shape", "dx for float32 dy has shape")
+class FlattensDx(After):
+    def change_dx(self, dx, dy):
+        return dx.ravel()
+
+
+@wrong("output-dtype", "the output for float32 x is float64")
+class AlwaysFloat64(After):
+    def change_y(self, y, x):
+        return y.astype(np.float64)
+
+
+@wrong("output-dtype", "dx for float64 dy is float32")
+class DxInFloat32(After):
+    def change_dx(self, dx, dy):
+        return dx.astype(np.float32)
+
+
+@wrong("output-finite", "is nan at|is inf at")
+class DividesByZero(After):
+    def change_y(self, y, x):
+        return np.log(y)
+
+
+@wrong("output-accuracy", "with a mean of 1000 in float32")
+class CancellingVariance(Right):
+    def moments(self, x):
+        mean = x.mean(0)
+        return mean, (x * x).mean(0) - mean * mean
+
+
+# Memory
+
+
+@wrong("input-unchanged", "forward has changed x")
+class CentresInPlace(Right):
+    def forward(self, x, out=None):
+        y = super().forward(x, out)
+        if x is not out and x.flags.writeable:
+            x -= x.mean(0)
+        return y
+
+
+@wrong("input-unchanged", "backward has changed dy")
+class ScalesDyInPlace(Right):
+    def backward(self, dy, out=None):
+        dx = super().backward(dy, out)
+        if dy is not out and dy.flags.writeable:
+            dy *= 2
+        return dx
+
+
+@wrong("input-read-only", "raises ValueError: buffer source array is read-only")
+class WantsWriteable(Right):
+    def forward(self, x, out=None):
+        memory = memoryview(np.asarray(x))
+        if memory.readonly:
+            raise ValueError("buffer source array is read-only")
+        return super().forward(x, out)
+
+
+@wrong("output-own-memory", "the output keeps the memory of x")
+class ReturnsItsInput(cybn.Layer):
+    num_features_option = None
+
+    def forward(self, x, out=None):
+        self._saved = (x,)
+        return x
+
+    def backward(self, dy, out=None):
+        self.grads = {}
+        return dy.copy()
+
+
+@wrong("output-own-memory", "dx keeps the memory of dy")
+class ReturnsAViewOfDy(ReturnsItsInput):
+    def forward(self, x, out=None):
+        return super().forward(x).copy()
+
+    def backward(self, dy, out=None):
+        super().backward(dy)
+        return dy[:]
+
+
+@wrong("output-stays", "the second call has changed the output of the first")
+class FillsOneOutput(After):
+    def change_y(self, y, x):
+        if getattr(self, "kept", None) is None or self.kept.shape != y.shape:
+            self.kept = y
+        self.kept[...] = y
+        return self.kept
+
+
+@wrong("out", "forward with an out in C order")
+class IgnoresOut(Right):
+    def forward(self, x, out=None):
+        return super().forward(x)
+
+
+@wrong("out", "backward returns another array than out")
+class ReturnsACopyOfOut(Right):
+    def backward(self, dy, out=None):
+        dx = super().backward(dy, out)
+        return dx if out is None else dx.copy()
+
+
+@wrong("out-in-place", "forward with out=x is off")
+class WritesBeforeItReads(Right):
+    def forward(self, x, out=None):
+        if out is not None:
+            out[...] = 0
+        return super().forward(x, out)
+
+
+@wrong("out-in-place", "backward after a forward with out=x is off")
+class KeepsWhatIsWrittenOver(Right):
+    def forward(self, x, out=None):
+        y = super().forward(x, out)
+        self._saved = (x, y if out is not None else self._saved[1], *self._saved[2:])
+        return y
+
+
+@wrong("out-in-place", "after a forward with out=x the gradient of weight is off")
+class KeepsXItself(cybn.Layer):
+    def __init__(self, num_features: PositiveInt):
+        self.register_parameter("weight", np.ones(num_features, np.float32))
+
+    def forward(self, x, out=None):
+        self.checked_x(x, out, ndim=2, channels=self.num_features)
+        self._saved = (x,)
+        return np.multiply(x, self.weight, out=out, dtype=x.dtype)
+
+    def backward(self, dy, out=None):
+        self.grads = {"weight": (dy * self._saved[0]).sum(0)}
+        return np.multiply(dy, self.weight, out=out, dtype=dy.dtype)
+
+
+# Memory layout
+
+
+@wrong("layout-values", "y for x and dy in the layout asfortranarray|in the layout fortran")
+class ReadsMemoryAsItLies(Right):
+    def forward(self, x, out=None):
+        if isinstance(x, np.ndarray) and x.ndim == 2:
+            x = x.ravel(order="K").reshape(x.shape)
+        return super().forward(x, out)
+
+
+@wrong("layout-kept", "the output for the layout fortran has strides")
+class AlwaysInCOrder(After):
+    def change_y(self, y, x):
+        return np.ascontiguousarray(y)
