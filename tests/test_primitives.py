@@ -24,7 +24,8 @@ def declared():
     inline = re.findall(r"cdef inline (.+?) noexcept nogil:", PXD, re.DOTALL)
     extern = re.findall(r"^    (void \w+ \".*?) noexcept nogil$", PXD, re.MULTILINE)
     both = [plain(re.sub(r' "\w+"', "", text)) for text in (*inline, *extern)]
-    return {re.search(r"(\w+)\(", text)[1]: text for text in both}
+    named = {re.search(r"(\w+)\(", text)[1]: text for text in both}
+    return {name: text for name, text in named.items() if not name.startswith("_")}
 
 
 def test_each_is_documented_as_it_is():
