@@ -171,9 +171,10 @@ class BatchNorm(ChannelNorm):
             gate = gate_of("", self.activation, self.negative_slope)
         of_batch = training or mean is None or var is None
         if of_batch:
-            if self.on_single == "running" and training and x.size == self.num_features:
+            single = x.size == self.num_features
+            if single and training and self.on_single == "running":
                 of_batch = False
-            else:
+            elif single or self.eps == 0:
                 self._check_batch(x)
             if of_batch and not (training and self.track_running_stats):
                 mean = var = count = None
