@@ -281,6 +281,15 @@ def test_plugins_go_and_come_again(site, capsys):
     assert type(cybn.create("MN")) is type(layer)
 
 
+def test_a_name_that_the_program_took_meanwhile_stays_its_own(site, plain):
+    before = type(cybn.create("MyNorm"))
+    cybn.use_plugins(False)
+    cybn.register("MyNorm")(mine := type("Mine", (cybn.Layer,), {"__module__": "__main__"}))
+    cybn.use_plugins(True)
+    assert type(cybn.create("MyNorm")) is mine
+    assert type(cybn.create("cybn-plain.MyNorm")) is before
+
+
 def test_use_plugins_looks_anew(site):
     assert "MyNorm" not in cybn.available()
     found = plugins._found
