@@ -44,7 +44,7 @@ def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
 
 def stub() -> str:
     """The text of the stub."""
-    layers = [entry for entry in map(registry.entry, registry.names()) if _is_ours(entry)]
+    layers = list(map(registry.entry, sorted(registry.builtins(), key=str.casefold)))
     public = sorted({*cybn._PLACES, *cybn._MODULES, *(entry.name for entry in layers)}, key=_rank)
     return "".join(
         [
@@ -58,10 +58,6 @@ def stub() -> str:
             CREATE_ANY,
         ]
     )
-
-
-def _is_ours(entry: Entry) -> bool:
-    return entry.origin == "built-in"
 
 
 def _imports(layers: Iterable[Entry]) -> Iterable[str]:

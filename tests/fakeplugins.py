@@ -56,7 +56,9 @@ class Site:
 def forget_all(monkeypatch):
     """The registry and its plugins as in a process that starts now, until the test is over."""
     cybn.available()
-    monkeypatch.setattr(registry, "_entries", registry._entries)
+    builtins = registry.builtins().values()
+    entries = {key: entry for key, entry in registry._entries.items() if entry.cls in builtins}
+    monkeypatch.setattr(registry, "_entries", entries)
     for name, value in vars(type(plugins)(registry)).items():
         monkeypatch.setattr(plugins, name, value)
 

@@ -10,6 +10,7 @@ import cybn
 from cybn import cli
 from cybn.plugins import plugins
 from cybn.registry import UnknownName, registry
+from cybn.testing import check_layer
 
 
 @pytest.fixture
@@ -257,6 +258,19 @@ def test_ctrl_c_during_an_import_is_no_broken_plugin(site, tmp_path):
     assert (registry.entries(), plugins.problems()) == (before, [])
     (tmp_path / "bad.py").write_text(register + "# once more\n")
     assert cybn.create("BadNorm").eps == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("forward", "check"),
+    [("x[:1]", "output-shape"), ("x", "output-own-memory")],
+    ids=["wrong shape", "the input's memory"],
+)
+def test_a_wrong_output_is_found_by_the_conformance_check(site, forward, check):
+    source = norm("BadNorm").replace("np.multiply(x, 2, out=out)", forward)
+    site.add("bad", {"BadNorm": "bad:BadNorm"}, source)
+    with pytest.raises(AssertionError, match=r"^BadNorm of plugin bad 1.0 fails the check"):
+        check_layer("BadNorm", only=[check])
+    good_works()
 
 
 # Metadata

@@ -8,10 +8,12 @@ from runs import python
 
 import cybn
 from cybn.kernels import levels
+from cybn.registry import registry
 
 PUBLIC = ["Layer", "available", "create", "describe", "functional", "get_num_threads",
-          "load_config", "reference", "register", "schema", "set_num_threads",
-          "show_config", "UnknownName", "UnknownOption"]  # fmt: skip
+          "get_include", "load_config", "reference", "register", "schema", "set_num_threads",
+          "show_config", "use_plugins", "PluginError", "PluginWarning", "UnknownName",
+          "UnknownOption"]  # fmt: skip
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(cybn.__path__, "cybn.")
@@ -31,7 +33,7 @@ print(heavy, type(cybn.__doc__).__name__)
     assert python(code) == "[] str"
 
 
-@pytest.mark.parametrize("name", [*PUBLIC, *cybn.available(), "__version__"])
+@pytest.mark.parametrize("name", [*PUBLIC, *registry.builtins(), "__version__"])
 def test_any_public_name_may_be_the_first_that_is_used(name):
     python(f"from cybn import {name}", PYTHONWARNINGS="error")
 
@@ -43,7 +45,7 @@ def test_any_module_may_be_the_first_that_is_imported(module):
 
 def test_dir_lists_what_there_is():
     names = dir(cybn)
-    assert set(PUBLIC) | set(cybn.available()) <= set(names)
+    assert set(PUBLIC) | set(registry.builtins()) <= set(names)
     for name in names:
         assert getattr(cybn, name) is not None
     assert names == sorted(names)

@@ -16,6 +16,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No plugin is installed; the examples may be."""
+    monkeypatch.setenv("CYBN_PLUGINS", "0")
+    forget_all(monkeypatch)
+
+
 def texts(files, folder):
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in files}
 
@@ -80,7 +87,7 @@ def test_names_that_are_refused(name, message, tmp_path):
 
 def test_the_name_of_an_installed_plugin_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    forget_all(monkeypatch)
+    monkeypatch.delenv("CYBN_PLUGINS")
     Site(tmp_path).add("plain", {"MyNorm": "plain:MyNorm"}, norm())
     with pytest.raises(ValueError, match=r"^'MyNorm' is taken by plugin plain 1.0; choose another"):
         write_project("MyNorm", "python", tmp_path)

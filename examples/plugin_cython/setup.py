@@ -10,8 +10,9 @@ from setuptools import Extension, setup
 if sys.platform == "win32":
     flags, openmp = ["/O2", "/fp:precise"], ["/openmp"]
 else:
-    flags = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
+    flags = ["-O3", "-ffp-contract=off", "-fno-math-errno"]
     flags += ["-fno-loop-unroll-and-jam", "-fno-tree-loop-distribute-patterns"]
+    flags += ["-Wno-unused-function", "-Wno-sign-compare"]
     openmp = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's compiler has none
 
 setup(

@@ -60,7 +60,7 @@ class Plugins:
         self._problems: list[str] = []
         self._warned = False
         self._broken: dict[Plugin, str] = {}
-        self._loaded: dict[Plugin, list[Entry]] = {}  # what each import registered
+        self._loaded: list[Entry] = []  # what the imports registered
         self._now = threading.local()  # .plugin: what this thread is importing
 
     # What the registry asks
@@ -93,7 +93,7 @@ class Plugins:
             raise self._give_up(plugin, _reason(plugin, error)) from error
         finally:
             self._now.plugin = outer
-        self._loaded.setdefault(plugin, self._added(plugin, before))
+        self._loaded += self._added(plugin, before)
         return cls
 
     def claimed(self, entry: Entry) -> Entry | None:
@@ -196,8 +196,7 @@ class Plugins:
         self._wanted, self._found, self._broken = on, None, {}
         invalidate_caches()  # something may have been installed a moment ago
         if not on:
-            for entries in self._loaded.values():
-                self._registry.forget(entries)
+            self._registry.forget(self._loaded)
 
     # Inside
 
@@ -247,9 +246,10 @@ class Plugins:
         return PluginError(self._broken[plugin])
 
     def _admit(self, plugin: Plugin, cls: Any, before: set[type]) -> None:
-        for entry in [entry for entries in self._loaded.values() for entry in entries]:
-            # It was taken out when plugins were switched off; the import does not run again
-            if entry.origin == plugin.package and self._registry.entry_of(entry.cls) is None:
+        for entry in [each for each in self._loaded if each.origin == plugin.package]:
+            # Taken out when plugins were switched off; the import does not run again
+            gone = self._registry.entry_of(entry.cls) is None
+            if gone and not any(map(self._registry.registered, entry.names)):
                 self._registry.add(entry)
         try:
             _check(cls)

@@ -78,5 +78,5 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 def test_two_dimensions_are_too_few():
     layer = cybn.create("FastPartNorm", num_features=5)
-    with pytest.raises(ValueError, match=r"FastPartNorm expects x \(N, C, ...\), at least 3-D"):
+    with pytest.raises(ValueError, match=r"FastPartNorm expects 3-D or 4-D or 5-D input, got 2-D"):
         layer(np.zeros((4, 5)))

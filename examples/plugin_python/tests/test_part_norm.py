@@ -31,5 +31,5 @@ def test_what_is_left_of_the_mean(part):
 
 def test_two_dimensions_are_too_few():
     layer = cybn.create("PartNorm", num_features=5)
-    with pytest.raises(ValueError, match=r"PartNorm expects x \(N, C, ...\), at least 3-D"):
+    with pytest.raises(ValueError, match=r"PartNorm expects 3-D or 4-D or 5-D input, got 2-D"):
         layer(np.zeros((4, 5)))

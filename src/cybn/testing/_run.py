@@ -178,14 +178,16 @@ class Check:
             cases = self.subject.cases
         except NotBuilt as error:
             seen = str(error).rstrip(".")
-            raise ConformanceError(BUILDS.name, self.subject.name, seen, BUILDS.fix) from error
+            layer = self.subject.owned_name
+            raise ConformanceError(BUILDS.name, layer, seen, BUILDS.fix) from error
         return (replace(case, training=mode) for case in cases for mode in self.rule.modes)
 
     def _error(self, case: Case, seen: str) -> ConformanceError:
         mode = "training" if case.training else "evaluation"
         where = f" for input {case.shape}{' and further inputs' * case.further} in {mode}"
         seen, fix = seen.rstrip("."), self.rule.fix
-        return ConformanceError(self.name, self.subject.name, seen, fix, case.shape, where)
+        layer = self.subject.owned_name
+        return ConformanceError(self.name, layer, seen, fix, case.shape, where)
 
 
 def check_names() -> list[str]:

@@ -24,6 +24,7 @@ from ..config import create
 from ..layers.base import Layer
 from ..messages import shown
 from ..options import Kind, Option, options_of
+from ..plugins import plugins
 from ..registry import registry
 
 WIDTH = 4
@@ -84,10 +85,20 @@ class Subject:
         return self._type if isinstance(self._type, type) else type(self._example)
 
     @property
+    def _has_class(self) -> bool:
+        """Is the class known without calling anybody's function?"""
+        return isinstance(self._type, type) or "cls" in vars(self) or isinstance(self.spec, Layer)
+
+    @property
+    def owned_name(self) -> str:
+        """The name, with the plugin that brings the layer."""
+        plugin = plugins.of(self.cls) if self._has_class else None
+        return f"{self.name} of {plugin}" if plugin else self.name
+
+    @property
     def excuses(self) -> Mapping[str, str]:
         """What the class itself excuses; a function's layer is not built to find out."""
-        known = isinstance(self._type, type) or "cls" in vars(self) or isinstance(self.spec, Layer)
-        return self.cls.excused_checks if known else {}
+        return self.cls.excused_checks if self._has_class else {}
 
     @cached_property
     def _example(self) -> Layer:

@@ -11,7 +11,7 @@ import cybn
 from cybn.kernels.outputs import empty_like
 from cybn.kernels.policy import plan
 from cybn.options import Bounds, DType, PositiveInt
-from cybn.validation import as_float_array, check_channels, check_like, check_out, check_per_channel
+from cybn.validation import check_per_channel
 
 from . import _kernels
 
@@ -24,8 +24,9 @@ class FastPartNorm(cybn.Layer):
 
         y = (x - part * mean) / sqrt(var + eps) * weight + bias
 
-    mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...),
-    float32 or float64. With part=1 this is instance normalization, with part=0 the mean stays.
+    mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...), of
+    3 to 5 dimensions, float32 or float64. With part=1 this is instance normalization, with part=0
+    the mean stays.
     x is kept for backward until the next forward; leave it unchanged until then.
 
     Raises TypeError for another dtype, ValueError for another shape or an unusable out.
@@ -48,21 +49,22 @@ class FastPartNorm(cybn.Layer):
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The output for x; see the class."""
-        x = self._fitting("x", x)
-        in_place = out is not None and check_out(type(self).__name__, out, x)
-        kept = x.copy() if in_place else np.require(x, requirements=["C", "A"])
+        x = self.checked_x(x, out, ndim=(3, 4, 5), channels=self.num_features)
+        # The kernels trust every length, so that of weight and bias, too, is checked here
+        check_per_channel(type(self).__name__, dict(self.named_parameters()), self.num_features)
         weight, bias = (a.astype(np.float64) for a in self.parameters())
+        packed = np.require(x, requirements=["C", "A"])
         y = empty_like(x) if out is None else out
         target, stats = _packed(y), np.empty((prod(x.shape[:2]), 2))
         if x.size:
             threads, _, stream = plan(x.size, x.itemsize)
             _kernels.forward(
-                _rows(target), stats, _rows(kept), weight, bias,
+                _rows(target), stats, _rows(packed), weight, bias,
                 self.part, self.eps, threads, stream,
             )  # fmt: skip
         if target is not y:
             y[...] = target
-        self._saved = kept, stats, weight, self.part
+        self._saved = packed, stats, weight, self.part
         return y
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -72,14 +74,7 @@ class FastPartNorm(cybn.Layer):
 
             dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call it")
-        x, stats, weight, part = self._saved
-        dy = self._fitting("dy", dy)
-        check_like(who, "dy", dy, x)
-        if out is not None:
-            check_out(who, out, dy, x=x)
+        dy, (x, stats, weight, part) = self.checked_dy(dy, out)
         dx = empty_like(dy) if out is None else out
         target, sums = _packed(dx), np.zeros((len(stats), 2))
         if x.size:
@@ -94,16 +89,6 @@ class FastPartNorm(cybn.Layer):
         dweight, dbias = sums.reshape(*x.shape[:2], 2).sum(0).T.astype(self.weight.dtype)
         self.grads = {"weight": dweight, "bias": dbias}
         return dx
-
-    def _fitting(self, name: str, a: np.ndarray) -> np.ndarray:
-        """x or dy as an array that fits; errors before anything is computed or changed."""
-        who = type(self).__name__
-        a = as_float_array(who, name, a)
-        if a.ndim < 3:
-            raise ValueError(f"{who} expects {name} (N, C, ...), at least 3-D, got {a.shape}")
-        check_channels(who, a, self.num_features, 1)
-        check_per_channel(who, dict(self.named_parameters()), self.num_features)
-        return a
 
 
 def _packed(a: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 
 import cybn
 from cybn.options import Bounds, DType, PositiveInt
-from cybn.validation import as_float_array, check_channels, check_like, check_out, check_per_channel
 
 __all__ = ["PartNorm"]
 
@@ -20,8 +19,9 @@ class PartNorm(cybn.Layer):
 
         y = (x - part * mean) / sqrt(var + eps) * weight + bias
 
-    mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...),
-    float32 or float64. With part=1 this is instance normalization, with part=0 the mean stays.
+    mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...), of
+    3 to 5 dimensions, float32 or float64. With part=1 this is instance normalization, with part=0
+    the mean stays.
 
     Raises TypeError for another dtype, ValueError for another shape or an unusable out.
 
@@ -43,11 +43,10 @@ class PartNorm(cybn.Layer):
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The output for x; see the class."""
-        x = self._fitting("x", x, out)
+        x = self.checked_x(x, out, ndim=(3, 4, 5), channels=self.num_features)
         axes, m = tuple(range(2, x.ndim)), max(1, prod(x.shape[2:]))
-        weight, bias = (  # (C, 1, ...)
-            a.astype(np.float64).reshape(-1, *(1,) * len(axes)) for a in self.parameters()
-        )
+        along_c = (-1, *(1,) * len(axes))
+        weight, bias = (a.astype(np.float64).reshape(along_c) for a in self.parameters())
         mean = x.sum(axes, np.float64, keepdims=True) / m  # (N, C, 1, ...), as rstd
         d = x - mean
         rstd = 1 / np.sqrt((d * d).sum(axes, keepdims=True) / m + self.eps)
@@ -64,28 +63,12 @@ class PartNorm(cybn.Layer):
 
             dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
         """
-        if self._saved is None:
-            raise RuntimeError(f"{type(self).__name__}.backward needs a forward first: call it")
-        x, d, xhat, scale, part, axes, m = self._saved
-        dy = self._fitting("dy", dy, out)
-        check_like(type(self).__name__, "dy", dy, x)
+        dy, (_, d_hat, xhat, scale, part, axes, m) = self.checked_dy(dy, out)
         mean_dy = dy.sum(axes, np.float64, keepdims=True) / m  # weight is in scale
         mean_dy_xhat = (dy * xhat).sum(axes, keepdims=True) / m
-        dweight, dbias = (m * a.sum(0).ravel() for a in (mean_dy_xhat, mean_dy))
-        dx = np.empty_like(x) if out is None else out
-        dx[...] = scale * (dy - part * mean_dy - d * mean_dy_xhat)
+        dx = np.empty_like(dy) if out is None else out
+        dx[...] = scale * (dy - part * mean_dy - d_hat * mean_dy_xhat)
+        sums = {"weight": mean_dy_xhat, "bias": mean_dy}
         dtype = self.weight.dtype
-        self.grads = {"weight": dweight.astype(dtype), "bias": dbias.astype(dtype)}
+        self.grads = {name: (m * a.sum(0).ravel()).astype(dtype) for name, a in sums.items()}
         return dx
-
-    def _fitting(self, name: str, a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        """x or dy as an array that fits; errors before anything is computed or changed."""
-        who = type(self).__name__
-        a = as_float_array(who, name, a)
-        if a.ndim < 3:
-            raise ValueError(f"{who} expects {name} (N, C, ...), at least 3-D, got {a.shape}")
-        check_channels(who, a, self.num_features, 1)
-        check_per_channel(who, dict(self.named_parameters()), self.num_features)
-        if out is not None:
-            check_out(who, out, a)
-        return a
