@@ -17,6 +17,7 @@ Environment:
 
 import os
 import platform
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -24,6 +25,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 DEBUG = os.environ.get("CYBN_DEBUG", "0") not in ("", "0")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
@@ -119,6 +121,23 @@ class BuildKernels(build_ext):
         return True
 
 
+class BuildModules(build_py):
+    """build_py that packs the example plugins, of which `cybn new` makes projects."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return  # they are found where they are
+        leftovers = shutil.ignore_patterns(
+            "__pycache__", ".*", "build", "dist", "*.egg-info", "*.c", "*.so", "*.pyd"
+        )
+        for example in Path("examples").glob("plugin_*"):
+            kind = example.name.removeprefix("plugin_")
+            packed = Path(self.build_lib, "cybn", "templates", kind)
+            shutil.rmtree(packed, ignore_errors=True)
+            shutil.copytree(example, packed, ignore=leftovers)
+
+
 def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
     shared = [f"{sources}/{name}" for name in sorted(os.listdir(sources)) if name.endswith(".pxi")]
@@ -146,6 +165,6 @@ def kernels() -> list[Extension]:
 
 setup(
     ext_modules=kernels(),
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "build_py": BuildModules},
     options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*STABLE_ABI)}} if ABI3 else {},
 )
