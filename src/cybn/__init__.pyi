@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from . import functional, reference
+from . import functional, reference, testing
 from .config import available, describe, load_config, register, schema
+from .include import get_include
 from .info import show_config
 from .kernels.outputs import release_output_cache, set_output_cache
 from .kernels.policy import get_num_threads, set_num_threads
@@ -25,13 +26,37 @@ from .layers.batch.domain import (
 from .layers.batch.frozen import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from .layers.batch.ghost import GhostBatchNorm, GhostBatchNorm1d, GhostBatchNorm2d, GhostBatchNorm3d
 from .layers.batch.lazy import LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d
+from .layers.batch.normalize import Normalize
 from .layers.batch.renorm import BatchRenorm, BatchRenorm1d, BatchRenorm2d, BatchRenorm3d
 from .layers.batch.split import SplitBatchNorm, SplitBatchNorm1d, SplitBatchNorm2d, SplitBatchNorm3d
+from .layers.research.adain import AdaIN
+from .layers.research.dyt import DyT
+from .layers.research.evonorm import EvoNormB0, EvoNormS0
+from .layers.research.frn import FilterResponseNorm
+from .layers.research.grn import GlobalResponseNorm
+from .layers.research.ibn import IBN
+from .layers.research.iternorm import IterNorm
+from .layers.research.powernorm import PowerNorm
+from .layers.research.revin import RevIN
+from .layers.research.scalenorm import ScaleNorm
+from .layers.research.switchable import SwitchableNorm1d, SwitchableNorm2d, SwitchableNorm3d
+from .layers.research.weight_standardization import WeightStandardization
+from .layers.rows.groupnorm import GroupNorm
+from .layers.rows.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from .layers.rows.layernorm import LayerNorm
+from .layers.rows.localresponsenorm import LocalResponseNorm
+from .layers.rows.rmsnorm import RMSNorm
+from .plugins import PluginError, PluginWarning, use_plugins
 from .registry import UnknownName, UnknownOption
+from .tools.convert import convert, freeze, unfreeze
+from .tools.fold import fold, fold_into_next
+from .tools.recalibrate import recalibrate
 
 __version__: str
 
 __all__ = [
+    "IBN",
+    "AdaIN",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -47,6 +72,10 @@ __all__ = [
     "DomainSpecificBatchNorm1d",
     "DomainSpecificBatchNorm2d",
     "DomainSpecificBatchNorm3d",
+    "DyT",
+    "EvoNormB0",
+    "EvoNormS0",
+    "FilterResponseNorm",
     "FrozenBatchNorm1d",
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
@@ -54,22 +83,47 @@ __all__ = [
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
     "GhostBatchNorm3d",
+    "GlobalResponseNorm",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "IterNorm",
     "Layer",
+    "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
     "LazyBatchNorm3d",
+    "LocalResponseNorm",
+    "Normalize",
+    "PluginError",
+    "PluginWarning",
+    "PowerNorm",
+    "RMSNorm",
+    "RevIN",
+    "ScaleNorm",
     "SplitBatchNorm",
     "SplitBatchNorm1d",
     "SplitBatchNorm2d",
     "SplitBatchNorm3d",
+    "SwitchableNorm1d",
+    "SwitchableNorm2d",
+    "SwitchableNorm3d",
     "UnknownName",
     "UnknownOption",
+    "WeightStandardization",
     "available",
+    "convert",
     "create",
     "describe",
+    "fold",
+    "fold_into_next",
+    "freeze",
     "functional",
+    "get_include",
     "get_num_threads",
     "load_config",
+    "recalibrate",
     "reference",
     "register",
     "release_output_cache",
@@ -77,6 +131,9 @@ __all__ = [
     "set_num_threads",
     "set_output_cache",
     "show_config",
+    "testing",
+    "unfreeze",
+    "use_plugins",
 ]
 
 _Layer = TypeVar("_Layer", bound=Layer)
@@ -85,6 +142,8 @@ _Layer = TypeVar("_Layer", bound=Layer)
 def create(spec: None, /, **options: Any) -> None: ...
 @overload
 def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
+@overload
+def create(spec: Literal["AdaIN", "AdaptiveInstanceNorm"], /, **options: Any) -> AdaIN: ...
 @overload
 def create(spec: Literal["BatchNorm1d", "BN1d"], /, **options: Any) -> BatchNorm1d: ...
 @overload
@@ -152,6 +211,14 @@ def create(
     **options: Any,
 ) -> DomainSpecificBatchNorm3d: ...
 @overload
+def create(spec: Literal["DyT", "DynamicTanh"], /, **options: Any) -> DyT: ...
+@overload
+def create(spec: Literal["EvoNormB0"], /, **options: Any) -> EvoNormB0: ...
+@overload
+def create(spec: Literal["EvoNormS0"], /, **options: Any) -> EvoNormS0: ...
+@overload
+def create(spec: Literal["FilterResponseNorm", "FRN"], /, **options: Any) -> FilterResponseNorm: ...
+@overload
 def create(
     spec: Literal["FrozenBatchNorm1d", "FrozenBN1d"],
     /,
@@ -194,6 +261,26 @@ def create(
     **options: Any,
 ) -> GhostBatchNorm3d: ...
 @overload
+def create(spec: Literal["GlobalResponseNorm", "GRN"], /, **options: Any) -> GlobalResponseNorm: ...
+@overload
+def create(spec: Literal["GroupNorm", "GN"], /, **options: Any) -> GroupNorm: ...
+@overload
+def create(spec: Literal["IBN", "InstanceBatchNorm"], /, **options: Any) -> IBN: ...
+@overload
+def create(spec: Literal["InstanceNorm1d", "IN1d"], /, **options: Any) -> InstanceNorm1d: ...
+@overload
+def create(
+    spec: Literal["InstanceNorm2d", "IN", "IN2d", "InstanceNorm"],
+    /,
+    **options: Any,
+) -> InstanceNorm2d: ...
+@overload
+def create(spec: Literal["InstanceNorm3d", "IN3d"], /, **options: Any) -> InstanceNorm3d: ...
+@overload
+def create(spec: Literal["IterNorm", "IterativeNorm"], /, **options: Any) -> IterNorm: ...
+@overload
+def create(spec: Literal["LayerNorm", "LN"], /, **options: Any) -> LayerNorm: ...
+@overload
 def create(spec: Literal["LazyBatchNorm1d", "LazyBN1d"], /, **options: Any) -> LazyBatchNorm1d: ...
 @overload
 def create(
@@ -203,6 +290,18 @@ def create(
 ) -> LazyBatchNorm2d: ...
 @overload
 def create(spec: Literal["LazyBatchNorm3d", "LazyBN3d"], /, **options: Any) -> LazyBatchNorm3d: ...
+@overload
+def create(spec: Literal["LocalResponseNorm", "LRN"], /, **options: Any) -> LocalResponseNorm: ...
+@overload
+def create(spec: Literal["Normalize"], /, **options: Any) -> Normalize: ...
+@overload
+def create(spec: Literal["PowerNorm", "PN"], /, **options: Any) -> PowerNorm: ...
+@overload
+def create(spec: Literal["RevIN", "ReversibleInstanceNorm"], /, **options: Any) -> RevIN: ...
+@overload
+def create(spec: Literal["RMSNorm", "RMS"], /, **options: Any) -> RMSNorm: ...
+@overload
+def create(spec: Literal["ScaleNorm"], /, **options: Any) -> ScaleNorm: ...
 @overload
 def create(spec: Literal["SplitBatchNorm", "SplitBN"], /, **options: Any) -> SplitBatchNorm: ...
 @overload
@@ -223,5 +322,21 @@ def create(
     /,
     **options: Any,
 ) -> SplitBatchNorm3d: ...
+@overload
+def create(spec: Literal["SwitchableNorm1d", "SN1d"], /, **options: Any) -> SwitchableNorm1d: ...
+@overload
+def create(
+    spec: Literal["SwitchableNorm2d", "SN", "SN2d", "SwitchableNorm"],
+    /,
+    **options: Any,
+) -> SwitchableNorm2d: ...
+@overload
+def create(spec: Literal["SwitchableNorm3d", "SN3d"], /, **options: Any) -> SwitchableNorm3d: ...
+@overload
+def create(
+    spec: Literal["WeightStandardization", "WS", "WeightStandardisation"],
+    /,
+    **options: Any,
+) -> WeightStandardization: ...
 @overload
 def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
