@@ -75,10 +75,20 @@ def test_the_wheel_has_every_module_and_no_source_of_the_compiled_ones(files, so
     modules = {name.removeprefix("src/") for name in python if name.startswith("src/")}
     assert "cybn/layers/base.py" in modules
     assert modules <= set(files)
-    assert not [name for name in files if name.endswith((".c", ".pyx", ".pxi"))]
+    source = [name for name in files if name.endswith((".c", ".pyx", ".pxi"))]
+    assert not [name for name in source if not name.startswith("cybn/templates/")]
     assert {name.split("/")[0] for name in files if ".dist-info" not in name} <= {
         "cybn", "cybn.libs",
     }  # fmt: skip
+
+
+def test_the_wheel_has_the_example_plugins_to_make_new_ones_of(files, source_files):
+    packed = {
+        re.sub(r"^examples/plugin_(\w+)", r"cybn/templates/\1", name)
+        for name in source_files
+        if re.match(r"examples/plugin_\w+/.*\.\w+$", name)
+    }
+    assert packed <= set(files)
 
 
 def test_the_wheel_brings_the_command_and_its_licence(distribution, files, metadata):
