@@ -237,3 +237,13 @@ def test_what_cannot_be_recalibrated_is_an_error():
     for nothing in (None, [], {"norm": None}):
         with pytest.raises(ValueError, match="got no layers"):
             cybn.recalibrate(nothing, lambda x: x, [x])
+
+
+def test_padding_has_no_part_in_it():
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(3, 2, (4, 2, 5)), rng.random((4, 5)) < 0.5) for _ in range(3)]
+    layer = cybn.BatchNorm1d(2, dtype="float64")
+    cybn.recalibrate(layer, lambda batch: layer(batch[0], mask=batch[1]), batches)
+    valid = np.concatenate([np.moveaxis(x, 1, -1)[mask] for x, mask in batches])
+    np.testing.assert_allclose(layer.running_mean, valid.mean(0), rtol=1e-14)
+    np.testing.assert_allclose(layer.running_var, valid.var(0, ddof=1), rtol=1e-14)

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers.base import Layer
-from ..layers.batch.batchnorm import BatchNorm
 from ..layers.batch.frozen import FrozenBatchNorm
 from ..layers.batch.normalize import Normalize
 from ..validation import as_float_array, check_per_channel
+from .trees import BATCH_NORMS
 
 __all__ = ["fold", "fold_into_next"]
 
@@ -186,7 +186,7 @@ def _affine(who: str, norm: Layer, weight: np.ndarray, side: str, channels: int)
     # scale and shift of a norm that has as many channels as that side of weight
     if isinstance(norm, Normalize):
         arrays = {"mean": norm.mean, "std": norm.std}
-    elif isinstance(norm, (BatchNorm, FrozenBatchNorm)):
+    elif isinstance(norm, (*BATCH_NORMS, FrozenBatchNorm)):
         _check_fixed(who, norm)
         names = ("running_mean", "running_var", "weight", "bias")
         arrays = {name: getattr(norm, name) for name in names}

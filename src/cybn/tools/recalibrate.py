@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..functional import Moments
+from ..functional.masks import check_mask, pick
 from ..layers.base import Layer
-from ..layers.batch.batchnorm import BatchNorm
 from ..progress import with_progress
-from .trees import walked
+from .trees import BATCH_NORMS, walked
 
 __all__ = ["recalibrate"]
 
@@ -96,7 +96,7 @@ class _Watched:
 
     def __init__(self, place: str, layer: Layer) -> None:
         self.place, self.layer = f"{place} ({type(layer).__name__})", layer
-        own = dict(layer.named_buffers()) if isinstance(layer, BatchNorm) else None
+        own = dict(layer.named_buffers()) if isinstance(layer, BATCH_NORMS) else None
         if own == {}:
             raise ValueError(
                 f"recalibrate got {self.place} without running statistics: build it with "
@@ -125,7 +125,11 @@ class _Watched:
             given = x.copy() if in_place else x
             layer.training = True  # whatever the network around it has said since
             y = plain(x, out, *args, **inputs)
-            moments = Moments(layer.num_features).add(given, layer.channel_axis)
+            axis, mask = layer.channel_axis, inputs.get("mask")
+            if mask is not None:
+                mask = check_mask(type(layer).__name__, mask, np.asarray(given), axis)
+                given, axis = pick(np.asarray(given), mask, axis), 1
+            moments = Moments(layer.num_features).add(given, axis)
             self.moments.merge(moments)
             self.calls += moments.count > 0
             return y

@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..layers.base import Layer
+from ..layers.batch.batchnorm import BatchNorm
+from ..layers.batch.conditional import ConditionalBatchNorm
+from ..layers.batch.renorm import BatchRenorm
 from ..messages import shown
 
-__all__ = ["mapped", "walked"]
+__all__ = ["BATCH_NORMS", "mapped", "walked"]
+
+#: layers that normalize by the batch in training, and by one running_mean and _var in evaluation
+BATCH_NORMS = (BatchNorm, BatchRenorm, ConditionalBatchNorm)
 
 
 def mapped(tree: Any, change: Callable[[str, Layer], Any], who: str, place: str = "layers") -> Any:
