@@ -13,9 +13,9 @@
     calls       what a small call is made of: a command of its own
     results     all that was measured: kept as JSON, asked by goals, report, compare and plot
 
-A contender says which cases it can do, so that a new operation is an entry in `norms`, its shapes in
-`shapes`, a view in `formulas` and `check`, and a branch in the peers that know it. pytest-benchmark, asv and pyperf were rejected:
-none interleaves contenders, and a ratio of times taken minutes apart on a shared machine says
-little. Each number of threads has a process of its own, since several peers read it only when they
-start.
+A contender says which cases it can do, so that a new operation is an entry in `norms`, shapes in
+`shapes`, a view in `formulas` and `check`, and a branch in the peers that know it. asv, pyperf and
+pytest-benchmark were rejected: none interleaves contenders, and a ratio of times taken minutes
+apart on a shared machine says little. Each number of threads has a process of its own, since
+several peers read it only when they start.
 """

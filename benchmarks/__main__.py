@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import cybn
 
 from . import footprint, report
+from .arguments import Parser, positive
 from .contenders import CONTENDERS, ON_REQUEST
 from .norms import MODES, NORMS
 from .plot import PlotError, plot
@@ -22,20 +22,6 @@ from .worker import Plan, WorkerError, run
 
 PROGRAM = "python -m benchmarks"
 QUICK_REPEATS, REPEATS = 3, 9
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: error: {message}\n")
-
-
-def positive(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= value <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 1 to 1024")
-    return value
 
 
 def parser() -> Parser:
@@ -125,7 +111,7 @@ def choose(options: argparse.Namespace) -> tuple[list[Case], Results]:
     for operation in dict.fromkeys(case.operation for case in cases):
         layers = {case.layer for case in cases if case.operation == operation}
         if not layers & set(there):
-            results.left_out[operation] = f"cybn has no {' or '.join(map(str, layers))} yet"
+            results.left_out[operation] = f"cybn has no {' or '.join(map(str, layers))}"
     cases = [case for case in cases if case.operation not in results.left_out]
     if not cases:
         raise ValueError("; ".join(f"{k}: {v}" for k, v in results.left_out.items()))
@@ -180,8 +166,8 @@ def show(results: Results) -> None:
         *(f"left out: {name}: {reason}" for name, reason in results.left_out.items()),
     ]
     legend = (
-        "GB/s of useful traffic: x and y, or x, dy and dx; with a residual (+ z) x, z and y, or x, y, "
-        "dy, dx and dz.\nA star: channels last. MiB: the input."
+        "GB/s of useful traffic: x and y, or x, dy and dx; with a residual (+ z) x, z and y, or x, "
+        "y, dy, dx and dz.\nA star: channels last. MiB: the input."
     )
     parts = ["\n".join(filter(None, head)), legend, report.speeds(results)]
     parts += filter(None, (report.smallest(results), report.footprint(results)))

@@ -1,9 +1,9 @@
 """What a call of a layer costs on a small input, and how much of it is Python above the kernel.
 
-`python -m benchmarks.calls` calls the layers of cybn and PyTorch again and again on one small input,
-as `timeit` does, and prints microseconds of a call: the least of several rounds, in which all take
-turns. It belongs beside `python -m benchmarks`, which rotates inputs and takes medians, since the
-question here is what the call is made of.
+`python -m benchmarks.calls` calls the layers of cybn and PyTorch again and again on one small
+input, as `timeit` does, and prints microseconds of a call: the least of several rounds, in which
+all take turns. `python -m benchmarks` rotates inputs and takes medians instead; the question here
+is what the call is made of.
 
 The kernel's part is found by calling it alone: the tables of `cybn.kernels` are replaced for one
 call of the layer, by functions that note their arguments, and what was noted is then called again.
@@ -12,7 +12,6 @@ A list of each kernel's arguments here was rejected, since it would have to foll
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 from cybn import kernels
 
+from .arguments import Parser, positive
 from .contenders import Contender, Settings, find
 from .data import Data
 from .norms import NORMS
@@ -121,11 +121,10 @@ def row(case: Case, got: dict[str, float]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    p = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=__doc__)
-    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    p = Parser(prog="python -m benchmarks.calls", description=__doc__.partition("\n")[0])
     p.add_argument("--shape", default=SHAPE, help=f"of the input ({SHAPE})")
     p.add_argument("--norms", nargs="+", choices=NORMS, default=NORMS, metavar="NORM")
-    p.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"({ROUNDS})")
+    p.add_argument("--rounds", type=positive, default=ROUNDS, metavar="N", help=f"({ROUNDS})")
     options = p.parse_args(arguments)
     try:
         cases = [

@@ -97,12 +97,19 @@ def _of_channels(case: Case, data: Data, i: int) -> dict[str, Expected]:
     if case.does.residual:
         want["dz"] = Expected(g, 1.0, part)
     if fused:
-        unsure = np.abs(dy) * (np.abs(y) <= TOLERANCE[case.dtype] * (1 + np.abs(x)))
-        xhat = reference.xhat_of(x, *moments[0], EPS)
-        slack = {"dx": unsure * terms[:, None], "dz": unsure, "dbias": unsure.sum((0, 2))}
-        slack["dweight"] = (unsure * np.abs(xhat)).sum((0, 2))
+        xhat = np.abs(reference.xhat_of(x, *moments[0], EPS))
+        slack = _unsure(np.abs(dy) * (np.abs(y) <= TOLERANCE[case.dtype] * (1 + xhat)), xhat)
+        slack["dx"] *= terms[:, None]
         want = {name: each._replace(slack=slack[name]) for name, each in want.items()}
     return want
+
+
+def _unsure(g: np.ndarray, xhat: np.ndarray) -> dict[str, np.ndarray]:
+    """What g, the part of dy that a ReLU may let through or not, may add to each gradient."""
+    dbias, dweight = g.sum((0, 2)), (g * xhat).sum((0, 2))
+    m = g.shape[0] * g.shape[2]
+    dx = g + (dbias[:, None] + xhat * dweight[:, None]) / m
+    return {"dx": dx, "dz": g, "dweight": dweight, "dbias": dbias}
 
 
 def _of_groups(case: Case, data: Data, i: int) -> dict[str, Expected]:

@@ -20,6 +20,7 @@ from .formulas import Formulas
 from .norms import GROUPS
 from .shapes import Case
 
+
 def imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -100,11 +101,11 @@ class Torch(Contender):
             return forward
         if case.norm == "ghost":
             size, norm = case.virtual_batch_size, torch.nn.functional.batch_norm
-            running, affine = (module.running_mean, module.running_var), (module.weight, module.bias)
+            arrays = module.running_mean, module.running_var, module.weight, module.bias
 
             def forward(x: Any) -> Any:
                 parts = x.split(size)
-                return torch.cat([norm(a, *running, *affine, True, MOMENTUM, EPS) for a in parts])
+                return torch.cat([norm(a, *arrays, True, MOMENTUM, EPS) for a in parts])
 
             return forward
         return module

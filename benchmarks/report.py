@@ -143,7 +143,8 @@ def footprint(results: Results) -> str | None:
         lines.append(f"peak memory of forward and backward of {shape}, in inputs: {peaks}")
     if "wheel_mb" in got:
         lines.append(
-            f"wheel: {number(got['wheel_mb'])} MB, built in {number(got['build_s'])} s"
+            f"{got.get('wheel', 'wheel')}: {number(got['wheel_mb'])} MB, "
+            f"built in {number(got['build_s'])} s"
         )
     return "\n".join(lines) or None
 
@@ -227,7 +228,7 @@ def _grouped(both: list[Change]) -> list[tuple[tuple[str, ...], list[Change]]]:
 def _change(change: Change) -> list[str]:
     new = change.new
     return [
-        f"{new.case.operation} {new.case.label} {new.case.mode} {new.case.dtype}", str(new.threads), new.contender,
+        new.case.key, str(new.threads), new.contender,
         number(change.old.seconds * 1e6), number(new.seconds * 1e6), number(change.ratio),
         f"{change.noise:.0%}", "faster" if change.ratio > 1 else "SLOWER",
     ]  # fmt: skip

@@ -113,10 +113,9 @@ DENSENET121 = [(32, 96, 57, 57), (32, 416, 29, 29), (32, 1000, 15, 15), (32, 640
 ONE_D = [(32, 64), (128, 512), (4096, 256), (100, 16, 784), (9, 128, 1), (32, 27, 7)]
 ROWS = [(30, 300), (256, 768), (5120, 1024), (64 * 512, 768), (128 * 40, 1024), (8192, 4096)]
 
-IMAGES = [*RESNET50, *DENSENET121]
-#: the norms of a residual block: all but the last end in a ReLU, which comes after the sum there
-INNER = [(32, 64, 112, 112), (32, 64, 56, 56), (32, 128, 28, 28), (32, 256, 14, 14), (32, 512, 7, 7)]
-OUTER = [(32, 256, 56, 56), (32, 512, 28, 28), (32, 1024, 14, 14), (32, 2048, 7, 7)]
+#: what ends a residual block of ResNet-50: a batch norm, the sum, a ReLU; elsewhere is no sum
+ENDS = [(32, 256, 56, 56), (32, 512, 28, 28), (32, 1024, 14, 14), (32, 2048, 7, 7)]
+INNER = [shape for shape in RESNET50 if shape not in ENDS]
 
 #: group, operation, shapes, layouts
 GRID = [
@@ -126,14 +125,14 @@ GRID = [
     ("3d", "batch_norm", [(2, 16, 40, 40, 40)], ("first",)),
     ("image", "batch_norm", [(1, 16, 7, 7), (1, 64, 112, 112)], ("first",)),
     ("smallest", "batch_norm", [(8, 4)], ("first",)),
-    ("rows", "layer_norm", ROWS, ("first",)),
-    ("rows", "rms_norm", ROWS, ("first",)),
+    ("rows", "layer_norm", list(dict.fromkeys(ROWS)), ("first",)),
+    ("rows", "rms_norm", list(dict.fromkeys(ROWS)), ("first",)),
     ("resnet50", "group_norm", RESNET50, ("first",)),
     ("densenet121", "group_norm", DENSENET121, ("first",)),
     ("resnet50", "instance_norm", RESNET50, ("first",)),
     ("densenet121", "instance_norm", DENSENET121, ("first",)),
     ("resnet50", "batch_norm_relu", INNER, ("first",)),
-    ("resnet50", "batch_norm_add_relu", OUTER, ("first",)),
+    ("resnet50", "batch_norm_add_relu", ENDS, ("first",)),
     ("resnet50", "ghost_batch_norm", RESNET50, ("first",)),
     ("1d", "ghost_batch_norm", [(4096, 256)], ("first",)),
 ]
@@ -194,9 +193,8 @@ def _matching(shapes: Iterable[Case], patterns: Sequence[str], norms: Sequence[s
     shapes, chosen = list(shapes), {}
     for pattern in patterns:
         found = [case for case in shapes if any(fnmatchcase(n, pattern) for n in names_of(case))]
-        there = {(case.operation, case.layout) for case in found}
-        as_shape = _as_shape(pattern, norms)
-        found += [case for case in as_shape if (case.operation, case.layout) not in there]
+        there = {case.operation for case in found}
+        found += [case for case in _as_shape(pattern, norms) if case.operation not in there]
         if not found:
             groups = ", ".join(dict.fromkeys(case.group for case in shapes))
             raise ValueError(
