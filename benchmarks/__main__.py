@@ -21,7 +21,7 @@ from .shapes import DTYPES, LAYOUTS, Case, grid
 from .worker import Plan, WorkerError, run
 
 PROGRAM = "python -m benchmarks"
-QUICK_REPEATS, REPEATS = 3, 9
+QUICK_REPEATS, REPEATS = 3, 7
 
 
 def parser() -> Parser:
