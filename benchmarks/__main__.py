@@ -8,34 +8,20 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import cybn
 
 from . import footprint, report
-from .check import EXPECTED
+from .arguments import Parser, positive
 from .contenders import CONTENDERS, ON_REQUEST
+from .norms import MODES, NORMS
 from .plot import PlotError, plot
 from .results import Results, machine
-from .shapes import DTYPES, LAYOUTS, MODES, Case, grid
+from .shapes import DTYPES, LAYOUTS, Case, grid
 from .worker import Plan, WorkerError, run
 
 PROGRAM = "python -m benchmarks"
-QUICK_REPEATS, REPEATS = 3, 9
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: error: {message}\n")
-
-
-def positive(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= value <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 1 to 1024")
-    return value
+QUICK_REPEATS, REPEATS = 3, 7
 
 
 def parser() -> Parser:
@@ -45,6 +31,8 @@ def parser() -> Parser:
     )
     which = p.add_argument_group("what to run")
     which.add_argument("--quick", action="store_true", help="few shapes, few repeats")
+    which.add_argument("--norms", nargs="+", choices=NORMS, default=NORMS, metavar="NORM",
+                       help=f"{', '.join(NORMS)}; else all")
     which.add_argument("--shapes", nargs="+", default=(), metavar="NAME",
                        help="groups, operations or shapes (32x64x56x56, 32x*); any shape will do")
     which.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS,
@@ -112,6 +100,7 @@ def choose(options: argparse.Namespace) -> tuple[list[Case], Results]:
     """The cases that can be run, and what is known before they are."""
     cases = grid(
         quick=options.quick,
+        norms=options.norms,
         patterns=options.shapes,
         layouts=options.layouts,
         modes=options.modes,
@@ -122,9 +111,7 @@ def choose(options: argparse.Namespace) -> tuple[list[Case], Results]:
     for operation in dict.fromkeys(case.operation for case in cases):
         layers = {case.layer for case in cases if case.operation == operation}
         if not layers & set(there):
-            results.left_out[operation] = f"cybn has no {' or '.join(map(str, layers))} yet"
-        elif operation not in EXPECTED:
-            results.left_out[operation] = "benchmarks/check.py does not know it yet"
+            results.left_out[operation] = f"cybn has no {' or '.join(map(str, layers))}"
     cases = [case for case in cases if case.operation not in results.left_out]
     if not cases:
         raise ValueError("; ".join(f"{k}: {v}" for k, v in results.left_out.items()))
@@ -179,7 +166,8 @@ def show(results: Results) -> None:
         *(f"left out: {name}: {reason}" for name, reason in results.left_out.items()),
     ]
     legend = (
-        "GB/s of useful traffic: x and y, or x, dy and dx. A star: channels last. MiB: the input."
+        "GB/s of useful traffic: x and y, or x, dy and dx; with a residual (+ z) x, z and y, or x, "
+        "y, dy, dx and dz.\nA star: channels last. MiB: the input."
     )
     parts = ["\n".join(filter(None, head)), legend, report.speeds(results)]
     parts += filter(None, (report.smallest(results), report.footprint(results)))

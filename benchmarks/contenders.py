@@ -6,8 +6,8 @@ it computed as NumPy arrays, after the clock has stopped.
 
 Everyone gets the same memory, as zero-copy views where the library can. Outputs are fresh at every
 call, allocated by the library, unless it is in INTO_OUT. A forward pass in training keeps what its
-backward pass needs and moves the running statistics (oneDNN keeps none); a backward pass gives dx
-and the gradients of weight and bias.
+backward pass needs and moves the running statistics, if the norm has any (oneDNN keeps none); a
+backward pass gives dx, and the gradients of weight, bias and residual as far as there are any.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 
 import cybn
 
-from .data import EPS, MOMENTUM, Data
+from .data import EPS, Data
+from .formulas import Formulas
 from .shapes import Case
 
 Arrays = Mapping[str, np.ndarray]
@@ -43,7 +44,7 @@ class Run:
     """A case, ready to be timed."""
 
     call: Callable[[int], Any]
-    #: (i, what call(i) returned) -> y, or dx, dweight and dbias, as they lie in memory
+    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory
     read: Callable[[int, Any], Arrays]
     #: i -> what the arrays must be to the bit; None: what `check` says
     exact: Callable[[int], Arrays] | None = None
@@ -82,36 +83,34 @@ class Cybn(Contender):
         return case.layer in cybn.available()
 
     def prepare(self, case: Case, data: Data) -> Run:
-        # Backward belongs to the last forward of its layer, so each input has a layer there.
-        count = data.count if case.mode == "backward" else 1
-        layers = [self._layer(case, data) for _ in range(count)]
-        x, dy, out = data.x, data.dy, data.out if self.into_out else None
         if case.mode == "backward":
-            for i, layer in enumerate(layers):
-                layer(x[i])
-            if out is None:
-                return Run(lambda i: (layers[i].backward(dy[i]), layers[i].grads), _gradients)
-            return Run(lambda i: (layers[i].backward(dy[i], out[i]), layers[i].grads), _gradients)
-        layer = layers[0].train(case.mode == "forward")
-        if out is None:
-            return Run(lambda i: layer(x[i]), _output)
-        return Run(lambda i: layer(x[i], out[i]), _output)
+            return self._backward(case, data)
+        layer, x = layer_of(case, data).train(case.mode == "forward"), data.x
+        out = data.out if self.into_out else [None] * data.count
+        if case.does.residual:
+            z = data.z
+            return Run(lambda i: layer(x[i], out[i], residual=z[i]), _output)
+        if self.into_out:
+            return Run(lambda i: layer(x[i], out[i]), _output)
+        return Run(lambda i: layer(x[i]), _output)
 
-    def _layer(self, case: Case, data: Data) -> cybn.Layer:
-        options = {"channel_axis": -1} if case.layout == "last" else {}
-        layer = cybn.create(
-            {"type": case.layer, "dtype": case.dtype, **options}, num_features=case.channels
-        )
-        layer.load_state_dict(
-            {
-                "weight": data.weight,
-                "bias": data.bias,
-                "running_mean": data.mean,
-                "running_var": data.var,
-            },
-            strict=False,
-        )
-        return layer
+    def _backward(self, case: Case, data: Data) -> Run:
+        # Backward belongs to the last forward of its layer, so each input has a layer.
+        layers, dy = [layer_of(case, data) for _ in data.x], data.dy
+        for i, layer in enumerate(layers):
+            layer(data.x[i], **({"residual": data.z[i]} if case.does.residual else {}))
+        out = data.out if self.into_out else [None] * data.count
+        if case.does.residual:  # dz is taken away, as one that goes on to another layer
+            return Run(
+                lambda i: (
+                    layers[i].backward(dy[i], out[i]), layers[i].grads,
+                    vars(layers[i]).pop("dresidual"),
+                ),
+                _gradients,
+            )  # fmt: skip
+        if self.into_out:
+            return Run(lambda i: (layers[i].backward(dy[i], out[i]), layers[i].grads), _gradients)
+        return Run(lambda i: (layers[i].backward(dy[i]), layers[i].grads), _gradients)
 
 
 class CybnOut(Cybn):
@@ -119,76 +118,97 @@ class CybnOut(Cybn):
     into_out = True
 
 
+class CybnUnfused(Cybn):
+    """What a fused layer replaces: its norm by cybn, the rest by NumPy, in place where it can."""
+
+    name = "cybn-unfused"
+
+    def can(self, case: Case) -> bool:
+        return case.norm == "fused" and super().can(case)
+
+    def prepare(self, case: Case, data: Data) -> Run:
+        x, dy, residual = data.x, data.dy, case.does.residual
+        z = data.z if residual else None
+
+        def forward(layer: cybn.Layer, i: int) -> np.ndarray:
+            y = layer(x[i])
+            if residual:
+                np.add(y, z[i], out=y)
+            return np.maximum(y, 0, out=y)
+
+        def backward(i: int) -> tuple[np.ndarray, ...]:
+            g = dy[i] * (y[i] > 0)
+            if residual:
+                return layers[i].backward(g), layers[i].grads, g
+            return layers[i].backward(g, g), layers[i].grads
+
+        if case.mode == "forward":
+            layer = layer_of(case, data, activation=None)
+            return Run(lambda i: forward(layer, i), _output)
+        layers = [layer_of(case, data, activation=None) for _ in x]
+        y = [forward(layer, i) for i, layer in enumerate(layers)]
+        return Run(backward, _gradients)
+
+
+def layer_of(case: Case, data: Data, **options: Any) -> cybn.Layer:
+    """The layer of a case with the arrays of its data; `options` override those of the case."""
+    spec = {"type": case.layer, "eps": EPS, **case.options, **options}
+    layer = cybn.create(spec, num_features=case.channels)
+    arrays = {"weight": data.weight, "bias": data.bias}
+    layer.load_state_dict(
+        {**arrays, "running_mean": data.mean, "running_var": data.var}, strict=False
+    )
+    return layer
+
+
 class NumPy(Contender):
     """What one writes without a library: the formulas, in the dtype of the data."""
 
     name = "numpy"
 
+    def can(self, case: Case) -> bool:
+        return True
+
     def prepare(self, case: Case, data: Data) -> Run:
-        norm = PlainBatchNorm(case.channel_axis, len(case.shape), data)
-        if case.mode == "forward":
-            return Run(lambda i: norm.forward(data.x[i])[0], _output)
+        norm, weight, bias = Formulas(np, case), data.weight, data.bias
+        x, running = data.x, (data.mean, data.var)
+        z = data.z if case.does.residual else [None] * data.count
         if case.mode == "evaluation":
-            return Run(lambda i: norm.evaluate(data.x[i]), _output)
-        saved = [norm.forward(x)[1:] for x in data.x]
+            return Run(lambda i: norm.evaluate(x[i], weight, bias, *running), _output)
+        if case.mode == "forward":
+
+            def forward(i: int) -> tuple[np.ndarray, Any]:
+                nonlocal running
+                y, saved, running = norm.forward(x[i], weight, bias, *running, z[i])
+                return y, saved
+
+            return Run(forward, lambda i, got: {"y": got[0]})
+        saved = [
+            norm.kept(*norm.forward(a, weight, bias, *running, b))
+            for a, b in zip(x, z, strict=True)
+        ]
+        dy = data.dy
         return Run(
-            lambda i: norm.backward(data.dy[i], data.x[i], *saved[i]),
-            lambda i, got: dict(zip(("dx", "dweight", "dbias"), got, strict=True)),
+            lambda i: norm.backward(dy[i], x[i], weight, *saved[i]), lambda i, grads: grads
         )
-
-
-class PlainBatchNorm:
-    """Batch norm in NumPy, channels on `axis`."""
-
-    def __init__(self, axis: int, rank: int, data: Data):
-        axis %= rank
-        self.axes = tuple(i for i in range(rank) if i != axis)
-        self.along = tuple(-1 if i == axis else 1 for i in range(rank))
-        self.weight, self.bias = data.weight, data.bias
-        self.running_mean, self.running_var = data.mean.copy(), data.var.copy()
-
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """y, mean and rstd, the latter two shaped to meet x."""
-        m = x.size // self.weight.size
-        mean = x.mean(self.axes, keepdims=True)
-        away = x - mean
-        var = np.square(away).mean(self.axes, keepdims=True)
-        rstd = 1 / np.sqrt(var + EPS)
-        self.running_mean += MOMENTUM * (mean.ravel() - self.running_mean)
-        self.running_var += MOMENTUM * (var.ravel() * (m / (m - 1)) - self.running_var)
-        return away * (self.weight.reshape(self.along) * rstd) + self._bias(), mean, rstd
-
-    def evaluate(self, x: np.ndarray) -> np.ndarray:
-        scale = (self.weight / np.sqrt(self.running_var + EPS)).reshape(self.along)
-        return (x - self.running_mean.reshape(self.along)) * scale + self._bias()
-
-    def backward(
-        self, dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        m = x.size // self.weight.size
-        xhat = (x - mean) * rstd
-        dbias = dy.sum(self.axes, keepdims=True)
-        dweight = (dy * xhat).sum(self.axes, keepdims=True)
-        dx = (self.weight.reshape(self.along) * rstd) * (dy - dbias / m - xhat * (dweight / m))
-        return dx, dweight.ravel(), dbias.ravel()
-
-    def _bias(self) -> np.ndarray:
-        return self.bias.reshape(self.along)
 
 
 def _output(i: int, y: np.ndarray) -> Arrays:
     return {"y": y}
 
 
-def _gradients(i: int, got: tuple[np.ndarray, Arrays]) -> Arrays:
-    dx, grads = got
-    return {"dx": dx, "dweight": grads["weight"], "dbias": grads["bias"]}
+def _gradients(i: int, got: tuple[Any, ...]) -> Arrays:
+    """Of dx, the gradients of the parameters by name and, where there is a residual, dz."""
+    dx, grads, *dz = got
+    named = {f"d{name}": grad for name, grad in grads.items()}
+    return {"dx": dx, **named, **({"dz": dz[0]} if dz else {})}
 
 
 #: name -> module of this package and class; in the order of the tables
 CONTENDERS = {
     "cybn": ("contenders", "Cybn"),
     "cybn-out": ("contenders", "CybnOut"),
+    "cybn-unfused": ("contenders", "CybnUnfused"),
     "torch": ("peers", "Torch"),
     "torch-compiled": ("peers", "TorchCompiled"),
     "jax": ("peers", "Jax"),

@@ -40,7 +40,7 @@ def arrays_needed(nbytes: int) -> int:
 
 
 class Data:
-    """Arrays of one shape, layout and dtype; made when first asked for and shared by all modes."""
+    """Arrays of one shape, layout and dtype; made when first asked for, shared by all its cases."""
 
     def __init__(self, case: Case, seed: int):
         self.case = case
@@ -58,6 +58,11 @@ class Data:
 
     @cached_property
     def dy(self) -> list[np.ndarray]:
+        return self._arrays(lambda a: _normal(self._rng, a, 0.0, 1.0))
+
+    @cached_property
+    def z(self) -> list[np.ndarray]:
+        """Residuals."""
         return self._arrays(lambda a: _normal(self._rng, a, 0.0, 1.0))
 
     @cached_property

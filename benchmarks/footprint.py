@@ -52,10 +52,11 @@ def measure(contenders: Sequence[str], repeats: int = 7) -> dict[str, Any]:
     return {**{name: median(times[1:]) for name, times in samples.items()}, "memory": memory}
 
 
-def build() -> dict[str, float]:
-    """Size of the wheel in MB and seconds to build it, from a copy without earlier builds.
+def build() -> dict[str, Any]:
+    """Name and size in MB of the wheel, seconds to build it, from a copy without earlier builds.
 
-    The build requirements are those of this environment, so that no download is timed.
+    The build requirements are those of this environment, so that no download is timed. The wheel is
+    the one for users: for the stable ABI, if this Python has one (`cp311-abi3` in its name).
     """
     with tempfile.TemporaryDirectory() as folder:
         source, wheels = Path(folder, "source"), Path(folder, "wheels")
@@ -72,8 +73,9 @@ def build() -> dict[str, float]:
             "--no-cache-dir", "--wheel-dir", str(wheels), str(source),
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        size = sum(wheel.stat().st_size for wheel in wheels.glob("*.whl"))
-        return {"wheel_mb": size / 1e6, "build_s": seconds}
+        (wheel,) = wheels.glob("*.whl")
+        size = wheel.stat().st_size
+        return {"wheel": wheel.name, "wheel_mb": size / 1e6, "build_s": seconds}
 
 
 def _python(*arguments: str) -> str:

@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from .norms import MODES, TRAINING
 from .results import Results, geometric_mean
-from .shapes import LAYOUTS, MODES, Case
+from .shapes import LAYOUTS, Case
 
 Figures = Mapping[str, float]  # label of the case -> figure
 
 SMALLEST = "smallest"
-ROW_OPERATIONS = ("layer_norm", "group_norm", "instance_norm", "rms_norm")
+#: norm -> what the goals call it
+OTHERS = {
+    "layer": "LayerNorm", "rms": "RMSNorm", "group": "GroupNorm", "instance": "InstanceNorm",
+}  # fmt: skip
 #: noise that a fraction on two threads may lose against the fraction on one, and count as kept
 KEPT = 0.95
 
@@ -55,14 +59,14 @@ def judge(goal: Goal, results: Results, threads: int) -> Verdict | None:
 # Figures
 
 
-def _cases(results: Results, modes, layouts=LAYOUTS, operations=("batch_norm",)) -> list[Case]:
+def _cases(results: Results, modes, layouts=LAYOUTS, norm: str = "batch") -> list[Case]:
     """The cases of the grid, the smallest call aside."""
     return [
         case
         for case in results.cases
         if case.mode in modes
         and case.layout in layouts
-        and case.operation in operations
+        and case.norm == norm
         and case.group != SMALLEST
     ]
 
@@ -124,28 +128,44 @@ def _goal(what: str, wanted: str, mean: float, lowest: float | None, figures, **
 
 
 GOALS = [
-    _goal("forward, channels first, x PyTorch", ">= 6, nowhere < 2", 6, 2,
+    _goal("batch forward, channels first, x PyTorch", ">= 6, nowhere < 2", 6, 2,
           faster, modes=FORWARD, layouts=FIRST),
-    _goal("forward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
+    _goal("batch forward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
           faster, modes=FORWARD, layouts=LAST),
-    _goal("backward, channels first, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
+    _goal("batch backward, channels first, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
           faster, modes=BACKWARD, layouts=FIRST),
-    _goal("backward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
+    _goal("batch backward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
           faster, modes=BACKWARD, layouts=LAST),
-    _goal("evaluation, x PyTorch", ">= 1.5, nowhere < 1", 1.5, 1,
+    _goal("batch evaluation, x PyTorch", ">= 1.5, nowhere < 1", 1.5, 1,
           faster, modes=EVALUATION),
-    _goal("forward, x oneDNN on blocks", ">= 1.3", 1.3, None,
+    _goal("batch forward, x oneDNN on blocks", ">= 1.3", 1.3, None,
           faster, modes=FORWARD, **_BLOCKED),
-    _goal("backward, x oneDNN on blocks", ">= 1.3", 1.3, None,
+    _goal("batch backward, x oneDNN on blocks", ">= 1.3", 1.3, None,
           faster, modes=BACKWARD, **_BLOCKED),
-    _goal("forward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=FORWARD),
-    _goal("backward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=BACKWARD),
-    _goal("evaluation, fraction of the limit", ">= 0.9", 0.9, None, of_limit, modes=EVALUATION),
-    _goal("fraction kept from one thread on", f">= {KEPT} of it", KEPT, None, kept),
-    _goal("smallest call, training, x PyTorch", ">= 8", 8, None,
+    _goal("batch forward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=FORWARD),
+    _goal("batch backward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=BACKWARD),
+    _goal("batch evaluation, fraction of the limit", ">= 0.9", 0.9, None,
+          of_limit, modes=EVALUATION),
+    _goal("batch fraction kept from one thread", f">= {KEPT} of it", KEPT, None, kept),
+    _goal("batch smallest call, training, x PyTorch", ">= 8", 8, None,
           call_overhead, modes=FORWARD),
-    _goal("other norms, x PyTorch", ">= 2, nowhere < 1", 2, 1,
-          faster, modes=(*FORWARD, *BACKWARD), operations=ROW_OPERATIONS),
+    *(
+        _goal(f"{name} {mode}, x PyTorch", ">= 2, nowhere < 1", 2, 1,
+              faster, modes=(mode,), norm=norm)
+        for norm, name in OTHERS.items() for mode in TRAINING
+    ),
+    _goal("fused forward, x PyTorch", ">= 6, nowhere < 2", 6, 2,
+          faster, modes=FORWARD, norm="fused"),
+    _goal("fused backward, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
+          faster, modes=BACKWARD, norm="fused"),
+    _goal("fused forward, x unfused here", "nowhere < 1", 1, 1,
+          faster, theirs="cybn-unfused", modes=FORWARD, norm="fused"),
+    _goal("fused backward, x unfused here", "nowhere < 1", 1, 1,
+          faster, theirs="cybn-unfused", modes=BACKWARD, norm="fused"),
+    _goal("ghost forward, x PyTorch", ">= 6, nowhere < 2", 6, 2,
+          faster, modes=FORWARD, norm="ghost"),
+    _goal("ghost backward, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
+          faster, modes=BACKWARD, norm="ghost"),
 ]  # fmt: skip
 
 #: these do not depend on the number of threads; in the figure's own unit, the lower the better

@@ -1,8 +1,9 @@
 """Peers from package indexes: PyTorch, JAX, ONNX Runtime. Each is imported when it is asked for.
 
 Each is called as its users call it: PyTorch's backward through autograd, with the graph kept. Where
-there is a choice, it is the one that suits the peer: JAX's backward has the saved statistics handed
-to it, so that nothing is computed twice; ONNX Runtime keeps its own values in and out.
+there is a choice, it is the one that suits the peer: PyTorch adds and clips in place what follows a
+batch norm, as torchvision does; JAX's backward has the saved statistics handed to it, so that
+nothing is computed twice; ONNX Runtime keeps its own values in and out.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 
 from .contenders import Arrays, Contender, Run, Settings, UnavailableError
 from .data import EPS, MOMENTUM, Data
+from .formulas import Formulas
+from .norms import GROUPS
 from .shapes import Case
-
-_GRADIENTS = ("dx", "dweight", "dbias")
 
 
 def imported(name: str) -> ModuleType:
@@ -30,7 +31,7 @@ def imported(name: str) -> ModuleType:
 
 
 class Torch(Contender):
-    """PyTorch, eager: torch.nn.BatchNorm1d, 2d or 3d, and autograd for the backward."""
+    """PyTorch, eager: the module of torch.nn and what follows it, and autograd for the backward."""
 
     name = "torch"
 
@@ -39,73 +40,104 @@ class Torch(Contender):
         self.torch = imported("torch")
         self.torch.set_num_threads(settings.threads)
 
+    def can(self, case: Case) -> bool:
+        return True
+
     def prepare(self, case: Case, data: Data) -> Run:
-        original = self._module(case, data)
-        module = self._ready(original)
-        x = [self._tensor(case, a) for a in data.x]
+        module = self._module(case, data)
+        forward = self._ready(self._forward(case, module))
+        inputs = [(self._tensor(case, a),) for a in data.x]
+        if case.does.residual:
+            z = (self._tensor(case, a) for a in data.z)
+            inputs = [(*x, each) for x, each in zip(inputs, z, strict=True)]
         if case.mode != "backward":
-            return Run(lambda i: module(x[i]), self._reader(case))
+            return Run(lambda i: forward(*inputs[i]), self._reader(case))
         dy = [self._tensor(case, a) for a in data.dy]
-        for each in x:
-            each.requires_grad_()
-        y = [module(each) for each in x]
-        grad, weight, bias = self.torch.autograd.grad, original.weight, original.bias
+        for tensor in (tensor for tensors in inputs for tensor in tensors):
+            tensor.requires_grad_()
+        y = [forward(*tensors) for tensors in inputs]
+        grad, parameters = self.torch.autograd.grad, dict(module.named_parameters())
+        names = ("dx", "dz")[: len(inputs[0])] + tuple(f"d{name}" for name in parameters)
+        wanted = [(*tensors, *parameters.values()) for tensors in inputs]
         return Run(
-            lambda i: grad(y[i], (x[i], weight, bias), dy[i], retain_graph=True),
-            self._reader(case),
+            lambda i: grad(y[i], wanted[i], dy[i], retain_graph=True), self._reader(case, names)
         )
 
-    def _ready(self, module: Any) -> Any:
-        """The module as it is called."""
-        return module
+    def _ready(self, forward: Any) -> Any:
+        """What makes y of x, as it is called."""
+        return forward
 
     def _module(self, case: Case, data: Data) -> Any:
-        torch = self.torch
-        cls = getattr(torch.nn, case.layer)
-        module = cls(case.channels, eps=EPS, momentum=MOMENTUM, dtype=getattr(torch, case.dtype))
-        arrays = (data.weight, data.bias, data.mean, data.var)
-        with torch.no_grad():
-            for tensor, a in zip(self._parameters(module), arrays, strict=True):
-                tensor.copy_(torch.from_numpy(a))
+        torch, channels = self.torch, case.channels
+        options = {"eps": EPS, "dtype": getattr(torch, case.dtype)}
+        cls = getattr(torch.nn, case.layer.removeprefix("Ghost"))
+        if case.norm == "group":
+            module = cls(GROUPS, channels, **options)
+        elif case.norm in ("layer", "rms"):
+            module = cls(channels, **options)
+        else:
+            module = cls(channels, momentum=MOMENTUM, affine=True, **options)
+        arrays = {"weight": data.weight, "bias": data.bias}
+        arrays |= {"running_mean": data.mean, "running_var": data.var}
+        there = module.state_dict()
+        module.load_state_dict(
+            {name: torch.from_numpy(a) for name, a in arrays.items() if name in there},
+            strict=False,
+        )
         if case.mode == "evaluation":
             return module.eval().requires_grad_(False)  # nothing is kept for a backward
         return module.train()
 
-    @staticmethod
-    def _parameters(module: Any) -> tuple[Any, ...]:
-        return (
-            module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var
-        )  # fmt: skip
+    def _forward(self, case: Case, module: Any) -> Any:
+        torch = self.torch
+        if case.norm == "fused":
+
+            def forward(x: Any, *z: Any) -> Any:
+                y = module(x)
+                for each in z:
+                    y += each
+                return torch.nn.functional.relu_(y)
+
+            return forward
+        if case.norm == "ghost":
+            size, norm = case.virtual_batch_size, torch.nn.functional.batch_norm
+            arrays = module.running_mean, module.running_var, module.weight, module.bias
+
+            def forward(x: Any) -> Any:
+                parts = x.split(size)
+                return torch.cat([norm(a, *arrays, True, MOMENTUM, EPS) for a in parts])
+
+            return forward
+        return module
 
     def _tensor(self, case: Case, a: np.ndarray) -> Any:
         """`a` without a copy, its channels on axis 1 wherever they lie in memory."""
         tensor = self.torch.from_numpy(a)
         return tensor.movedim(-1, 1) if case.layout == "last" else tensor
 
-    def _reader(self, case: Case):
+    def _reader(self, case: Case, names: tuple[str, ...] = ("y",)):
         def array(tensor: Any) -> np.ndarray:
             if case.layout == "last" and tensor.ndim > 1:
                 tensor = tensor.movedim(1, -1)
             return tensor.detach().numpy()
 
         def read(i: int, got: Any) -> Arrays:
-            if case.mode == "backward":
-                return dict(zip(_GRADIENTS, map(array, got), strict=True))
-            return {"y": array(got)}
+            tensors = (got,) if names == ("y",) else got
+            return dict(zip(names, map(array, tensors), strict=True))
 
         return read
 
 
 class TorchCompiled(Torch):
-    """The same module through torch.compile."""
+    """The same through torch.compile."""
 
     name = "torch-compiled"
 
-    def _ready(self, module: Any) -> Any:
+    def _ready(self, forward: Any) -> Any:
         torch = self.torch
         torch._dynamo.reset()  # else the number of compiled shapes is limited
         torch._functorch.config.donated_buffer = False  # a backward may be asked for again
-        return torch.compile(module, dynamic=False)
+        return torch.compile(forward, dynamic=False)
 
 
 class Jax(Contender):
@@ -119,64 +151,37 @@ class Jax(Contender):
         self.jax.config.update("jax_platforms", "cpu")
         self.jax.config.update("jax_enable_x64", True)
 
+    def can(self, case: Case) -> bool:
+        return True
+
     def prepare(self, case: Case, data: Data) -> Run:
-        put, jit = self.jax.device_put, self.jax.jit
-        norm = _JaxBatchNorm(self.jax.numpy, case)
+        put, jit, wait = self.jax.device_put, self.jax.jit, self.jax.block_until_ready
+        norm = Formulas(self.jax.numpy, case)
         weight, bias, *running = map(put, (data.weight, data.bias, data.mean, data.var))
         x = [put(a) for a in data.x]
         if case.mode == "evaluation":
             evaluate = jit(norm.evaluate)
             return Run(
-                lambda i: evaluate(x[i], weight, bias, *running).block_until_ready(),
+                lambda i: wait(evaluate(x[i], weight, bias, *running)),
                 lambda i, y: {"y": np.asarray(y)},
             )
-        forward, wait = jit(norm.forward), self.jax.block_until_ready
+        forward = jit(norm.forward)
+        z = [(put(a),) for a in data.z] if case.does.residual else [()] * data.count
         if case.mode == "forward":
             return Run(
-                lambda i: wait(forward(x[i], weight, bias, *running)),
+                lambda i: wait(forward(x[i], weight, bias, *running, *z[i])),
                 lambda i, got: {"y": np.asarray(got[0])},
             )
         dy = [put(a) for a in data.dy]
-        saved = [wait(forward(each, weight, bias, *running))[1:3] for each in x]
+        saved = [
+            norm.kept(*wait(forward(a, weight, bias, *running, *b)))
+            for a, b in zip(x, z, strict=True)
+        ]
         backward = jit(norm.backward)
         return Run(
             lambda i: wait(backward(dy[i], x[i], weight, *saved[i])),
-            lambda i, got: dict(zip(_GRADIENTS, map(np.asarray, got), strict=True)),
+            lambda i, got: {name: np.asarray(a) for name, a in got.items()},
         )
-
-
-class _JaxBatchNorm:
-    """The formulas; XLA fuses them."""
-
-    def __init__(self, numpy: Any, case: Case):
-        rank = len(case.shape)
-        axis = case.channel_axis % rank
-        self.np, self.m = numpy, case.size // case.channels
-        self.axes = tuple(i for i in range(rank) if i != axis)
-        self.along = tuple(-1 if i == axis else 1 for i in range(rank))
-
-    def forward(self, x, weight, bias, running_mean, running_var):
-        mean = x.mean(self.axes)
-        var = self.np.square(x - mean.reshape(self.along)).mean(self.axes)
-        rstd = 1 / self.np.sqrt(var + EPS)
-        y = self._affine(x, mean, weight * rstd, bias)
-        running_mean = running_mean + MOMENTUM * (mean - running_mean)
-        unbiased = var * (self.m / (self.m - 1))
-        return y, mean, rstd, running_mean, running_var + MOMENTUM * (unbiased - running_var)
-
-    def evaluate(self, x, weight, bias, mean, var):
-        return self._affine(x, mean, weight / self.np.sqrt(var + EPS), bias)
-
-    def backward(self, dy, x, weight, mean, rstd):
-        xhat = (x - mean.reshape(self.along)) * rstd.reshape(self.along)
-        dbias, dweight = dy.sum(self.axes), (dy * xhat).sum(self.axes)
-        centred = dy - (dbias / self.m).reshape(self.along)
-        dx = centred - xhat * (dweight / self.m).reshape(self.along)
-        return (weight * rstd).reshape(self.along) * dx, dweight, dbias
-
-    def _affine(self, x, mean, scale, bias):
-        away = x - mean.reshape(self.along)
-        return away * scale.reshape(self.along) + bias.reshape(self.along)
 
 
 class OnnxRuntime(Contender):

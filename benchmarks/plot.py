@@ -1,21 +1,22 @@
-"""A picture of a run: the fraction of the limit that each contender reaches, shape by shape."""
+"""A picture of batch norm: the fraction of the limit that each contender reaches, by shape."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from .contenders import CONTENDERS
+from .norms import MODES
 from .report import MODE_TITLES, threads_text
 from .results import Results
-from .shapes import MODES, Case
+from .shapes import Case
 
 LEAST_BYTES = 1 << 20  # below this, what is timed is the call
-#: colours that can be told apart by everyone (Okabe and Ito)
+#: colours that can be told apart by everyone (Okabe and Ito), for those that do batch norm
 COLOURS = [
     "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#CC79A7",
     "#F0E442", "#8C8C8C", "#4D4D4D", "#009E73",
 ]  # fmt: skip
-STYLE = dict(zip(CONTENDERS, COLOURS, strict=True))
+STYLE = dict(zip([n for n in CONTENDERS if n != "cybn-unfused"], COLOURS, strict=True))
 
 
 class PlotError(RuntimeError):
@@ -29,7 +30,7 @@ def plot(results: Results, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise PlotError("--plot needs matplotlib: pip install matplotlib") from None
-    shown = [case for case in results.cases if case.nbytes >= LEAST_BYTES]
+    shown = [c for c in results.cases if c.norm == "batch" and c.nbytes >= LEAST_BYTES]
     panels = [
         (mode, threads, _ordered(case for case in shown if case.mode == mode))
         for mode in MODES
@@ -37,7 +38,7 @@ def plot(results: Results, path: Path) -> None:
         if any(case.mode == mode for case in shown)
     ]
     if not panels:
-        raise PlotError("--plot: no case above 1 MiB was measured")
+        raise PlotError("--plot: no batch norm above 1 MiB was measured")
     widest = max(len(cases) for *_, cases in panels)
     width = max(7.0, 1.6 + 0.062 * widest * (len(results.contenders) + 2))
     figure = Figure(figsize=(width, 0.6 + 2.7 * len(panels)), layout="constrained")
@@ -59,7 +60,7 @@ def plot(results: Results, path: Path) -> None:
 
 def _ordered(cases) -> list[Case]:
     """By layout and then by size, so that the last-level cache is one line across a panel."""
-    return sorted(cases, key=lambda c: (c.operation, c.layout, c.dtype, -c.nbytes))
+    return sorted(cases, key=lambda c: (c.layout, c.dtype, -c.nbytes))
 
 
 def _panel(ax, results: Results, cases: list[Case], threads: int) -> None:

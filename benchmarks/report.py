@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 from .contenders import INTO_OUT
 from .footprint import MEMORY_SHAPE
 from .goals import FOOTPRINT_GOALS, GOALS, SMALLEST, Goal, Verdict, judge
+from .norms import GROUPS, MODES, NORMS
 from .results import FEWEST_SAMPLES, Change, Results, changes, geometric_mean
-from .shapes import MODES, Case
+from .shapes import DTYPES, Case
 
 MODE_TITLES = {"forward": "forward, training", "backward": "backward", "evaluation": "evaluation"}
+NORM_TITLES = {
+    "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm",
+    "group": f"group norm, {GROUPS} groups", "instance": "instance norm",
+    "fused": "batch norm with ReLU, and with sum and ReLU", "ghost": "ghost batch norm",
+}  # fmt: skip
 NONE = "-"
 NOT_MEASURED = "not measured"
 
@@ -45,24 +51,27 @@ def threads_text(n: int) -> str:
 
 
 def speeds(results: Results) -> str:
-    """For each mode and number of threads: GB/s, fraction of the limit, ratio to each peer."""
-    parts = []
-    for threads in results.threads:
-        for mode in MODES:
-            cases = [c for c in results.cases if c.mode == mode and c.group != SMALLEST]
-            for dtype, same in groupby(sorted(cases, key=lambda c: c.dtype), lambda c: c.dtype):
-                title = f"{MODE_TITLES[mode]}, {threads_text(threads)}, {dtype}"
-                parts.append(f"{title}\n\n{_speed_table(results, list(same), threads)}")
-    return "\n\n\n".join(parts)
+    """For each norm, mode, number of threads: GB/s, fraction of the limit, ratio to each peer."""
+    cases = [case for case in results.cases if case.group != SMALLEST]
+    kinds = dict.fromkeys((case.norm, case.mode, case.dtype) for case in cases)
+    order = product(NORMS, results.threads, MODES, DTYPES)
+    return "\n\n\n".join(
+        f"{NORM_TITLES[norm]}: {MODE_TITLES[mode]}, {threads_text(threads)}, {dtype}\n\n"
+        + _speed_table(
+            results, [c for c in cases if (c.norm, c.mode, c.dtype) == (norm, mode, dtype)], threads
+        )
+        for norm, threads, mode, dtype in order
+        if (norm, mode, dtype) in kinds
+    )
 
 
 def _speed_table(results: Results, cases: list[Case], threads: int) -> str:
-    names = _present(results, cases, threads)
+    names = _present(results, cases, [threads])
     # Fresh outputs are held against fresh outputs, and existing arrays against existing arrays.
     pairs = [
         ("cybn-out" if name in INTO_OUT else "cybn", name)
         for name in names
-        if not name.startswith("cybn")
+        if name not in ("cybn", "cybn-out")
     ]
     pairs = [(ours, theirs) for ours, theirs in pairs if ours in names]
     within = [name for name in ("cybn", "cybn-out") if name in names]
@@ -77,7 +86,7 @@ def _speed_table(results: Results, cases: list[Case], threads: int) -> str:
         got = [results.get(case, threads, name) for name in names]
         rows.append(
             [
-                case.label if case.operation == "batch_norm" else f"{case.operation} {case.label}",
+                f"{case.label} + z" if case.does.residual else case.label,
                 number(case.nbytes / 2**20),
                 number(limit and limit.speed / 1e9),
                 *(number(row and row.speed / 1e9) for row in got),
@@ -91,11 +100,11 @@ def _speed_table(results: Results, cases: list[Case], threads: int) -> str:
     return table(rows)
 
 
-def _present(results: Results, cases: list[Case], threads: int) -> list[str]:
+def _present(results: Results, cases: list[Case], threads: Iterable[int]) -> list[str]:
     return [
         name
         for name in results.contenders
-        if any(results.get(case, threads, name) for case in cases)
+        if any(results.get(case, n, name) for case in cases for n in threads)
     ]
 
 
@@ -109,10 +118,11 @@ def smallest(results: Results) -> str | None:
     cases = [case for case in results.cases if case.group == SMALLEST]
     if not cases:
         return None
-    rows = [["microseconds of the smallest call", *results.contenders]]
+    names = _present(results, cases, results.threads)
+    rows = [["microseconds of the smallest call", *names]]
     for threads in results.threads:
         for case in cases:
-            got = [results.get(case, threads, name) for name in results.contenders]
+            got = [results.get(case, threads, name) for name in names]
             label = f"{case.label}, {MODE_TITLES[case.mode]}, {threads_text(threads)}"
             rows.append([label, *(number(row and row.seconds * 1e6) for row in got)])
     return table(rows)
@@ -133,7 +143,8 @@ def footprint(results: Results) -> str | None:
         lines.append(f"peak memory of forward and backward of {shape}, in inputs: {peaks}")
     if "wheel_mb" in got:
         lines.append(
-            f"wheel: {number(got['wheel_mb'])} MB, built in {number(got['build_s'])} s"
+            f"{got.get('wheel', 'wheel')}: {number(got['wheel_mb'])} MB, "
+            f"built in {number(got['build_s'])} s"
         )
     return "\n".join(lines) or None
 
@@ -186,8 +197,8 @@ def comparison(old: Path, new: Path) -> str:
     moved = sorted((c for c in both if c.moved), key=lambda c: c.ratio)
     rows += [_change(change) for change in moved]
     means = [["all cases, geometric mean", "cases", "x faster"]]
-    for (name, mode), group in _grouped(both):
-        means.append([f"{name}, {mode}", str(len(group)), number(_mean(c.ratio for c in group))])
+    for names, group in _grouped(both):
+        means.append([", ".join(names), str(len(group)), number(_mean(c.ratio for c in group))])
     few = sum(change.noise == math.inf for change in both)
     parts = [
         f"{old} -> {new}",
@@ -206,17 +217,18 @@ def comparison(old: Path, new: Path) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _grouped(both: list[Change]) -> list[tuple[tuple[str, str], list[Change]]]:
-    groups: dict[tuple[str, str], list[Change]] = {}
+def _grouped(both: list[Change]) -> list[tuple[tuple[str, ...], list[Change]]]:
+    groups: dict[tuple[str, ...], list[Change]] = {}
     for change in both:
-        groups.setdefault((change.new.contender, change.new.case.mode), []).append(change)
+        case = change.new.case
+        groups.setdefault((case.norm, change.new.contender, case.mode), []).append(change)
     return list(groups.items())
 
 
 def _change(change: Change) -> list[str]:
     new = change.new
     return [
-        f"{new.case.label} {new.case.mode} {new.case.dtype}", str(new.threads), new.contender,
+        new.case.key, str(new.threads), new.contender,
         number(change.old.seconds * 1e6), number(new.seconds * 1e6), number(change.ratio),
         f"{change.noise:.0%}", "faster" if change.ratio > 1 else "SLOWER",
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from .contenders import CONTENDERS
 from .limit import LIMITS
 from .shapes import Case
 
@@ -86,10 +87,9 @@ class Results:
 
     @property
     def contenders(self) -> list[str]:
-        """Those that compete; not the limits."""
-        return list(
-            dict.fromkeys(r.contender for r in self.rows.values() if r.contender not in LIMITS)
-        )
+        """Those that compete, in the order of the tables; not the limits."""
+        found = {row.contender for row in self.rows.values()}
+        return [name for name in CONTENDERS if name in found]
 
     @property
     def cache(self) -> int:
@@ -146,6 +146,8 @@ def _measured(row: dict[str, Any]) -> Measured:
     case = Case(**{f.name: row.pop(f.name) for f in fields(Case)})
     case = Case(**{**vars(case), "shape": tuple(case.shape)})
     measured = Measured(case, **{**row, "samples": tuple(row["samples"])})
+    if not case.layer:
+        raise ValueError(f"{case.key}: no such case")
     if not measured.samples or not all(s > 0 for s in measured.samples):
         raise ValueError(f"{case.key}: a sample is a time above 0")
     return measured

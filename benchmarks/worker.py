@@ -106,10 +106,10 @@ def carry_out(plan: Plan) -> dict[str, Any]:
 
 
 def _by_data(cases: Sequence[Case]) -> list[list[Case]]:
-    """Cases that differ in nothing but the mode share their data."""
+    """Cases of the same shape, layout and dtype share their data."""
     together: dict[Any, list[Case]] = {}
     for case in cases:
-        together.setdefault((case.operation, case.label, case.dtype), []).append(case)
+        together.setdefault((case.label, case.dtype), []).append(case)
     return list(together.values())
 
 
@@ -139,7 +139,7 @@ def _progress(plan: Plan) -> Iterator[Any]:
     with tqdm(total=len(plan.cases), desc=_threads(plan.threads), disable=None) as bar:
 
         def advance(case: Case) -> None:
-            bar.set_postfix_str(f"{case.label} {case.mode}", refresh=False)
+            bar.set_postfix_str(f"{case.operation} {case.label} {case.mode}", refresh=False)
             bar.update()
 
         yield advance
