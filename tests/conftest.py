@@ -1,7 +1,7 @@
 """What every test file shares: Hypothesis profiles, thread counts, every registered layer.
 
-Helpers beside this file, `oracle`, `strategies`, `anylayer`, `runs`, `wheels` and `benchmarking`, are
-imported by name.
+Helpers beside this file, `oracle`, `strategies`, `anylayer`, `runs`, `wheels` and `benchmarking`,
+are imported by name.
 """
 
 import os
