@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarking import SMALL
 
-from benchmarks import check, limit, norms, shapes, timing
+from benchmarks import check, limit, memory, norms, shapes, timing
 from benchmarks.contenders import CONTENDERS, ON_REQUEST, Contender, Run, Settings, find
 from benchmarks.data import Data
 
@@ -144,3 +144,16 @@ def test_of_large_tensors_a_part_is_checked_from_the_first_to_the_last(operation
 
 def test_small_tensors_are_checked_whole():
     assert len(check.spread(SMALL.channels, SMALL.size)) == SMALL.channels
+
+
+@pytest.mark.parametrize("name", ["cybn", "numpy"])
+def test_memory_is_measured_of_a_forward_and_a_backward(name):
+    case = shapes.Case("batch_norm", (4, 6, 3, 5))
+    both = memory.PASSES[name](case)
+    for shape in (case.shape, (2, 6, 3, 3)):
+        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        y, grads = both(x, x)
+        dx = grads["dx"] if name == "numpy" else grads
+        assert y.shape == dx.shape == shape
+    peak = memory.peak(name, case.shape)
+    assert peak is None or peak >= 0
