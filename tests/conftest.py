@@ -1,9 +1,9 @@
 """What every test file shares: Hypothesis profiles, thread counts, every registered layer.
 
-Helpers beside this file, `oracle`, `strategies`, `anylayer`, `runs`, `wheels` and `benchmarking`, are
-imported by name.
+Helpers beside this file, such as `oracle` and `strategies`, are imported by name.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -46,6 +46,34 @@ def threads(request, restore_threads):
 
     cybn.set_num_threads(request.param)
     return request.param
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    """What a test registers is gone when it ends."""
+    from cybn.registry import registry
+
+    monkeypatch.setattr(registry, "_entries", registry._entries)
+
+
+@pytest.fixture
+def fakes(own_registry):
+    """Two more layers by name: FakeGroup calls its width num_channels, FakePlain has none."""
+    from fakelayers import register_fakes
+
+    register_fakes()
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a config file: text as it is, anything else as JSON; its path."""
+
+    def write(content, name="net.json"):
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

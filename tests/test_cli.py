@@ -11,7 +11,6 @@ import pytest
 
 import cybn
 from cybn import cli
-from cybn.registry import registry
 
 GUIDE = Path(__file__).parent.parent / "docs" / "config.md"
 
@@ -30,16 +29,6 @@ def command(capsys):
         return code, out, err
 
     return command
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="net.json"):
-        path = tmp_path / name
-        path.write_text(json.dumps(content), "utf-8")
-        return path
-
-    return write
 
 
 GOOD = {"stem": {"type": "BN1d", "num_features": 16}, "none": None}
@@ -96,9 +85,7 @@ def test_describe_json(command):
     assert json.loads(out) == cybn.describe("BatchNorm1d")
 
 
-def test_describe_json_with_a_default_that_json_cannot_hold(command, monkeypatch):
-    monkeypatch.setattr(registry, "_entries", registry._entries)
-
+def test_describe_json_with_a_default_that_json_cannot_hold(command, own_registry):
     @cybn.register("Odd")
     class Odd(cybn.Layer):
         def __init__(self, function=len): ...
@@ -224,9 +211,7 @@ def test_check_a_directory(command, tmp_path):
     assert err == f"cybn: error: {tmp_path}: a config is a file, and this is none\n"
 
 
-def test_check_a_layer_that_breaks_in_its_own_way(command, write, monkeypatch):
-    monkeypatch.setattr(registry, "_entries", registry._entries)
-
+def test_check_a_layer_that_breaks_in_its_own_way(command, write, own_registry):
     @cybn.register("Exploding")
     class Exploding(cybn.Layer):
         def __init__(self):
