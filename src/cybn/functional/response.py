@@ -9,8 +9,7 @@ from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
 from ..kinds import PositiveInt, kind_of
 from ..layout import arrange
-from ..validation import as_float_array, check_axis, check_out
-from .batch import check_upstream
+from ..validation import as_float_array, check_axis, check_out, check_upstream
 
 __all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
 

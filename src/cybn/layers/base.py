@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..functional.batch import check_upstream
 from ..options import bind, check, options_of
-from ..validation import as_float_array, check_channels, check_out
+from ..validation import as_float_array, check_channels, check_out, check_upstream
 from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy

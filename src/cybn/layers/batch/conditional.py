@@ -18,7 +18,6 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
@@ -116,13 +115,9 @@ class ConditionalBatchNorm(ChannelNorm):
         First g = rstd * weight[label] * dy, with the sums for dweight and dbias of each sample. In
         evaluation that is dx; in training the backward of a batch norm of weight 1/rstd follows.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, labels, stats, weight, of_batch, axis = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, labels, stats, weight, of_batch, axis) = self.checked_dy(dy, out)
         dx = empty_like(x) if out is None else out
-        how = {"channel_axis": axis, "who": who}
+        how = {"channel_axis": axis, "who": type(self).__name__}
         sums = np.zeros((2, *weight.shape))  # Σ dy*xhat and Σ dy of each sample and channel
         for (part, given_dy, to), rows, given in _views(axis, stats, x, dy, dx):
             _, *both = batch_norm_backward(

@@ -21,7 +21,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
 from ...validation import check_input, check_out, check_per_channel
 from ..base import Layer
@@ -187,11 +186,8 @@ class Blockwise(Layer):
         self, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, tuple]:
         """dy, an array for dx, and what the forward has saved, x first."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        dy = check_upstream(who, dy, self._saved[0], out)
-        return dy, empty_like(dy) if out is None else out, self._saved
+        dy, saved = self.checked_dy(dy, out)
+        return dy, empty_like(dy) if out is None else out, saved
 
     def _fitting(self, x: np.ndarray) -> Fitting:
         channel = self.channel_axis % x.ndim

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -20,6 +19,7 @@ from ...validation import (
     check_out,
     check_per_channel,
     check_rank,
+    check_upstream,
 )
 from ..base import Layer
 from ._common import quiet

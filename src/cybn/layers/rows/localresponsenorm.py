@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...functional.response import backward_checked, forward_checked
 from ...options import PositiveInt
 from ...registry import register
@@ -81,11 +80,7 @@ class LocalResponseNorm(Layer):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads` to {}. See LayerNorm."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, options = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, options) = self.checked_dy(dy, out)
         dx = backward_checked(dy, x, *options, out)
         vars(self)["grads"] = {}
         return dx

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...functional.rows import gradient_checked, normalize_checked
 from ...layout import Rows, trailing_rows
 from ...validation import as_float_array, check_normalized_shape, check_out, check_parameters
@@ -56,11 +55,7 @@ class RowNorm(Layer):
 
         Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, rows, stats, weight = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, rows, stats, weight) = self.checked_dy(dy, out)
         names = dict(self.named_parameters())
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, np.dtype(self.dtype),
