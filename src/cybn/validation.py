@@ -253,6 +253,13 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> 
     return True
 
 
+def keep_input(
+    who: str, x: np.ndarray, out: object | None, /, **others: np.ndarray
+) -> np.ndarray:
+    """x as backward may keep it: a copy where `out`, which is checked as above, is x itself."""
+    return x.copy(order="K") if out is not None and check_out(who, out, x, **others) else x
+
+
 def check_upstream(who: str, dy: object, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
     """dy as an array that fits x and out."""
     dy = as_float_array(who, "dy", dy)

@@ -18,6 +18,7 @@ from ...validation import (
     check_more_than_one,
     check_out,
     check_separate,
+    keep_input,
 )
 from ..channelnorm import ChannelNorm
 
@@ -152,12 +153,9 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(who, residual, x)
         if mask is not None:
             return self._forward_masked(x, out, residual, check_mask(who, mask, x, axis))
-        kept = x
-        if out is not None:
-            if check_out(who, out, x):
-                kept = x.copy(order="K")
-            if residual is not None:
-                check_out(who, out, residual)
+        kept = keep_input(who, x, out)
+        if out is not None and residual is not None:
+            check_out(who, out, residual)
         y, saved = self._normalize(x, kept, out, residual, axis)
         vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y

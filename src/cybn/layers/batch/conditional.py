@@ -21,7 +21,7 @@ from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_st
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..channelnorm import ChannelNorm
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
@@ -93,9 +93,7 @@ class ConditionalBatchNorm(ChannelNorm):
         x = check_input(who, x, self.ranks, self.num_features, axis)
         labels = self._checked_labels(labels, len(x))
         weight, bias = self._table("weight"), self._table("bias")
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         of_batch = self.training or self.running_mean is None or self.running_var is None
         stats = self._stats(x, of_batch)
         y = empty_like(x) if out is None else out

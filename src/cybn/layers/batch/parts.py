@@ -19,7 +19,7 @@ import numpy as np
 from ...functional.gates import check_residual
 from ...functional.masks import check_mask
 from ...kernels.outputs import empty_like
-from ...validation import check_out
+from ...validation import check_out, keep_input
 from .batchnorm import BatchNorm
 
 
@@ -112,8 +112,7 @@ class PartedBatchNorm(BatchNorm):
                 check_out(who, out, residual)
         if mask is not None:
             inputs["mask"] = check_mask(who, mask, x, self.channel_axis)
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         y = empty_like(x) if out is None else out
         members = {part.prefix: part.member for part in parts}.values()
         before = [(a, a.copy()) for member in members for a in member.buffers()]

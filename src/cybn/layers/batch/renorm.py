@@ -15,7 +15,7 @@ import numpy as np
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..channelnorm import ChannelNorm
 
 
@@ -104,8 +104,7 @@ class BatchRenorm(ChannelNorm):
         running = self.running_mean, self.running_var, self.num_batches_tracked
         check_per_channel(who, {"weight": weight, "bias": bias}, self.num_features)
         how = {"eps": self.eps, "channel_axis": axis, "who": who}
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         r, d = 1.0, 0.0
         limits = self.limits()
         if training and limits != (1, 0) and x.size:

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...kernels.outputs import empty_like
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..base import Layer
 
 # Items of a block: 96 KiB in float64. From 128 KiB on, the C library may get memory from the system
@@ -179,7 +179,7 @@ class Blockwise(Layer):
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
         for name, a in self.named_parameters():
             check_per_channel(who, {name: a}, self._size(name), np.dtype(self.dtype))
-        kept = x.copy(order="K") if out is not None and check_out(who, out, x) else x
+        kept = keep_input(who, x, out)
         return kept, empty_like(x) if out is None else out, self._fitting(x)
 
     def _resume(

@@ -20,9 +20,9 @@ from ...registry import register
 from ...validation import (
     check_count,
     check_input,
-    check_out,
     check_per_channel,
     check_updatable,
+    keep_input,
 )
 from ..base import Layer
 from ._common import blocks, follow, quiet
@@ -119,8 +119,7 @@ class PowerNorm(Layer):
         who, axis, training = type(self).__name__, self.channel_axis, self.training
         x = check_input(who, x, _RANKS, self.num_features, axis)
         phi, nu, count = self._checked_buffers()
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         batch_phi = self._quadratic_mean(x) if training and x.size else None
         of_batch = training and (self.warmup is None or int(count) < self.warmup)
         used = phi if batch_phi is None or not of_batch else batch_phi

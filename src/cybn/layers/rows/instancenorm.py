@@ -16,8 +16,8 @@ from ...validation import (
     as_float_array,
     check_channels,
     check_eps,
-    check_out,
     check_rank,
+    keep_input,
 )
 from ..channelnorm import ChannelNorm
 
@@ -95,9 +95,7 @@ class InstanceNorm(ChannelNorm):
         alone = x.ndim == self.ranks[0]
         check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis)
         arrays = self._checked or self._check_arrays(self.training)
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         running = not self.training and arrays[2] is not None and arrays[3] is not None
         try:
             y, stats = self._normalize(_batch(x, alone), _batch(out, alone), running, *arrays)

@@ -9,7 +9,7 @@ import numpy as np
 from ...functional.response import backward_checked, forward_checked
 from ...options import PositiveInt
 from ...registry import register
-from ...validation import as_float_array, check_out
+from ...validation import as_float_array, keep_input
 from ..base import Layer
 
 
@@ -71,8 +71,7 @@ class LocalResponseNorm(Layer):
                 f"{who} expects 3-D input (N, C, L) or more, got {x.ndim}-D {x.shape}; "
                 f"x[:, :, None] has an axis of one place"
             )
-        if out is not None and check_out(who, out, x):
-            x = x.copy(order="K")
+        x = keep_input(who, x, out)
         options = self.size, self.alpha, self.beta, self.k, self.channel_axis
         y = forward_checked(x, *options, out)
         vars(self)["_saved"] = x, options

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...functional.rows import gradient_checked, normalize_checked
 from ...layout import Rows, trailing_rows
-from ...validation import as_float_array, check_normalized_shape, check_out, check_parameters
+from ...validation import as_float_array, check_normalized_shape, check_parameters, keep_input
 from ..base import Layer
 
 
@@ -33,9 +33,7 @@ class RowNorm(Layer):
         x = as_float_array(who, "x", x)
         rows = self._rows(x)
         weight, bias, dtype = self._checked or self._check_arrays()
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         try:
             y, stats = normalize_checked(
                 x, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
