@@ -253,6 +253,32 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> 
     return True
 
 
+def keep_input(
+    who: str, x: np.ndarray, out: object | None, /, **others: np.ndarray
+) -> np.ndarray:
+    """x as backward may keep it: a copy where `out`, which is checked as above, is x itself."""
+    return x.copy(order="K") if out is not None and check_out(who, out, x, **others) else x
+
+
+def check_upstream(who: str, dy: object, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """dy as an array that fits x and out."""
+    dy = as_float_array(who, "dy", dy)
+    check_like(who, "dy", dy, x)
+    if out is not None:
+        check_out(who, out, dy, x=x)
+    return dy
+
+
+def check_stats(who: str, stats: object, count: int) -> np.ndarray:
+    """The statistics of a forward as the kernels take them: (3, count) float64."""
+    if getattr(stats, "shape", None) != (3, count) or stats.dtype != np.float64:
+        raise ValueError(
+            f"{who} needs the stats that the forward returned, (3, {count}) float64, "
+            f"got {getattr(stats, 'shape', stats)}"
+        )
+    return np.require(stats, requirements=["C", "A", "W"])
+
+
 def check_separate(who: str, what: str, a: np.ndarray, /, **others: np.ndarray | None) -> None:
     """ValueError where `a`, which is to be written to, shares memory with any of the others."""
     for name, other in others.items():

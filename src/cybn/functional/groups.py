@@ -22,9 +22,11 @@ from ..validation import (
     check_more_than_one,
     check_out,
     check_per_channel,
+    check_stats,
     check_updatable,
+    check_upstream,
 )
-from .batch import batch_norm_backward, batch_norm_forward, check_stats, check_upstream
+from .batch import batch_norm_backward, batch_norm_forward
 from .rows import gradient_checked, normalize_checked
 
 __all__ = [

@@ -9,8 +9,7 @@ from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
 from ..kinds import PositiveInt, kind_of
 from ..layout import arrange
-from ..validation import as_float_array, check_axis, check_out
-from .batch import check_upstream
+from ..validation import as_float_array, check_axis, check_upstream, keep_input
 
 __all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
 
@@ -77,8 +76,7 @@ def local_response_norm_forward(
     x = as_float_array(who, "x", x)
     check_axis(who, x, channel_axis)
     options = _checked(who, size, alpha, beta, k)
-    if out is not None and check_out(who, out, x):
-        x = x.copy(order="K")
+    x = keep_input(who, x, out)
     return forward_checked(x, *options, channel_axis, out)
 
 

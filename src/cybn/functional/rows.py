@@ -21,8 +21,9 @@ from ..validation import (
     check_normalized_shape,
     check_out,
     check_parameters,
+    check_stats,
+    check_upstream,
 )
-from .batch import check_stats, check_upstream
 
 __all__ = [
     "layer_norm",

@@ -13,7 +13,8 @@ from ..kernels import normalize_training
 from ..kernels.policy import plan
 from ..layout import arrange
 from ..validation import as_float_array, check_axis, check_eps, check_per_channel
-from .batch import CUMULATIVE, check_step
+from .batch import check_step
+from .batch_checked import CUMULATIVE
 from .gates import OPEN
 
 __all__ = ["batch_norm_stats"]

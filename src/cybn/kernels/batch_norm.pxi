@@ -162,6 +162,21 @@ cdef inline void set_gate(Job *job, double slope, double most) noexcept:
     job.gating = slope != 1 or job.residual != NULL
 
 
+cdef int set_forward(Job *job, T[:, :, :] y, const T[:, :, :] x, const T[:, :, :] residual,
+                     const P[:] weight, const P[:] bias, double slope, double most) except -1:
+    """The arrays of a forward; all but x may be None."""
+    fill(job.weight, start_of(weight), step_of(weight), 1.0, job.C)
+    fill(job.bias, start_of(bias), step_of(bias), 0.0, job.C)
+    if y is not None:
+        job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    if residual is not None:
+        assert is_view(residual, x)
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    set_gate(job, slope, most)
+    return 0
+
+
 def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
                        P[:] running_var, long long[::1] num_batches_tracked,
                        const T[:, :, :] x, const T[:, :, :] residual, const P[:] weight,
@@ -186,15 +201,7 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     assert y is None or is_view(y, x)
     open_job(&job, NORMALIZE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
-    fill(job.bias, start_of(bias), step_of(bias), 0.0, x.shape[1])
-    if y is not None:
-        job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
-    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
-    if residual is not None:
-        assert is_view(residual, x)
-        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
-    set_gate(&job, slope, most)
+    set_forward(&job, y, x, residual, weight, bias, slope, most)
     job.eps = eps
     with nogil:
         run(&job, threads, cache, kind)
@@ -221,14 +228,7 @@ def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
     assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
     open_job(&job, INFERENCE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
-    fill(job.bias, start_of(bias), step_of(bias), 0.0, x.shape[1])
-    job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
-    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
-    if residual is not None:
-        assert is_view(residual, x)
-        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
-    set_gate(&job, slope, most)
+    set_forward(&job, y, x, residual, weight, bias, slope, most)
     with nogil:
         run(&job, threads, cache, kind)
     close_job(&job)

@@ -72,20 +72,25 @@ cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept 
     return p.n if job.pieces > 1 and p.start + p.n < job.L else stride - p.start
 
 
+cdef inline void merge_block(double *s1, double *s2, double k, const double *block,
+                             double n) noexcept nogil:
+    """Add the sums of a block, of n items about a shift of its own, block[0], to sums about k."""
+    cdef double away = block[0] - k
+    s2[0] += block[2] + away * (2 * block[1] + n * away)
+    s1[0] += block[1] + n * away
+
+
 cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     cdef const double *block = job.sums + 3 * first_channel(job, u) * job.blocks
     cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
-    cdef double k, s1, s2, away, n
+    cdef double k, s1, s2
     cdef Piece p
     for c in range(first, last):
         k, s1, s2 = block[0], block[1], block[2]
         for b in range(1, job.blocks):
             block += 3
             p = piece_of(job, b)
-            n = <double>(p.rows * p.n)
-            away = block[0] - k
-            s2 += block[2] + away * (2 * block[1] + n * away)
-            s1 += block[1] + n * away
+            merge_block(&s1, &s2, k, block, <double>(p.rows * p.n))
         block += 3
         job.k[c], job.s1[c], job.s2[c] = k, s1, s2
     settle_moments(job, first, last, kind)

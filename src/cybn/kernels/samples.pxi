@@ -156,14 +156,11 @@ cdef void reduce_moments(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize_
 cdef void settle_sample(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
     """mean, var, rstd and rest of a row from the sums of its pieces."""
     cdef const double *piece = job.sums + (r - job.row) * job.row_sums
-    cdef double k = piece[0], s1 = piece[1], s2 = piece[2], away, n, m = <double>job.n, var
+    cdef double k = piece[0], s1 = piece[1], s2 = piece[2], m = <double>job.n, var
     cdef Py_ssize_t i
     for i in range(1, job.pieces):
         piece += 3
-        n = <double>piece_length(job, i)
-        away = piece[0] - k
-        s2 += piece[2] + away * (2 * piece[1] + n * away)
-        s1 += piece[1] + n * away
+        merge_block(&s1, &s2, k, piece, <double>piece_length(job, i))
     if job.centred:
         var = (s2 - s1 * s1 / m) / m
         job.var[r] = 0 if var < 0 else var

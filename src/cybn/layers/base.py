@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..functional.batch import check_upstream
 from ..options import bind, check, options_of
-from ..validation import as_float_array, check_channels, check_out
+from ..validation import as_float_array, check_channels, check_upstream, keep_input
 from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
@@ -121,7 +120,7 @@ class Layer:
             if not -x.ndim <= channel_axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
             check_channels(who, x, channels, channel_axis)
-        return x.copy(order="K") if out is not None and check_out(who, out, x) else x
+        return keep_input(who, x, out)
 
     def checked_dy(self, dy: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
         """dy, checked as `checked_x` does, and `_saved`, whose first item must be like x.

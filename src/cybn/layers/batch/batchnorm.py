@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from ...functional.batch import CUMULATIVE, backward_checked, check_upstream, forward_checked
+from ...functional.batch_checked import CUMULATIVE, backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...kernels.outputs import empty_like
@@ -18,6 +18,7 @@ from ...validation import (
     check_more_than_one,
     check_out,
     check_separate,
+    keep_input,
 )
 from ..channelnorm import ChannelNorm
 
@@ -152,12 +153,9 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(who, residual, x)
         if mask is not None:
             return self._forward_masked(x, out, residual, check_mask(who, mask, x, axis))
-        kept = x
-        if out is not None:
-            if check_out(who, out, x):
-                kept = x.copy(order="K")
-            if residual is not None:
-                check_out(who, out, residual)
+        kept = keep_input(who, x, out)
+        if out is not None and residual is not None:
+            check_out(who, out, residual)
         y, saved = self._normalize(x, kept, out, residual, axis)
         vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y
@@ -226,7 +224,7 @@ class BatchNorm(ChannelNorm):
             z = np.ascontiguousarray(z)
         y_valid, saved = self._normalize(valid, valid, None, z, 1)
         y = put(y_valid, mask, empty_like(x) if out is None else out, axis)
-        vars(self)["_saved"] = (*saved[:-1], (mask.copy(), x, axis))
+        vars(self)["_saved"] = (x, *saved[1:-1], (valid, mask.copy(), axis))
         return y
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -237,25 +235,22 @@ class BatchNorm(ChannelNorm):
 
         Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, stats, weight, training, axis, y, gate, added, masked = self._saved
-        like = x if masked is None else masked[1]
-        dy = check_upstream(who, dy, like, out)
+        dy, saved = self.checked_dy(dy, out)
+        x, stats, weight, training, axis, y, gate, added, masked = saved
         if out is not None and y is not None:
-            check_separate(who, "out", out, y=y)
+            check_separate(type(self).__name__, "out", out, y=y)
+        like = x
         if masked is not None:
-            dy = pick(dy, masked[0], masked[2])
+            x, mask, axis_then = masked
+            dy = pick(dy, mask, axis_then)
         dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
             dy, x, stats, weight, training, axis, out if masked is None else None,
             np.dtype(self.dtype), y, gate, dz,
         )  # fmt: skip
         if masked is not None:
-            mask, _, axis = masked
-            dx = put(dx, mask, empty_like(like) if out is None else out, axis)
-            dz = None if dz is None else put(dz, mask, empty_like(like), axis)
+            dx = put(dx, mask, empty_like(like) if out is None else out, axis_then)
+            dz = None if dz is None else put(dz, mask, empty_like(like), axis_then)
         grads = {"weight": dweight, "bias": dbias}
         vars(self)["grads"] = {name: grads[name] for name, _ in self.named_parameters()}
         vars(self)["dresidual"] = dz

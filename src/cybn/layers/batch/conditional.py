@@ -18,11 +18,10 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..channelnorm import ChannelNorm
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
@@ -94,9 +93,7 @@ class ConditionalBatchNorm(ChannelNorm):
         x = check_input(who, x, self.ranks, self.num_features, axis)
         labels = self._checked_labels(labels, len(x))
         weight, bias = self._table("weight"), self._table("bias")
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         of_batch = self.training or self.running_mean is None or self.running_var is None
         stats = self._stats(x, of_batch)
         y = empty_like(x) if out is None else out
@@ -116,13 +113,9 @@ class ConditionalBatchNorm(ChannelNorm):
         First g = rstd * weight[label] * dy, with the sums for dweight and dbias of each sample. In
         evaluation that is dx; in training the backward of a batch norm of weight 1/rstd follows.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, labels, stats, weight, of_batch, axis = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, labels, stats, weight, of_batch, axis) = self.checked_dy(dy, out)
         dx = empty_like(x) if out is None else out
-        how = {"channel_axis": axis, "who": who}
+        how = {"channel_axis": axis, "who": type(self).__name__}
         sums = np.zeros((2, *weight.shape))  # Σ dy*xhat and Σ dy of each sample and channel
         for (part, given_dy, to), rows, given in _views(axis, stats, x, dy, dx):
             _, *both = batch_norm_backward(

@@ -16,7 +16,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from ...functional import batch_norm_forward
-from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_input
@@ -90,14 +89,10 @@ class FrozenBatchNorm(Layer):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx = weight * rstd * dy for the last forward, in `out` where it is given."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        like, weight, var, eps, axis = self._saved
-        dy = check_upstream(who, dy, like, out)
+        dy, (_, weight, var, eps, axis) = self.checked_dy(dy, out)
         dx, _ = batch_norm_forward(
             dy, weight, None, np.zeros_like(var), var,
-            training=False, eps=eps, channel_axis=axis, out=out, who=who,
+            training=False, eps=eps, channel_axis=axis, out=out, who=type(self).__name__,
         )  # fmt: skip
         vars(self)["grads"] = {}
         return dx

@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...functional.gates import check_residual
 from ...functional.masks import check_mask
 from ...kernels.outputs import empty_like
-from ...validation import check_out
+from ...validation import check_out, keep_input
 from .batchnorm import BatchNorm
 
 
@@ -53,11 +52,7 @@ class PartedBatchNorm(BatchNorm):
         As in BatchNorm, through the moments of each part; `dresidual` too. The gradients of
         parameters that no part went through are zero.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, parts, saved = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, parts, saved) = self.checked_dy(dy, out)
         dx = empty_like(x) if out is None else out
         dz = None
         sums = {name: np.zeros(a.shape) for name, a in self.named_parameters()}
@@ -117,8 +112,7 @@ class PartedBatchNorm(BatchNorm):
                 check_out(who, out, residual)
         if mask is not None:
             inputs["mask"] = check_mask(who, mask, x, self.channel_axis)
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         y = empty_like(x) if out is None else out
         members = {part.prefix: part.member for part in parts}.values()
         before = [(a, a.copy()) for member in members for a in member.buffers()]

@@ -13,10 +13,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..channelnorm import ChannelNorm
 
 
@@ -105,8 +104,7 @@ class BatchRenorm(ChannelNorm):
         running = self.running_mean, self.running_var, self.num_batches_tracked
         check_per_channel(who, {"weight": weight, "bias": bias}, self.num_features)
         how = {"eps": self.eps, "channel_axis": axis, "who": who}
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         r, d = 1.0, 0.0
         limits = self.limits()
         if training and limits != (1, 0) and x.size:
@@ -140,15 +138,12 @@ class BatchRenorm(ChannelNorm):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward with its r and d as constants; sets `grads`. See BatchNorm."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, stats, scale, r, d, training, axis = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, stats, scale, r, d, training, axis) = self.checked_dy(dy, out)
         # dscale = Σ dy*xhat and dbias = Σ dy, where y = xhat*scale + weight*d + bias
         dx, dscale, dbias = batch_norm_backward(
-            dy, x, stats, scale, training=training, channel_axis=axis, out=out, who=who
-        )
+            dy, x, stats, scale, training=training, channel_axis=axis, out=out,
+            who=type(self).__name__,
+        )  # fmt: skip
         grads = {"weight": dscale * r + dbias * d, "bias": dbias}
         vars(self)["grads"] = {
             name: grads[name].astype(self.dtype) for name, _ in self.named_parameters()

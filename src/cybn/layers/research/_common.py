@@ -21,9 +21,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...kernels.outputs import empty_like
-from ...validation import check_input, check_out, check_per_channel
+from ...validation import check_input, check_per_channel, keep_input
 from ..base import Layer
 
 # Items of a block: 96 KiB in float64. From 128 KiB on, the C library may get memory from the system
@@ -180,18 +179,15 @@ class Blockwise(Layer):
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
         for name, a in self.named_parameters():
             check_per_channel(who, {name: a}, self._size(name), np.dtype(self.dtype))
-        kept = x.copy(order="K") if out is not None and check_out(who, out, x) else x
+        kept = keep_input(who, x, out)
         return kept, empty_like(x) if out is None else out, self._fitting(x)
 
     def _resume(
         self, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, tuple]:
         """dy, an array for dx, and what the forward has saved, x first."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        dy = check_upstream(who, dy, self._saved[0], out)
-        return dy, empty_like(dy) if out is None else out, self._saved
+        dy, saved = self.checked_dy(dy, out)
+        return dy, empty_like(dy) if out is None else out, saved
 
     def _fitting(self, x: np.ndarray) -> Fitting:
         channel = self.channel_axis % x.ndim

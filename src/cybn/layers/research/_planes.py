@@ -18,7 +18,7 @@ import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_input, check_out, check_rank
+from ...validation import as_float_array, check_input, check_rank, keep_input
 from ..base import Layer
 
 
@@ -31,8 +31,7 @@ def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int
     else:
         x = as_float_array(who, "x", x)
         check_rank(who, x, {}, ranks, axis)
-    inside = out is not None and check_out(who, out, x, **others)
-    return x.copy(order="K") if inside else x
+    return keep_input(who, x, out, **others)
 
 
 def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:

@@ -15,15 +15,14 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
     check_count,
     check_input,
-    check_out,
     check_per_channel,
     check_updatable,
+    keep_input,
 )
 from ..base import Layer
 from ._common import blocks, follow, quiet
@@ -120,8 +119,7 @@ class PowerNorm(Layer):
         who, axis, training = type(self).__name__, self.channel_axis, self.training
         x = check_input(who, x, _RANKS, self.num_features, axis)
         phi, nu, count = self._checked_buffers()
-        in_place = out is not None and check_out(who, out, x)
-        kept = x.copy(order="K") if in_place else x
+        kept = keep_input(who, x, out)
         batch_phi = self._quadratic_mean(x) if training and x.size else None
         of_batch = training and (self.warmup is None or int(count) < self.warmup)
         used = phi if batch_phi is None or not of_batch else batch_phi
@@ -141,12 +139,8 @@ class PowerNorm(Layer):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`, and running_nu."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, stats, weight, batch_phi, of_batch, nu, axis = self._saved
-        moving, rstd = self.running_nu, stats[2]
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, stats, weight, batch_phi, of_batch, nu, axis) = self.checked_dy(dy, out)
+        who, moving, rstd = type(self).__name__, self.running_nu, stats[2]
         if nu is not None and batch_phi is not None:
             check_per_channel(who, {"running_nu": moving}, len(rstd))
             check_updatable(who, {"running_nu": moving})

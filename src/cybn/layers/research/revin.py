@@ -11,15 +11,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
     as_float_array,
     check_channels,
-    check_out,
     check_per_channel,
     check_rank,
+    check_upstream,
+    keep_input,
 )
 from ..base import Layer
 from ._common import quiet
@@ -190,7 +190,7 @@ class RevIN(Layer):
                 f"{who} cannot divide by the weight 0 of channel {int(np.argmin(weight != 0))}; "
                 f"keep weights away from 0, or build the layer with affine=False"
             )
-        kept = y.copy(order="K") if out is not None and check_out(who, out, y) else y
+        kept = keep_input(who, y, out)
         z = move_planes(kept, bias, 1 / (rstd * weight), centre, axis, out)
         self._saved = x, forward, (kept, rstd, weight, bias, axis), None
         return z

@@ -18,7 +18,7 @@ import numpy as np
 from ...functional import batch_norm_backward, batch_norm_forward
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import as_float_array, check_out, check_per_channel
+from ...validation import as_float_array, check_per_channel, keep_input
 from ..base import Layer
 from ._common import quiet
 
@@ -108,7 +108,7 @@ class WeightStandardization(Layer):
                 f"{who} needs filters of more than 1 value, got {x.shape} with filters on axis "
                 f"{axis}; a single value would become 0"
             )
-        kept = x.copy(order="K") if out is not None and check_out(who, out, x) else x
+        kept = keep_input(who, x, out)
         share = 1 / sqrt(fan_in) if self.scaled and fan_in else 1.0
         gain = np.full(filters, share)
         if self.gain is not None:

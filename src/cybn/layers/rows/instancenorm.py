@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from ...functional.batch import backward_checked, check_upstream, forward_checked
+from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.groups import check_instance_size, instance_checked
 from ...functional.rows import gradient_checked
 from ...layout import group_rows
@@ -16,8 +16,8 @@ from ...validation import (
     as_float_array,
     check_channels,
     check_eps,
-    check_out,
     check_rank,
+    keep_input,
 )
 from ..channelnorm import ChannelNorm
 
@@ -95,9 +95,7 @@ class InstanceNorm(ChannelNorm):
         alone = x.ndim == self.ranks[0]
         check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis)
         arrays = self._checked or self._check_arrays(self.training)
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         running = not self.training and arrays[2] is not None and arrays[3] is not None
         try:
             y, stats = self._normalize(_batch(x, alone), _batch(out, alone), running, *arrays)
@@ -122,11 +120,8 @@ class InstanceNorm(ChannelNorm):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads`. See RowNorm."""
-        who, dtype, names = type(self).__name__, np.dtype(self.dtype), dict(self.named_parameters())
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, stats, weight, running, alone, axis = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dtype, names = np.dtype(self.dtype), dict(self.named_parameters())
+        dy, (x, stats, weight, running, alone, axis) = self.checked_dy(dy, out)
         x, dy, dx = (_batch(a, alone) for a in (x, dy, out))
         if running:
             found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)

@@ -6,11 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...functional.response import backward_checked, forward_checked
 from ...options import PositiveInt
 from ...registry import register
-from ...validation import as_float_array, check_out
+from ...validation import as_float_array, keep_input
 from ..base import Layer
 
 
@@ -72,8 +71,7 @@ class LocalResponseNorm(Layer):
                 f"{who} expects 3-D input (N, C, L) or more, got {x.ndim}-D {x.shape}; "
                 f"x[:, :, None] has an axis of one place"
             )
-        if out is not None and check_out(who, out, x):
-            x = x.copy(order="K")
+        x = keep_input(who, x, out)
         options = self.size, self.alpha, self.beta, self.k, self.channel_axis
         y = forward_checked(x, *options, out)
         vars(self)["_saved"] = x, options
@@ -81,11 +79,7 @@ class LocalResponseNorm(Layer):
 
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx of the last forward, in `out` where it is given; sets `grads` to {}. See LayerNorm."""
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, options = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, options) = self.checked_dy(dy, out)
         dx = backward_checked(dy, x, *options, out)
         vars(self)["grads"] = {}
         return dx

@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...functional.batch import check_upstream
 from ...functional.rows import gradient_checked, normalize_checked
 from ...layout import Rows, trailing_rows
-from ...validation import as_float_array, check_normalized_shape, check_out, check_parameters
+from ...validation import as_float_array, check_normalized_shape, check_parameters, keep_input
 from ..base import Layer
 
 
@@ -34,9 +33,7 @@ class RowNorm(Layer):
         x = as_float_array(who, "x", x)
         rows = self._rows(x)
         weight, bias, dtype = self._checked or self._check_arrays()
-        kept = x
-        if out is not None and check_out(who, out, x):
-            kept = x.copy(order="K")
+        kept = keep_input(who, x, out)
         try:
             y, stats = normalize_checked(
                 x, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
@@ -56,11 +53,7 @@ class RowNorm(Layer):
 
         Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
         """
-        who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        x, rows, stats, weight = self._saved
-        dy = check_upstream(who, dy, x, out)
+        dy, (x, rows, stats, weight) = self.checked_dy(dy, out)
         names = dict(self.named_parameters())
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, np.dtype(self.dtype),
