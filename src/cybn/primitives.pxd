@@ -53,6 +53,7 @@ cdef extern from *:
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
 
 from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport INFINITY
 
 ctypedef fused T:
     float
@@ -131,9 +132,11 @@ cdef inline T gate(T x, T slope, T most) noexcept nogil:
 
     NaN stays NaN; -inf with slope 0 gives 0.
     """
-    cdef T least = -FLT_MAX if T is float else -DBL_MAX
-    x = x if x > 0 else (x if slope > 0 or not x < least else least) * slope
-    return most if x > most else x
+    # Everything is computed and then chosen from: no branch, so that a compiler has vectors of it.
+    cdef T least = -INFINITY if slope > 0 else (-FLT_MAX if T is float else -DBL_MAX)
+    cdef T low = (least if x < least else x) * slope
+    cdef T y = x if x > 0 else low
+    return most if y > most else y
 
 
 cdef inline T gated(T dy, T y, T slope, T most) noexcept nogil:
@@ -170,6 +173,8 @@ cdef inline void _add_products(T *s, T *q, const T *dy, const T *x, const T *y, 
     for i in range(n // LANES):
         fetch(dy + i * LANES + dy_ahead, LANES)
         fetch(x + i * LANES + x_ahead, LANES)
+        if gating:
+            fetch(y + i * LANES + dy_ahead, LANES)
         for j in range(LANES):
             g = dy[i * LANES + j]
             if gating:
@@ -317,6 +322,7 @@ cdef inline void _gradient(T *dx, T *dz, const T *dy, const T *x, const T *y, Py
     cdef Py_ssize_t i, j, c, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
     cdef T strip[STRIP]
     cdef T g[STRIP]
+    cdef T d
     for i in range(head):
         c = i if each else 0
         g[0] = gated(dy[i], y[i], slope_, most) if gating else dy[i]
@@ -329,10 +335,10 @@ cdef inline void _gradient(T *dx, T *dz, const T *dy, const T *x, const T *y, Py
         if gating:
             fetch(y + head + ahead, STRIP)
         for j in range(STRIP):
-            g[j] = gated(dy[head + j], y[head + j], slope_, most) if gating else dy[head + j]
-        for j in range(STRIP):
             c = head + j if each else 0
-            strip[j] = slope(g[j], x[head + j], weight, mean[c], along[c], dy_mean[c], scale[c])
+            d = gated(dy[head + j], y[head + j], slope_, most) if gating else dy[head + j]
+            strip[j] = slope(d, x[head + j], weight, mean[c], along[c], dy_mean[c], scale[c])
+            g[j] = d
         store_strip(dx + head, strip, stream)
         if gating and dz != NULL:
             store_strip(dz + head, g, stream and <size_t>(dz + head) % LINE == 0)

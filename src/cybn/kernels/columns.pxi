@@ -263,6 +263,8 @@ cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride,
         for r in range(lines):
             fetch(dy + r * dy_stride + dy_ahead, LANES)
             fetch(x + r * x_stride + x_ahead, LANES)
+            if gating:
+                fetch(y + r * y_stride + dy_ahead, LANES)
             for j in range(LANES):
                 g = dy[r * dy_stride + j]
                 if gating:
