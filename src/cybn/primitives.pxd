@@ -134,7 +134,7 @@ cdef inline T gate(T x, T slope, T most) noexcept nogil:
     """
     # Everything is computed and then chosen from: no branch, so that a compiler has vectors of it.
     cdef T least = -INFINITY if slope > 0 else (-FLT_MAX if T is float else -DBL_MAX)
-    cdef T low = (least if x < least else x) * slope
+    cdef T low = (least if x < least else x) * slope + 0       # 0, not -0
     cdef T y = x if x > 0 else low
     return most if y > most else y
 
