@@ -45,7 +45,9 @@ _L2 = _cache_size(2, 512 << 10)
 _L3 = _cache_size(3, 8 << 20)
 # Larger outputs are written past the caches. It saves reading each line before it is written; but
 # what reads the output next finds it in memory, no longer in a cache, which costs as much below.
+# Threads that share the memory have less of it each: a cache that keeps the output is worth more.
 STREAM_FROM = max(_L2, _L3 // 16)
+STREAM_FROM_THREADS = max(_L2, _L3 // 4)
 _SMALL = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _machine.openmp_threads()
@@ -106,7 +108,8 @@ def plan(items: int, itemsize: int) -> Plan:
     if items < 2 * ITEMS_PER_THREAD:
         return _SMALL
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
-    return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > STREAM_FROM)
+    stream_from = STREAM_FROM if threads == 1 else STREAM_FROM_THREADS
+    return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > stream_from)
 
 
 @contextmanager
