@@ -74,8 +74,12 @@ def test_a_users_project_passes_a_strict_type_checker(mypy, tmp_path):
         "import cybn",
         "def use(anything: object) -> None: ...",
     ]
-    lines += [f"use(cybn.{name})" for name in cybn.__all__]
+    # As a fresh interpreter has them: samples in docstrings of cybn register layers, too.
+    names = run("-c", "import cybn; print(*cybn.__all__)")[1].split()
+    lines += [f"use(cybn.{name})" for name in names]
     for entry in builtin_entries():
+        if entry.name not in names:
+            continue
         specs = [*map(repr, entry.names), f"cybn.{entry.name}"]
         lines += [f"assert_type(cybn.create({spec}, eps=1), cybn.{entry.name})" for spec in specs]
     layers.write_text("\n".join(lines))
