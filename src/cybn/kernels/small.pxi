@@ -1,5 +1,5 @@
 # Small calls, where looking at the arrays costs more than normalizing them: each of them lies in
-# one piece and is borrowed through the bare buffer protocol, at a fifth of the price of a typed
+# one piece and is borrowed through the bare buffer protocol, which costs far less than a typed
 # memoryview. The computation is the same, on the calling thread. What does not lie in one piece
 # raises, before anything is changed; the callers then take the entry points of batch_norm.pxi.
 
