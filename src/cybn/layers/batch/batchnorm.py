@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...functional import batch_norm_stats
-from ...functional.batch_checked import CUMULATIVE, backward_checked, forward_checked
+from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
@@ -228,19 +228,18 @@ class BatchNorm(ChannelNorm):
         `last`: nothing is computed after this batch, so that its kernel may move them.
         """
         x, residual, mask, (weight, bias, *running), of_batch, moves = batch
-        momentum, count, gate = self.momentum, running[2], OPEN
+        gate = OPEN
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
-        if momentum is None:
-            momentum = CUMULATIVE if count is not None else 0.0
         axis = self.channel_axis if mask is None else 1
         y = empty_like(kept) if mask is not None and out is None else out
         at_once = not of_batch or (last and moves and mask is None and self._lets_all_in)
         weight_then = None if weight is None else weight.copy()
         try:
             y_valid, stats = forward_checked(
-                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch, momentum,
-                self.eps, axis, y if mask is None else None, _CHARS[self.dtype], residual, gate,
+                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch,
+                self.step_size(running[2]), self.eps, axis, y if mask is None else None,
+                _CHARS[self.dtype], residual, gate,
             )  # fmt: skip
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
@@ -248,7 +247,7 @@ class BatchNorm(ChannelNorm):
         y = y_valid if mask is None else put(y_valid, mask, y, self.channel_axis)
         step = None
         if moves and not at_once and (self._lets_all_in or self._fit(stats, x).all()):
-            step = Step(*running, stats, x.size // self.num_features, momentum)
+            step = self.step(running, stats, x)
         saved = BatchNorm.Saved(
             kept, stats, weight_then, of_batch, self.channel_axis,
             None if gate is OPEN else y_valid, gate, residual is not None,
