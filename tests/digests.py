@@ -47,7 +47,7 @@ RANKED = {"BatchNorm", "FrozenBatchNorm", "InstanceNorm"}
 
 
 def build(spec, shape):
-    """The layer for inputs of that shape, with weights that are not ones; None where it has none."""
+    """The layer for inputs of that shape, with weights that are not ones; None if it takes none."""
     name, options = spec["type"], {k: v for k, v in spec.items() if k != "type"}
     if name in RANKED:
         if name == "InstanceNorm" and len(shape) == 2:
