@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..options import bind, check, options_of
+from ..options import Rule, bind, check, options_of
 from ..validation import as_float_array, check_channels, check_upstream, keep_input
 from .state import IncompatibleKeys, checked_state
 
@@ -60,6 +60,11 @@ class Layer:
     registered_name: ClassVar[str]
     #: the option that `num_features` of a shared config goes to; None where there is no such thing
     num_features_option: ClassVar[str | None] = "num_features"
+    #: rules between options; those of base classes hold as well
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    #: the options whose product is the number of values in the largest array, as far as a config
+    #: file is concerned; None for the width and each PositiveInt and Shape
+    sized_by: ClassVar[tuple[str, ...] | None] = None
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
 

@@ -10,7 +10,7 @@ from ...functional.batch_checked import CUMULATIVE, backward_checked, forward_ch
 from ...functional.gates import ACTIVATIONS, OPEN, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...kernels.outputs import empty_like
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, Needs, PositiveInt
 from ...registry import register
 from ...validation import (
     check_eps,
@@ -98,6 +98,7 @@ class BatchNorm(ChannelNorm):
     ranks: ClassVar[tuple[int, ...]] = ()
     #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
+    rules = (Needs("on_single", "running", "track_running_stats", True),)
     weight_init = "ones"  # of subclasses without that option
 
     def __init__(
@@ -117,10 +118,6 @@ class BatchNorm(ChannelNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
     ) -> None:
-        if on_single == "running" and not track_running_stats:
-            raise ValueError(
-                f"{type(self).__name__}: on_single='running' needs track_running_stats=True"
-            )
         self._declare_channels(affine, bias, track_running_stats)
         self._fill_weight()
 

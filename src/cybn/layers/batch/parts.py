@@ -22,6 +22,8 @@ from ...kernels.outputs import empty_like
 from ...validation import check_out, keep_input
 from .batchnorm import BatchNorm
 
+MEMBERS = 65_536  # the most that a layer has
+
 
 class Part(NamedTuple):
     """Where a part of the batch lies along N, and the member that normalizes it."""
