@@ -231,7 +231,7 @@ def name_schema(names: Iterable[str]) -> dict[str, Any]:
     """JSON Schema of names in any spelling; those given are what an editor may offer."""
     names = list(names)
     spelt = "|".join(dict.fromkeys(map(_spellings, names)))
-    return {"anyOf": [{"enum": names}, {"type": "string", "pattern": f"^({spelt})$(?!\n)"}]}
+    return {"anyOf": [{"enum": names}, {"type": "string", "pattern": f"^({spelt})$(?!\\n)"}]}
 
 
 def _spellings(name: str) -> str:
