@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ...kernels import move_running
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
 from ..base import Layer
@@ -90,6 +90,9 @@ class IterNorm(Layer):
             [-0.018,  0.953]]], dtype=float32)
     """
 
+    rules = (Divides("num_groups", "num_features"),)
+    sized_by = ("num_features", "num_features")  # the whitening matrix of a single group
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -104,11 +107,6 @@ class IterNorm(Layer):
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
         channels, groups, dtype = self.num_features, self.num_groups, self.dtype
-        if channels % groups:
-            raise ValueError(
-                f"{type(self).__name__} needs a num_groups that divides num_features={channels}, "
-                f"got {groups}"
-            )
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
         self.register_buffer("running_mean", np.zeros(channels, dtype))
