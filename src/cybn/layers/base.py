@@ -109,11 +109,13 @@ class Layer(Declared):
         channels: int | None = None,
         channel_axis: int = 1,
         residual: np.ndarray | None = None,
+        keep: bool = True,
         **others: np.ndarray,
     ) -> np.ndarray:
         """x as an apply may use and keep it, once x, `out` and the layer are known to be good.
 
-        A copy where `out` is x itself, since y is then written over x. TypeError for a dtype other
+        A copy where `out` is x itself, since y is then written over x, unless the layer need not
+        `keep` it. TypeError for a dtype other
         than float32 and float64; ValueError unless x.ndim is `ndim`, or one of them, and x has so
         many `channels`, and for an array of the layer that is missing.
 
@@ -139,7 +141,7 @@ class Layer(Declared):
         if residual is not None:
             check_out(who, out, residual)
         check_separate(who, "out", out, **self._arrays())
-        return x.copy(order="K") if in_place else x
+        return x.copy(order="K") if in_place and keep else x
 
     def undo(self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None) -> None:
         """After a call that has failed: what `begin` made of x, written back where `out` was x."""
@@ -170,8 +172,13 @@ class Layer(Declared):
         """
         own = {}
         for name, a in self.named_parameters():
-            g = grads[name]
-            own[name] = np.asarray(g, a.dtype).reshape(a.shape) if a.dtype != g.dtype else g
+            g = grads.get(name)
+            if g is None:
+                raise TypeError(
+                    f"{type(self).__name__}.gradients needs one of {name}, got {', '.join(grads)}"
+                )
+            same = getattr(g, "dtype", None) == a.dtype and g.shape == a.shape
+            own[name] = g if same else np.asarray(g, a.dtype).reshape(a.shape)
         for name, g in grads.items():
             if name not in self._parameters and g is not None:
                 own[name] = g
@@ -211,13 +218,17 @@ class Layer(Declared):
         """
         return {}
 
-    def __call__(self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
+    def __call__(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any
+    ) -> np.ndarray:
         return self.forward(x, out=out, **inputs)
 
     # Modes
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training (or evaluation) and return the layer."""
+        if not isinstance(mode, (bool, np.bool_)):
+            raise ValueError(f"train() takes True or False, got {mode!r}")
         self.training = mode
         return self
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from ..functional.batch_checked import CUMULATIVE
+from ..functional.running import Step
 from ..validation import check_count, check_per_channel, check_updatable
 from .base import Layer
 
@@ -49,7 +52,7 @@ class ChannelNorm(Layer):
         return (self._checked or {}).get(prefix) or self.check_arrays(prefix)
 
     def check_arrays(self, prefix: str = "") -> ChannelArrays:
-        """The same, looked at again: TypeError or ValueError for one that is not as it should be."""
+        """The same, looked at again: TypeError or ValueError for one that is not in order."""
         who = type(self).__name__
         own = {**self._parameters, **self._buffers}
         arrays = ChannelArrays(*(own.get(prefix + name) for name in ChannelArrays._fields))
@@ -61,6 +64,37 @@ class ChannelNorm(Layer):
             check_updatable(who, {name: a for name, a in named.items() if name in self._buffers})
         self._checked = {**(self._checked or {}), prefix: arrays}
         return arrays
+
+    def check_values(self, loaded: Mapping[str, np.ndarray]) -> None:
+        """What is not finite in the data makes a mean not finite and its variance NaN, no less."""
+        for name, mean in loaded.items():
+            prefix, _, last = name.rpartition("running_mean")
+            if last == "" and prefix + "running_var" in loaded:
+                var = loaded[prefix + "running_var"]
+                for which, a, bad in (
+                    (name, mean, ~np.isfinite(mean) & ~np.isnan(var)),
+                    (prefix + "running_var", var, np.isinf(var)),
+                ):
+                    if bad.any():
+                        raise ValueError(
+                            f"{type(self).__name__}: {which} must be finite, got {a[bad][0]}"
+                        )
+
+    def running_arrays(self) -> tuple[np.ndarray | None, ...]:
+        """running_mean, running_var and num_batches_tracked, fit for the kernels."""
+        return self.channel_arrays()[2:]
+
+    def step(self, running: Iterable[np.ndarray | None], stats: np.ndarray, x: np.ndarray) -> Step:
+        """How the running statistics move by x, whose statistics are `stats`."""
+        mean, var, count = running
+        m = x.size // self.num_features
+        return Step(mean, var, count, stats, m, self.step_size(count))
+
+    def step_size(self, count: np.ndarray | None) -> float:
+        """momentum as kernels take it."""
+        if self.momentum is not None:
+            return self.momentum
+        return CUMULATIVE if count is not None else 0.0
 
     def _dtype(self) -> np.dtype:
         return np.dtype(self.dtype)

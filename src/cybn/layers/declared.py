@@ -73,6 +73,10 @@ class Declared:
         if holds is not None:
             self._bounds[name] = holds
 
+    def settle_option(self, name: str, value: Any) -> None:
+        """Set an option that the layer finds out by itself, as a lazy one its width."""
+        vars(self)[name] = value
+
     # Parameters, buffers and state
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -115,6 +119,12 @@ class Declared:
     def keeps_finite(self, name: str) -> bool:
         """Are the values of this parameter or buffer finite whatever the layer is called with?"""
         return name in self._parameters
+
+    def check_values(self, loaded: Mapping[str, np.ndarray]) -> None:
+        """ValueError for arrays of a state dict, each in order by itself, that do not go together.
+
+        For a layer to override. Whatever its own arrays may become has to pass.
+        """
 
     # Options
 
@@ -241,7 +251,7 @@ class Declared:
 
 @contextmanager
 def _on_a_twin() -> Iterator[None]:
-    """Layers that are built within are for a look: random numbers that they draw are drawn again."""
+    """Layers built within are for a look: random numbers that they draw are drawn again."""
     token, state = _trying.set(True), np.random.get_state()  # noqa: NPY002
     try:
         yield

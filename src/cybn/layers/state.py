@@ -35,10 +35,12 @@ def checked_state(
     who, own = type(layer).__name__, layer._arrays()
     if not isinstance(state, Mapping):
         raise TypeError(f"{who}: a state dict maps names to arrays, got {type(state).__name__}")
-    missing = [name for name in own if name not in state and not _is_count(name)]
+    missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    if strict and (missing or unexpected):
-        raise StateError(_complaint(who, own, missing, unexpected))
+    if strict:
+        missing = [name for name in missing if not _is_count(name)]
+        if missing or unexpected:
+            raise StateError(_complaint(who, own, missing, unexpected))
     loaded = {}
     for name, a in own.items():
         if name not in state:
@@ -49,6 +51,7 @@ def checked_state(
         bounds = COUNT if _is_count(name) else layer._bounds.get(name)
         if bounds is not None:
             _check_bounds(f"{who}: {name}", loaded[name], bounds)
+    layer.check_values(loaded)
     return loaded, IncompatibleKeys(missing, unexpected)
 
 

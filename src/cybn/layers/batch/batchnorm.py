@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...functional import batch_norm_stats
-from ...functional.batch_checked import CUMULATIVE, backward_checked, forward_checked
+from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
@@ -197,10 +197,12 @@ class BatchNorm(ChannelNorm):
         residual: np.ndarray | None,
         mask: np.ndarray | None,
         arrays: ChannelArrays,
-        at: int = 0,
+        place: slice | None = None,
     ) -> Batch:
-        """A batch of which all was looked at that can be wrong; its first sample is number `at`."""
-        axis, whole = self.channel_axis, x
+        """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
+        axis, batch, valid = self.channel_axis, x, mask
+        if place is not None:
+            x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
         if mask is not None:
             x = pick(x, mask, axis)
             residual = None if residual is None else pick(residual, mask, axis)
@@ -208,16 +210,16 @@ class BatchNorm(ChannelNorm):
         if of_batch and x.size == self.num_features:
             of_batch = not (self.training and self.on_single == "running")
             if of_batch:
-                raise ValueError(self._single(whole, mask, at))
+                raise ValueError(self._single(batch.shape, mask is not None, place))
             self._check_running(arrays)
         if of_batch and self.eps == 0:
             check_eps(type(self).__name__, self.eps, True)
         learns = of_batch and self.training and x.size > 0
         moves = learns and self.track_running_stats
         if learns and self.on_nonfinite == "error":
-            stats = batch_norm_stats(x, eps=self.eps, channel_axis=1 if x is not whole else axis)
+            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
             if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
-                raise ValueError(self._unfit(stats, x, whole, mask, at))
+                raise ValueError(self._unfit(stats, x, batch, valid, place))
         return Batch(x, residual, mask, arrays, of_batch, moves)
 
     def _normalize(
@@ -228,19 +230,18 @@ class BatchNorm(ChannelNorm):
         `last`: nothing is computed after this batch, so that its kernel may move them.
         """
         x, residual, mask, (weight, bias, *running), of_batch, moves = batch
-        momentum, count, gate = self.momentum, running[2], OPEN
+        gate = OPEN
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
-        if momentum is None:
-            momentum = CUMULATIVE if count is not None else 0.0
         axis = self.channel_axis if mask is None else 1
         y = empty_like(kept) if mask is not None and out is None else out
         at_once = not of_batch or (last and moves and mask is None and self._lets_all_in)
         weight_then = None if weight is None else weight.copy()
         try:
             y_valid, stats = forward_checked(
-                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch, momentum,
-                self.eps, axis, y if mask is None else None, _CHARS[self.dtype], residual, gate,
+                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch,
+                self.step_size(running[2]), self.eps, axis, y if mask is None else None,
+                _CHARS[self.dtype], residual, gate,
             )  # fmt: skip
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
@@ -248,7 +249,7 @@ class BatchNorm(ChannelNorm):
         y = y_valid if mask is None else put(y_valid, mask, y, self.channel_axis)
         step = None
         if moves and not at_once and (self._lets_all_in or self._fit(stats, x).all()):
-            step = Step(*running, stats, x.size // self.num_features, momentum)
+            step = self.step(running, stats, x)
         saved = BatchNorm.Saved(
             kept, stats, weight_then, of_batch, self.channel_axis,
             None if gate is OPEN else y_valid, gate, residual is not None,
@@ -275,27 +276,32 @@ class BatchNorm(ChannelNorm):
                     f"assign an array to it, or set on_single='error'"
                 )
 
-    def _single(self, x: np.ndarray, mask: np.ndarray | None, at: int) -> str:
+    def _single(self, shape: tuple[int, ...], masked: bool, place: slice | None) -> str:
         """What is wrong with a batch, or a part of one, of one value per channel."""
-        part = f"samples {at} to {at + len(x) - 1} of the " if at else ""
-        of_mask = "" if mask is None else ", of which mask leaves one position"
+        part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
+        of_mask = ", of which mask leaves one position" if masked else ""
         return (
             f"Expected more than 1 value per channel when training, got {part}input size "
-            f"{x.shape}{of_mask}; pass a larger batch, or call eval() to use the running statistics"
+            f"{shape}{of_mask}; pass a larger batch, or call eval() to use the running statistics"
         )
 
     def _unfit(
-        self, stats: np.ndarray, x: np.ndarray, whole: np.ndarray, mask: np.ndarray | None, at: int
+        self,
+        stats: np.ndarray,
+        x: np.ndarray,
+        batch: np.ndarray,
+        mask: np.ndarray | None,
+        place: slice | None,
     ) -> str:
-        """What is wrong with a batch whose statistics cannot be kept."""
-        bad = ~np.isfinite(whole)
+        """What is wrong with x, of a batch, whose statistics cannot be kept."""
+        bad = np.zeros(batch.shape, bool)
+        bad[place or ...] = ~np.isfinite(batch[place or ...])
         if mask is not None:
             bad &= np.expand_dims(mask, self.channel_axis)
         places = np.argwhere(bad)
         if len(places):
-            first = tuple(int(i) for i in places[0])
-            value, where = whole[first], (first[0] + at, *first[1:])
-            what = f"got {value} at {where}; clean the batch"
+            where = tuple(int(i) for i in places[0])
+            what = f"got {batch[where]} at {where} of {batch.shape}; clean the batch"
         else:
             channel = np.flatnonzero(~self._fit(stats, x))[0]
             what = (

@@ -75,8 +75,8 @@ def _outs(case: Case) -> Iterator[BadCall]:
         ("an out with one sample more", np.zeros((len(x) + 1, *x.shape[1:]), x.dtype)),
         ("a read-only out", np.broadcast_to(np.float32(0), x.shape)),
     ):
-        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, o, **inputs), ValueError)
-        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, o), ValueError)
+        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, out=o, **inputs), ValueError)
+        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, out=o), ValueError)
 
 
 def _odd_outs(case: Case) -> Iterator[BadCall]:
@@ -88,12 +88,12 @@ def _odd_outs(case: Case) -> Iterator[BadCall]:
         ("an out with one axis more", np.zeros((2, *x.shape), x.dtype), ValueError),
         ("a list as out", x.tolist(), TypeError),
     ):
-        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, o, **inputs), error)
-        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, o), error)
+        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, out=o, **inputs), error)
+        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, out=o), error)
     # x and out are views of one array, a sample apart: rows would be written before they are read
     longer = np.concatenate([x[:1], x])
     what = "forward with an out that overlaps x in part"
-    yield BadCall(what, lambda f: f(longer[1:], longer[:-1], **inputs), ValueError)
+    yield BadCall(what, lambda f: f(longer[1:], out=longer[:-1], **inputs), ValueError)
 
 
 def _dys(case: Case) -> Iterator[BadCall]:
@@ -134,8 +134,8 @@ def _keep_state(case: Case, calls: Iterable[BadCall]) -> None:
 
 @rule(
     "error-dtype",
-    "Begin forward with x = self.checked_x(x, out), which refuses what is not float32 or float64 "
-    "with a TypeError.",
+    "Begin apply with x = self.begin(x, out), which refuses what is not float32 or float64 with a "
+    "TypeError.",
 )
 def error_dtype(case: Case) -> None:
     """An x of another dtype than float32 and float64 is a TypeError."""
@@ -147,7 +147,7 @@ def error_dtype(case: Case) -> None:
 @rule(
     "error-shape",
     "Check x.ndim and the channels before anything else, and raise ValueError; "
-    "x = self.checked_x(x, out, ndim=..., channels=...) does.",
+    "x = self.begin(x, out, ndim=..., channels=...) does.",
 )
 def error_shape(case: Case) -> None:
     """An x that does not fit is a ValueError, or gives an output of its shape.
@@ -169,7 +169,7 @@ def error_shape(case: Case) -> None:
 @rule(
     "error-out",
     "Let the ValueError of NumPy through, or check `out` before it is written to, as "
-    "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
+    "self.begin(x, out) and self.resume(saved, dy, out) do.",
 )
 def error_out(case: Case) -> None:
     """An out with another number of samples, or read-only, is a ValueError."""
@@ -180,7 +180,7 @@ def error_out(case: Case) -> None:
 @rule(
     "error-out-odd",
     "Check the shape, dtype and memory of `out` before it is written to, as "
-    "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
+    "self.begin(x, out) and self.resume(saved, dy, out) do.",
     strict=True,
 )
 def error_out_odd(case: Case) -> None:
@@ -193,8 +193,8 @@ def error_out_odd(case: Case) -> None:
 
 @rule(
     "error-dy",
-    "Begin backward with dy, saved = self.checked_dy(dy, out), which compares dy with the first "
-    "item of self._saved.",
+    "Begin pullback with dy = self.resume(saved, dy, out), which compares dy with the first field "
+    "of saved.",
     strict=True,
 )
 def error_dy(case: Case) -> None:
@@ -206,8 +206,8 @@ def error_dy(case: Case) -> None:
 
 @rule(
     "error-keeps-state",
-    "Check everything first and change counters, statistics, grads and what backward needs last, "
-    "when nothing can fail any more.",
+    "Check everything first, as x = self.begin(x, out) does, and change statistics last, when "
+    "nothing can fail any more; leave grads and the memory of a call to cybn.Layer.",
 )
 def error_keeps_state(case: Case) -> None:
     """A call that raises leaves parameters, buffers, grads and the last forward as they were."""
