@@ -6,9 +6,10 @@ deviation sigma, and k the item that a kernel subtracts from all the others:
 - In x's dtype at most TERMS = 100 numbers meet in one partial sum: 64 to a lane and one more for
   the remainder of each row, at most 31 rows of 65 items, and 5 for folding. Beyond that sums are
   in float64, where it takes fewer than m/16 + 512 additions.
-- Where (mean - k)^2 > 3 sigma^2 sums are taken again in float64, so Σ|x - k|/m <= 2 sigma and
+- Rows whose (mean - k)^2 > 3 sigma^2 are summed again in float64, so Σ|x - k|/m <= 2 sigma and
   Σ(x - k)^2 <= 4 m sigma^2. Hence the mean is within 2 TERMS u sigma, and the variance within
-  4 (TERMS + 3) u of itself, hence rstd within 206 u.
+  4 (TERMS + 3) u of itself, hence rstd within 206 u. In columns, where a quarter as many numbers
+  meet, up to four times as much is allowed of (mean - k)^2 + sigma^2, which comes to less.
 - Chan, Golub and LeVeque's bound for two passes, constants written out, is
   (m + 3) u + m^2 u^2 (1 + mean^2/var). Both must hold.
 """

@@ -1,5 +1,6 @@
 """Moments of a population in parts: exact however it is cut, laid out, or far from zero."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -111,3 +112,68 @@ def test_what_is_no_data_is_an_error_and_changes_nothing():
         with pytest.raises(error, match=message):
             moments.add(bad)
     assert (moments.count, bits(moments.mean), bits(moments.squares)) == before
+
+
+WIDE = {
+    "int64": [2**62, 2**62 + 2, 2**62 + 4],
+    "int64 below": [-(2**63), -(2**63) + 1, -(2**63) + 5],
+    "int64 from end to end": [-(2**63), 2**63 - 1, 0, 3],
+    "int64 around a power": [2**53 - 1, 2**53, 2**53 + 1, 2**53 + 3],
+    "int64 small": [-3, 0, 7, 2**31, -(2**32) - 1],
+    "uint64": [2**64 - 1, 2**64 - 3, 2**64 - 8],
+    "uint64 from end to end": [0, 2**64 - 1, 5],
+    "int32": [-(2**31), 2**31 - 1, 17],
+    "uint32": [0, 2**32 - 1, 17],
+    "int8": [-128, 127, 3],
+    "uint8": [255, 0, 3],
+    "bool": [True, False, True],
+    "longdouble": [2**62, 2**62 + 2**11, 2**62 + 2**12],
+}
+
+
+def exact_of(values):
+    """Mean and variance of Python integers, exactly, each rounded once."""
+    n = len(values)
+    mean = Fraction(sum(map(int, values)), n)
+    return float(mean), float(sum((int(v) - mean) ** 2 for v in values) / n)
+
+
+@pytest.mark.parametrize("swap", [False, True], ids=["native", "swapped"])
+@pytest.mark.parametrize("kind", WIDE)
+def test_integers_are_subtracted_before_they_become_floats(kind, swap):
+    dtype = np.dtype(kind.split()[0])
+    x = np.array(WIDE[kind], dtype)[:, None].repeat(2, 1)
+    x = x.astype(dtype.newbyteorder()) if swap else x
+    mean, var = exact_of(WIDE[kind])
+    in_parts = Moments(2).add(x[:1]).merge(Moments(2).add(x[1:]))
+    for moments in (Moments(2).add(x), Moments(2).add(x.T, 0), Moments(2).add(x[::-1]), in_parts):
+        np.testing.assert_allclose(moments.mean, mean, rtol=4 * U64, atol=1e-14 * var**0.5)
+        np.testing.assert_allclose(moments.var(), var, rtol=1e-13)
+    constant = Moments(2).add(x[:1]).add(x[:1]).add(np.concatenate([x[:1]] * 3))
+    assert constant.var().tolist() == [0, 0]
+    assert constant.mean.tolist() == [float(WIDE[kind][0])] * 2
+
+
+@given(st.data())
+def test_batches_of_any_integers(data):
+    """Of several dtypes and magnitudes, in an order that is left open."""
+    whole = []
+    moments = Moments(1)
+    for dtype in data.draw(st.lists(st.sampled_from("bhilqBHILQ?"), min_size=1, max_size=4)):
+        info = np.iinfo(dtype) if dtype != "?" else None
+        lowest, highest = (0, 1) if info is None else (int(info.min), int(info.max))
+        low = data.draw(st.integers(lowest, highest))
+        high = min(highest, low + data.draw(st.sampled_from([1, 5, 1000, 2**40, 2**64])))
+        part = data.draw(st.lists(st.integers(low, high), min_size=1, max_size=6))
+        moments.add(np.array(part, dtype)[:, None])
+        whole += part
+    mean, var = exact_of(whole)
+    assert abs(moments.mean[0] - mean) <= 4 * U64 * abs(mean) + 1e-14 * var**0.5
+    assert abs(moments.var()[0] - var) <= 1e-12 * var
+
+
+def test_a_long_double_that_is_not_finite_stays_in_its_channel():
+    x = np.array([[np.inf, 1], [1, 3]], np.longdouble)
+    moments = Moments(2).add(x)
+    assert not np.isfinite(moments.mean[0])
+    assert (moments.mean[1], moments.var()[1]) == (2, 1)

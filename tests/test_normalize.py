@@ -253,3 +253,32 @@ def test_backward_is_that_of_the_forward_as_it_was():
     assert layer.grads == {}
     with pytest.raises(ValueError, match="dy of the input's shape"):
         layer.backward(np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_large_integers(dtype, unbiased):
+    """Their differences are what counts, at once, in batches, one by one and merged."""
+    x = np.array([[2**62], [2**62 + 2], [2**62 + 4], [2**62 + 5]], dtype)
+    std = np.std([0, 2, 4, 5], ddof=int(unbiased))
+    one_by_one, fit = cybn.Normalize(num_features=1, unbiased=unbiased), cybn.Normalize.fit
+    for row in x:
+        one_by_one.partial_fit(row[None])
+    fitted = [
+        fit(x, unbiased=unbiased),
+        fit(x, batch_size=1, unbiased=unbiased),
+        fit([x[:1], x[1:].astype(np.uint64)], unbiased=unbiased),
+        one_by_one,
+        fit(x[:3], unbiased=unbiased).merge(fit(x[3:], unbiased=unbiased)),
+    ]
+    for layer in fitted:
+        np.testing.assert_allclose(layer.std, std, rtol=1e-13)
+        assert layer.mean.tolist() == [2.0**62]
+        assert layer.count == 4
+
+
+def test_what_mean_lacks_is_forgotten_with_the_mean():
+    layer = cybn.Normalize.fit(np.array([[2**62 + 2], [2**62 + 4]]))
+    layer.mean[...] = 7
+    layer.partial_fit(np.array([[7.0], [7.0]]))
+    assert (layer.mean.tolist(), layer.std.tolist()) == ([7], [0.5**0.5])

@@ -7,7 +7,7 @@ from runs import bits, state_bits
 
 import cybn
 from cybn import reference
-from cybn.functional import batch_norm_forward
+from cybn.functional import batch_norm_forward, update_running
 
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -184,3 +184,98 @@ def test_running_statistics_are_updated_in_place():
     assert layer.num_batches_tracked is held[2]
     assert held[2].dtype == np.int64
     assert held[2] == 1
+
+
+HUGE = 2.0**100  # squared beyond float32
+
+
+def batch_that_does_not_fit(dtype=np.float32):
+    x = batch(1, dtype=dtype)
+    x[:2, 1] *= HUGE
+    return x
+
+
+@both_dtypes
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 1.0, None])
+@pytest.mark.parametrize("left_out", ["", "running_mean", "running_var", "num_batches_tracked"])
+def test_updating_afterwards_is_updating_in_the_forward(dtype, momentum, left_out):
+    x = batch(2, dtype=dtype)
+    ours, theirs = (
+        {
+            "running_mean": np.linspace(-1, 1, 3).astype(dtype),
+            "running_var": np.linspace(1, 2, 3).astype(dtype),
+            "num_batches_tracked": np.array(3),
+        }
+        for _ in range(2)
+    )
+    if momentum is not None:
+        ours.pop(left_out, None), theirs.pop(left_out, None)
+    y, stats = batch_norm_forward(x, **theirs, momentum=momentum)
+    y2, stats2 = batch_norm_forward(x)
+    assert (bits(y2), bits(stats2)) == (bits(y), bits(stats))
+    assert update_running(stats, 30, **ours, momentum=momentum) is None
+    assert {n: bits(a) for n, a in ours.items()} == {n: bits(a) for n, a in theirs.items()}
+
+
+@pytest.mark.parametrize("momentum", [1e-3, 1.0, None])
+def test_statistics_that_do_not_fit_leave_all_as_it_was(momentum):
+    _, stats = batch_norm_forward(batch_that_does_not_fit())
+    mean, var, count = np.zeros(3, np.float32), np.ones(3, np.float32), np.array(5)
+    before = [bits(a) for a in (mean, var, count)]
+    how = {"momentum": momentum}
+    assert np.isfinite(stats).all()
+    assert update_running(stats, 30, mean, var, count, **how) == 1
+    assert [bits(a) for a in (mean, var, count)] == before
+    assert update_running(stats, 30, mean, None, count, **how) is None  # the mean does fit
+    assert update_running(stats, 30, mean, var, count, must_fit=False, **how) is None
+    assert (var == np.finfo(np.float32).max).tolist() == [False, True, False]
+    assert count == 7
+    wide = np.ones(3)
+    assert update_running(stats, 30, None, wide, count, **how) is None
+    assert np.isfinite(wide).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_statistics_that_are_not_finite_do_not_fit(value):
+    for row in (0, 1):
+        stats = np.ones((3, 4))
+        stats[row, 2] = value
+        mean, var = np.zeros(4), np.ones(4)
+        assert update_running(stats, 8, mean, var) == 2
+        assert (mean.tolist(), var.tolist()) == ([0] * 4, [1] * 4)
+
+
+def test_momentum_0_moves_nothing_that_could_not_fit():
+    _, stats = batch_norm_forward(batch_that_does_not_fit())
+    var = np.ones(3, np.float32)
+    assert update_running(stats, 30, None, var, momentum=0.0) is None
+    assert var.tolist() == [1, 1, 1]
+
+
+def test_a_full_count_stays_full():
+    most = 2**63 - 1
+    for momentum in (0.1, None):
+        count, mean = np.array(most), np.zeros(3)
+        _, stats = batch_norm_forward(batch(1))
+        assert update_running(stats, 30, mean, None, count, momentum=momentum) is None
+        batch_norm_forward(batch(1), None, None, mean, None, count, momentum=momentum)
+        assert count == most
+        assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((np.ones((2, 3)), 9), {}, ValueError, r"the stats that the forward returned, \(3, 3\)"),
+        ((np.ones(3), 9), {}, ValueError, "needs the stats that the forward returned"),
+        ((np.ones((3, 3)), 1), {}, ValueError, "update_running needs m >= 2, the values per"),
+        ((np.ones((3, 3)), 9, np.zeros(4)), {}, ValueError, r"running_mean of shape \(3,\)"),
+        ((np.ones((3, 3)), 9, np.zeros(3), np.ones(3, np.float32)), {}, TypeError, "of one dtype"),
+        ((np.ones((3, 3)), 9), {"momentum": 2}, ValueError, "momentum"),
+        ((np.ones((3, 3)), 9), {"momentum": None}, ValueError, "needs num_batches_tracked"),
+        ((np.ones((3, 3)), 9, None, None, 7), {}, TypeError, "0-D int64"),
+    ],
+)
+def test_what_cannot_be_updated(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        update_running(*arguments, **options)

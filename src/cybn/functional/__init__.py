@@ -30,7 +30,7 @@ from .rows import (
     rms_norm_backward,
     rms_norm_forward,
 )
-from .stats import batch_norm_stats
+from .stats import batch_norm_stats, update_running
 
 __all__ = [
     "Moments",
@@ -53,4 +53,5 @@ __all__ = [
     "rms_norm",
     "rms_norm_backward",
     "rms_norm_forward",
+    "update_running",
 ]

@@ -31,14 +31,11 @@ def forward_checked(
         shape = x.shape
         split = in_order(shape, channel_axis).shape
         y, stats = np.empty(shape, x.dtype), np.empty((3, split[1]))
-        try:
-            normalize_small[x.dtype.char + parameter_char](
-                y, stats, running_mean, running_var, num_batches_tracked, x, weight, bias,
-                *split, eps, momentum, *gate, training, 0.0, 0.0,
-            )  # fmt: skip
-            return y, stats
-        except (BufferError, ValueError):
-            pass  # an array of the channels does not lie in one piece
+        if normalize_small[x.dtype.char + parameter_char](
+            y, stats, running_mean, running_var, num_batches_tracked, x, weight, bias,
+            *split, eps, momentum, *gate, training, 0.0, 0.0,
+        ):  # fmt: skip
+            return y, stats  # else an array of the channels does not lie in one piece
     dense, x_ncl, arrangement = arrange(x, channel_axis)
     y = empty_like(dense) if out is None else out
     stats = np.empty((3, x_ncl.shape[1]))

@@ -7,7 +7,9 @@ Two parts with m and n values, means a and b, and sums of squared deviations A a
 
 which is exact but for a few roundings, however unequal the parts are (Chan, Golub and LeVeque,
 Algorithms for Computing the Sample Variance, 1983). Means are kept as their distance from the first
-value of the channel, so that what is large in all values alike costs no digits.
+value of the channel, so that what is large in all values alike costs no digits. Numbers that
+float64 cannot hold, integers of 64 bits and long doubles, come as two float64 each, and the first
+value is taken from both before they are added up.
 
 Rejected: averages of the parts' averages, which are wrong for the variance and for ragged parts;
 Σx and Σx², which cancel at large means; the statistics a layer's forward has at hand, which for
@@ -32,12 +34,13 @@ BLOCK = 1 << 16  # items converted to float64 and summed at a time: 512 KiB, whi
 class Moments:
     """Count, mean and sum of squared deviations of each channel over all that was added.
 
-    Everything is float64, whatever is added. A constant channel has exactly its value as mean and a
-    variance of exactly 0. What is not finite in a channel stays in that channel.
+    Everything is float64, whatever is added; of integers, however large, the exact differences are
+    what is rounded. A constant channel has exactly its value as mean and a variance of exactly 0.
+    What is not finite in a channel stays in that channel.
 
     Attributes
     ----------
-    count: values per channel. mean: (C,). squares: (C,), Σ(x - mean)².
+    count: values per channel. mean: (C,). squares: (C,), Σ(x - mean)². rest: (C,), what mean lacks.
 
     >>> import numpy as np
     >>> from cybn.functional import Moments
@@ -64,6 +67,11 @@ class Moments:
     def mean(self) -> np.ndarray:
         return self._first + self._away
 
+    @property
+    def rest(self) -> np.ndarray:
+        """(C,): what `mean`, which is rounded, lacks."""
+        return (self._first - self.mean) + self._away
+
     def var(self, ddof: int = 0) -> np.ndarray:
         """(C,): squares / (count - ddof); ddof 1 is the unbiased variance. 0 for no more values."""
         return self.squares / max(self.count - ddof, 1)
@@ -88,14 +96,18 @@ class Moments:
             return self
         axis = channel_axis % x.ndim
         whole, scratch = Moments(channels), np.empty(min(x.size, max(BLOCK, channels)))
-        first = np.moveaxis(x, axis, -1)[(0,) * (x.ndim - 1)].astype(np.float64)
-        first[~np.isfinite(first)] = 0
-        beside = first.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is seen later
+            first, rest = _in_two(np.moveaxis(x, axis, -1)[(0,) * (x.ndim - 1)])
+            first = np.where(np.isfinite(first), first, 0).astype(np.float64)
+            rest = np.zeros(channels) if rest is None else np.where(np.isfinite(rest), rest, 0)
+            beside = [-1 if i == axis else 1 for i in range(x.ndim)]
             for block in _blocks(x, axis):
                 away = scratch[: block.size].reshape(block.shape)
-                np.subtract(block, beside, out=away)
-                whole.merge(_moments(first, away, axis))
+                high, low = _in_two(block)
+                np.subtract(high, first.reshape(beside), out=away)
+                if low is not None:
+                    away += low - rest.reshape(beside)
+                whole.merge(_moments(*_rounded_first(first, rest), away, axis))
         return self.merge(whole)
 
     def merge(self, other: Moments) -> Self:
@@ -112,15 +124,37 @@ class Moments:
         return self
 
 
-def _moments(first: np.ndarray, away: np.ndarray, channel_axis: int) -> Moments:
-    # Of the block first + away, by the kernels
+def _in_two(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    # x, exactly, as the sum of two arrays that float64 holds; None where one is enough. The
+    # difference of two values is that of the first parts, which is exact where they are near or
+    # integers, and that of the rest.
+    if x.dtype.kind in "iu" and x.dtype.itemsize > 4:
+        # by halves of the word, so that no difference of two integers overflows
+        high = (x >> 32).astype(np.float64) * 2.0**32
+        return high, (x & 0xFFFFFFFF).astype(np.float64)
+    if x.dtype.itemsize > 8:
+        high = x.astype(np.float64)
+        return high, (x - high).astype(np.float64)
+    return x, None
+
+
+def _rounded_first(first: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # The same sum, first rounded to float64; exact, as |rest| is not above |first| or first is 0
+    near = first + rest
+    return near, rest - (near - first)
+
+
+def _moments(
+    first: np.ndarray, rest: np.ndarray, away: np.ndarray, channel_axis: int
+) -> Moments:
+    # Of the block first + rest + away, by the kernels
     result = Moments(len(first))
     result.count = away.size // len(first)
     if result.count == 1:
         mean, var = away.ravel().copy(), np.where(np.isfinite(away.ravel()), 0.0, np.nan)
     else:
         mean, var, _ = batch_norm_stats(away, channel_axis=channel_axis)
-    result._first, result._away, result.squares = first, mean, var * result.count
+    result._first, result._away, result.squares = first, rest + mean, var * result.count
     return result
 
 

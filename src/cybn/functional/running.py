@@ -27,11 +27,17 @@ class Step(NamedTuple):
     momentum: float  # negative: 1/num_batches_tracked
 
 
-def fits(stats: np.ndarray, m: int, dtype: np.dtype) -> np.ndarray:
-    """(C,) bool: can running statistics of that dtype hold the mean and the unbiased variance?"""
+def fits(
+    stats: np.ndarray, m: int, dtype: np.dtype, any_mean: bool = False, any_var: bool = False
+) -> np.ndarray:
+    """(C,) bool: can running statistics of that dtype hold the mean and the unbiased variance?
+
+    Where there is no running mean or variance, any will do.
+    """
     most = np.finfo(dtype).max
     with np.errstate(over="ignore", invalid="ignore"):
-        return (abs(stats[0]) <= most) & (stats[1] * (m / (m - 1)) <= most)
+        mean = any_mean | (abs(stats[0]) <= most)
+        return mean & (any_var | (stats[1] * (m / (m - 1)) <= most))
 
 
 def follow(steps: Iterable[Step]) -> None:

@@ -1,8 +1,12 @@
-"""The statistics of a batch without its output: `batch_norm_stats`.
+"""The statistics of a batch without its output, `batch_norm_stats`, and the step that running
+statistics take to them, `update_running`.
 
 What normalizes in two steps, since something is computed from the statistics first, takes these
 and then `batch_norm_forward(..., training=False)` with mean and var: x is read twice and the output
 written once, as in a training step. The kernel is that of training, without an output.
+
+What decides after a batch was normalized whether it may move the running statistics leaves them out
+of the forward, and calls `update_running` last.
 """
 
 from __future__ import annotations
@@ -12,12 +16,22 @@ import numpy as np
 from ..kernels import normalize_training
 from ..kernels.policy import plan
 from ..layout import arrange
-from ..validation import as_float_array, check_axis, check_eps, check_per_channel
+from ..validation import (
+    as_float_array,
+    check_axis,
+    check_count,
+    check_eps,
+    check_momentum,
+    check_per_channel,
+    check_stats,
+    check_updatable,
+)
 from .batch import check_step
 from .batch_checked import CUMULATIVE
 from .gates import OPEN
+from .running import Step, fits, follow
 
-__all__ = ["batch_norm_stats"]
+__all__ = ["batch_norm_stats", "update_running"]
 
 
 def batch_norm_stats(
@@ -63,3 +77,73 @@ def batch_norm_stats(
         threads, cache, False,
     )  # fmt: skip
     return stats
+
+
+def update_running(
+    stats: np.ndarray,
+    m: int,
+    running_mean: np.ndarray | None = None,
+    running_var: np.ndarray | None = None,
+    num_batches_tracked: np.ndarray | None = None,
+    *,
+    momentum: float | None = 0.1,
+    must_fit: bool = True,
+    who: str = "update_running",
+) -> int | None:
+    r"""Move running statistics to those of a batch, all of them or none.
+
+        running_mean += momentum * (mean - running_mean)
+        running_var  += momentum * (var * m/(m-1) - running_var)
+        num_batches_tracked += 1
+
+    to the bit as `batch_norm_forward` does, in place, each where it is given. All values are found
+    and looked at before the first is written, and the GIL is held from the first to the last:
+    threads lose no update, and an interrupt comes before or after.
+
+    Parameters
+    ----------
+    stats: (3, C), what `batch_norm_forward` or `batch_norm_stats` returned.
+    m: the values per channel they are of, 2 or more.
+    running_mean, running_var: (C,), float32 or float64, both of one dtype; or None.
+    num_batches_tracked: int64, 0-D; or None.
+    momentum: the weight of this batch, 0 to 1, or None for 1/num_batches_tracked.
+    must_fit: move nothing if the dtype of the arrays cannot hold the mean or the variance of the
+        batch. A finite batch may have a variance that float32 cannot hold; else its largest number
+        stands for it.
+
+    Returns None where the statistics have moved, and else the first channel that kept them from it.
+
+    Raises TypeError and ValueError as `batch_norm_forward`; nothing has moved then.
+
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[1.0, 1e20], [3.0, -1e20]], np.float32)
+    >>> mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
+    >>> y, stats = functional.batch_norm_forward(x)
+    >>> functional.update_running(stats, 2, mean, var)  # 2e40 is no float32
+    1
+    >>> mean, var
+    (array([0., 0.], dtype=float32), array([1., 1.], dtype=float32))
+    >>> functional.update_running(stats[:, :1], 2, mean[:1], var[:1])
+    >>> mean[0], var[0]
+    (np.float32(0.2), np.float32(1.1))
+    """
+    stats = np.asarray(stats)
+    channels = stats.shape[1] if stats.ndim == 2 else 0
+    buffers = {"running_mean": running_mean, "running_var": running_var}
+    dtype = check_per_channel(who, buffers, channels)
+    stats = check_stats(who, stats, channels)
+    check_momentum(who, momentum)
+    check_count(who, num_batches_tracked)
+    check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
+    if m < 2:
+        raise ValueError(f"{who} needs m >= 2, the values per channel, got {m}")
+    if momentum is None and num_batches_tracked is None:
+        raise ValueError(f"{who} with momentum=None needs num_batches_tracked to count the batches")
+    if must_fit and momentum != 0:
+        unfit = np.flatnonzero(~fits(stats, m, dtype, running_mean is None, running_var is None))
+        if unfit.size:
+            return int(unfit[0])
+    moving = running_mean, running_var, num_batches_tracked
+    follow([Step(*moving, stats, m, CUMULATIVE if momentum is None else momentum)])
+    return None

@@ -1,37 +1,7 @@
-# The entry points: typed memoryviews in, outputs first. They trust their callers (functional/ and
-# the layers have checked shapes, dtypes and overlap) and assert what they trust in debug builds.
+# The entry points of batch norm: typed memoryviews in, outputs first.
 #
 # Shapes: y, x, dx, dy (N, C, L) with L and C close together; stats (3, C) double, the rows mean,
 # var, rstd; everything else (C,), in the dtype P of the parameters, which may differ from x's.
-
-ctypedef fused P:
-    float
-    double
-
-
-cdef inline int check_length(const P[:] values, Py_ssize_t n) except -1:
-    """The one check that is made here too: a NumPy array can be resized behind everybody's back."""
-    if values is not None and values.shape[0] != n:
-        raise ValueError(f"expected {n} values, one for each channel, got {values.shape[0]}")
-    return 0
-
-
-cdef inline double moved(double running, double value, double momentum) noexcept nogil:
-    """running + momentum * (value - running), exact where momentum is 0 or 1."""
-    if momentum == 0:
-        return running
-    return value if momentum == 1 else running + momentum * (value - running)
-
-
-# What belongs to channels is taken by a pointer and a stride, NULL where there is none.
-
-cdef inline const P *start_of(const P[:] values) noexcept:
-    return NULL if values is None else &values[0]
-
-
-cdef inline Py_ssize_t step_of(const P[:] values) noexcept:
-    return 0 if values is None else values.strides[0] // <Py_ssize_t>sizeof(P)
-
 
 cdef inline void fill(double *to, const P *values, Py_ssize_t step, double otherwise,
                       Py_ssize_t n) noexcept:
@@ -39,27 +9,6 @@ cdef inline void fill(double *to, const P *values, Py_ssize_t step, double other
     cdef Py_ssize_t i
     for i in range(n):
         to[i] = otherwise if values == NULL else values[i * step]
-
-
-cdef inline void follow(P *running_mean, Py_ssize_t mean_step, P *running_var, Py_ssize_t var_step,
-                        long long *num_batches_tracked, const double *stats, Py_ssize_t C,
-                        Py_ssize_t m, double momentum) noexcept:
-    """Move what is there of the running statistics to those of a batch of m values per channel.
-
-    Without releasing the GIL: threads that share a layer lose no update.
-    """
-    cdef Py_ssize_t c
-    if num_batches_tracked != NULL:
-        num_batches_tracked[0] += 1
-        if momentum < 0:
-            momentum = 1.0 / num_batches_tracked[0]
-    if running_mean != NULL:
-        for c in range(C):
-            running_mean[c * mean_step] = <P>moved(running_mean[c * mean_step], stats[c], momentum)
-    if running_var != NULL:
-        for c in range(C):
-            running_var[c * var_step] = <P>moved(running_var[c * var_step],
-                                                 stats[C + c] * m / (m - 1), momentum)
 
 
 cdef inline void settle_running(double *stats, const P *mean, Py_ssize_t mean_step, const P *var,
@@ -72,13 +21,18 @@ cdef inline void settle_running(double *stats, const P *mean, Py_ssize_t mean_st
         stats[2 * C + c] = 1 / sqrt(stats[C + c] + eps)
 
 
+cdef inline Py_ssize_t part_unit(Job *job) noexcept:
+    """The channels that a part has a multiple of: those of a unit, if it is not all of them."""
+    return job.tile if job.tile < job.C else max(<Py_ssize_t>1, TILE_WIDTH // job.L)
+
+
 cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C,
                   Py_ssize_t L, bint packed, bint stream, T kind) except -1:
     """The geometry of a job, fixed by the shape alone, and its scratch memory (freed by free).
 
     packed: rows of the view follow each other without a gap in every array, so may be folded.
     """
-    cdef Py_ssize_t inputs = 2 if task >= GRADIENT else 1, sums
+    cdef Py_ssize_t inputs = 2 if task >= GRADIENT else 1, sums, items, room, n
     cdef double *scratch
     memset(job, 0, sizeof(Job))
     job.task, job.stream = task, stream
@@ -103,7 +57,7 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
         job.block_lines = COLUMN_RUN if task == INFERENCE else COLUMN_BLOCK
         job.blocks = ceil_div(job.lines, job.block_lines)
         job.wide = sizeof(T) < sizeof(double) and N * L <= SMALL
-        sums = 0 if task == INFERENCE else 2 * job.blocks * job.width
+        sums = 0 if task == INFERENCE else 2 * job.blocks * job.fold * L
     else:
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
@@ -115,41 +69,36 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
         job.width = C
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces
-        sums = 3 * job.blocks * C
+        sums = 3 * job.blocks
     job.units = ceil_div(C, job.tile)
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
-    sums += (8 + COEFS) * C + (1 + COEFS) * job.width
-    scratch = <double *>malloc(sums * sizeof(double))
+    # So many doubles for each channel of a part, which has as many channels as there is room for.
+    items = sums + 4 + COEFS + (1 + COEFS) * job.fold * job.each
+    room = max(<Py_ssize_t>MOST_SCRATCH, N * C * L * <Py_ssize_t>sizeof(T) // SCRATCH_SHARE)
+    job.part = room // (items * <Py_ssize_t>sizeof(double))
+    job.part = C if job.fold > 1 else min(C, ceil_div(max(<Py_ssize_t>1, job.part), part_unit(job))
+                                          * part_unit(job))
+    n = job.part
+    scratch = <double *>malloc((4 * C + items * n) * sizeof(double))
     if scratch == NULL:
-        raise MemoryError(f"batch norm needs {sums * sizeof(double)} bytes of scratch")
+        raise MemoryError(f"batch norm needs {(4 * C + items * n) * sizeof(double)} bytes of "
+                          f"scratch")
     job.weight, job.bias = scratch, scratch + C
     job.dweight, job.dbias = scratch + 2 * C, scratch + 3 * C
-    job.k, job.s1 = scratch + 4 * C, scratch + 5 * C
-    job.s2, job.rest = scratch + 6 * C, scratch + 7 * C
-    job.channel = scratch + 8 * C
-    job.coef = scratch + (8 + COEFS) * C
-    job.centre = <double *>job.coef + COEFS * job.width
-    job.sums = job.centre + job.width
+    scratch += 4 * C
+    job.k, job.s1 = scratch, scratch + n
+    job.s2, job.rest = scratch + 2 * n, scratch + 3 * n
+    job.channel = scratch + 4 * n
+    job.coef = scratch + (4 + COEFS) * n
+    job.centre = <double *>job.coef + COEFS * n * job.fold * job.each
+    job.sums = job.centre + n * job.fold * job.each
     job.mean, job.var, job.rstd = stats, stats + C, stats + 2 * C
     return 0
 
 
 cdef inline void close_job(Job *job) noexcept nogil:
     free(<void *>job.weight)
-
-
-cdef inline bint is_view(const T[:, :, :] a, const T[:, :, :] like) noexcept:
-    """Has `a` the shape of `like`, with C and L close together?"""
-    return (
-        a.shape[0] == like.shape[0] and a.shape[1] == like.shape[1] and a.shape[2] == like.shape[2]
-        and (a.shape[2] == 1 or a.strides[2] == sizeof(T))
-        and (a.shape[1] == 1 or a.strides[1] == a.shape[2] * <Py_ssize_t>sizeof(T))
-    )
-
-
-cdef inline Py_ssize_t row_stride(const T[:, :, :] a) noexcept nogil:
-    return a.strides[0] // <Py_ssize_t>sizeof(T)
 
 
 cdef inline bint is_packed(const T[:, :, :] a) noexcept:
@@ -162,8 +111,21 @@ cdef inline void set_gate(Job *job, double slope, double most) noexcept:
     job.gating = slope != 1 or job.residual != NULL
 
 
-cdef int set_forward(Job *job, T[:, :, :] y, const T[:, :, :] x, const T[:, :, :] residual,
-                     const P[:] weight, const P[:] bias, double slope, double most) except -1:
+cdef int check_forward(const T[:, :, :] x, const T[:, :, :] residual,
+                       const double[:, ::1] stats, const P[:] weight, const P[:] bias,
+                       int threads) except -1:
+    check_view(x, x, "x")
+    if residual is not None:
+        check_view(residual, x, "residual")
+    check_stats(stats, x.shape[1])
+    check_length(weight, x.shape[1], "weight")
+    check_length(bias, x.shape[1], "bias")
+    check_threads(threads)
+    return 0
+
+
+cdef void set_forward(Job *job, T[:, :, :] y, const T[:, :, :] x, const T[:, :, :] residual,
+                      const P[:] weight, const P[:] bias, double slope, double most) noexcept:
     """The arrays of a forward; all but x may be None."""
     fill(job.weight, start_of(weight), step_of(weight), 1.0, job.C)
     fill(job.bias, start_of(bias), step_of(bias), 0.0, job.C)
@@ -171,10 +133,8 @@ cdef int set_forward(Job *job, T[:, :, :] y, const T[:, :, :] x, const T[:, :, :
         job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     if residual is not None:
-        assert is_view(residual, x)
         job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
     set_gate(job, slope, most)
-    return 0
 
 
 def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
@@ -193,12 +153,12 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     """
     cdef Job job
     cdef T kind = 0
-    check_length(running_mean, x.shape[1])
-    check_length(running_var, x.shape[1])
-    check_length(weight, x.shape[1])
-    check_length(bias, x.shape[1])
-    assert x.size > 0 and is_view(x, x) and stats.shape[1] == x.shape[1]
-    assert y is None or is_view(y, x)
+    check_forward(x, residual, stats, weight, bias, threads)
+    if y is not None:
+        check_view(y, x, "y")
+    check_length(running_mean, x.shape[1], "running_mean")
+    check_length(running_var, x.shape[1], "running_var")
+    check_count(num_batches_tracked)
     open_job(&job, NORMALIZE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
     set_forward(&job, y, x, residual, weight, bias, slope, most)
@@ -206,10 +166,11 @@ def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
     with nogil:
         run(&job, threads, cache, kind)
     close_job(&job)
+    settled()
     follow(<P *>start_of(running_mean), step_of(running_mean), <P *>start_of(running_var),
            step_of(running_var),
            NULL if num_batches_tracked is None else &num_batches_tracked[0], &stats[0, 0],
-           x.shape[1], x.shape[0] * x.shape[2], momentum)
+           &stats[1, 0], x.shape[1], x.shape[0] * x.shape[2], momentum)
 
 
 def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
@@ -219,13 +180,12 @@ def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
     """y = gate((x - mean)*rstd*weight + bias + residual) with given mean and var. OUT y, stats."""
     cdef Job job
     cdef T kind = 0
-    check_length(mean, x.shape[1])
-    check_length(var, x.shape[1])
-    check_length(weight, x.shape[1])
-    check_length(bias, x.shape[1])
+    check_forward(x, residual, stats, weight, bias, threads)
+    check_view(y, x, "y")
+    check_given(mean, x.shape[1], "mean")
+    check_given(var, x.shape[1], "var")
     settle_running(&stats[0, 0], start_of(mean), step_of(mean), start_of(var), step_of(var), eps,
                    x.shape[1])
-    assert x.size > 0 and is_view(x, x) and is_view(y, x) and stats.shape[1] == x.shape[1]
     open_job(&job, INFERENCE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
     set_forward(&job, y, x, residual, weight, bias, slope, most)
@@ -247,9 +207,17 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
     cdef Job job
     cdef Py_ssize_t c
     cdef T kind = 0
-    check_length(weight, x.shape[1])
-    assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x)
-    assert stats.shape[1] == x.shape[1]
+    check_forward(x, x, stats, weight, weight, threads)
+    check_view(dy, x, "dy")
+    check_view(dx, x, "dx")
+    if y is not None:
+        check_view(y, x, "y")
+    if dresidual is not None:
+        check_view(dresidual, x, "dresidual")
+    if (y is not None and not training) or (dresidual is not None and y is None):
+        raise ValueError("a kernel takes dresidual with y, and y in training alone")
+    check_length(dweight, x.shape[1], "dweight")
+    check_length(dbias, x.shape[1], "dbias")
     open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, &stats[0, 0],
              x.shape[0], x.shape[1], x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
@@ -259,11 +227,9 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
     if y is not None:
-        assert is_view(y, x) and training
         job.y, job.y_stride, job.gating = &y[0, 0, 0], row_stride(y), True
         job.slope, job.most = slope, most
     if dresidual is not None:
-        assert is_view(dresidual, x) and y is not None
         job.dresidual, job.dresidual_stride = &dresidual[0, 0, 0], row_stride(dresidual)
     with nogil:
         run(&job, threads, cache, kind)
@@ -273,40 +239,3 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
         if dbias is not None:
             dbias[c] = <P>job.dbias[c]
     close_job(&job)
-
-
-def move_running(P kind, list steps):
-    """Move running statistics by what each step holds (functional/running.py), all or nothing.
-
-    What can fail comes first. Then nothing does, and no other thread and no interrupt comes in
-    between: the GIL is held, and no Python code runs.
-    """
-    cdef P[:] mean, var
-    cdef long long[:] count
-    cdef const double[:, ::1] stats
-    cdef Py_ssize_t m
-    cdef double momentum
-    cdef bint moving
-    for moving in range(2):
-        for running_mean, running_var, num_batches_tracked, of_batch, m, momentum in steps:
-            mean, var, stats = running_mean, running_var, of_batch
-            count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
-            check_length(mean, stats.shape[1])
-            check_length(var, stats.shape[1])
-            if moving:
-                follow(<P *>start_of(mean), step_of(mean), <P *>start_of(var), step_of(var),
-                       NULL if count is None else &count[0], &stats[0, 0], stats.shape[1], m,
-                       momentum)
-
-
-def move_anew(P[:] running, double[::1] before, const double[::1] by):
-    """running += by - before, and before = by: a move that replaces the one made before it.
-
-    As above no thread and no interrupt comes in between.
-    """
-    cdef Py_ssize_t c
-    check_length(running, by.shape[0])
-    assert before.shape[0] == by.shape[0]
-    for c in range(by.shape[0]):
-        running[c] = <P>(running[c] + (by[c] - before[c]))
-        before[c] = by[c]

@@ -10,6 +10,7 @@ cdef enum:
     COLUMN_STEP = 2         # lines summed side by side
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
+    FEW_DOUBTFUL = 16       # one channel in so many is cheaper to look at again by itself
     TILE_WIDTH = 1024       # positions to a unit: runs of 4 KiB, and sums that stay in L1
 
 
@@ -106,18 +107,26 @@ cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.sums + 2 * b * job.width
 
 
-cdef void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide,
-                             T kind) noexcept nogil:
-    cdef Tile t = tile_of(job, u, b)
+cdef void sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n, bint wide,
+                        T kind) noexcept nogil:
+    """The sums of block b for the positions [start, start + n): each has its own, whatever n is."""
+    cdef Tile t = tile_of(job, 0, b)
     cdef Py_ssize_t stride = job.x_stride * job.fold
-    cdef const T *x = <const T *>job.x + t.line * stride + t.start
-    cdef double *s = sums_of(job, b) + t.start
+    cdef Py_ssize_t left = min(max(<Py_ssize_t>0, left_of(job, b) - start), n)
+    cdef const T *x = <const T *>job.x + t.line * stride + start
+    cdef double *s = sums_of(job, b) + start
     if wide:
-        sum_columns(s, s + job.width, x, t.lines, stride, t.n, left_of(job, b),
-                    <const double *>job.centre + t.start)
+        sum_columns(s, s + job.width, x, t.lines, stride, n, left,
+                    <const double *>job.centre + start)
     else:
-        sum_columns(s, s + job.width, x, t.lines, stride, t.n, left_of(job, b),
-                    <const T *>job.coef + t.start)
+        sum_columns(s, s + job.width, x, t.lines, stride, n, left,
+                    <const T *>job.coef + start)
+
+
+cdef inline void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide,
+                                    T kind) noexcept nogil:
+    cdef Tile t = tile_of(job, u, b)
+    sum_positions(job, b, t.start, t.n, wide, kind)
 
 
 cdef inline T sampled(Job *job, Py_ssize_t c, int i, Py_ssize_t L, T kind) noexcept nogil:
@@ -149,18 +158,22 @@ cdef void sample_shifts(Job *job, Py_ssize_t u, T kind) noexcept nogil:
         spread(job, u, job.centre, <const double *>job.k)
 
 
-cdef void add_blocks(Job *job, Py_ssize_t u) noexcept nogil:
-    """Add the sums of all blocks of a unit to those of its first, in their order."""
-    cdef Tile t = tile_of(job, u, 0)
-    cdef double *s = job.sums + t.start
+cdef void add_blocks(Job *job, Py_ssize_t start, Py_ssize_t n) noexcept nogil:
+    """Add the sums of all blocks to those of the first, in their order, for these positions."""
+    cdef double *s = job.sums + start
     cdef const double *more
     cdef Py_ssize_t b, i
     for b in range(1, job.blocks):
-        more = sums_of(job, b) + t.start
-        for i in range(t.n):
+        more = sums_of(job, b) + start
+        for i in range(n):
             s[i] += more[i]
-        for i in range(t.n):
+        for i in range(n):
             s[job.width + i] += more[job.width + i]
+
+
+cdef inline void add_unit_blocks(Job *job, Py_ssize_t u) noexcept nogil:
+    cdef Tile t = tile_of(job, u, 0)
+    add_blocks(job, t.start, t.n)
 
 
 cdef void add_positions(Job *job, Py_ssize_t u) noexcept nogil:
@@ -186,22 +199,35 @@ cdef void add_positions(Job *job, Py_ssize_t u) noexcept nogil:
         q += job.C * L
 
 
-cdef void sum_doubtful(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    """Sum a unit again, in double and about the means, for those of its channels that need it."""
-    cdef Py_ssize_t c, b, f, at, first = first_channel(job, u), last = last_channel(job, u)
+cdef void sum_again_at(Job *job, Py_ssize_t start, Py_ssize_t n, T kind) noexcept nogil:
+    cdef Py_ssize_t b
+    for b in range(job.blocks):
+        sum_positions(job, b, start, n, True, kind)
+    add_blocks(job, start, n)
+
+
+cdef void sum_doubtful(Job *job, Py_ssize_t u, Py_ssize_t doubtful, T kind) noexcept nogil:
+    """Sum again, in double and about the means, the channels of a unit that need it.
+
+    A few are walked down by themselves, many with all between them.
+    """
+    cdef Tile t = tile_of(job, u, 0)
+    cdef Py_ssize_t c, f, at, first = first_channel(job, u), last = last_channel(job, u)
+    cdef bint few = doubtful * FEW_DOUBTFUL <= last - first
     for c in range(first, last):
         if job.var[c] < 0 and isfinite(job.mean[c]):
             job.k[c] = job.mean[c]
     spread(job, u, job.centre, <const double *>job.k)
-    for b in range(job.blocks):
-        sum_column_moments(job, u, b, True, kind)
-    add_blocks(job, u)
+    if not few:
+        sum_again_at(job, t.start, t.n, kind)
     for c in range(first, last):
         if job.var[c] < 0:
             job.s1[c] = 0
             job.s2[c] = 0
             for f in range(job.fold):
                 at = (f * job.C + c) * job.L
+                if few:
+                    sum_again_at(job, at, job.L, kind)
                 job.s1[c] += sum_doubles(job.sums + at, job.L)
                 job.s2[c] += sum_doubles(job.sums + job.width + at, job.L)
             settle_moments(job, c, c + 1, kind)
@@ -211,18 +237,18 @@ cdef void settle_column_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """Statistics of a unit; channels whose sums are not to be trusted are summed once more."""
     cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
     cdef Py_ssize_t m = job.N * job.L
-    cdef double least = least_square(kind), most = most_square(kind)
-    cdef bint again = False
-    add_blocks(job, u)
+    cdef Py_ssize_t doubtful = 0
+    cdef double least = least_square(kind), most = most_square(kind), far = far_in_columns(m, kind)
+    add_unit_blocks(job, u)
     add_positions(job, u)
     settle_moments(job, first, last, kind)
     if not (job.wide and sizeof(T) < sizeof(double)):
         for c in range(first, last):
-            if not trusted(job.s1[c], job.s2[c], m, least, most):
-                again = True
+            if not trusted(job.s1[c], job.s2[c], m, far, least, most):
+                doubtful += 1
                 job.var[c] = -1                 # marks the channel
-    if again:
-        sum_doubtful(job, u, kind)
+    if doubtful:
+        sum_doubtful(job, u, doubtful, kind)
     settle_normal(job, u, kind)
 
 
@@ -337,7 +363,7 @@ cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noex
 
 
 cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    add_blocks(job, u)
+    add_unit_blocks(job, u)
     add_positions(job, u)
     settle_gradient(job, u, kind)
 

@@ -6,6 +6,8 @@ cdef enum:
     FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
     STRIDE_AHEAD = 512  # items to fetch ahead where memory is read straight on
     SMALL = 64          # up to here float32 is summed in double outright: nothing to gain by less
+    MOST_SCRATCH = 1 << 23      # bytes; or where that is more, the bytes of x over
+    SCRATCH_SHARE = 8
 
 cdef enum Task:
     NORMALIZE           # y from x and its own statistics
@@ -18,6 +20,7 @@ cdef struct Job:
     bint columns            # walk the view as columns, else as rows
     Py_ssize_t units, blocks, unit_bytes
     Py_ssize_t tile         # channels to a unit
+    Py_ssize_t part         # channels to a part, of which one after the other has the scratch
     # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
     void *out
     const void *x
@@ -53,7 +56,7 @@ cdef struct Job:
     double *s1              # the sums, when the blocks are merged
     double *s2
     double *rest            # what the mean, rounded to T, lacks
-    # Scratch.
+    # Scratch, for the channels of a part, as are the last four above.
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double
     void *coef              # COEFS arrays of `width` items of T

@@ -3,10 +3,10 @@
 
 cimport cython
 from cython.parallel cimport prange
-from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from libc.float cimport DBL_MAX, FLT_MAX
+from libc.limits cimport LLONG_MAX
 from libc.math cimport isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -24,6 +24,8 @@ include "rows.pxi"
 include "columns.pxi"
 include "steps.pxi"
 include "schedule.pxi"
+include "checks.pxi"
+include "running.pxi"
 include "batch_norm.pxi"
 include "small.pxi"
 include "samples.pxi"

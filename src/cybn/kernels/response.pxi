@@ -177,12 +177,20 @@ cdef void run_response(Response *job, T *scratch, Py_ssize_t room, int threads,
                        kind)
 
 
+cdef int check_size(Py_ssize_t size, int threads) except -1:
+    if size < 1:
+        refuse("size", "1 or more", size)
+    return check_threads(threads)
+
+
 def respond(T[:, :, :] y, const T[:, :, :] x, Py_ssize_t size, double alpha, double beta,
             double k, int threads):
     """OUT y, which must not be x. IN x (N, C, L)."""
     cdef Response job
     cdef T kind = 0
-    assert x.size > 0 and is_view(x, x) and is_view(y, x) and size > 0
+    check_view(x, x, "x")
+    check_view(y, x, "y")
+    check_size(size, threads)
     set_response(&job, x, size, alpha, beta, k)
     job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     with nogil:
@@ -196,7 +204,10 @@ def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssiz
     cdef Py_ssize_t room
     cdef T *scratch
     cdef T kind = 0
-    assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x) and size > 0
+    check_view(x, x, "x")
+    check_view(dy, x, "dy")
+    check_view(dx, x, "dx")
+    check_size(size, threads)
     set_response(&job, x, size, alpha, beta, k)
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)

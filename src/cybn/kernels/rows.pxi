@@ -60,7 +60,8 @@ cdef void sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept
         out[0] = k[c]
         out[1] = fold_lanes(s[c])
         out[2] = fold_lanes(q[c])
-        if not trusted(out[1], out[2], p.rows * p.n, least_square(kind), most_square(kind)):
+        if not trusted(out[1], out[2], p.rows * p.n, far_in_block(p.rows * p.n),
+                       least_square(kind), most_square(kind)):
             # The piece is still in L1: look again in double, and then about its mean.
             sum_again(out, x + c * L, p.rows, stride, p.n, k[c])
             sum_again(out, x + c * L, p.rows, stride, p.n, out[0] + out[1] / (p.rows * p.n))

@@ -250,6 +250,32 @@ cdef void add_runs(Samples *job, P[:] dweight, P[:] dbias, Py_ssize_t values) no
             dbias[i] = <P>db[i]
 
 
+cdef int check_rows(const T[:, ::1] a, const T[:, ::1] x, str name) except -1:
+    """`a` and x are there, of one shape, and hold values."""
+    if x is None or a is None:
+        refuse("x" if x is None else name, "shape (rows, n)", None)
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        refuse("x", "a shape without 0", (x.shape[0], x.shape[1]))
+    if a.shape[0] != x.shape[0] or a.shape[1] != x.shape[1]:
+        refuse(name, f"shape {x.shape[0], x.shape[1]}", (a.shape[0], a.shape[1]))
+    return 0
+
+
+cdef int check_spread(const T[:, ::1] x, const double[:, ::1] stats, const P[:] weight,
+                      const P[:] bias, Py_ssize_t values, Py_ssize_t run, int threads) except -1:
+    """stats fit the rows, and weight and bias, spread out `run` times each, a number of rows."""
+    cdef Py_ssize_t rows = x.shape[0], n = x.shape[1]
+    check_stats(stats, rows)
+    check_length(weight, values, "weight")
+    check_length(bias, values, "bias")
+    check_threads(threads)
+    if run < 1 or n % run != 0:
+        refuse("run", f"a divisor of {n}", run)
+    if values * run % n != 0 or (values > 0 and rows % (values * run // n) != 0):
+        refuse("weight and bias", f"a divisor of {rows * n // run} values", values)
+    return 0
+
+
 def normalize_rows(T[:, ::1] y, double[:, ::1] stats, const T[:, ::1] x, const P[:] weight,
                    const P[:] bias, Py_ssize_t run, double eps, bint centred, int threads,
                    Py_ssize_t cache, bint stream):
@@ -265,10 +291,8 @@ def normalize_rows(T[:, ::1] y, double[:, ::1] stats, const T[:, ::1] x, const P
     cdef Py_ssize_t values = values_of(weight, bias)
     cdef bint near
     memset(&job, 0, sizeof(Samples))
-    check_length(weight, values)
-    check_length(bias, values)
-    assert x.size > 0 and y.shape[0] == x.shape[0] and y.shape[1] == x.shape[1]
-    assert stats.shape[0] == 3 and stats.shape[1] == x.shape[0] and x.shape[1] % run == 0
+    check_rows(y, x, "y")
+    check_spread(x, stats, weight, bias, values, run, threads)
     job.stream, job.eps, job.centred = stream, eps, centred
     near = set_cells(&job, x.shape[0], x.shape[1], run, values, threads, cache, 1, kind)
     scratch = open_samples(&job, weight, bias, run, threads, False, near, kind)
@@ -289,11 +313,11 @@ def gradient_rows(T[:, ::1] dx, P[:] dweight, P[:] dbias, const T[:, ::1] dy, co
     cdef Py_ssize_t values = max(values_of(weight, weight), values_of(dweight, dbias))
     cdef bint near
     memset(&job, 0, sizeof(Samples))
-    check_length(weight, values)
-    check_length(dweight, values)
-    check_length(dbias, values)
-    assert x.size > 0 and dy.shape[0] == x.shape[0] and dy.shape[1] == x.shape[1]
-    assert dx.shape[0] == x.shape[0] and dx.shape[1] == x.shape[1] and x.shape[1] % run == 0
+    check_rows(dy, x, "dy")
+    check_rows(dx, x, "dx")
+    check_spread(x, stats, weight, weight, values, run, threads)
+    check_length(dweight, values, "dweight")
+    check_length(dbias, values, "dbias")
     job.stream, job.centred = stream, centred
     near = set_cells(&job, x.shape[0], x.shape[1], run, values, threads, cache, 2, kind)
     scratch = open_samples(&job, weight, weight, run, threads, True, near, kind)

@@ -130,7 +130,7 @@ cdef inline void sum_piece(double *out, const T *x, Py_ssize_t n, bint centred) 
     out[1] = fold_lanes(s)
     out[2] = fold_lanes(q)
     if centred:
-        good = trusted(out[1], out[2], n, least_square(k), most_square(k))
+        good = trusted(out[1], out[2], n, far_in_block(n), least_square(k), most_square(k))
     else:
         good = least_square(k) < out[2] and out[2] < most_square(k)
     if not good:

@@ -83,7 +83,42 @@ cdef void run_by_blocks(Job *job, int threads, T kind) noexcept nogil:
         apply_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
 
 
+cdef inline void skip_channels(Job *job, Py_ssize_t n, T kind) noexcept nogil:
+    """Move what lies on channels n channels on."""
+    cdef Py_ssize_t items = n * job.L
+    job.x = <const T *>job.x + items
+    if job.out != NULL:
+        job.out = <T *>job.out + items
+    if job.dy != NULL:
+        job.dy = <const T *>job.dy + items
+    if job.residual != NULL:
+        job.residual = <const T *>job.residual + items
+    if job.y != NULL:
+        job.y = <const T *>job.y + items
+    if job.dresidual != NULL:
+        job.dresidual = <T *>job.dresidual + items
+    job.mean, job.var, job.rstd = job.mean + n, job.var + n, job.rstd + n
+    job.weight, job.bias = job.weight + n, job.bias + n
+    job.dweight, job.dbias = job.dweight + n, job.dbias + n
+
+
 cdef void run(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
+    """All of a job, part by part. No sum mixes channels, so parts change no bit."""
+    cdef Job part
+    cdef Py_ssize_t i, first
+    for i in range(ceil_div(job.C, job.part)):
+        first = i * job.part
+        part = job[0]
+        if job.part < job.C:
+            part.C = min(job.part, job.C - first)
+            part.tile = min(job.tile, part.C)
+            part.units = ceil_div(part.C, part.tile)
+            part.width = part.C * part.each
+            skip_channels(&part, first, kind)
+        run_part(&part, threads, cache, kind)
+
+
+cdef void run_part(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
     """cache: bytes a thread may count on to find again what it has just read."""
     cdef Py_ssize_t total = job.units * job.blocks
     cdef bint near = job.task != INFERENCE and job.unit_bytes <= cache

@@ -6,6 +6,11 @@
 # moved to k exactly on such data, so any split merges to the whole. Rejected: mean and M2 merged by
 # Chan's formula (the division by n makes each merge inexact), Welford (a division per item).
 
+cdef enum:
+    FLOAT_ROUNDINGS = 16    # of s2, and of s1^2/n, that may come together in a sum down columns
+    DOUBLE_ROUNDINGS = 24
+
+
 cdef inline double least_square(T x) noexcept nogil:
     """Below this a sum of squares in T may have lost bits to underflow."""
     return 1e-30 if T is float else 1e-280
@@ -16,16 +21,32 @@ cdef inline double most_square(T x) noexcept nogil:
     return 1e37 if T is float else 1e300
 
 
-cdef inline bint trusted(double s1, double s2, Py_ssize_t n,
-                         double least, double most) noexcept nogil:
-    """Are these sums good enough to take the variance from?
+# s2 - s1^2/n cancels where the shift was far from the mean: what rounding has done to s2 counts
+# s2/(n*var) = 1 + (mean - k)^2/var times in the variance. How much of that is allowed depends on
+# how much rounding there was, and on the (m + 3) roundings that the two-pass bound has room for.
+# Below it is given as the largest s1^2/(n*s2), which is 1 - 1/factor.
 
-    s2 - s1^2/n cancels where the shift was far from the mean. Up to a factor of 16 is allowed: a
-    shift of 3.9 standard deviations, which the median of five of normal data does not reach, and
-    four bits, which the n of the error bound has room for. Of few items less error is expected,
-    and next to nothing is allowed. NaN is never trusted.
+cdef inline double far_in_block(Py_ssize_t n) noexcept nogil:
+    """Of a block of rows: a factor of 4. Chains of additions grow with n, as the bound does.
+
+    Of few items less error is expected, and next to nothing is allowed. A second look at a block
+    that lies in L1 costs so little that the same holds of few items in a block of many.
     """
-    cdef double far = 0.9375 if n > SMALL else 1 / 64.
+    return 0.75 if n > SMALL else 1 / 64.
+
+
+cdef inline double far_in_columns(Py_ssize_t m, T kind) noexcept nogil:
+    """Of a channel of columns: a factor of (m + 3)/ROUNDINGS, of 16 at the most.
+
+    A chain has COLUMN_RUN additions in T however small m is. With float64 what follows is in T too.
+    """
+    cdef double roundings = FLOAT_ROUNDINGS if T is float else DOUBLE_ROUNDINGS
+    return 1 / 64. if m <= SMALL else min(0.9375, 1 - roundings / (m + 3))
+
+
+cdef inline bint trusted(double s1, double s2, Py_ssize_t n, double far,
+                         double least, double most) noexcept nogil:
+    """Are these sums good enough to take the variance from? Sums with NaN never are."""
     return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= far * n * s2)
 
 

@@ -1,7 +1,11 @@
 # Small calls, where looking at the arrays costs more than normalizing them: each of them lies in
 # one piece and is borrowed through the bare buffer protocol, which costs far less than a typed
-# memoryview. The computation is the same, on the calling thread. What does not lie in one piece
-# raises, before anything is changed; the callers then take the entry points of batch_norm.pxi.
+# memoryview. The computation is the same, on the calling thread. Where an array does not lie in one
+# piece nothing is done, and the callers take the entry points of batch_norm.pxi.
+
+cdef extern from "Python.h":
+    # not by Cython's, whose exceptions cost more to catch than the loan
+    int ask_for_buffer "PyObject_GetBuffer"(object a, Py_buffer *loan, int flags) noexcept
 
 cdef enum:
     MOST_LOANS = 8
@@ -11,18 +15,32 @@ cdef struct Loans:
     int count
 
 
-cdef void *borrow(Loans *loans, object a, Py_ssize_t items, Py_ssize_t itemsize, char code,
-                  bint writable) except? NULL:
-    """The memory of `a`, so many items of a type code (0: any); NULL for None."""
+cdef int borrow(Loans *loans, void **to, object a, Py_ssize_t items, Py_ssize_t itemsize,
+                char code, bint writable, str name) except -1:
+    """OUT to: the memory of `a`, so many items of a type code (0: any).
+
+    Returns whether it lies in one piece (and can be written to). Raises where it has other items.
+    """
     cdef Py_buffer *loan = &loans.of[loans.count]
     if a is None:
-        return NULL
-    PyObject_GetBuffer(a, loan, PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if writable else 0))
+        refuse(name, f"{items} values", None)
+    if ask_for_buffer(a, loan, PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if writable else 0)):
+        PyErr_Clear()
+        return False
     loans.count += 1
-    if loan.len != items * itemsize or loan.itemsize != itemsize or (
-            code and loan.format[0] != code):
-        raise ValueError(f"expected {items} items, got {loan.len // loan.itemsize}")
-    return loan.buf
+    if loan.itemsize != itemsize or (code and loan.format[0] != code):
+        refuse(name, f"items of {itemsize} bytes, type {chr(code)!r}", loan.format.decode())
+    if loan.len != items * itemsize:
+        refuse(name, f"{items} values", loan.len // itemsize)
+    to[0] = loan.buf
+    return True
+
+
+cdef inline int borrow_any(Loans *loans, void **to, object a, Py_ssize_t items,
+                           Py_ssize_t itemsize, char code, bint writable, str name) except -1:
+    """As borrow; None is NULL."""
+    to[0] = NULL
+    return True if a is None else borrow(loans, to, a, items, itemsize, code, writable, name)
 
 
 cdef inline void give_back(Loans *loans) noexcept:
@@ -36,7 +54,8 @@ def normalize_small(y, stats, running_mean, running_var, num_batches_tracked, x,
                     double slope, double most, bint training, T kind, P other):
     """normalize_training or normalize_inference of a small x, of shape (N, C, L) but for its axes.
 
-    kind and other are 0: they tell the dtypes of x and of the parameters.
+    Returns whether it was done: not if an array does not lie in one piece, and nothing is changed
+    then. kind and other are 0: they tell the dtypes of x and of the parameters.
     """
     cdef Job job
     cdef Loans loans
@@ -52,15 +71,26 @@ def normalize_small(y, stats, running_mean, running_var, num_batches_tracked, x,
     cdef const T *data
     cdef T *out
     loans.count = 0
+    if N < 1 or C < 1 or L < 1:
+        refuse("x", "a shape without 0", (N, C, L))
+    if not training:
+        if running_mean is None:
+            refuse("running_mean", f"{C} values", None)
+        if running_var is None:
+            refuse("running_var", f"{C} values", None)
     try:
-        out = <T *>borrow(&loans, y, size, sizeof(T), code, True)
-        data = <const T *>borrow(&loans, x, size, sizeof(T), code, False)
-        s = <double *>borrow(&loans, stats, 3 * C, sizeof(double), b"d", True)
-        w = <P *>borrow(&loans, weight, C, sizeof(P), p, False)
-        b = <P *>borrow(&loans, bias, C, sizeof(P), p, False)
-        mean = <P *>borrow(&loans, running_mean, C, sizeof(P), p, training)
-        var = <P *>borrow(&loans, running_var, C, sizeof(P), p, training)
-        count = borrow(&loans, num_batches_tracked, 1, sizeof(long long), 0, training)
+        if not (borrow(&loans, <void **>&out, y, size, sizeof(T), code, True, "y")
+                and borrow(&loans, <void **>&data, x, size, sizeof(T), code, False, "x")
+                and borrow(&loans, <void **>&s, stats, 3 * C, sizeof(double), b"d", True, "stats")
+                and borrow_any(&loans, <void **>&w, weight, C, sizeof(P), p, False, "weight")
+                and borrow_any(&loans, <void **>&b, bias, C, sizeof(P), p, False, "bias")
+                and borrow_any(&loans, <void **>&mean, running_mean, C, sizeof(P), p, training,
+                               "running_mean")
+                and borrow_any(&loans, <void **>&var, running_var, C, sizeof(P), p, training,
+                               "running_var")
+                and borrow_any(&loans, &count, num_batches_tracked, 1, sizeof(long long), 0,
+                               training, "num_batches_tracked")):
+            return False
         if not training:
             settle_running(s, mean, 1, var, 1, eps, C)
         open_job(&job, NORMALIZE if training else INFERENCE, s, N, C, L, True, False, kind)
@@ -72,7 +102,9 @@ def normalize_small(y, stats, running_mean, running_var, num_batches_tracked, x,
         set_gate(&job, slope, most)
         run(&job, 1, size * sizeof(T), kind)
         close_job(&job)
+        settled()
         if training:
-            follow(mean, 1, var, 1, <long long *>count, s, C, N * L, momentum)
+            follow(mean, 1, var, 1, <long long *>count, s, s + C, C, N * L, momentum)
+        return True
     finally:
         give_back(&loans)

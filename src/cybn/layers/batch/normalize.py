@@ -8,6 +8,7 @@ of batch norm in evaluation with weight 1/std, and so is its inverse, with weigh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from math import prod
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -30,6 +31,7 @@ from ..base import Layer
 from ..state import COUNT
 
 CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
+_NEAR = 2.0**-20  # of std: what mean lacks and does not tell in the std of what is added later
 _FEW = 8  # channels whose mean and std repr shows
 
 Scale = Annotated[float, Bounds(ge=0)]
@@ -236,15 +238,26 @@ class Normalize(Layer):
         )[0]  # fmt: skip
 
     def _moments(self) -> Moments:
-        count = int(self.count)
+        # As they were before they were rounded to mean and std, if those are still the same and
+        # the rounding mattered. It hardly ever does: a layer that was loaded goes on as this one.
+        count, exact = int(self.count), vars(self).get("_exact")
+        if exact is not None and exact.count == count and np.array_equal(
+            (self.mean, self.std), (exact.mean, self._std_of(exact))
+        ):
+            return copy(exact)
         return Moments.of(count, self.mean, self.std**2 * max(count - self.unbiased, 1))
+
+    def _std_of(self, moments: Moments) -> np.ndarray:
+        return np.sqrt(moments.var(ddof=int(self.unbiased)))
 
     def _take(self, new: Moments) -> Self:
         if new.count:
             moments = _check_finite(self._moments().merge(new))
             check_updatable("Normalize", dict(self.named_buffers()))
-            std = np.sqrt(moments.var(ddof=int(self.unbiased)))
+            std = self._std_of(moments)
+            near = np.abs(moments.rest) <= _NEAR * std
             self.mean[...], self.std[...], self.count[...] = moments.mean, std, moments.count
+            vars(self)["_exact"] = None if near.all() else moments
         return self
 
 

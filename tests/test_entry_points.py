@@ -1,0 +1,238 @@
+"""The compiled entry points refuse what is missing or does not fit, before anything is written.
+
+The layers and `functional` check first; but an array can be replaced, deleted or resized
+afterwards, and what a kernel reads or writes out of bounds is a crash.
+"""
+
+import numpy as np
+import pytest
+from runs import bits
+
+from cybn import kernels
+from cybn.functional.gates import OPEN
+
+N, C, L = 4, 3, 5
+HOW = {"threads": 1, "cache": 1 << 20, "stream": False}
+GATE = dict(zip(("slope", "most"), OPEN, strict=True))
+
+
+def items(*shape, dtype=np.float32):
+    return np.random.default_rng(len(shape)).normal(2, 1, shape).astype(dtype)
+
+
+def per_channel(count=C):
+    return np.arange(1, count + 1, dtype=np.float32)
+
+
+def new_stats(count=C):
+    return np.ones((3, count))
+
+
+def training():
+    return dict(
+        y=items(N, C, L), stats=new_stats(), running_mean=per_channel(), running_var=per_channel(),
+        num_batches_tracked=np.array([3]), x=items(N, C, L), residual=items(N, C, L),
+        weight=per_channel(), bias=per_channel(), eps=1e-5, momentum=0.1, **GATE, **HOW,
+    )  # fmt: skip
+
+
+def inference():
+    return dict(
+        y=items(N, C, L), stats=new_stats(), x=items(N, C, L), residual=items(N, C, L),
+        mean=per_channel(), var=per_channel(), weight=per_channel(), bias=per_channel(), eps=1e-5,
+        **GATE, **HOW,
+    )  # fmt: skip
+
+
+def backward():
+    return dict(
+        dx=items(N, C, L), dresidual=items(N, C, L), dweight=per_channel(), dbias=per_channel(),
+        dy=items(N, C, L), x=items(N, C, L), y=items(N, C, L), stats=new_stats(),
+        weight=per_channel(), training=True, **GATE, **HOW,
+    )  # fmt: skip
+
+
+def small(training):
+    return dict(
+        y=items(N, C, L), stats=new_stats(), running_mean=per_channel(), running_var=per_channel(),
+        num_batches_tracked=np.array(3), x=items(N, C, L), weight=per_channel(), bias=per_channel(),
+        N=N, C=C, L=L, eps=1e-5, momentum=0.1, **GATE, training=training, kind=0.0, other=0.0,
+    )  # fmt: skip
+
+
+def small_training():
+    return small(True)
+
+
+def small_inference():
+    return small(False)
+
+
+def rows():
+    return dict(
+        y=items(N, L), stats=new_stats(N), x=items(N, L), weight=per_channel(L),
+        bias=per_channel(L), run=1, eps=1e-5, centred=True, **HOW,
+    )  # fmt: skip
+
+
+def rows_backward():
+    return dict(
+        dx=items(N, L), dweight=per_channel(L), dbias=per_channel(L), dy=items(N, L),
+        x=items(N, L), stats=new_stats(N), weight=per_channel(L), run=1, centred=True, **HOW,
+    )  # fmt: skip
+
+
+def response():
+    return {
+        "y": items(N, C, L),
+        "x": items(N, C, L),
+        "size": 2,
+        "alpha": 1.0,
+        "beta": 0.75,
+        "k": 1.0,
+        "threads": 1,
+    }
+
+
+def response_backward():
+    return {
+        "dx": items(N, C, L),
+        "dy": items(N, C, L),
+        "x": items(N, C, L),
+        "size": 2,
+        "alpha": 1.0,
+        "beta": 0.75,
+        "k": 1.0,
+        "threads": 1,
+    }
+
+
+# the entry point, a call of it that succeeds, and what may be None in it
+ENTRIES = [
+    (kernels.normalize_training["ff"], training,
+     "y running_mean running_var num_batches_tracked residual weight bias"),
+    (kernels.normalize_inference["ff"], inference, "residual weight bias"),
+    (kernels.gradient["ff"], backward, "dresidual dweight dbias weight"),
+    (kernels.normalize_small["ff"], small_training,
+     "running_mean running_var num_batches_tracked weight bias"),
+    (kernels.normalize_small["ff"], small_inference, "num_batches_tracked weight bias"),
+    (kernels.normalize_rows["ff"], rows, "weight bias"),
+    (kernels.gradient_rows["ff"], rows_backward, "weight dweight dbias"),
+    (kernels.respond["f"], response, ""),
+    (kernels.respond_back["f"], response_backward, ""),
+]  # fmt: skip
+entries = pytest.mark.parametrize(
+    ("kernel", "make", "optional"),
+    [pytest.param(*entry, id=entry[1].__name__) for entry in ENTRIES],
+)
+CASES = [
+    pytest.param(kernel, make, name, id=f"{make.__name__}-{name}")
+    for kernel, make, _ in ENTRIES
+    for name, value in make().items()
+    if isinstance(value, np.ndarray)
+]
+arrays = pytest.mark.parametrize(("kernel", "make", "name"), CASES)
+
+
+def state(call):
+    return {name: bits(a) for name, a in call.items() if isinstance(a, np.ndarray)}
+
+
+def refused(kernel, call, match):
+    before = state(call)
+    with pytest.raises(ValueError, match=match):
+        kernel(*call.values())
+    assert state(call) == before
+
+
+def test_every_entry_point_is_here():
+    tables = [table for n, table in vars(kernels).items() if n[0] != "_" and type(table) is dict]
+    tried = [kernel for kernel, _, _ in ENTRIES]
+    tried += [kernels.move_running["f"], kernels.move_anew["f"]]
+    assert len(tables) == 10
+    assert all(any(kernel in tried for kernel in table.values()) for table in tables)
+
+
+@entries
+def test_the_calls_are_good_ones(kernel, make, optional):
+    kernel(*make().values())
+    for name in optional.split():
+        call = make()
+        call[name] = None
+        kernel(*call.values())
+
+
+@arrays
+def test_an_array_that_is_missing(kernel, make, name):
+    optional = next(o for k, m, o in ENTRIES if m is make).split()
+    if name in optional:
+        return  # as the test above has it
+    says = f"kernel expected .*{name}.* of .*, got None"
+    if (make, name) == (backward, "y"):
+        says = "dresidual with y"
+    refused(kernel, make() | {name: None}, says)
+
+
+def trimmed(a, axis, by=1):
+    return np.ascontiguousarray(a[(slice(None),) * axis + (slice(a.shape[axis] - by),)])
+
+
+@arrays
+@pytest.mark.parametrize("empty", [False, True], ids=["short", "empty"])
+def test_an_array_of_another_length(kernel, make, name, empty):
+    call = make()
+    for axis in range(call[name].ndim):
+        by = call[name].shape[axis] if empty else 1
+        refused(kernel, call | {name: trimmed(call[name], axis, by)}, "a kernel expected .*, got")
+
+
+@arrays
+def test_an_array_that_was_resized(kernel, make, name):
+    call = make()
+    if call[name].ndim == 0:
+        return
+    call[name].resize((*call[name].shape[:-1], call[name].shape[-1] + 1), refcheck=False)
+    refused(kernel, call, "a kernel expected .*, got")
+
+
+@pytest.mark.parametrize("name", ["threads", "size", "run"])
+@entries
+def test_a_number_that_would_divide_by_zero(kernel, make, optional, name):
+    if name in make():
+        refused(kernel, make() | {name: 0}, r"a kernel expected .* of .*, got 0")
+
+
+def test_a_small_call_leaves_what_is_not_in_one_piece():
+    """To the other entry points, which take it; nothing is done."""
+    for name in ("weight", "running_var"):
+        call = small_training() | {name: np.repeat(per_channel(), 2)[::2]}
+        before = state(call)
+        assert kernels.normalize_small["ff"](*call.values()) is False
+        assert state(call) == before
+
+
+def test_rows_and_values_that_do_not_go_into_each_other():
+    refused(kernels.normalize_rows["ff"], rows() | {"run": 2}, "run of a divisor of 5, got 2")
+    call = rows() | {"weight": per_channel(3), "bias": per_channel(3)}
+    refused(kernels.normalize_rows["ff"], call, "weight and bias of a divisor of 20 values, got 3")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_step_of_running_statistics_with_an_array_that_does_not_fit(place):
+    good = per_channel(), per_channel(), np.array([3]), np.ones((3, C))
+    kernels.move_running["f"](0, [(None, None, None, good[3], 8, 0.5)])
+    before = [a.copy() for a in good]
+    wrong = [np.ones(C - 1, np.float32), np.ones(C + 1, np.float32), np.ones(0, int), None]
+    step = [*good]
+    step[place] = wrong[place]
+    with pytest.raises(ValueError, match=r"a kernel expected .*, got"):
+        kernels.move_running["f"](0, [(*good, 8, 0.5), (*step, 8, 0.5)])
+    assert all(map(np.array_equal, good, before))
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_a_move_that_is_made_anew_with_an_array_that_does_not_fit(place):
+    arrays = [per_channel(), np.zeros(C)]
+    arrays[place] = arrays[place][1:].copy()
+    with pytest.raises(ValueError, match=r"a kernel expected .*, got 2"):
+        kernels.move_anew["f"](*arrays, np.ones(C))
