@@ -4,21 +4,11 @@ import sys
 from itertools import permutations
 
 import pytest
-from fakeplugins import Site, forget_all, forget_modules, norm
+from fakeplugins import forget_all, forget_modules, norm
 
 import cybn
 from cybn.config import check_config
 from cybn.registry import UnknownName, registry
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder on the path; what was loaded from it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv("CYBN_PLUGINS", raising=False)
-    forget_all(monkeypatch)
-    yield Site(tmp_path)
-    forget_modules(tmp_path)
 
 
 @pytest.fixture
