@@ -65,6 +65,18 @@ def fakes(own_registry):
 
 
 @pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on the path for packages; what was loaded from it is forgotten afterwards."""
+    from fakeplugins import Site, forget_all, forget_modules
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("CYBN_PLUGINS", raising=False)
+    forget_all(monkeypatch)
+    yield Site(tmp_path)
+    forget_modules(tmp_path)
+
+
+@pytest.fixture
 def write(tmp_path):
     """Write a config file: text as it is, anything else as JSON; its path."""
 

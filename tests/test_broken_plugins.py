@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from fakeplugins import Site, forget_all, forget_modules, norm
+from fakeplugins import norm
 
 import cybn
 from cybn import cli
@@ -14,15 +14,10 @@ from cybn.testing import check_layer
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def site(site):
     """A folder on the path with a plugin that is right, beside which others are put."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv("CYBN_PLUGINS", raising=False)
-    forget_all(monkeypatch)
-    site = Site(tmp_path)
     site.add("good", {"GoodNorm": "good:GoodNorm"}, norm("GoodNorm"))
-    yield site
-    forget_modules(tmp_path)
+    return site
 
 
 HEAD = "plugin bad 1.0: 'BadNorm' cannot be loaded: "

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -290,22 +289,5 @@ def test_a_closed_pipe_is_quiet():
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(60) == 0
     assert err == ""
-
-
-# The documentation
-
-
-def test_the_sessions_of_the_guide(command, tmp_path, monkeypatch):
-    """Each file of docs/config.md is written, each ``$ cybn`` line run, its output compared."""
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```(\w+)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
-    for language, text in blocks:
-        if language == "toml":
-            Path(text.split()[1]).write_text(text, "utf-8")  # each begins with "# its-name.toml"
-    sessions = "".join(text for language, text in blocks if language == "console")
-    for session in sessions.split("$ cybn ")[1:]:
-        line, _, expected = session.partition("\n")
-        _, out, err = command(*line.split())
-        assert (out + err).split() == expected.split()

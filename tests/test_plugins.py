@@ -7,23 +7,13 @@ import threading
 
 import numpy as np
 import pytest
-from fakeplugins import Site, forget_all, forget_modules, norm
+from fakeplugins import Site, norm
 from runs import python
 
 import cybn
 from cybn import cli
 from cybn.plugins import plugins
 from cybn.registry import UnknownName, registry
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder on the path; what was loaded from it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv("CYBN_PLUGINS", raising=False)
-    forget_all(monkeypatch)
-    yield Site(tmp_path)
-    forget_modules(tmp_path)
 
 
 @pytest.fixture

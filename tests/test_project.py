@@ -110,15 +110,25 @@ def test_what_is_there_stays(is_file, tmp_path):
         (there / "pyproject.toml").write_text("mine")
     with pytest.raises(FileExistsError):
         write_project("MyNorm", "python", tmp_path)
-    assert there.read_text() == "mine" if is_file else [*there.iterdir()] == [
-        there / "pyproject.toml"
-    ]
+    assert (
+        there.read_text() == "mine" if is_file else [*there.iterdir()] == [there / "pyproject.toml"]
+    )
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_project("MyNorm", "python", tmp_path / "nowhere")
-    assert not any(tmp_path.iterdir())
+def test_a_folder_that_is_not_there_is_made(tmp_path):
+    folder, *files = write_project("MyNorm", "python", tmp_path / "sub" / "folder")
+    assert folder == tmp_path / "sub" / "folder" / "cybn-my-norm"
+    assert all(path.is_file() for path in files)
+
+
+def test_a_file_is_no_folder(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for into in (tmp_path / "file", tmp_path / "file" / "sub"):
+        assert cli.main(["new", "MyNorm", "--into", str(into)]) == 1
+        assert capsys.readouterr().err == (
+            f"cybn: error: {into / 'cybn-my-norm'}: Not a directory\n"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # The command

@@ -151,7 +151,8 @@ def test_evonorm_s0_of_all_groups_has_the_variance_of_the_sample(seed, offset):
 
 @pytest.mark.parametrize("groups", [4, 5, 7])
 def test_evonorm_s0_needs_groups_that_divide(groups):
-    with pytest.raises(ValueError, match=rf"groups that divide num_features=18, got {groups}"):
+    message = rf"num_features \(18\) must be divisible by groups \({groups}\)"
+    with pytest.raises(ValueError, match=message):
         cybn.EvoNormS0(18, groups)
 
 

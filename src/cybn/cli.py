@@ -18,11 +18,13 @@ from typing import Any
 
 import cybn
 
-from .config import available, check_config, describe
+from .config import available, check_entries, describe
+from .configfile import FORMATS, MAX_BYTES, parse_config, read_config
 from .messages import place
 from .plugins import PluginError, PluginWarning, plugins
 from .project import KINDS, write_project
 from .registry import UnknownName
+from .usage import Usage, excuse, shape
 
 __all__ = ["main"]
 
@@ -31,28 +33,43 @@ OK, PROBLEM, INTERRUPTED = 0, 1, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    args = _parser().parse_args(argv)
+    args = _usage().parse(sys.argv[1:] if argv is None else list(argv))
+    args.code = OK
     if isinstance(sys.stdout, io.TextIOWrapper):  # a key from a file may not fit the terminal
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", PluginWarning)
             warnings.showwarning = _show_warning
-            code = args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has left; what is still buffered must not fail again when Python exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PROBLEM
+            args.run(args)
+        _flush()
+    except BrokenPipeError:  # the reader has seen enough: what was found is as true as before
+        _drop_output()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
         _complain(_message(error))
+        _drop_output()
         return PROBLEM
-    return code
+    return args.code
 
 
-def _list(args: argparse.Namespace) -> int:
+def _flush() -> None:
+    if sys.stdout is not None:  # it may be closed
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    # What is still buffered must not fail again when Python exits
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _list(args: argparse.Namespace) -> None:
     layers, broken, rows = [], [], []
     for name in available():
         try:
@@ -68,21 +85,20 @@ def _list(args: argparse.Namespace) -> int:
         _dump({"layers": layers, "broken": broken})
     else:
         _columns(rows)
-        sys.stdout.flush()
+        _flush()
         for each in broken:
             _complain(each["error"], "warning")
-    return OK
 
 
 def _origin(layer: dict[str, Any]) -> str:
     return f"{layer['origin']} {layer['version'] or ''}".rstrip()
 
 
-def _describe(args: argparse.Namespace) -> int:
+def _describe(args: argparse.Namespace) -> None:
     layer = describe(args.name)
     if args.json:
         _dump(layer)
-        return OK
+        return
     print(" = ".join([layer["name"], *layer["aliases"]]))
     print(layer["summary"])
     print(f"{_origin(layer)}, {layer['module']}\n")
@@ -92,27 +108,33 @@ def _describe(args: argparse.Namespace) -> int:
             for name, option in layer["options"].items()
         ]
     )
-    return OK
 
 
-def _check(args: argparse.Namespace) -> int:
-    report = [row for path in args.config for row in _check_file(path)]
+def _check(args: argparse.Namespace) -> None:
+    report = [row for path in args.config for row in _check_file(path, args.format)]
     wrong = [row for row in report if row["error"]]
+    args.code = PROBLEM if wrong else OK
     if args.json:
         _dump({"ok": not wrong, "entries": report})
-        return PROBLEM if wrong else OK
+        return
     for row in report:
         where = place(row["file"], row["entry"] or "")
         if row["error"]:
             _complain(f"{where}: {row['error']}")
         else:
             print(f"{where}: {row['builds']}")
-    return PROBLEM if wrong else OK
+    for path in args.config:
+        if not any(row["file"] == path for row in report):
+            print(f"{place(path)}: no entries")
 
 
-def _check_file(path: str) -> list[dict[str, Any]]:
+def _check_file(path: str, format: str | None) -> list[dict[str, Any]]:
     try:
-        checked = check_config(path)
+        if path == "-":
+            tree = parse_config(_standard_input(), path, format)
+        else:
+            tree = read_config(path, format)
+        checked = check_entries(path, tree)
     except Exception as error:
         reason = _message(error).removeprefix(f"{place(path)}: ")
         return [{"file": path, "entry": None, "builds": None, "error": reason}]
@@ -127,15 +149,22 @@ def _check_file(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _check_layer(args: argparse.Namespace) -> int:
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _check_layer(args: argparse.Namespace) -> None:
     from .testing import run_checks  # here, since the other commands need none of it
 
     report, failures = run_checks(
         args.name, args.shape, excuse=dict(args.excuse or ()), strict=args.strict
     )
+    args.code = PROBLEM if failures else OK
     if args.json:
         _dump({"ok": not failures, "layer": args.name, "checks": [vars(each) for each in report]})
-        return PROBLEM if failures else OK
+        return
     for result in report:
         if result.outcome != "failed":
             print(result)
@@ -143,62 +172,50 @@ def _check_layer(args: argparse.Namespace) -> int:
     print(f"{args.name}: {passed} of {len(report)} checks passed, {len(failures)} failed")
     for error in failures:
         _complain(" ".join(str(error).splitlines()))
-    return PROBLEM if failures else OK
 
 
-def _shape(text: str) -> tuple[int, ...]:
-    return tuple(int(length) for length in text.split("x"))
-
-
-def _excuse(text: str) -> tuple[str, str]:
-    check, _, reason = text.partition("=")
-    return check, reason or "excused on the command line"
-
-
-def _info(args: argparse.Namespace) -> int:
+def _info(args: argparse.Namespace) -> None:
     if args.json:
         _dump(cybn.show_config(mode="dict"))
     else:
         cybn.show_config()
-    return OK
 
 
-def _new(args: argparse.Namespace) -> int:
+def _new(args: argparse.Namespace) -> None:
     folder, *files = write_project(args.name, args.kind, args.into)
     if args.json:
         _dump({"folder": str(folder), "files": [str(path) for path in files]})
-        return OK
+        return
     for path in files:
         print(path)
     print(f'\nIn {folder}: pip install ".[test]" && pytest')
-    return OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cybn", description="Normalization layers for NumPy: what there is, and config checks."
+def _usage() -> Usage:
+    usage = Usage(
+        "cybn",
+        f"cybn {cybn.__version__}",
+        "Normalization layers for NumPy: what there is, and config checks.",
     )
-    parser.add_argument("--version", action="version", version=f"cybn {cybn.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
-        sub.add_argument("--json", action="store_true", help="print one JSON object")
-        sub.set_defaults(run=run)
-        return sub
-
+    command = usage.command
     command("list", _list, "list the layers")
     sub = command("describe", _describe, "tell what a layer is and which options it takes")
     sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
     sub = command("check", _check, "tell what each entry of a config file builds, or what is wrong")
-    sub.add_argument("config", metavar="CONFIG", nargs="+", help="a .toml, .json or .yaml file")
+    sub.add_argument(
+        "config", metavar="CONFIG", nargs="+",
+        help="a .toml, .json or .yaml file, or - for standard input",
+    )  # fmt: skip
+    sub.add_argument(
+        "--format", choices=FORMATS, help="what the files are in, whatever they are called"
+    )
     sub = command("check-layer", _check_layer, "tell whether a layer keeps every promise of one")
     sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
     sub.add_argument(
-        "--shape", type=_shape, action="append", help="an input to check with, as 8x16x7x7"
+        "--shape", type=shape, action="append", help="an input to check with, as 8x16x7x7"
     )
     sub.add_argument(
-        "--excuse", metavar="CHECK=REASON", type=_excuse, action="append",
+        "--excuse", metavar="CHECK=REASON", type=excuse, action="append",
         help="a check that need not pass",
     )  # fmt: skip
     sub.add_argument("--strict", action="store_true", help="take advice as failure")
@@ -207,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("name", metavar="NAME", help="the layer's class, such as MyNorm")
     sub.add_argument("--kind", choices=KINDS, default="python", help="what to write it in")
     sub.add_argument("--into", metavar="DIR", default=".", help="where its folder is to be")
-    return parser
+    return usage
 
 
 def _columns(rows: list[tuple[str, ...]]) -> None:
@@ -222,7 +239,8 @@ def _dump(value: dict[str, Any]) -> None:
 
 
 def _complain(message: str, kind: str = "error") -> None:
-    print(f"cybn: {kind}: {message}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"cybn: {kind}: {message}", file=sys.stderr)
 
 
 def _show_warning(message: Any, category: type, *where: Any, **more: Any) -> None:
@@ -231,7 +249,7 @@ def _show_warning(message: Any, category: type, *where: Any, **more: Any) -> Non
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{place(error.filename)}: {error.strerror}"
     text = " ".join(str(error).splitlines())
     expected = isinstance(error, (UnknownName, TypeError, ValueError, ImportError, RuntimeError))

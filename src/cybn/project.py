@@ -33,7 +33,7 @@ def write_project(name: str, kind: str, into: str | os.PathLike[str] = ".") -> l
     For MyNorm the folder and distribution are cybn-my-norm, and the package is cybn_my_norm.
     Raises ValueError for a name that cannot be, or is, another layer's, and for a kind other than
     "python" and "cython"; FileExistsError where the folder is there already. Nothing is written
-    then, and nothing is ever overwritten.
+    then, and nothing is ever overwritten. Where `into` is not there it is made.
     """
     if kind not in KINDS:
         raise ValueError(f"a project is of kind {' or '.join(KINDS)}, got {shown(kind, False)}")
@@ -47,7 +47,7 @@ def write_project(name: str, kind: str, into: str | os.PathLike[str] = ".") -> l
         return any_spelling.sub(lambda match: renamed[match[0]], text)
 
     folder = Path(into, f"cybn-{_spellings(name)[2]}")
-    folder.mkdir()
+    folder.mkdir(parents=True)
     written = [folder]
     for path, text in texts.items():
         target = folder / rename(path.relative_to(template).as_posix())
