@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+from ..validation import whole
 from . import _memory
 
 LARGE = 1 << 20  # bytes; below, NumPy's allocator finds mapped memory by itself
@@ -34,11 +35,12 @@ def set_output_cache(limit: int) -> None:
     0 keeps none. The default is 512 MiB. Raises TypeError where `limit` is not an int, ValueError
     where it is negative.
     """
-    if isinstance(limit, bool) or not hasattr(limit, "__index__"):
+    size = whole(limit)
+    if size is None:
         raise TypeError(f"set_output_cache takes bytes as an int, got {limit!r}")
-    if limit.__index__() < 0:
+    if size < 0:
         raise ValueError(f"set_output_cache takes bytes >= 0, got {limit}")
-    _memory.set_limit(limit.__index__())
+    _memory.set_limit(size)
 
 
 def release_output_cache() -> int:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from ..validation import whole
 from . import _machine
 
 ITEMS_PER_THREAD = 65_536  # less work than this does not pay for waking another thread
@@ -80,12 +81,12 @@ def set_num_threads(n: int) -> None:
     Raises TypeError where `n` is not an int, ValueError where it is below 1.
     """
     global _wanted, _runtime_then
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    threads = whole(n)
+    if threads is None:
         raise TypeError(f"set_num_threads takes an int >= 1, got {n!r} ({type(n).__name__})")
-    n = n.__index__()
-    if not 1 <= n <= 4096:
-        raise ValueError(f"set_num_threads takes an int from 1 to 4096, got {n}")
-    _wanted, _runtime_then = n, _machine.openmp_threads()
+    if not 1 <= threads <= 4096:
+        raise ValueError(f"set_num_threads takes an int from 1 to 4096, got {threads}")
+    _wanted, _runtime_then = threads, _machine.openmp_threads()
 
 
 def get_num_threads() -> int:

@@ -119,7 +119,7 @@ class Layer:
         if channels is not None:
             if not -x.ndim <= channel_axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
-            check_channels(who, x, channels, channel_axis)
+            check_channels(who, x, channels, channel_axis, own=ranks or None)
         return keep_input(who, x, out)
 
     def checked_dy(self, dy: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:

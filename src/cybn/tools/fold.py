@@ -26,7 +26,7 @@ import numpy as np
 from ..layers.base import Layer
 from ..layers.batch.frozen import FrozenBatchNorm
 from ..layers.batch.normalize import Normalize
-from ..validation import as_float_array, check_per_channel
+from ..validation import as_float_array, check_per_channel, whole
 from .trees import BATCH_NORMS
 
 __all__ = ["fold", "fold_into_next"]
@@ -92,6 +92,7 @@ def fold(
     >>> np.allclose(x @ folded.T + bias, norm(x @ weight.T))
     True
     """
+    groups = _checked_groups("fold", groups)
     weight = _checked_weight("fold", weight, groups if transposed else 1)
     if transposed:
         layout = f"(in, out/groups, ...) with groups={groups}"
@@ -135,6 +136,7 @@ def fold_into_next(
     True
     """
     who = "fold_into_next"
+    groups = _checked_groups(who, groups)
     weight = _checked_weight(who, weight, groups)
     out, inputs = weight.shape[0], weight.shape[1] * groups
     bias = _checked_bias(who, bias, weight, out)
@@ -146,14 +148,19 @@ def fold_into_next(
     return _scaled(who, weight, view, scale), _finite(who, "bias", sums, weight.dtype)
 
 
+def _checked_groups(who: str, groups: object) -> int:
+    plain = whole(groups)
+    if plain is None or plain < 1:
+        raise ValueError(f"{who} needs groups as an int >= 1, got {groups!r}")
+    return plain
+
+
 def _checked_weight(who: str, weight: np.ndarray, groups: int) -> np.ndarray:
     weight = as_float_array(who, "weight", weight)
     if weight.ndim < 2 or 0 in weight.shape:
         raise ValueError(
             f"{who} needs a weight of two or more dimensions, none empty, got {weight.shape}"
         )
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{who} needs groups as an int >= 1, got {groups!r}")
     if weight.shape[0] % groups:
         raise ValueError(
             f"{who} cannot divide axis 0 of weight {weight.shape} into groups={groups}"

@@ -177,7 +177,7 @@ class RevIN(Layer):
         x, forward, *_ = self._saved
         (_, centre, rstd), *_ = forward
         y = as_float_array(who, "y", y)
-        check_rank(who, y, {}, _RANKS, axis)
+        check_rank(who, y, _RANKS, axis)
         check_channels(who, y, self.num_features, axis)
         if len(y) != len(x):
             raise ValueError(

@@ -21,8 +21,6 @@ from ...validation import (
 )
 from ..channelnorm import ChannelNorm
 
-_RANKS = {2: "InstanceNorm1d", 3: "InstanceNorm1d", 4: "InstanceNorm2d", 5: "InstanceNorm3d"}
-
 
 class InstanceNorm(ChannelNorm):
     r"""Instance normalization: each channel of each sample to mean 0 and variance 1, then scaled.
@@ -91,9 +89,9 @@ class InstanceNorm(ChannelNorm):
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = as_float_array(who, "x", x)
-        check_rank(who, x, _RANKS, self.ranks, axis, unbatched=self.ranks[0])
+        check_rank(who, x, self.ranks, axis, unbatched=self.ranks[0])
         alone = x.ndim == self.ranks[0]
-        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis)
+        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis, own=())
         arrays = self._checked or self._check_arrays(self.training)
         kept = keep_input(who, x, out)
         running = not self.training and arrays[2] is not None and arrays[3] is not None

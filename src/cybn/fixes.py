@@ -1,0 +1,86 @@
+"""What to do about an input that does not fit a layer: the end of an error's message.
+
+A fix names only what exists and takes the input: another class is looked up in the registry and is
+named when it is the same norm for that rank; an option is named when the class has it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from .messages import listed
+from .options import options_of
+from .registry import registry
+
+__all__ = ["channels_fix", "rank_fix"]
+
+_RANKED = re.compile(r"(.*)([1-9])d")  # a name of one of several classes that differ in the rank
+
+
+def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None,
+             channel_axis: int) -> str:
+    """What to do where x.ndim is none of `own`; empty where nothing is known to help.
+
+    channels: of the layer; None where any number will do.
+    """
+    sample = [] if channels is None else _of_a_sample(who, x, own, channels, channel_axis)
+    other = _relative(who, x.ndim)
+    fits = channels is None or (other and x.shape[channel_axis] == channels)
+    use = [f"use {other}"] if other and (fits or not sample) else []
+    return f"; {listed(use + sample, 'or')}" if use or sample else ""
+
+
+def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, option: str,
+                 own: tuple[int, ...] | None = None) -> str:
+    """What to do where x has another number of channels on its axis.
+
+    option: what the layer calls the number. own: the ranks that the layer takes; None for any.
+    """
+    other = 1 if channel_axis == -1 else -1
+    if x.ndim > 2 and x.shape[other] == channels and _has(who, "channel_axis"):
+        return f"for channels on axis {other} build the layer with channel_axis={other}"
+    own = (x.ndim + 1,) if own is None else own
+    fixes = _of_a_sample(who, x, own, channels, channel_axis)
+    got = x.shape[channel_axis]
+    fixes += [f"build the layer with {option}={got}"] if got else []
+    return listed(fixes, "or") if fixes else "pass an array that has channels"
+
+
+def _of_a_sample(who: str, x: np.ndarray, own: tuple[int, ...], channels: int,
+                 channel_axis: int) -> list[str]:
+    # The fix for an x that looks like one sample without the axis N
+    if x.ndim + 1 not in own or not x.ndim:
+        return []
+    # (C, ...) or (..., C); a single value for each channel is no batch to train on
+    when = "in evaluation pass x[None]" if x.ndim == 1 else "pass x[None]"
+    if x.shape[0 if channel_axis == 1 else -1] == channels:
+        return [f"{when} if it is one sample"]
+    other = 1 if channel_axis == -1 else -1
+    if x.shape[0 if other == 1 else -1] == channels and _has(who, "channel_axis"):
+        return [f"{when} to a layer with channel_axis={other} if it is one sample"]
+    return []
+
+
+def _has(who: str, option: str) -> bool:
+    # Has the class that is called so this option? Of one that nobody registered nothing is known
+    entry = registry.registered(who)
+    return entry is not None and option in options_of(entry.cls)
+
+
+def _relative(who: str, ndim: int) -> str | None:
+    # The registered class that is the norm `who` for inputs of ndim axes, with the same options
+    named = _RANKED.fullmatch(who)
+    entry = registry.registered(who) if named else None
+    if entry is None or entry.name != who:
+        return None
+    found = []
+    for rank in "123":
+        other = registry.registered(f"{named[1]}{rank}d")
+        if other is None or other.cls is entry.cls or other.origin != entry.origin:
+            continue
+        ranks = getattr(other.cls, "ranks", ())
+        if ndim in ranks and set(options_of(other.cls)) == set(options_of(entry.cls)):
+            found.append((ndim != ranks[-1], other.name))  # first what takes it as a batch
+    return min(found)[1] if found else None
