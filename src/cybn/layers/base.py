@@ -18,7 +18,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..options import bind, check, options_of
+from ..registry import registry
 from ..validation import as_float_array, check_channels, check_upstream, keep_input
+from .fixed import Fixed
 from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
@@ -62,6 +64,16 @@ class Layer:
     num_features_option: ClassVar[str | None] = "num_features"
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
+    #: the registered name of the class that is this one with its statistics fixed, as `cybn.freeze`
+    #: makes it
+    frozen_form: ClassVar[str | None] = None
+    #: the same the other way: the class that a frozen one was before, for `cybn.unfreeze`
+    thawed_form: ClassVar[str | None] = None
+    #: options and arrays that mean nothing to the frozen form: freezing drops them
+    thawed_only: ClassVar[tuple[str, ...]] = ()
+    #: do running_mean and running_var follow the moments of all that a channel is called with? Then
+    #: `cybn.recalibrate` sets them
+    running_moments: ClassVar[bool] = False
 
     training: bool
     grads: dict[str, np.ndarray]
@@ -139,6 +151,14 @@ class Layer:
     def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """dx for the last forward, given the gradient of its output; sets `grads`."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def fixed(self, who: str) -> Fixed:
+        """What the layer is as a scale and a shift in its present state, for `cybn.fold`.
+
+        Raises ValueError, with a message that begins with `who`, where it is none; a class that
+        never is one does not define this.
+        """
+        raise TypeError(f"{who} cannot take {type(self).__name__}, which is no scale and shift")
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
         """What else a call of this layer with x may take, by name: a sample for tests and checks.
@@ -287,3 +307,6 @@ class Layer:
                 f"({type(value).__name__}); to change its values assign to {name}[...]"
             )
         return value
+
+
+registry.base = Layer

@@ -21,6 +21,7 @@ from ...validation import (
     keep_input,
 )
 from ..channelnorm import ChannelNorm
+from ..fixed import Fixed, fixed_batch_norm
 
 _CHARS = {"float32": "f", "float64": "d"}
 
@@ -99,6 +100,12 @@ class BatchNorm(ChannelNorm):
     #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
     weight_init = "ones"  # of subclasses without that option
+    running_moments = True
+    # affine and bias are what the arrays are; negative_slope is nothing without an activation
+    thawed_only = (
+        "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
+        "on_single", "on_nonfinite", "negative_slope",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -128,6 +135,10 @@ class BatchNorm(ChannelNorm):
         """weight as weight_init says, bias 0 and running statistics as in a new layer."""
         super().reset_parameters()
         self._fill_weight()
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation."""
+        return fixed_batch_norm(self, who)
 
     def _fill_weight(self) -> None:
         weight = self._parameters["weight"]
@@ -262,6 +273,7 @@ class BatchNorm1d(BatchNorm):
     """Batch normalization of (N, C) or (N, C, L); see BatchNorm."""
 
     ranks = (2, 3)
+    frozen_form = "FrozenBatchNorm1d"
 
 
 @register("BatchNorm2d", aliases=("BN", "BN2d", "BatchNorm"))
@@ -269,6 +281,7 @@ class BatchNorm2d(BatchNorm):
     """Batch normalization of (N, C, H, W); see BatchNorm."""
 
     ranks = (4,)
+    frozen_form = "FrozenBatchNorm2d"
 
 
 @register("BatchNorm3d", aliases=("BN3d",))
@@ -276,3 +289,4 @@ class BatchNorm3d(BatchNorm):
     """Batch normalization of (N, C, D, H, W); see BatchNorm."""
 
     ranks = (5,)
+    frozen_form = "FrozenBatchNorm3d"

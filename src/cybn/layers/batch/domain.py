@@ -9,6 +9,7 @@ import numpy as np
 from ...options import PositiveInt, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
@@ -57,6 +58,14 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     def __init__(self, *args, num_domains: PositiveInt = 2, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._declare_members(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
+
+    def fixed(self, who: str) -> Fixed:
+        """Each domain is one in evaluation, and the layer is none."""
+        raise ValueError(
+            f"{who} got a {type(self).__name__}, which has running statistics for each domain; take "
+            f"a BatchNorm and load one domain's arrays into it, here those under "
+            f"{self._prefixes[0]!r}"
+        )
 
     def forward(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 from ...options import PositiveInt, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
@@ -58,6 +59,7 @@ class GhostBatchNorm(PartedBatchNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    running_moments = True
 
     @takes_options_of(BatchNorm)
     def __init__(
@@ -68,6 +70,15 @@ class GhostBatchNorm(PartedBatchNorm):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation, but for ghost_inference."""
+        if self.ghost_inference:
+            raise ValueError(
+                f"{who} cannot fold ghost_inference=True of {type(self).__name__} into weights; "
+                f"set ghost_inference to False to evaluate by the running statistics"
+            )
+        return super().fixed(who)
 
     def forward(
         self,

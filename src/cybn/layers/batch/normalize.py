@@ -28,6 +28,7 @@ from ...validation import (
     whole,
 )
 from ..base import Layer
+from ..fixed import Fixed
 
 CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
 _FEW = 8  # channels whose mean and std repr shows
@@ -200,6 +201,10 @@ class Normalize(Layer):
                 f"{other.num_features}"
             )
         return self._take(other._moments())
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift, always."""
+        return Fixed(self.mean, std=self.std, any_width=self._any_width)
 
     def get_config(self) -> dict[str, Any]:
         """A plain dict with the present mean and std; the count is in the state dict only."""

@@ -13,6 +13,7 @@ import numpy as np
 from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
@@ -64,6 +65,10 @@ class SplitBatchNorm(PartedBatchNorm):
     def __init__(self, *args, num_splits: Annotated[int, Bounds(ge=2)] = 2, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._declare_members(tuple(f"aux_bn.{i}." for i in range(num_splits - 1)), keep=True)
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation, those of the main arrays."""
+        return super().fixed(who)
 
     def forward(
         self,
