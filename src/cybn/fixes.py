@@ -20,15 +20,19 @@ _RANKED = re.compile(r"(.*)([1-9])d")  # a name of one of several classes that d
 
 
 def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None,
-             channel_axis: int) -> str:
+             channel_axis: int, unbatched: int = 0) -> str:
     """What to do where x.ndim is none of `own`; empty where nothing is known to help.
 
-    channels: of the layer; None where any number will do.
+    channels: of the layer; None where any number will do. unbatched: the rank of a sample by
+    itself, where the layer takes one.
     """
-    sample = [] if channels is None else _of_a_sample(who, x, own, channels, channel_axis)
-    other = _relative(who, x.ndim)
-    fits = channels is None or (other and x.shape[channel_axis] == channels)
-    use = [f"use {other}"] if other and (fits or not sample) else []
+    sample = []
+    if channels is not None and not unbatched:
+        sample = _of_a_sample(who, x, own, channels, channel_axis)
+    other, batched = _relative(who, x.ndim)
+    axis = 0 if unbatched and not batched and channel_axis == 1 else channel_axis
+    fits = other and channels in (None, x.shape[axis])
+    use = [f"use {other}"] if fits or (other and not sample and not unbatched) else []
     return f"; {listed(use + sample, 'or')}" if use or sample else ""
 
 
@@ -41,6 +45,9 @@ def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, opti
     other = 1 if channel_axis == -1 else -1
     if x.ndim > 2 and x.shape[other] == channels and _has(who, "channel_axis"):
         return f"for channels on axis {other} build the layer with channel_axis={other}"
+    name, batched = _relative(who, x.ndim) if channel_axis == 0 else (None, False)
+    if batched and x.shape[1] == channels:  # taken for a sample, and a batch to a relative
+        return f"use {name} for a batch"
     own = (x.ndim + 1,) if own is None else own
     fixes = _of_a_sample(who, x, own, channels, channel_axis)
     got = x.shape[channel_axis]
@@ -69,12 +76,13 @@ def _has(who: str, option: str) -> bool:
     return entry is not None and option in options_of(entry.cls)
 
 
-def _relative(who: str, ndim: int) -> str | None:
-    # The registered class that is the norm `who` for inputs of ndim axes, with the same options
+def _relative(who: str, ndim: int) -> tuple[str | None, bool]:
+    # The registered class that is the norm `who` for inputs of ndim axes, with the same options,
+    # and whether such an input is a batch to it
     named = _RANKED.fullmatch(who)
     entry = registry.registered(who) if named else None
     if entry is None or entry.name != who:
-        return None
+        return None, False
     found = []
     for rank in "123":
         other = registry.registered(f"{named[1]}{rank}d")
@@ -82,5 +90,6 @@ def _relative(who: str, ndim: int) -> str | None:
             continue
         ranks = getattr(other.cls, "ranks", ())
         if ndim in ranks and set(options_of(other.cls)) == set(options_of(entry.cls)):
-            found.append((ndim != ranks[-1], other.name))  # first what takes it as a batch
-    return min(found)[1] if found else None
+            found.append((ndim == ranks[-1], other.name))
+    batched, name = max(found, default=(False, None))
+    return name, batched

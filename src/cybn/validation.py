@@ -87,7 +87,7 @@ def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int,
     expected = " or ".join(
         f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}" for n in own
     )
-    fix = rank_fix(who, x, own, channels, channel_axis)
+    fix = rank_fix(who, x, own, channels, channel_axis, unbatched)
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
 

@@ -89,7 +89,7 @@ class InstanceNorm(ChannelNorm):
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = as_float_array(who, "x", x)
-        check_rank(who, x, self.ranks, axis, unbatched=self.ranks[0])
+        check_rank(who, x, self.ranks, axis, self.num_features, self.ranks[0])
         alone = x.ndim == self.ranks[0]
         check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis, own=())
         arrays = self._checked or self._check_arrays(self.training)
