@@ -239,8 +239,8 @@ class Case:
         return layer.sample_inputs(x) if self.further else {}
 
     def call(self, layer: Layer, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """layer(x, out) with the further inputs of the case."""
-        return layer(x, out, **self.inputs(layer, x))
+        """layer(x, out=out) with the further inputs of the case."""
+        return layer(x, out=out, **self.inputs(layer, x))
 
     def run(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The output and dx."""

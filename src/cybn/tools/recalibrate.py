@@ -136,25 +136,25 @@ class _Watched:
         """Within it the layer normalizes by each batch, and what it is called with is taken in."""
         layer, before = self.layer, dict(vars(self.layer))
         statistics = {name: getattr(layer, name) for name in _STATISTICS}
-        plain = layer.forward
+        plain = layer.apply
 
-        def forward(x: Any, out: np.ndarray | None = None, *args: Any, **inputs: Any) -> np.ndarray:
+        def apply(x: Any, *, out: np.ndarray | None = None, **inputs: Any) -> Any:
             in_place = isinstance(out, np.ndarray) and np.may_share_memory(np.asarray(x), out)
             given = x.copy() if in_place else x
             layer.training = True  # whatever the network around it has said since
-            before = int(count)
-            y = plain(x, out, *args, **inputs)
+            counted = int(count)
+            made = plain(x, out=out, **inputs)
             axis, mask = layer.channel_axis, inputs.get("mask")
             if mask is not None:
                 mask = check_mask(type(layer).__name__, mask, np.asarray(given), axis)
                 given, axis = pick(np.asarray(given), mask, axis), 1
-            self._take(Moments(layer.num_features).add(given, axis), int(count) > before)
-            return y
+            self._take(Moments(layer.num_features).add(given, axis), int(count) > counted)
+            return made
 
         for name, a in statistics.items():
             setattr(layer, name, a.copy())  # training moves these, and not the layer's own
         count = layer.num_batches_tracked
-        vars(layer)["forward"] = forward
+        vars(layer)["apply"] = apply
         try:
             yield
         finally:
