@@ -9,12 +9,15 @@ do, are written here alone, around the pair.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..fixes import rank_fix
+from ..messages import did_you_mean, listed
 from ..registry import registry
 from ..validation import (
     as_float_array,
@@ -196,6 +199,8 @@ class Layer(Declared):
 
     def forward(self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
         """The output for x, in `out` where it is given; `backward` is then that of this call."""
+        if inputs:
+            self._check_inputs(inputs)
         y, saved = self.apply(x, out=out, **inputs)
         vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y
@@ -254,6 +259,21 @@ class Layer(Declared):
 
     # Inside
 
+    def _check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """TypeError for an input that the layer does not take."""
+        known = _inputs_of(type(self))
+        wrong = None if known is None else next((each for each in inputs if each not in known), None)
+        if wrong is None:
+            return
+        fix = f"it takes {listed(('out', *known), 'and')}"
+        if wrong == "training":
+            fix = "call train() or eval() first"
+        elif wrong in self._options:
+            fix = "it is an option; give it when you build the layer"
+        elif hint := did_you_mean(wrong, ("out", *known)):
+            fix = hint.removeprefix("; ")
+        raise TypeError(f"{type(self).__name__} takes no {wrong} in a call; {fix}")
+
     def _check_there(self) -> None:
         """ValueError for an array that the layer was built with and that is None now."""
         for name in (*self._parameters, *self._buffers):
@@ -262,6 +282,18 @@ class Layer(Declared):
                 raise ValueError(
                     f"{type(self).__name__} needs {name}, which is None; assign an array to it"
                 )
+
+
+@cache
+def _inputs_of(cls: type[Layer]) -> tuple[str, ...] | None:
+    """What an apply takes beside x and out, by name; None where it takes whatever it is given."""
+    names = []
+    for each in cls.__mro__:  # what an apply takes as **inputs it hands on to its parent's
+        own = inspect.signature(vars(each)["apply"]).parameters if "apply" in vars(each) else {}
+        names += [name for name, one in own.items() if one.kind is one.KEYWORD_ONLY]
+        if own and not any(one.kind is one.VAR_KEYWORD for one in own.values()):
+            return tuple(dict.fromkeys(name for name in names if name != "out"))
+    return None
 
 
 registry.base = Layer

@@ -208,9 +208,12 @@ class BatchNorm(ChannelNorm):
         residual: np.ndarray | None,
         mask: np.ndarray | None,
         arrays: ChannelArrays,
-        at: int = 0,
+        at: int | None = None,
     ) -> Batch:
-        """A batch of which all was looked at that can be wrong; its first sample is number `at`."""
+        """A batch of which all was looked at that can be wrong.
+
+        Of a part of a batch `at` is the number of its first sample.
+        """
         axis, whole = self.channel_axis, x
         if mask is not None:
             x = pick(x, mask, axis)
@@ -285,17 +288,21 @@ class BatchNorm(ChannelNorm):
                     f"assign an array to it, or set on_single='error'"
                 )
 
-    def _single(self, x: np.ndarray, mask: np.ndarray | None, at: int) -> str:
+    def _single(self, x: np.ndarray, mask: np.ndarray | None, at: int | None) -> str:
         """What is wrong with a batch, or a part of one, of one value per channel."""
-        part = f"samples {at} to {at + len(x) - 1} of the " if at else ""
+        got = f"input size {x.shape}" if at is None else f"samples {at} to {at + len(x) - 1}"
         of_mask = "" if mask is None else ", of which mask leaves one position"
+        fix = "call eval() to use the running statistics"
+        if not self.track_running_stats:
+            fix = "build the layer with track_running_stats=True and evaluate"
         return (
-            f"Expected more than 1 value per channel when training, got {part}input size "
-            f"{x.shape}{of_mask}; pass a larger batch, or call eval() to use the running statistics"
+            f"Expected more than 1 value per channel when training, got {got}{of_mask}; "
+            f"pass a {'larger batch' if mask is None else 'mask that leaves more'}, or {fix}"
         )
 
     def _unfit(
-        self, stats: np.ndarray, x: np.ndarray, whole: np.ndarray, mask: np.ndarray | None, at: int
+        self, stats: np.ndarray, x: np.ndarray, whole: np.ndarray, mask: np.ndarray | None,
+        at: int | None,
     ) -> str:
         """What is wrong with a batch whose statistics cannot be kept."""
         bad = ~np.isfinite(whole)
@@ -304,7 +311,7 @@ class BatchNorm(ChannelNorm):
         places = np.argwhere(bad)
         if len(places):
             first = tuple(int(i) for i in places[0])
-            value, where = whole[first], (first[0] + at, *first[1:])
+            value, where = whole[first], (first[0] + (at or 0), *first[1:])
             what = f"got {value} at {where}; clean the batch"
         else:
             channel = np.flatnonzero(~self._fit(stats, x))[0]

@@ -108,10 +108,12 @@ class GhostBatchNorm(PartedBatchNorm):
         single = x.size == n * self.num_features  # one value per channel and sample
         refused = not (self.training and self.on_single == "running")
         if single and min(n, size) == 1 and refused:
+            fix = "pass a larger batch" if n == 1 else "choose a larger virtual_batch_size"
+            if self.track_running_stats and not self.ghost_inference:
+                fix += ", or call eval() to use the running statistics"
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape} "
-                f"and virtual_batch_size={size}; pass a larger batch, choose a larger "
-                f"virtual_batch_size, or call eval() to use the running statistics"
+                f"and virtual_batch_size={size}; {fix}"
             )
         edges = [*range(0, n, size), n]
         if single and n % size == 1 and len(edges) > 2:

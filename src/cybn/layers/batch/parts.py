@@ -106,8 +106,7 @@ class PartedBatchNorm(BatchNorm):
         batches = []
         for place, _, arrays in parts:
             z, valid = (None if a is None else a[place] for a in (residual, mask))
-            at = place.start or 0
-            batches.append(self._looked_at(kept[place], z, valid, arrays, at))
+            batches.append(self._looked_at(kept[place], z, valid, arrays, place.start))
         y = empty_like(x) if out is None else out
         saved, steps = [], []
         try:
