@@ -262,7 +262,7 @@ class Layer(Declared):
     def _check_inputs(self, inputs: Mapping[str, Any]) -> None:
         """TypeError for an input that the layer does not take."""
         known = _inputs_of(type(self))
-        wrong = None if known is None else next((each for each in inputs if each not in known), None)
+        wrong = next((each for each in inputs if known is not None and each not in known), None)
         if wrong is None:
             return
         fix = f"it takes {listed(('out', *known), 'and')}"

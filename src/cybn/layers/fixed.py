@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Fixed", "fixed_batch_norm", "overridden"]
 
 # What a subclass may have of its own without another output
-_APART = frozenset(
-    "__init__ __repr__ extra_repr get_config state_dict load_state_dict keeps_finite fixed pullback"
-    " backward reset_parameters reset_running_stats sample_inputs train eval".split()
-)
+_APART = {
+    "__init__", "__repr__", "extra_repr", "get_config", "state_dict", "load_state_dict",
+    "keeps_finite", "fixed", "pullback", "backward", "reset_parameters", "reset_running_stats",
+    "sample_inputs", "train", "eval",
+}  # fmt: skip
 
 
 class Fixed(NamedTuple):
@@ -79,7 +80,8 @@ def overridden(layer: Layer, declaration: str) -> str | None:
         if declaration in vars(cls):
             return None
         for name, value in vars(cls).items():
-            computes = isroutine(value) or isinstance(value, (property, classmethod, staticmethod))
-            if computes and name not in _APART and any(hasattr(each, name) for each in order[i + 1 :]):
+            if name in _APART or not (isroutine(value) or isinstance(value, property)):
+                continue
+            if any(hasattr(parent, name) for parent in order[i + 1 :]):
                 return name
     return None

@@ -26,10 +26,11 @@ import numpy as np
 
 from ..functional import Moments
 from ..functional.masks import check_mask, pick
+from ..functional.running import fits
 from ..layers.base import Layer
+from ..layers.fixed import overridden
 from ..messages import listed, shown
 from ..progress import with_progress
-from ..layers.fixed import overridden
 from .trees import walked
 
 __all__ = ["recalibrate"]
@@ -170,7 +171,8 @@ class _Watched:
         self.seen += 1
         if learned and getattr(self.layer, "on_nonfinite", None) == "skip":
             # Parts of a batch may have been skipped. A call is taken as a whole or not at all.
-            learned = bool(np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all())
+            dtype = self.layer.running_var.dtype
+            learned = bool(fits((moments.mean, moments.var()), moments.count, dtype).all())
         if learned:
             self.moments.merge(moments)
         else:

@@ -22,7 +22,7 @@ class Ties:
 
     def __init__(self, who: str) -> None:
         self.who = who
-        self._new: dict[int, np.ndarray] = {}  # by the id of the old one, which the tree keeps alive
+        self._new: dict[int, np.ndarray] = {}  # by the id of an old one, which its layer keeps
         self._places: dict[int, str] = {}
         self._alone: dict[int, str] = {}
 
