@@ -313,7 +313,7 @@ def test_whatever_layer_folds_computes_the_same_and_no_other_is_taken(name):
     case = Subject(name, **({"num_features": 4} if name in FOLDING else {})).cases[0]
     norm = case.layer().eval()
     if name not in FOLDING:
-        with pytest.raises((TypeError, ValueError), match="^fold"):
+        with pytest.raises((TypeError, ValueError), match=r"^fold"):
             cybn.fold(np.ones((4, 3)), None, norm)
         return
     x, weight = rng.normal(0, 1, (8, 3)), rng.normal(0, 1, (4, 3))
