@@ -140,3 +140,73 @@ def test_a_group_of_one_value_is_not_called_a_channel_in_training():
         assert message.endswith("; use fewer groups")
     assert cybn.GroupNorm(2, 4)(zeros(1, 4)).shape == (1, 4)
     assert "; pass larger samples" in message_of(lambda: cybn.GroupNorm(1, 1)(zeros(1, 1)))
+
+
+@pytest.mark.parametrize("name", cybn.available())
+def test_the_width_that_is_advised_is_taken(name):
+    """Of a layer of any class for 12 channels that gets 6 or 7."""
+    cls = registry.find(name)
+    option = cls.num_features_option
+    if option is None or name == "LayerNorm" or name == "RMSNorm":  # they have shapes, see above
+        return
+    groups = {"num_groups": 3} if name == "GroupNorm" else {}
+    layer = cybn.create(name, **{option: 12}, **groups)
+    ranks = getattr(cls, "ranks", ()) or (3, 4)
+    for rank in ranks:
+        for width in (6, 7):
+            shape = (4, *(5,) * (rank - 2), width)
+            if layer.get_config().get("channel_axis", 1) == 1:
+                shape = (4, width, *(5,) * (rank - 2))
+            if "Instance" in name and rank == ranks[0]:
+                continue
+            message = message_of(lambda shape=shape: layer(images(*shape)))
+            named = re.search(r"build the layer with (\w+)=(\d+)", message)
+            if named is None:  # Normalize, and ranks that the layer does not take
+                assert "D input" in message or "mean and std for" in message, message
+                continue
+            config = {**layer.get_config(), named[1]: int(named[2])}
+            for each in re.findall(r"and a (\w+) that divides it", message):
+                config[each] = 1
+            config.pop("normalized_shape", None)
+            assert cybn.create(config)(images(*shape)).shape == shape
+
+
+def test_lists_are_told_how_to_become_arrays():
+    layer = cybn.BatchNorm1d(2)
+    message = message_of(lambda: layer([[1, 2], [3, 5]]))
+    assert message.endswith("got int64; convert it with np.asarray(x, np.float32)")
+    assert layer(np.asarray([[1, 2], [3, 5]], np.float32)).shape == (2, 2)
+    assert layer([[1.0, 2.0], [3.0, 5.0]]).shape == (2, 2)
+
+
+def test_an_out_of_another_dtype_is_not_to_be_converted():
+    x = images(4, 3)
+    message = message_of(lambda: cybn.BatchNorm1d(3)(x, out=np.empty((4, 3))))
+    assert message.endswith("got float64; pass np.empty_like(x)")
+
+
+def test_a_call_with_what_the_layer_does_not_take_names_the_layer():
+    x = images(4, 4)
+    for layer, inputs, message in (
+        (cybn.GroupNorm(2, 4), {"mask": x}, "GroupNorm takes no mask in a call; it takes out"),
+        (cybn.BatchNorm1d(4), {"training": False}, "in a call; call train() or eval() first"),
+        (cybn.BatchNorm1d(4), {"masks": x}, "takes no masks in a call; did you mean 'mask'?"),
+        (cybn.LayerNorm(4), {"eps": 1}, "it is an option; give it when you build the layer"),
+        (cybn.LazyBatchNorm1d(), {"foo": 1}, "LazyBatchNorm1d takes no foo in a call; it takes "
+                                             "out, residual and mask"),
+        (cybn.ConditionalBatchNorm1d(4), {"label": 1}, "did you mean 'labels'?"),
+    ):  # fmt: skip
+        assert message in message_of(lambda layer=layer, inputs=inputs: layer(x, **inputs))
+
+
+def test_a_mask_that_leaves_one_value_is_named():
+    x = images(8, 4)
+    for layer, count, text in (
+        (cybn.BatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one position"),
+        (cybn.GhostBatchNorm1d(4, virtual_batch_size=4), 5, "got samples 4 to 7, of which mask"),
+        (cybn.SplitBatchNorm1d(4), 5, "got samples 4 to 7, of which mask leaves one position"),
+        (cybn.DomainSpecificBatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one"),
+    ):
+        message = message_of(lambda layer=layer, n=count: layer(x, mask=np.arange(8) < n))
+        assert text in message
+        assert "; pass a mask that leaves more" in message

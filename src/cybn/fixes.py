@@ -36,32 +36,33 @@ def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None
     return f"; {listed(use + sample, 'or')}" if use or sample else ""
 
 
-def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, option: str,
-                 own: tuple[int, ...] | None = None) -> str:
+def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, build: str,
+                 own: tuple[int, ...] | None = None, name: str = "x") -> str:
     """What to do where x has another number of channels on its axis.
 
-    option: what the layer calls the number. own: the ranks that the layer takes; None for any.
+    build: what a layer for {} channels is built with. own: the ranks that the layer takes; None for
+    any. name: what x is called.
     """
     other = 1 if channel_axis == -1 else -1
     if x.ndim > 2 and x.shape[other] == channels and _has(who, "channel_axis"):
         return f"for channels on axis {other} build the layer with channel_axis={other}"
-    name, batched = _relative(who, x.ndim) if channel_axis == 0 else (None, False)
+    relative, batched = _relative(who, x.ndim) if channel_axis == 0 else (None, False)
     if batched and x.shape[1] == channels:  # taken for a sample, and a batch to a relative
-        return f"use {name} for a batch"
+        return f"use {relative} for a batch"
     own = (x.ndim + 1,) if own is None else own
-    fixes = _of_a_sample(who, x, own, channels, channel_axis)
+    fixes = _of_a_sample(who, x, own, channels, channel_axis, name)
     got = x.shape[channel_axis]
-    fixes += [f"build the layer with {option}={got}"] if got else []
+    fixes += [f"build the layer with {build.format(got)}"] if got else []
     return listed(fixes, "or") if fixes else "pass an array that has channels"
 
 
 def _of_a_sample(who: str, x: np.ndarray, own: tuple[int, ...], channels: int,
-                 channel_axis: int) -> list[str]:
+                 channel_axis: int, name: str = "x") -> list[str]:
     # The fix for an x that looks like one sample without the axis N
     if x.ndim + 1 not in own or not x.ndim:
         return []
     # (C, ...) or (..., C); a single value for each channel is no batch to train on
-    when = "in evaluation pass x[None]" if x.ndim == 1 else "pass x[None]"
+    when = f"in evaluation pass {name}[None]" if x.ndim == 1 else f"pass {name}[None]"
     if x.shape[0 if channel_axis == 1 else -1] == channels:
         return [f"{when} if it is one sample"]
     other = 1 if channel_axis == -1 else -1

@@ -29,10 +29,13 @@ def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float32 or float64; TypeError otherwise."""
+    given = a
     if type(a) is not np.ndarray:
         a = as_plain_array(who, name, a)
     if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and a.dtype not in (FLOAT32, FLOAT64):
         fix = f"convert it with {name}.astype(np.float32)"
+        if not isinstance(given, np.ndarray):
+            fix = f"convert it with np.asarray({name}, np.float32)"
         if a.dtype.kind == "c":
             fix = f"normalize {name}.real and {name}.imag"
         elif a.dtype.kind not in "biuf":
@@ -92,15 +95,17 @@ def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int,
 
 
 def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int,
-                   option: str = "num_features", own: tuple[int, ...] | None = None) -> None:
+                   build: str = "num_features={}", own: tuple[int, ...] | None = None,
+                   name: str = "x") -> None:
     """ValueError unless x has so many channels on that axis.
 
-    option: what the layer calls the number. own: the ranks that it takes; None for any.
+    build: what a layer for {} channels is built with. own: the ranks that the layer takes; None for
+    any. name: what x is called.
     """
     got = x.shape[channel_axis]
     if got == channels:
         return
-    fix = channels_fix(who, x, channels, channel_axis, option, own)
+    fix = channels_fix(who, x, channels, channel_axis, build, own, name)
     raise ValueError(
         f"{who} expects {channels} channels on axis {channel_axis}, got {got} in {x.shape}; {fix}"
     )
@@ -247,9 +252,11 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
     if a.shape != x.shape:
         raise ValueError(f"{who} expects {name} of the input's shape {x.shape}, got {a.shape}")
     if a.dtype != x.dtype:
+        fix = f"convert it with {name}.astype(np.{x.dtype})"
+        if name == "out":  # it is written to: a converted one is another
+            fix = "pass np.empty_like(x)"
         raise TypeError(
-            f"{who} expects {name} of the input's dtype {x.dtype}, got {a.dtype}; "
-            f"convert it with {name}.astype(np.{x.dtype})"
+            f"{who} expects {name} of the input's dtype {x.dtype}, got {a.dtype}; {fix}"
         )
 
 

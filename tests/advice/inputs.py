@@ -68,6 +68,18 @@ def another_dtype(given):
     yield lambda: cybn.BatchNorm1d(3)(x.astype(np.float32))
 
 
+def a_list_of_ints(given):
+    x = [[1, 2, 3], [4, 6, 8]]
+    yield lambda: cybn.BatchNorm1d(3)(x)
+    yield lambda: cybn.BatchNorm1d(3)(np.asarray(x, np.float32))
+
+
+def an_out_of_another_dtype(given):
+    x = _x(4, 3)
+    yield lambda: cybn.BatchNorm1d(3)(x, out=np.empty((4, 3)))
+    yield lambda: cybn.BatchNorm1d(3)(x, out=np.empty_like(x))
+
+
 def complex_numbers(given):
     x = _x(4, 3) + 1j
     yield lambda: cybn.BatchNorm1d(3)(x)

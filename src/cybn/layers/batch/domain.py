@@ -87,8 +87,8 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
             )
         if not 0 <= domain < many:
             raise ValueError(
-                f"{who} has the domains 0 to {many - 1}, got domain={domain}; build the layer with "
-                f"a larger num_domains, or pass one that it has"
+                f"{who} has the domains 0 to {many - 1}, got domain={domain}; pass one that it has"
+                f"{', or build the layer with a larger num_domains' if domain > 0 else ''}"
             )
         prefix = f"bns.{domain}."
         parts = [Part(slice(None), prefix, self.channel_arrays(prefix))]

@@ -236,7 +236,7 @@ class Normalize(Layer):
     def _affine(self, name, a, out, *, less=None, times, plus=None) -> np.ndarray:
         # (a - less)*times + plus, by the kernel of batch norm in evaluation
         a = as_float_array("Normalize", name, a)
-        self._check_width(a)
+        self._check_width(a, name)
         if out is not None:
             check_out("Normalize", out, a)
             check_separate("Normalize", "out", out, **self._arrays())
@@ -250,10 +250,11 @@ class Normalize(Layer):
             training=False, eps=0.0, channel_axis=self.channel_axis, out=out, who="Normalize",
         )[0]  # fmt: skip
 
-    def _check_width(self, a: np.ndarray) -> None:
+    def _check_width(self, a: np.ndarray, name: str = "x") -> None:
         check_axis("Normalize", a, self.channel_axis)
         if not self._any_width:
-            check_channels("Normalize", a, self.num_features, self.channel_axis)
+            build = "mean and std for {} channels"
+            check_channels("Normalize", a, self.num_features, self.channel_axis, build, name=name)
 
     def _moments(self) -> Moments:
         count = int(self.count)
