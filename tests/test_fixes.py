@@ -203,8 +203,8 @@ def test_a_mask_that_leaves_one_value_is_named():
     x = images(8, 4)
     for layer, count, text in (
         (cybn.BatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one position"),
-        (cybn.GhostBatchNorm1d(4, virtual_batch_size=4), 5, "got samples 4 to 7, of which mask"),
-        (cybn.SplitBatchNorm1d(4), 5, "got samples 4 to 7, of which mask leaves one position"),
+        (cybn.GhostBatchNorm1d(4, virtual_batch_size=4), 5, "got samples 4 to 7 of input size (8, 4), of "),
+        (cybn.SplitBatchNorm1d(4), 5, "got samples 4 to 7 of input size (8, 4), of "),
         (cybn.DomainSpecificBatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one"),
     ):
         message = message_of(lambda layer=layer, n=count: layer(x, mask=np.arange(8) < n))

@@ -208,13 +208,12 @@ class BatchNorm(ChannelNorm):
         residual: np.ndarray | None,
         mask: np.ndarray | None,
         arrays: ChannelArrays,
-        at: int | None = None,
+        place: slice | None = None,
     ) -> Batch:
-        """A batch of which all was looked at that can be wrong.
-
-        Of a part of a batch `at` is the number of its first sample.
-        """
-        axis, whole = self.channel_axis, x
+        """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
+        axis, batch, valid = self.channel_axis, x, mask
+        if place is not None:
+            x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
         if mask is not None:
             x = pick(x, mask, axis)
             residual = None if residual is None else pick(residual, mask, axis)
@@ -222,16 +221,16 @@ class BatchNorm(ChannelNorm):
         if of_batch and x.size == self.num_features:
             of_batch = not (self.training and self.on_single == "running")
             if of_batch:
-                raise ValueError(self._single(whole, mask, at))
+                raise ValueError(self._single(batch.shape, mask is not None, place))
             self._check_running(arrays)
         if of_batch and self.eps == 0:
             check_eps(type(self).__name__, self.eps, True)
         learns = of_batch and self.training and x.size > 0
         moves = learns and self.track_running_stats
         if learns and self.on_nonfinite == "error":
-            stats = batch_norm_stats(x, eps=self.eps, channel_axis=1 if x is not whole else axis)
+            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
             if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
-                raise ValueError(self._unfit(stats, x, whole, mask, at))
+                raise ValueError(self._unfit(stats, x, batch, valid, place))
         return Batch(x, residual, mask, arrays, of_batch, moves)
 
     def _normalize(
@@ -288,31 +287,36 @@ class BatchNorm(ChannelNorm):
                     f"assign an array to it, or set on_single='error'"
                 )
 
-    def _single(self, x: np.ndarray, mask: np.ndarray | None, at: int | None) -> str:
+    def _single(self, shape: tuple[int, ...], masked: bool, place: slice | None) -> str:
         """What is wrong with a batch, or a part of one, of one value per channel."""
-        got = f"input size {x.shape}" if at is None else f"samples {at} to {at + len(x) - 1}"
-        of_mask = "" if mask is None else ", of which mask leaves one position"
+        part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
+        of_mask = ", of which mask leaves one position" if masked else ""
         fix = "call eval() to use the running statistics"
         if not self.track_running_stats:
             fix = "build the layer with track_running_stats=True and evaluate"
         return (
-            f"Expected more than 1 value per channel when training, got {got}{of_mask}; "
-            f"pass a {'larger batch' if mask is None else 'mask that leaves more'}, or {fix}"
+            f"Expected more than 1 value per channel when training, got {part}input size "
+            f"{shape}{of_mask}; pass a {'mask that leaves more' if masked else 'larger batch'}, "
+            f"or {fix}"
         )
 
     def _unfit(
-        self, stats: np.ndarray, x: np.ndarray, whole: np.ndarray, mask: np.ndarray | None,
-        at: int | None,
+        self,
+        stats: np.ndarray,
+        x: np.ndarray,
+        batch: np.ndarray,
+        mask: np.ndarray | None,
+        place: slice | None,
     ) -> str:
-        """What is wrong with a batch whose statistics cannot be kept."""
-        bad = ~np.isfinite(whole)
+        """What is wrong with x, of a batch, whose statistics cannot be kept."""
+        bad = np.zeros(batch.shape, bool)
+        bad[place or ...] = ~np.isfinite(batch[place or ...])
         if mask is not None:
             bad &= np.expand_dims(mask, self.channel_axis)
         places = np.argwhere(bad)
         if len(places):
-            first = tuple(int(i) for i in places[0])
-            value, where = whole[first], (first[0] + (at or 0), *first[1:])
-            what = f"got {value} at {where}; clean the batch"
+            where = tuple(int(i) for i in places[0])
+            what = f"got {batch[where]} at {where} of {batch.shape}; clean the batch"
         else:
             channel = np.flatnonzero(~self._fit(stats, x))[0]
             what = (

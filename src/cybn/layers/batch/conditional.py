@@ -109,9 +109,9 @@ class ConditionalBatchNorm(ChannelNorm):
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
+        kept = self.begin(x, out)
         labels = self._checked_labels(labels, len(x))
         weight, bias = self._table("weight"), self._table("bias")
-        kept = self.begin(x, out)
         of_batch = self.training or self.running_mean is None or self.running_var is None
         stats, step = self._stats(x, of_batch)
         y = empty_like(x) if out is None else out

@@ -29,6 +29,7 @@ from ...validation import (
 )
 from ..base import Layer
 from ..fixed import Fixed
+from ..state import COUNT
 
 CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
 _FEW = 8  # channels whose mean and std repr shows
@@ -101,8 +102,8 @@ class Normalize(Layer):
         self.settle_option("num_features", channels)
         mean, std = 0.0 if self.mean is None else self.mean, 1.0 if self.std is None else self.std
         self.register_buffer("mean", np.full(channels, mean, np.float64))
-        self.register_buffer("std", np.full(channels, std, np.float64))
-        self.register_buffer("count", np.array(0))
+        self.register_buffer("std", np.full(channels, std, np.float64), holds=Bounds(ge=0))
+        self.register_buffer("count", np.array(0), holds=COUNT)
 
     class Saved(NamedTuple):
         """What pullback needs: nothing of x but its shape and dtype."""

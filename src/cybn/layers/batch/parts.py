@@ -105,8 +105,7 @@ class PartedBatchNorm(BatchNorm):
         kept = self.begin(x, out, residual=residual)
         batches = []
         for place, _, arrays in parts:
-            z, valid = (None if a is None else a[place] for a in (residual, mask))
-            batches.append(self._looked_at(kept[place], z, valid, arrays, place.start))
+            batches.append(self._looked_at(kept, residual, mask, arrays, place))
         y = empty_like(x) if out is None else out
         saved, steps = [], []
         try:
