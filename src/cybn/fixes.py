@@ -1,4 +1,4 @@
-"""What to do about an input that does not fit a layer: the end of an error's message.
+"""What a layer takes, in words, and what to do about an input that does not fit.
 
 A fix names only what exists and takes the input: another class is looked up in the registry and is
 named when it is the same norm for that rank; an option is named when the class has it.
@@ -14,9 +14,17 @@ from .messages import listed
 from .options import options_of
 from .registry import registry
 
-__all__ = ["channels_fix", "rank_fix"]
+__all__ = ["axes_text", "channels_fix", "rank_fix"]
 
+_AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
+_AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
 _RANKED = re.compile(r"(.*)([1-9])d")  # a name of one of several classes that differ in the rank
+
+
+def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
+    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample."""
+    names = _AXES if channel_axis == 1 else _AXES_LAST
+    return names[ndim] if batched else names[ndim + 1].replace("N, ", "")
 
 
 def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None,

@@ -12,19 +12,11 @@ from operator import index
 
 import numpy as np
 
-from .fixes import channels_fix, rank_fix
+from .fixes import axes_text, channels_fix, rank_fix
 from .messages import one_line, shown
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
-_AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
-
-
-def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
-    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample."""
-    names = _AXES if channel_axis == 1 else _AXES_LAST
-    return names[ndim] if batched else names[ndim + 1].replace("N, ", "")
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
