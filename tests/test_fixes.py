@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import cybn
+from cybn.options import options_of
 from cybn.registry import registry
+from cybn.testing._subject import Subject
 
 F32 = np.float32
 
@@ -126,7 +128,6 @@ def test_no_number_of_channels_is_advised_that_is_refused():
 
 @pytest.mark.parametrize("name", cybn.available())
 def test_what_is_no_array_is_shown(name):
-    from cybn.testing._subject import Subject
 
     layer = Subject(name).cases[0].layer()
     for value, text in ((None, "got None"), ({}, r"got {} (dict)"), ([[1], [1, 2]], "got [[1],")):
@@ -203,10 +204,35 @@ def test_a_mask_that_leaves_one_value_is_named():
     x = images(8, 4)
     for layer, count, text in (
         (cybn.BatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one position"),
-        (cybn.GhostBatchNorm1d(4, virtual_batch_size=4), 5, "got samples 4 to 7 of input size (8, 4), of "),
+        (cybn.GhostBatchNorm1d(4, virtual_batch_size=4), 5, "got samples 4 to 7 of input size (8"),
         (cybn.SplitBatchNorm1d(4), 5, "got samples 4 to 7 of input size (8, 4), of "),
         (cybn.DomainSpecificBatchNorm1d(4), 1, "got input size (8, 4), of which mask leaves one"),
     ):
         message = message_of(lambda layer=layer, n=count: layer(x, mask=np.arange(8) < n))
         assert text in message
         assert "; pass a mask that leaves more" in message
+
+
+@pytest.mark.parametrize("name", cybn.available())
+@pytest.mark.parametrize("tracked", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_eval_is_advised_where_it_helps(name, tracked, training):
+    cls = registry.find(name)
+    wanted = {"track_running_stats": tracked, "num_groups": 1}
+    options = {option: value for option, value in wanted.items() if option in options_of(cls)}
+    layer = Subject(name, **options).build(3).train(training)
+    for shape in ((1, 3), (1, 3, 1), (1, 3, 1, 1), (1, 1, 3), (1, 1, 1, 3)):
+        try:
+            layer(images(*shape))
+        except ValueError as error:
+            message = str(error)
+        else:
+            continue
+        if "call eval()" in message:
+            assert training
+            assert layer.eval()(images(*shape)).shape == shape
+            layer.train(training)
+        if "track_running_stats=True" in message:
+            assert not tracked
+            other = cybn.create({**layer.get_config(), "track_running_stats": True})
+            assert other.eval()(images(*shape)).shape == shape

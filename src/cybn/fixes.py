@@ -14,7 +14,7 @@ from .messages import listed
 from .options import options_of
 from .registry import registry
 
-__all__ = ["axes_text", "channels_fix", "rank_fix"]
+__all__ = ["axes_text", "channels_fix", "eval_fix", "rank_fix"]
 
 _AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 _AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
@@ -62,6 +62,13 @@ def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, buil
     got = x.shape[channel_axis]
     fixes += [f"build the layer with {build.format(got)}"] if got else []
     return listed(fixes, "or") if fixes else "pass an array that has channels"
+
+
+def eval_fix(tracked: bool) -> str:
+    """What takes a batch of one value per channel; `tracked`: are there running statistics?"""
+    if tracked:
+        return "call eval() to use the running statistics"
+    return "build the layer with track_running_stats=True and evaluate"
 
 
 def _of_a_sample(who: str, x: np.ndarray, own: tuple[int, ...], channels: int,

@@ -12,7 +12,7 @@ from operator import index
 
 import numpy as np
 
-from .fixes import axes_text, channels_fix, rank_fix
+from .fixes import axes_text, channels_fix, eval_fix, rank_fix
 from .messages import one_line, shown
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -120,10 +120,12 @@ def check_more_than_one(
     x: np.ndarray,
     count: int,
     what: str = "value per channel when training",
-    fix: str = "pass a larger batch, or call eval() to use the running statistics",
+    fix: str | None = None,
+    tracked: bool = True,
 ) -> None:
     """ValueError where a statistic would be that of one value, whose variance means nothing."""
     if count == 1:
+        fix = f"pass a larger batch, or {eval_fix(tracked)}" if fix is None else fix
         raise ValueError(f"Expected more than 1 {what}, got input size {x.shape}; {fix}")
 
 

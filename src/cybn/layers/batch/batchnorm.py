@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...fixes import eval_fix
 from ...functional import batch_norm_stats
 from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
@@ -291,13 +292,10 @@ class BatchNorm(ChannelNorm):
         """What is wrong with a batch, or a part of one, of one value per channel."""
         part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
         of_mask = ", of which mask leaves one position" if masked else ""
-        fix = "call eval() to use the running statistics"
-        if not self.track_running_stats:
-            fix = "build the layer with track_running_stats=True and evaluate"
+        more = "mask that leaves more" if masked else "larger batch"
         return (
             f"Expected more than 1 value per channel when training, got {part}input size "
-            f"{shape}{of_mask}; pass a {'mask that leaves more' if masked else 'larger batch'}, "
-            f"or {fix}"
+            f"{shape}{of_mask}; pass a {more}, or {eval_fix(self.track_running_stats)}"
         )
 
     def _unfit(

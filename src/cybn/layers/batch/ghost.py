@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...fixes import eval_fix
 from ...options import PositiveInt, takes_options_of
 from ...registry import register
 from ...validation import check_input
@@ -109,8 +110,8 @@ class GhostBatchNorm(PartedBatchNorm):
         refused = not (self.training and self.on_single == "running")
         if single and min(n, size) == 1 and refused:
             fix = "pass a larger batch" if n == 1 else "choose a larger virtual_batch_size"
-            if self.track_running_stats and not self.ghost_inference:
-                fix += ", or call eval() to use the running statistics"
+            if not self.ghost_inference:
+                fix += f", or {eval_fix(self.track_running_stats)}"
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape} "
                 f"and virtual_batch_size={size}; {fix}"
