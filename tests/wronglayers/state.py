@@ -21,7 +21,7 @@ class WantsATable(cybn.Layer):
 
 @wrong("builds", "takes none of these input shapes")
 class TakesNothing(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         raise ValueError("not this one")
 
 
@@ -51,11 +51,11 @@ class TrainIgnoresItsMode(Right):
 
 @wrong("eval-keeps-state", "evaluation has changed running_mean, running_var")
 class AlwaysFollows(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
+    def apply(self, x, *, out=None):
+        result = super().apply(x, out=out)
         if not self.training and len(x):
             self.follow(*self.moments(x))
-        return y
+        return result
 
 
 @wrong("eval-keeps-state", "another output after another x")
@@ -83,10 +83,8 @@ class FollowsTheMeanOnly(Right):
 
 @wrong("modes-backward", "another dx after the mode has been switched")
 class BackwardOfTheMoment(Right):
-    def backward(self, dy, out=None):
-        if self._saved is not None:
-            self._saved = (*self._saved[:-1], self.training)
-        return super().backward(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved._replace(of_batch=self.training), dy, out=out)
 
 
 # State

@@ -22,7 +22,7 @@ def _pairs(case: Case):
 
 @rule(
     "output-type",
-    "Return a plain ndarray from forward and from backward; np.asarray makes one.",
+    "Return a plain ndarray from apply and from pullback; np.asarray makes one.",
 )
 def output_type(case: Case) -> None:
     """The output and dx are plain ndarrays."""
