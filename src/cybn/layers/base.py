@@ -288,13 +288,15 @@ class Layer(Declared):
 @cache
 def _inputs_of(cls: type[Layer]) -> tuple[str, ...] | None:
     """What an apply takes beside x and out, by name; None where it takes whatever it is given."""
-    names = []
-    for each in cls.__mro__:  # what an apply takes as **inputs it hands on to its parent's
-        own = inspect.signature(vars(each)["apply"]).parameters if "apply" in vars(each) else {}
-        names += [name for name, one in own.items() if one.kind is one.KEYWORD_ONLY]
-        if own and not any(one.kind is one.VAR_KEYWORD for one in own.values()):
+    names: list[str] = []
+    for each in cls.__mro__[: cls.__mro__.index(Layer)]:
+        if "apply" not in vars(each):
+            continue
+        own = inspect.signature(vars(each)["apply"]).parameters.values()
+        names += [one.name for one in own if one.kind is one.KEYWORD_ONLY]
+        if not any(one.kind is one.VAR_KEYWORD for one in own):
             return tuple(dict.fromkeys(name for name in names if name != "out"))
-    return None
+    return None  # what it takes as **inputs it hands on, and to nobody who says more
 
 
 registry.base = Layer
