@@ -188,9 +188,13 @@ class Layer(Declared):
         """
         own = {}
         for name, a in self.named_parameters():
-            g = grads[name]
-            alike = a.dtype == g.dtype and a.shape == g.shape
-            own[name] = g if alike else np.asarray(g, a.dtype).reshape(a.shape)
+            g = grads.get(name)
+            if g is None:
+                raise TypeError(
+                    f"{type(self).__name__}.gradients needs one of {name}, got {', '.join(grads)}"
+                )
+            same = getattr(g, "dtype", None) == a.dtype and g.shape == a.shape
+            own[name] = g if same else np.asarray(g, a.dtype).reshape(a.shape)
         for name, g in grads.items():
             if name not in self._parameters and g is not None:
                 own[name] = g
