@@ -284,3 +284,10 @@ def an_input_that_there_is_not(given):
 def an_input_that_is_misspelt(given):
     yield lambda: cybn.BatchNorm1d(3)(_x(4, 3), masks=np.ones(4, bool))
     yield lambda: cybn.BatchNorm1d(3)(_x(4, 3), mask=np.ones(4, bool))
+
+
+def groups_of_one_value_in_a_map(given):
+    layer = cybn.EvoNormS0(3, groups=3)
+    yield lambda: layer(_x(2, 3, 1, 1))
+    yield lambda: layer(_x(2, 3, 1, 2))
+    yield lambda: cybn.EvoNormS0(3, groups=1)(_x(2, 3, 1, 1))
