@@ -9,7 +9,8 @@ from cybn.functional import Moments
 
 X = np.random.default_rng(0).normal(1, 2, (4, 6, 5)).astype(np.float32)
 STATE = np.zeros(6, np.float32), np.ones(6, np.float32)
-KINDS = [np.int64, np.int8, np.uint8, np.array]
+SCALARS = [np.int64, np.int8, np.uint8]
+KINDS = [*SCALARS, np.array]  # a 0-D array of integers is an int to NumPy, too
 
 
 def with_axis(axis):
@@ -37,12 +38,8 @@ def same(got, expected):
     return all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", SCALARS, ids=lambda kind: kind.__name__)
 def test_channel_axis(kind):
-    if kind is np.array:  # NumPy takes a 0-D array of integers as one
-        with pytest.raises(TypeError, match="channel_axis must be"):
-            cybn.Normalize.fit(X, channel_axis=np.array(1))
-        return
     assert same(with_axis(kind(1)), with_axis(1))
     x = np.ascontiguousarray(np.moveaxis(X, 1, 0))
     got = functional.batch_norm(x, *STATE, channel_axis=kind(0))
@@ -92,11 +89,10 @@ def test_what_is_no_number_of_things(value):
 
 def test_shapes_and_widths_of_a_conformance_check():
     shape = tuple(np.int64([4, 6]))
-    checks = ["output"]
     for given in (shape, [shape], np.array([[4, 6]])):
         report = cybn.testing.check_layer("BatchNorm1d", input_shapes=given)
         assert report.named("failed") == []
     report = cybn.testing.check_layer({"type": "BatchNorm1d", "num_features": np.int64(6)})
-    assert (report.named("failed"), checks) == ([], ["output"])
+    assert report.named("failed") == []
     with pytest.raises(ValueError, match="input_shapes are shapes"):
         cybn.testing.check_layer("BatchNorm1d", input_shapes=[(4.0, 6)])

@@ -23,8 +23,6 @@ from .trees import mapped
 
 __all__ = ["convert", "freeze", "unfreeze"]
 
-_RUNNING = ("running_mean", "running_var")
-
 
 def convert(
     layers: Any,
@@ -165,7 +163,7 @@ def _class(target: Any) -> type[Layer]:
 
 def _keeps_statistics(layer: Layer) -> bool:
     names = (name.rpartition(".")[2] for name, _ in layer.named_buffers())
-    return any(name in _RUNNING for name in names)
+    return any(name.startswith("running_") for name in names)
 
 
 def _is_plain(layer: Layer) -> bool:
