@@ -18,6 +18,7 @@ import numpy as np
 
 from ..fixes import rank_fix
 from ..messages import did_you_mean, listed
+from ..options import Rule
 from ..registry import registry
 from ..validation import (
     as_float_array,
@@ -70,6 +71,11 @@ class Layer(Declared):
     registered_name: ClassVar[str]
     #: the option that `num_features` of a shared config goes to; None where there is no such thing
     num_features_option: ClassVar[str | None] = "num_features"
+    #: rules between options; those of base classes hold as well
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    #: the options whose product is the number of values in the largest array, as far as a config
+    #: file is concerned; None for the width and each PositiveInt and Shape
+    sized_by: ClassVar[tuple[str, ...] | None] = None
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
     #: the registered name of the class that is this one with its statistics fixed, as `cybn.freeze`
