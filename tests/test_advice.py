@@ -31,6 +31,8 @@ ELSEWHERE = {
     "cli.py": "texts of the command line, in test_cli.py",
     "testing/_run.py": "what a report says; wronglayers has a layer for each check",
     "testing/_checks": "what a report says; wronglayers has a layer for each check",
+    "admission.py": "of a plugin's entry point, in test_broken_plugins.py",
+    "environment.py": "of the environment at import, in test_environment.py",
     "kernels/levels.py": "of the environment at import, in test_bitwise.py",
     "plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",

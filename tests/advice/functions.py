@@ -1,11 +1,13 @@
 """Arguments of functions, of Normalize, and of what concerns the process."""
 
+import json
 import sys
 
 import numpy as np
 
 import cybn
 from cybn import functional
+from cybn.budget import MAX_VALUES
 from cybn.config import MAX_ENTRIES
 
 F32 = np.float32
@@ -179,3 +181,11 @@ def a_table_without_a_type(given):
 def a_check_without_a_type(given):
     yield lambda: cybn.testing.check_layer({"num_features": 3})
     yield lambda: cybn.testing.check_layer({"type": "BatchNorm1d", "num_features": 3})
+
+
+def a_file_with_too_many_values(given):
+    path = given.folder / "wide.json"
+    layer = {"type": "GroupNorm", "num_groups": 1, "num_channels": MAX_VALUES + 1, "affine": False}
+    path.write_text(json.dumps({"norm": layer}), "utf-8")
+    yield lambda: cybn.load_config(path)
+    yield lambda: cybn.create(layer)
