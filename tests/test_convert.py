@@ -1,5 +1,7 @@
 """convert, freeze and unfreeze: everything carried over, nothing lost in silence."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from runs import bits, state_bits
@@ -89,7 +91,8 @@ def test_trees_keep_their_form_and_other_layers_stay():
 def test_what_cannot_be_frozen_is_an_error():
     with pytest.raises(ValueError, match=r"freeze needs running statistics, .* at layers\[1\] has"):
         cybn.freeze([None, cybn.BatchNorm1d(3, track_running_stats=False)])
-    for name in ("GhostBatchNorm1d", "SplitBatchNorm1d", "DomainSpecificBatchNorm1d"):
+    for name in ("GhostBatchNorm1d", "SplitBatchNorm1d", "DomainSpecificBatchNorm1d", "PowerNorm",
+                 "IterNorm", "EvoNormB0", "IBN", "SwitchableNorm1d", "BatchRenorm"):
         with pytest.raises(TypeError, match=rf"freeze takes BatchNorm1d, .* got {name}\(3"):
             cybn.freeze({"n": cybn.create(name, num_features=3)})
     with pytest.raises(TypeError, match="freeze takes layers, or lists and dicts of them, got 'x'"):
@@ -161,3 +164,114 @@ def test_wrong_targets():
         cybn.convert(layer, "FrozenBatchNorm1d", epsilon=1)
     with pytest.raises(TypeError, match="a layer name is a str"):
         cybn.convert(layer, 3)
+
+
+@pytest.mark.parametrize("tool", ["convert", "freeze", "unfreeze"])
+def test_what_was_tied_stays_so(tool):
+    change = {
+        "convert": lambda layers: cybn.convert(layers, "GhostBatchNorm1d"),
+        "freeze": cybn.freeze,
+        "unfreeze": cybn.unfreeze,
+    }[tool]
+    one, two = trained("BatchNorm1d"), trained("BatchNorm1d")
+    two.weight = one.weight  # one learned array of two layers
+    if tool == "unfreeze":
+        one, two = cybn.freeze([one, two])
+    got = change({"a": [one, one], "b": (two, {"c": one})})
+    new_one, new_two = got["a"][0], got["b"][0]
+    assert new_one is not one
+    assert got["a"][1] is new_one
+    assert got["b"][1]["c"] is new_one
+    assert new_two is not new_one
+    assert new_two.weight is new_one.weight
+    assert new_two.weight is not two.weight
+    assert new_two.running_mean is not new_one.running_mean
+    new_one.weight[:] = 7
+    x = x_for("BatchNorm1d")
+    assert bits(new_two.eval()(x)) == bits(change(two_with(two, 7)).eval()(x))
+
+
+def two_with(layer, weight):
+    """A copy of the layer with another weight."""
+    other = cybn.create(layer.get_config())
+    other.load_state_dict(layer.state_dict())
+    other.weight[:] = weight
+    return other
+
+
+def test_a_tie_to_a_layer_that_stays_as_it_is_is_not_cut_in_silence():
+    plain, ghost = trained("BatchNorm1d"), cybn.GhostBatchNorm1d(3)
+    ghost.bias = plain.bias
+    before = state_bits(plain), state_bits(ghost)
+    message = r"convert would untie bias at layers\[1\] from bias at layers\[0\], which is the same"
+    with pytest.raises(ValueError, match=message):
+        cybn.convert([plain, ghost], {"GhostBatchNorm1d": "BatchNorm1d"})
+    assert (state_bits(plain), state_bits(ghost)) == before
+    both = cybn.convert([plain, ghost], "BatchNorm1d")
+    assert both[0].bias is both[1].bias
+    ghost.bias = ghost.bias.copy()
+    assert cybn.convert([plain, ghost], {"GhostBatchNorm1d": "BatchNorm1d"})[0] is plain
+
+
+def test_named_tuples_stay_what_they_are():
+    class Block(NamedTuple):
+        first: cybn.Layer
+        second: cybn.Layer | None
+
+    block = cybn.freeze(Block(trained("BatchNorm1d"), None))
+    assert type(block) is Block
+    assert isinstance(block.first, cybn.FrozenBatchNorm1d)
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "LazyBatchNorm2d"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"weight_init": "zeros"},
+        {"on_single": "running"},
+        {"on_nonfinite": "skip"},
+        {"momentum": None},
+        {"negative_slope": 0.2},
+        {"affine": False},
+        {"bias": False},
+        {"weight_init": "uniform", "on_nonfinite": "error", "momentum": 0.9},
+    ],
+    ids=str,
+)
+def test_freeze_drops_what_a_frozen_layer_has_no_use_for(name, option):
+    layer = cybn.create(name, num_features=3, **option)
+    x = x_for(name.removeprefix("Lazy"))
+    layer(x)
+    frozen = cybn.freeze(layer)
+    assert bits(frozen(x)) == bits(layer.eval()(x))
+
+
+def test_freeze_keeps_what_would_be_missed():
+    layer = cybn.BatchNorm2d(3, activation="leaky_relu", negative_slope=0.2, momentum=0.4)
+    message = (
+        r"freeze would lose activation='leaky_relu' of BatchNorm2d\(3.* at layers, which "
+        r"FrozenBatchNorm2d has not; cybn\.convert\(layer, 'FrozenBatchNorm2d', drop=\('momentum', "
+        r"'activation', 'negative_slope'\)\) lets go of it"
+    )
+    with pytest.raises(ValueError, match=message):
+        cybn.freeze(layer)
+    drop = ("momentum", "activation", "negative_slope")
+    assert cybn.convert(layer, "FrozenBatchNorm2d", drop=drop).num_features == 3
+
+
+def test_freeze_knows_no_subclass_that_computes_otherwise():
+    class Doubled(cybn.BatchNorm2d):
+        """Twice the norm."""
+
+        def apply(self, x, **inputs):
+            y, saved = super().apply(x, **inputs)
+            return 2 * y, saved
+
+    class Same(cybn.BatchNorm2d):
+        """The norm, by another name."""
+
+    with pytest.raises(TypeError, match=r"freeze takes BatchNorm1d, .* got Doubled.*leave it out"):
+        cybn.freeze(Doubled(3))
+    assert type(cybn.freeze(Same(3))) is cybn.FrozenBatchNorm2d
+    with pytest.raises(ValueError, match="call it with x first if it is lazy"):
+        cybn.freeze(cybn.LazyBatchNorm2d())

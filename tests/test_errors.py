@@ -49,7 +49,7 @@ BAD_INPUTS = {
     "object": (zeros(4, 3, 2, 2, dtype=object), TypeError, "takes float32 or float64 x, got "
                "object; pass an array of numbers"),
     "text": ("image.png", TypeError, "x, got <U9; pass an array of numbers"),
-    "None": (None, TypeError, "takes float32 or float64 x, got object"),
+    "None": (None, TypeError, "takes float32 or float64 x, got None"),
     "masked": (np.ma.zeros((4, 3, 2, 2), F32), TypeError, "BatchNorm2d got a masked array for x "
                "and would take masked items as data; pass x.filled(value)"),
 }  # fmt: skip
@@ -222,7 +222,7 @@ def test_eps_0_is_for_evaluation_only():
          "got float64; convert it with dy.astype(np.float32)"),
         (zeros(4, 3, 2, 2, dtype=int), TypeError, "2d takes float32 or float64 dy, got int64"),
         (zeros(4, 3, 2, 2, dtype=complex), TypeError, "normalize dy.real and dy.imag"),
-        (None, TypeError, "takes float32 or float64 dy, got object"),
+        (None, TypeError, "takes float32 or float64 dy, got None"),
     ],
 )  # fmt: skip
 def test_bad_gradients(dy, error, message):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runs import bits, state_bits
 
 import cybn
+from cybn.testing._subject import Subject
 
 DTYPES = ("float32", "float64")
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -232,3 +233,103 @@ def test_a_result_that_overflows_is_an_error():
     norm.running_var[:] = 0
     with pytest.raises(ValueError, match="running_var \\+ eps > 0, got 0"):
         cybn.fold(np.ones((1, 1)), None, norm)
+
+
+class Doubled(cybn.BatchNorm1d):
+    """Twice the norm."""
+
+    def apply(self, x, **inputs):
+        y, saved = super().apply(x, **inputs)
+        return 2 * y, saved
+
+
+class Squared(cybn.Normalize):
+    """Another output by a method of the object's use alone."""
+
+    def forward(self, x, **inputs):
+        return super().forward(x, **inputs) ** 2
+
+
+class OtherStatistics(cybn.FrozenBatchNorm1d):
+    """Another output by what it lets see of itself."""
+
+    def __getattr__(self, name):
+        return super().__getattr__(name)
+
+
+class Declared(Doubled):
+    """Twice the norm, and it says so."""
+
+    def fixed(self, who):
+        fixed = cybn.BatchNorm1d.fixed(self, who)
+        return fixed._replace(weight=2 * fixed.weight, bias=2 * fixed.bias)
+
+
+@pytest.mark.parametrize(
+    ("norm", "own"),
+    [(Doubled(4), "apply"), (Squared([0.0] * 4), "forward"), (OtherStatistics(4), "__getattr__")],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_subclass_that_computes_otherwise_is_not_known(norm, own):
+    message = rf"got a {type(norm).__name__}, whose {own} is its own and may do anything; .*fixed"
+    for tool, weight in ((cybn.fold, np.ones((4, 3))), (cybn.fold_into_next, np.ones((3, 4)))):
+        with pytest.raises(TypeError, match=message):
+            tool(weight, None, norm.eval())
+
+
+def test_a_norm_with_a_forward_of_the_object_s_own_is_not_known():
+    norm = trained(4)
+    vars(norm)["forward"] = lambda x: x
+    with pytest.raises(TypeError, match="whose forward is its own"):
+        cybn.fold(np.ones((4, 3)), None, norm)
+
+
+def test_a_subclass_that_computes_the_same_or_declares_itself_folds():
+    class Same(cybn.BatchNorm1d):
+        """The norm, with another repr."""
+
+        def extra_repr(self):
+            return "same"
+
+    weight, x = np.ones((4, 3)), np.random.default_rng(0).normal(0, 1, (5, 3))
+    for cls in (Same, Declared):
+        norm = cls(4, dtype="float64")
+        norm(np.random.default_rng(1).normal(3, 2, (9, 4)))
+        folded, bias = cybn.fold(weight, None, norm.eval())
+        np.testing.assert_allclose(x @ folded.T + bias, norm(x @ weight.T), rtol=1e-12, atol=1e-12)
+
+
+FOLDING = {
+    f"{family}{rank}"
+    for family in ("BatchNorm", "FrozenBatchNorm", "LazyBatchNorm", "GhostBatchNorm",
+                   "SplitBatchNorm", "BatchRenorm")
+    for rank in ("", "1d", "2d", "3d")
+} | {"Normalize"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", cybn.available())
+def test_whatever_layer_folds_computes_the_same_and_no_other_is_taken(name):
+    rng = np.random.default_rng(0)
+    case = Subject(name, **({"num_features": 4} if name in FOLDING else {})).cases[0]
+    norm = case.layer().eval()
+    if name not in FOLDING:
+        with pytest.raises((TypeError, ValueError), match=r"^fold"):
+            cybn.fold(np.ones((4, 3)), None, norm)
+        return
+    x, weight = rng.normal(0, 1, (8, 3)), rng.normal(0, 1, (4, 3))
+    folded, bias = cybn.fold(weight, None, norm)
+    shape = (8, 4, *(1,) * (len(case.shape) - 2))
+    expected = norm((x @ weight.T).reshape(shape)).reshape(8, 4)
+    np.testing.assert_allclose(x @ folded.T + bias, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_of_several_domains_says_so():
+    norm = cybn.DomainSpecificBatchNorm1d(4).eval()
+    with pytest.raises(ValueError, match="has running statistics for each domain") as caught:
+        cybn.fold(np.ones((4, 3)), None, norm)
+    assert "normalizes by each batch" not in str(caught.value)
+    with pytest.raises(ValueError, match="LazyBatchNorm1d that has no num_features yet; call it"):
+        cybn.fold(np.ones((4, 3)), None, cybn.LazyBatchNorm1d().eval())
+    numbers = cybn.Normalize(1.0, 4.0)  # one mean and std for any number of channels
+    folded, bias = cybn.fold(np.ones((4, 3)), None, numbers)
+    assert (folded.tolist(), bias.tolist()) == ([[0.25] * 3] * 4, [-0.25] * 4)

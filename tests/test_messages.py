@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,10 @@ def test_a_value_is_shown_by_its_repr_and_type(value, text):
 
 def test_the_type_can_be_left_out():
     assert shown(-1.0, with_type=False) == "-1.0"
+
+
+def test_an_array_is_shown_on_one_line():
+    assert shown(np.ones((2, 2))) == "array([[1., 1.], [1., 1.]]) (ndarray)"
 
 
 def test_a_broken_repr_does_no_harm():

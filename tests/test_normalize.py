@@ -1,7 +1,9 @@
 """Normalize: fixed statistics, fitted in one pass, merged, inverted; the layer's common promises
 are tested with all others."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -282,3 +284,44 @@ def test_what_mean_lacks_is_forgotten_with_the_mean():
     layer.mean[...] = 7
     layer.partial_fit(np.array([[7.0], [7.0]]))
     assert (layer.mean.tolist(), layer.std.tolist()) == ([7], [0.5**0.5])
+
+
+def test_two_numbers_serve_any_number_of_channels():
+    layer = cybn.Normalize(0.5, 0.25)
+    for width in (1, 3, 8):
+        x = np.random.default_rng(0).random((2, width, 4, 5)).astype(np.float32)
+        listed = cybn.Normalize([0.5] * width, [0.25] * width)
+        assert bits(layer(x)) == bits(listed(x))
+        assert bits(layer.backward(x)) == bits((listed(x), listed.backward(x))[1])
+        assert bits(layer.inverse(x)) == bits(listed.inverse(x))
+    last = cybn.Normalize(0.5, channel_axis=-1)
+    assert bits(last(x)) == bits(x - np.float32(0.5))
+    with pytest.raises(ValueError, match="expects 1 channels"):
+        cybn.Normalize([0.5], [0.25])(x)  # a list says how many there are
+
+
+def test_a_pair_of_numbers_comes_back_from_its_config():
+    x = np.random.default_rng(0).random((4, 3))
+    layer = cybn.Normalize(0.5, 0.25)
+    assert repr(layer) == "Normalize(mean=0.5, std=0.25)"
+    for twin in (
+        cybn.create(json.loads(json.dumps(layer.get_config()))),
+        pickle.loads(pickle.dumps(layer)),
+        copy.deepcopy(layer),
+    ):
+        assert bits(twin(x)) == bits(layer(x))
+        assert twin.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "merge"])
+def test_a_pair_of_numbers_takes_the_width_of_the_data(how):
+    x = np.random.default_rng(0).random((40, 3))
+    layer = cybn.Normalize(0.5, 0.25)
+    y = layer(x)
+    given = x if how == "partial_fit" else cybn.Normalize.fit(x)
+    getattr(layer, how)(given)
+    assert state_bits(layer) == state_bits(cybn.Normalize.fit(x))
+    assert layer.get_config() == cybn.Normalize.fit(x).get_config()
+    assert bits(layer.backward(y)) == bits(y / 0.25)  # of the forward as it was
+    with pytest.raises(ValueError, match="expects 3 channels"):
+        layer(x[:, :2])

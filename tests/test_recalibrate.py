@@ -247,3 +247,100 @@ def test_padding_has_no_part_in_it():
     valid = np.concatenate([np.moveaxis(x, 1, -1)[mask] for x, mask in batches])
     np.testing.assert_allclose(layer.running_mean, valid.mean(0), rtol=1e-14)
     np.testing.assert_allclose(layer.running_var, valid.var(0, ddof=1), rtol=1e-14)
+
+
+BATCH_NORMS = [
+    ("BatchNorm1d", {}),
+    ("LazyBatchNorm1d", {"num_features": 2}),
+    ("GhostBatchNorm1d", {"virtual_batch_size": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), BATCH_NORMS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_what_a_layer_skips_in_training_is_left_out_and_counted(name, options, bad):
+    """The statistics are those of the other batches, whatever comes before and after."""
+    rng = np.random.default_rng(0)
+    good = [rng.normal(3, 2, (6, 2)) for _ in range(3)]
+    spoilt = rng.normal(3, 2, (6, 2))
+    spoilt[4, 1] = bad
+    layer = cybn.create(name, **{"num_features": 2, **options}, on_nonfinite="skip")
+    layer.running_mean[:] = 7
+    with pytest.warns(RuntimeWarning, match=rf"left out 1 of 4 calls of layers \({name}\), from"):
+        cybn.recalibrate(layer, layer, [good[0], spoilt, *good[1:]])
+    assert_population(layer, np.concatenate(good)[..., None], 3)
+
+
+def test_every_layer_goes_by_its_own_rule():
+    """The second layer would keep the batch that the first has skipped, and is told so."""
+    x = np.random.default_rng(0).normal(0, 1, (6, 1))
+    data = [x, np.full((2, 1), np.nan), x + 1]
+    first = cybn.BatchNorm1d(1, on_nonfinite="skip")
+    second = cybn.BatchNorm1d(1)
+    before = state_bits(first), state_bits(second)
+    with pytest.raises(ValueError, match=r"layers\[1\] \(BatchNorm1d\) is not finite.* to 'skip'"):
+        cybn.recalibrate([first, second], lambda x: second(first(x)), data)
+    assert (state_bits(first), state_bits(second)) == before
+    second.on_nonfinite = "error"
+    before = state_bits(first), state_bits(second)
+    with pytest.raises(ValueError, match="clean the batch"):
+        cybn.recalibrate([first, second], lambda x: second(first(x)), data)
+    assert (state_bits(first), state_bits(second)) == before
+    second.on_nonfinite = "skip"
+    both = r"left out 1 of 3 calls of layers\[0\] .* and 1 of 3 calls of layers\[1\]"
+    with pytest.warns(RuntimeWarning, match=both):
+        cybn.recalibrate([first, second], lambda x: second(first(x)), data)
+    assert int(second.num_batches_tracked) == 2
+
+
+def test_single_values_are_left_out_where_training_leaves_them_out():
+    x = np.random.default_rng(0).normal(0, 1, (7, 2))
+    layer = cybn.BatchNorm1d(2, on_single="running")
+    with pytest.warns(RuntimeWarning, match="left out 1 of 2 calls"):
+        cybn.recalibrate(layer, layer, [x[:6], x[6:]])
+    assert_population(layer, x[:6, :, None], 1)
+
+
+def test_a_layer_that_would_learn_from_no_batch_is_an_error():
+    layer = cybn.BatchNorm1d(1, on_nonfinite="skip")
+    before = state_bits(layer)
+    with pytest.raises(ValueError, match="none of the 2 batches that reached layers"):
+        cybn.recalibrate(layer, layer, [np.full((2, 1), np.nan)] * 2)
+    assert state_bits(layer) == before
+
+
+def test_arguments_in_another_order_are_named():
+    layer, x = cybn.BatchNorm1d(1), np.array([[1.0], [2.0]])
+    order = r"; the order is recalibrate\(layers, forward, data\)"
+    for arguments, message in (
+        ((layer, [x], layer), "needs a function as forward, got "),
+        ((layer, layer, 3), "needs batches as data, got 3"),
+        ((layer, layer, None), "needs batches as data, got None"),
+        ((lambda x: x, layer, [x]), "takes layers, or lists and dicts of them, got <function"),
+        (([x], layer, layer), "takes layers, or lists and dicts of them, got array"),
+    ):
+        before = state_bits(layer)
+        with pytest.raises(TypeError, match=message + ".*" + order):
+            cybn.recalibrate(*arguments)
+        assert state_bits(layer) == before
+
+
+def test_a_subclass_that_computes_otherwise_is_not_known():
+    class Doubled(cybn.BatchNorm1d):
+        """Of twice its input."""
+
+        def apply(self, x, **inputs):
+            return super().apply(2 * x, **inputs)
+
+    class Declared(Doubled):
+        """Nobody can say this of it, but if somebody does it is taken."""
+
+        running_moments = True
+
+    x = np.random.default_rng(0).normal(0, 1, (7, 2))
+    layer = Doubled(2)
+    with pytest.raises(TypeError, match=r"takes batch norms .*got layers \(Doubled\); leave it"):
+        cybn.recalibrate(layer, layer, [x])
+    layer = Declared(2)
+    cybn.recalibrate(layer, layer, [x])
+    assert_population(layer, x[..., None], 1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cybn
 from cybn.messages import folded
 from cybn.registry import Registry, UnknownName, UnknownOption, registry
 
@@ -396,3 +397,17 @@ def test_a_source_that_breaks_harms_no_other(shelf):
         shelf.find("Broken")
     assert shelf.find("Beta") is Beta
     assert shelf.names() == ["Alpha", "Beta", "Broken"]
+
+
+def test_a_class_that_is_no_layer_is_refused(own_registry):
+    class Plain:
+        """It has neither options nor a forward."""
+
+    before = registry.names()
+    for name, force in (("Plain", False), ("BatchNorm2d", True)):
+        message = rf"register\('{name}'\) takes a subclass of cybn\.Layer, got .*Plain; write class"
+        with pytest.raises(TypeError, match=message):
+            cybn.register(name, force=force)(Plain)
+        assert registry.names() == before
+    assert not hasattr(Plain, "registered_name")
+    assert cybn.create("BatchNorm2d", num_features=3).num_features == 3

@@ -250,7 +250,7 @@ def test_a_read_only_statistic_stops_both():
     [
         (lambda: cybn.LayerNorm(4), (3, 5), r"LayerNorm expects input \(\*, 4\).* got \(3, 5\); "),
         (lambda: cybn.GroupNorm(2, 4), (3, 5), "num_channels=5"),
-        (lambda: cybn.GroupNorm(4, 4), (1, 4), "more than 1 value per channel.*use fewer groups"),
+        (lambda: cybn.GroupNorm(4, 4), (1, 4), "more than 1 value per group.*use fewer groups"),
         (lambda: cybn.InstanceNorm1d(4), (3, 4, 1), "Expected more than 1 spatial element"),
         (lambda: cybn.InstanceNorm2d(4), (3, 4, 2, 2, 2),
          r"3-D input \(C, H, W\) or 4-D input \(N, C, H, W\), got 5-D.*use InstanceNorm3d"),

@@ -33,6 +33,7 @@ def shown(value: object, with_type: bool = True) -> str:
         text = _REPR.repr(value)
     except Exception:  # a message must not fail over somebody's __repr__
         text = f"<{type(value).__name__}>"
+    text = " ".join(text.split()) if "\n" in text else text  # an array's has lines
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 3]}..."
     return f"{text} ({type(value).__name__})" if with_type and value is not None else text

@@ -91,6 +91,7 @@ class Registry:
 
     def __init__(self, home: str | None = None) -> None:
         self.home = home
+        self.base: type | None = None  # what every class must be a subclass of; home sets it
         self.sources: list[Source] = []
         self._entries: dict[str, Entry] = {}  # by the key of every name and alias
         self._lock = threading.Lock()
@@ -103,7 +104,8 @@ class Registry:
         ``force=True`` takes the names from their present owners: a class whose own name is taken
         goes with all its aliases, one that only loses an alias stays. Registering a class again
         under its own name is harmless. Errors: ValueError for a name that is malformed or taken,
-        TypeError for one that is not a str and for a decorated object that is not a class.
+        TypeError for one that is not a str and for a decorated object that is no class, or that is
+        no subclass of `Layer`.
         """
         if isinstance(name, type):
             raise TypeError(f"register needs a name: @register({name.__name__!r})")
@@ -209,8 +211,17 @@ class Registry:
                 elif not same and entry.name not in taken:
                     aliases = (alias for alias in entry.aliases if alias not in taken)
                     kept.append(replace(entry, aliases=tuple(aliases)))
+            self._check_base(new)
             new.cls.registered_name = new.name
             self._entries = {folded(name): entry for entry in (*kept, new) for name in entry.names}
+
+    def _check_base(self, new: Entry) -> None:
+        if self.base is not None and not issubclass(new.cls, self.base):
+            base = f"cybn.{self.base.__name__}"
+            raise TypeError(
+                f"register({new.name!r}) takes a subclass of {base}, got {new.owner}; "
+                f"write class {new.cls.__name__}({base})"
+            )
 
     def _names_for(self, new: Entry) -> tuple[str, ...] | None:
         # Those that a source admits, if the class is one of a source's

@@ -8,32 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import gcd, inf
 from numbers import Real
+from operator import index
 
 import numpy as np
 
+from .fixes import axes_text, channels_fix, eval_fix, rank_fix
+from .messages import one_line, shown
+
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
-_AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
-
-
-def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
-    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample."""
-    names = _AXES if channel_axis == 1 else _AXES_LAST
-    return names[ndim] if batched else names[ndim + 1].replace("N, ", "")
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float32 or float64; TypeError otherwise."""
+    given = a
     if type(a) is not np.ndarray:
         a = as_plain_array(who, name, a)
     if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and a.dtype not in (FLOAT32, FLOAT64):
         fix = f"convert it with {name}.astype(np.float32)"
+        if not isinstance(given, np.ndarray):
+            fix = f"convert it with np.asarray({name}, np.float32)"
         if a.dtype.kind == "c":
             fix = f"normalize {name}.real and {name}.imag"
         elif a.dtype.kind not in "biuf":
             fix = "pass an array of numbers"
-        raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}; {fix}")
+        got = shown(a.item()) if a.dtype.kind == "O" and not a.ndim else a.dtype
+        raise TypeError(f"{who} takes float32 or float64 {name}, got {got}; {fix}")
     return a
 
 
@@ -44,35 +44,60 @@ def as_plain_array(who: str, name: str, a: object) -> np.ndarray:
             f"{who} got a masked array for {name} and would take masked items as data; "
             f"pass {name}.filled(value) or an array without the masked rows"
         )
-    return np.asarray(a)
+    try:
+        return np.asarray(a)
+    except ValueError as error:  # lists of different lengths
+        raise TypeError(
+            f"{who} takes an array of numbers as {name}, got {shown(a)}: {one_line(error)}"
+        ) from None
 
 
-def check_rank(who: str, x: np.ndarray, ranks: Mapping[int, str], own: tuple[int, ...],
-               channel_axis: int, unbatched: int = 0) -> None:
-    """ValueError unless x.ndim is one of `own`; `ranks` names the layer for every rank.
+def whole(value: object) -> int | None:
+    """`value` as an int, which NumPy's integers are and bool is not; None for what is none."""
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    try:
+        return index(value)
+    except TypeError:
+        return None
 
-    unbatched: the rank of a sample by itself, where the layer takes one.
+
+def as_int(who: str, name: str, value: object) -> int:
+    """`value` as an int; TypeError otherwise."""
+    plain = whole(value)
+    if plain is None:
+        raise TypeError(f"{who} needs an int as {name}, got {shown(value, False)}")
+    return plain
+
+
+def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int,
+               channels: int | None = None, unbatched: int = 0) -> None:
+    """ValueError unless x.ndim is one of `own`. The error names what takes x, where that is known.
+
+    channels: how many the layer has, or None. unbatched: the rank of a sample by itself, where the
+    layer takes one.
     """
     if x.ndim in own:
         return
     expected = " or ".join(
         f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}" for n in own
     )
-    other = ranks.get(x.ndim)
-    fix = f"; use {other}" if other and other != who else ""
+    fix = rank_fix(who, x, own, channels, channel_axis, unbatched)
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
 
 def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int,
-                   option: str = "num_features") -> None:
-    """ValueError unless x has so many channels on that axis; `option` is its name in the layer."""
+                   build: str = "num_features={}", own: tuple[int, ...] | None = None,
+                   name: str = "x") -> None:
+    """ValueError unless x has so many channels on that axis.
+
+    build: what a layer for {} channels is built with. own: the ranks that the layer takes; None for
+    any. name: what x is called.
+    """
     got = x.shape[channel_axis]
     if got == channels:
         return
-    other = 1 if channel_axis == -1 else -1
-    fix = f"build the layer with {option}={got}"
-    if x.ndim > 2 and x.shape[other] == channels:
-        fix = f"for channels on axis {other} build the layer with channel_axis={other}"
+    fix = channels_fix(who, x, channels, channel_axis, build, own, name)
     raise ValueError(
         f"{who} expects {channels} channels on axis {channel_axis}, got {got} in {x.shape}; {fix}"
     )
@@ -82,28 +107,26 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
                 channel_axis: int) -> np.ndarray:
     """x as an array of floats, of one of the ranks and with so many channels.
 
-    `who` is the class's name. Where it ends in the rank (BatchNorm2d), the error for another rank
-    names the class of the same family that takes it.
+    `who` is the class's name, by which the error for another rank finds the class of the same
+    family that takes it.
     """
     x = as_float_array(who, "x", x)
-    if x.ndim not in ranks:
-        family = {n: f"{who[:-2]}{max(n - 2, 1)}d" for n in _AXES} if who[-2:-1].isdigit() else {}
-        check_rank(who, x, family, ranks, channel_axis)
-    check_channels(who, x, channels, channel_axis)
+    check_rank(who, x, ranks, channel_axis, channels)
+    check_channels(who, x, channels, channel_axis, own=ranks)
     return x
 
 
 def check_more_than_one(
     x: np.ndarray,
     count: int,
-    what: str = "value per channel",
-    fix: str = "pass a larger batch, or call eval() to use the running statistics",
+    what: str = "value per channel when training",
+    fix: str | None = None,
+    tracked: bool = True,
 ) -> None:
     """ValueError where a statistic would be that of one value, whose variance means nothing."""
     if count == 1:
-        raise ValueError(
-            f"Expected more than 1 {what} when training, got input size {x.shape}; {fix}"
-        )
+        fix = f"pass a larger batch, or {eval_fix(tracked)}" if fix is None else fix
+        raise ValueError(f"Expected more than 1 {what}, got input size {x.shape}; {fix}")
 
 
 def check_per_channel(who: str, arrays: Mapping[str, np.ndarray | None], channels: int,
@@ -164,7 +187,8 @@ def check_normalized_shape(who: str, x: np.ndarray, shape: tuple[int, ...]) -> N
     got = x.shape[max(0, x.ndim - len(shape)) :]
     if got != shape:
         expected = ", ".join(map(str, ("*", *shape)))
-        fix = f"normalized_shape={got} would fit" if got else "pass an array with axes"
+        fits = got and all(got)
+        fix = f"normalized_shape={got} would fit" if fits else "pass an array with such axes"
         raise ValueError(
             f"{who} expects input ({expected}), whose last axes are normalized_shape, "
             f"got {x.shape}; {fix}"
@@ -180,17 +204,19 @@ def check_groups(who: str, channels: int, groups: int) -> None:
         )
 
 
-def check_axis(who: str, x: np.ndarray, channel_axis: int) -> int:
-    """The number of channels of x; TypeError or ValueError for an axis that it has not."""
-    if isinstance(channel_axis, bool) or not isinstance(channel_axis, int):
-        raise TypeError(f"{who} needs an int as channel_axis, got {channel_axis!r}")
+def check_axis(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, int]:
+    """channel_axis as an int, and how many channels x has there.
+
+    TypeError for what is no int, ValueError for an axis that x has not.
+    """
+    axis = as_int(who, "channel_axis", channel_axis)
     if x.ndim < 2:
         raise ValueError(f"{who} expects at least 2-D input (N, C), got {x.ndim}-D {x.shape}")
-    if not -x.ndim <= channel_axis < x.ndim:
+    if not -x.ndim <= axis < x.ndim:
         raise ValueError(
-            f"{who} got channel_axis={channel_axis} for {x.ndim}-D {x.shape}; 1 and -1 are usual"
+            f"{who} got channel_axis={axis} for {x.ndim}-D {x.shape}; 1 and -1 are usual"
         )
-    return x.shape[channel_axis]
+    return axis, x.shape[axis]
 
 
 def check_eps(who: str, eps: float, training: bool) -> None:
@@ -220,9 +246,11 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
     if a.shape != x.shape:
         raise ValueError(f"{who} expects {name} of the input's shape {x.shape}, got {a.shape}")
     if a.dtype != x.dtype:
+        fix = f"convert it with {name}.astype(np.{x.dtype})"
+        if name == "out":  # it is written to: a converted one is another
+            fix = "pass np.empty_like(x)"
         raise TypeError(
-            f"{who} expects {name} of the input's dtype {x.dtype}, got {a.dtype}; "
-            f"convert it with {name}.astype(np.{x.dtype})"
+            f"{who} expects {name} of the input's dtype {x.dtype}, got {a.dtype}; {fix}"
         )
 
 

@@ -139,12 +139,13 @@ def batch_norm_forward(
            [  1.   , 316.228]])
     """
     x = as_float_array(who, "x", x)
-    channels = check_axis(who, x, channel_axis)
+    channel_axis, channels = check_axis(who, x, channel_axis)
     buffers = {"running_mean": running_mean, "running_var": running_var}
     dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
     check_eps(who, eps, training)
     if training:
-        check_step(who, x, channels, buffers, num_batches_tracked, momentum)
+        fix = "pass a larger batch, or training=False to use running statistics"
+        check_step(who, x, channels, buffers, num_batches_tracked, momentum, fix)
     elif running_mean is None or running_var is None:
         raise ValueError(
             f"{who} needs running_mean and running_var in evaluation, got "
@@ -176,14 +177,20 @@ def batch_norm_forward(
     )
 
 
-def check_step(who, x, channels, buffers, num_batches_tracked, momentum):
-    """What a step of training needs besides, before it moves the running statistics."""
+def check_step(who, x, channels, buffers, num_batches_tracked, momentum, fix):
+    """What a step of training needs besides, before it moves the running statistics.
+
+    fix: what to do about one value per channel.
+    """
     check_momentum(who, momentum)
-    check_more_than_one(x, x.size // channels if channels else 0)
+    check_more_than_one(x, x.size // channels if channels else 0, fix=fix)
     check_count(who, num_batches_tracked)
     check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
     if momentum is None and num_batches_tracked is None:
-        raise ValueError(f"{who} with momentum=None needs num_batches_tracked to count the batches")
+        raise ValueError(
+            f"{who} with momentum=None needs num_batches_tracked to count the batches; "
+            f"np.array(0) is a new one"
+        )
 
 
 def batch_norm_backward(
@@ -241,7 +248,7 @@ def batch_norm_backward(
     array([ 0.1021, -0.2041,  0.1021])
     """
     x = as_float_array(who, "x", x)
-    channels = check_axis(who, x, channel_axis)
+    channel_axis, channels = check_axis(who, x, channel_axis)
     dtype = check_per_channel(who, {"weight": weight}, channels)
     stats = check_stats(who, stats, channels)
     dy = check_upstream(who, dy, x, out)

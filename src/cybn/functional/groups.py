@@ -100,7 +100,7 @@ def group_norm_forward(
     with one value per group.
     """
     x = as_float_array(who, "x", x)
-    channels = check_samples(who, x, channel_axis)
+    channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
     dtype = check_per_channel(who, {"weight": weight, "bias": bias}, channels)
     check_eps(who, eps, True)
@@ -153,7 +153,8 @@ def group_norm_backward(
     array([[ 0.1021, -0.2041,  0.1021,  0.    ,  0.    ,  0.    ]])
     """
     x = as_float_array(who, "x", x)
-    groups = _check_groups(who, check_samples(who, x, channel_axis), num_groups)
+    channel_axis, channels = check_samples(who, x, channel_axis)
+    groups = _check_groups(who, channels, num_groups)
     return _backward(dy, x, stats, groups, weight, channel_axis, out, who)
 
 
@@ -241,7 +242,7 @@ def instance_norm_forward(
             channel_axis=channel_axis, out=out, who=who,
         )  # fmt: skip
     x = as_float_array(who, "x", x)
-    channels = check_samples(who, x, channel_axis)
+    channel_axis, channels = check_samples(who, x, channel_axis)
     dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
     check_eps(who, eps, True)
     check_momentum(who, momentum)
@@ -289,7 +290,7 @@ def instance_norm_backward(
             dy, x, stats, weight, training=False, channel_axis=channel_axis, out=out, who=who
         )
     x = as_float_array(who, "x", x)
-    channels = check_samples(who, x, channel_axis)
+    channel_axis, channels = check_samples(who, x, channel_axis)
     return _backward(dy, x, stats, channels, weight, channel_axis, out, who)
 
 
@@ -301,25 +302,27 @@ def _backward(dy, x, stats, groups, weight, channel_axis, out, who):
     return gradient_checked(dy, x, rows, stats, weight, True, out, np.dtype(dtype))
 
 
-def check_samples(who: str, x: np.ndarray, channel_axis: int) -> int:
-    """The number of channels of x; ValueError for an axis that is missing or that of samples."""
-    channels = check_axis(who, x, channel_axis)
+def check_samples(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, int]:
+    """As check_axis; ValueError too for the axis of samples."""
+    channel_axis, channels = check_axis(who, x, channel_axis)
     if channel_axis % x.ndim == 0:
         raise ValueError(f"{who} takes axis 0 for the samples, got channel_axis={channel_axis}")
-    return channels
+    return channel_axis, channels
 
 
 def check_group_size(x: np.ndarray, groups: int) -> None:
     """ValueError for one value per group. PyTorch lets it pass for more than one sample."""
     count = x.size // (len(x) * groups) if len(x) else 0
-    check_more_than_one(x, count, fix="use fewer groups")
+    fix = "use fewer groups" if groups > 1 else "pass larger samples"
+    check_more_than_one(x, count, "value per group", fix)
 
 
-def check_instance_size(x: np.ndarray, channel_axis: int) -> None:
+def check_instance_size(x: np.ndarray, channel_axis: int, training: bool = True) -> None:
     """ValueError where a channel of a sample has a single value."""
     axis = channel_axis % x.ndim
     count = prod(n for i, n in enumerate(x.shape) if i not in (0, axis))
-    check_more_than_one(x, count, "spatial element", "pass larger samples")
+    what = "spatial element when training" if training else "spatial element"
+    check_more_than_one(x, count, what, "pass larger samples")
 
 
 def _check_groups(who: str, channels: int, num_groups: int) -> int:

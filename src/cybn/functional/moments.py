@@ -86,7 +86,7 @@ class Moments:
         x = as_plain_array("Moments", "x", x)
         if x.dtype.kind not in "biuf":
             raise TypeError(f"moments are taken of real numbers, got {x.dtype}")
-        channels = check_axis("Moments", x, channel_axis)
+        channel_axis, channels = check_axis("Moments", x, channel_axis)
         if channels != len(self._first):
             raise ValueError(
                 f"moments of {len(self._first)} channels got {channels} on axis {channel_axis} "

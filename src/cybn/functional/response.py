@@ -74,7 +74,7 @@ def local_response_norm_forward(
     Raises TypeError for a dtype or an option's type, ValueError for size and an unusable out.
     """
     x = as_float_array(who, "x", x)
-    check_axis(who, x, channel_axis)
+    channel_axis, _ = check_axis(who, x, channel_axis)
     options = _checked(who, size, alpha, beta, k)
     x = keep_input(who, x, out)
     return forward_checked(x, *options, channel_axis, out)
@@ -125,7 +125,7 @@ def local_response_norm_backward(
             [ 0.072]]])
     """
     x = as_float_array(who, "x", x)
-    check_axis(who, x, channel_axis)
+    channel_axis, _ = check_axis(who, x, channel_axis)
     options = _checked(who, size, alpha, beta, k)
     dy = check_upstream(who, dy, x, out)
     return backward_checked(dy, x, *options, channel_axis, out)

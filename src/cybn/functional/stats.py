@@ -59,11 +59,12 @@ def batch_norm_stats(
            [  1.   , 316.228]])
     """
     x = as_float_array(who, "x", x)
-    channels = check_axis(who, x, channel_axis)
+    channel_axis, channels = check_axis(who, x, channel_axis)
     buffers = {"running_mean": running_mean, "running_var": running_var}
     dtype = check_per_channel(who, buffers, channels)
     check_eps(who, eps, True)
-    check_step(who, x, channels, buffers, num_batches_tracked, momentum)
+    fix = "pass a larger batch"
+    check_step(who, x, channels, buffers, num_batches_tracked, momentum, fix)
     stats = np.zeros((3, channels))
     if x.size == 0:
         stats[2] = 1 / np.sqrt(eps)

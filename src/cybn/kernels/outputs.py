@@ -11,6 +11,7 @@ import sys
 import numpy as np
 
 from ..environment import number_from
+from ..validation import whole
 from . import _memory
 
 LARGE = 1 << 20  # bytes; below, NumPy's allocator finds mapped memory by itself
@@ -35,11 +36,12 @@ def set_output_cache(limit: int) -> None:
     0 keeps none. The default is 512 MiB. Raises TypeError where `limit` is not an int, ValueError
     where it is negative. More than the system can address is no limit.
     """
-    if isinstance(limit, bool) or not hasattr(limit, "__index__"):
+    size = whole(limit)
+    if size is None:
         raise TypeError(f"set_output_cache takes bytes as an int, got {limit!r}")
-    if limit.__index__() < 0:
+    if size < 0:
         raise ValueError(f"set_output_cache takes bytes >= 0, got {limit}")
-    _memory.set_limit(min(limit.__index__(), sys.maxsize))
+    _memory.set_limit(min(size, sys.maxsize))
 
 
 def release_output_cache() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..environment import number_from
+from ..validation import whole
 from . import _machine
 
 MOST_THREADS = 4096
@@ -86,12 +87,12 @@ def set_num_threads(n: int) -> None:
     Raises TypeError where `n` is not an int, ValueError where it is below 1.
     """
     global _wanted, _runtime_then
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    threads = whole(n)
+    if threads is None:
         raise TypeError(f"set_num_threads takes an int >= 1, got {n!r} ({type(n).__name__})")
-    n = n.__index__()
-    if not 1 <= n <= MOST_THREADS:
-        raise ValueError(f"set_num_threads takes an int from 1 to {MOST_THREADS}, got {n}")
-    _wanted, _runtime_then = n, _runtime_threads()
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"set_num_threads takes an int from 1 to {MOST_THREADS}, got {threads}")
+    _wanted, _runtime_then = threads, _runtime_threads()
 
 
 def get_num_threads() -> int:

@@ -9,12 +9,17 @@ do, are written here alone, around the pair.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..fixes import rank_fix
+from ..messages import did_you_mean, listed
 from ..options import Rule
+from ..registry import registry
 from ..validation import (
     as_float_array,
     check_channels,
@@ -23,6 +28,7 @@ from ..validation import (
     check_upstream,
 )
 from .declared import Declared
+from .fixed import Fixed
 
 
 class Layer(Declared):
@@ -72,6 +78,16 @@ class Layer(Declared):
     sized_by: ClassVar[tuple[str, ...] | None] = None
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
+    #: the registered name of the class that is this one with its statistics fixed, as `cybn.freeze`
+    #: makes it
+    frozen_form: ClassVar[str | None] = None
+    #: the same the other way: the class that a frozen one was before, for `cybn.unfreeze`
+    thawed_form: ClassVar[str | None] = None
+    #: options and arrays that mean nothing to the frozen form: freezing drops them
+    thawed_only: ClassVar[tuple[str, ...]] = ()
+    #: do running_mean and running_var follow the moments of all that a channel is called with? Then
+    #: `cybn.recalibrate` sets them
+    running_moments: ClassVar[bool] = False
     #: arrays that may be set to None after the layer was built, as they are where options say so
     optional_arrays: ClassVar[tuple[str, ...]] = ()
     #: further inputs whose gradients `pullback` gives beside those of the parameters; after
@@ -130,15 +146,15 @@ class Layer(Declared):
         """
         who = type(self).__name__
         x = as_float_array(who, "x", x)
-        if ndim:
-            ranks = (ndim,) if isinstance(ndim, int) else ndim
-            if x.ndim not in ranks:
-                expected = " or ".join(f"{n}-D" for n in ranks)
-                raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}")
+        ranks = (ndim,) if isinstance(ndim, int) else ndim
+        if ranks and x.ndim not in ranks:
+            expected = " or ".join(f"{n}-D" for n in ranks)
+            fix = rank_fix(who, x, ranks, channels, channel_axis)
+            raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}{fix}")
         if channels is not None:
             if not -x.ndim <= channel_axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
-            check_channels(who, x, channels, channel_axis)
+            check_channels(who, x, channels, channel_axis, own=ranks or None)
         if self._checked is None:
             self._check_there()
         if out is None:
@@ -194,6 +210,8 @@ class Layer(Declared):
 
     def forward(self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
         """The output for x, in `out` where it is given; `backward` is then that of this call."""
+        if inputs:
+            self._check_inputs(inputs)
         y, saved = self.apply(x, out=out, **inputs)
         vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
         return y
@@ -216,6 +234,14 @@ class Layer(Declared):
             vars(self)[f"d{name}"] = grads.pop(name, None)
         vars(self)["grads"] = {name: self._like_parameter(name, g) for name, g in grads.items()}
         return dx
+
+    def fixed(self, who: str) -> Fixed:
+        """What the layer is as a scale and a shift in its present state, for `cybn.fold`.
+
+        Raises ValueError, with a message that begins with `who`, where it is none; a class that
+        never is one does not define this.
+        """
+        raise TypeError(f"{who} cannot take {type(self).__name__}, which is no scale and shift")
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
         """What else a call of this layer with x may take, by name: a sample for tests and checks.
@@ -244,6 +270,21 @@ class Layer(Declared):
 
     # Inside
 
+    def _check_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """TypeError for an input that the layer does not take."""
+        known = _inputs_of(type(self))
+        wrong = next((each for each in inputs if known is not None and each not in known), None)
+        if wrong is None:
+            return
+        fix = f"it takes {listed(('out', *known), 'and')}"
+        if wrong == "training":
+            fix = "call train() or eval() first"
+        elif wrong in self._options:
+            fix = "it is an option; give it when you build the layer"
+        elif hint := did_you_mean(wrong, ("out", *known)):
+            fix = hint.removeprefix("; ")
+        raise TypeError(f"{type(self).__name__} takes no {wrong} in a call; {fix}")
+
     def _check_there(self) -> None:
         """ValueError for an array that the layer was built with and that is None now."""
         for name in (*self._parameters, *self._buffers):
@@ -252,3 +293,20 @@ class Layer(Declared):
                 raise ValueError(
                     f"{type(self).__name__} needs {name}, which is None; assign an array to it"
                 )
+
+
+@cache
+def _inputs_of(cls: type[Layer]) -> tuple[str, ...] | None:
+    """What an apply takes beside x and out, by name; None where it takes whatever it is given."""
+    names: list[str] = []
+    for each in cls.__mro__[: cls.__mro__.index(Layer)]:
+        if "apply" not in vars(each):
+            continue
+        own = inspect.signature(vars(each)["apply"]).parameters.values()
+        names += [one.name for one in own if one.kind is one.KEYWORD_ONLY]
+        if not any(one.kind is one.VAR_KEYWORD for one in own):
+            return tuple(dict.fromkeys(name for name in names if name != "out"))
+    return None  # what it takes as **inputs it hands on, and to nobody who says more
+
+
+registry.base = Layer

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..kinds import Bounds
-from ..messages import did_you_mean
+from ..messages import did_you_mean, shown
 from ..validation import as_plain_array
 
 if TYPE_CHECKING:
     from .declared import Declared
 
 COUNT = Bounds(ge=0, le=1 << 62)  # of batches: a count that is loaded can go on counting
+_FEW = 3  # names that a message lists
 
 
 class StateError(LookupError, ValueError):
@@ -40,7 +41,7 @@ def checked_state(
     if strict:
         missing = [name for name in missing if not _is_count(name)]
         if missing or unexpected:
-            raise StateError(_complaint(who, own, missing, unexpected))
+            raise StateError(_complaint(who, own, state, missing, unexpected))
     loaded = {}
     for name, a in own.items():
         if name not in state:
@@ -68,17 +69,38 @@ def _check_bounds(where: str, a: np.ndarray, bounds: Bounds) -> None:
             raise ValueError(f"{where} must be {bounds}, got {value}")
 
 
-def _complaint(who: str, own: Mapping, missing: list, unexpected: list) -> str:
+def _complaint(who: str, own: Mapping, state: Mapping, missing: list, unexpected: list) -> str:
+    prefixes = _prefixes(own, state, unexpected)
+    if prefixes:
+        one, few = prefixes[0], ", ".join(map(repr, prefixes[:_FEW]))
+        more = "" if len(prefixes) <= _FEW else f" and {len(prefixes) - _FEW} more"
+        return (
+            f"{who}: the names in the state dict have a prefix, {few}{more}; strip it: "
+            f"{{name.removeprefix({one!r}): a for name, a in state.items() "
+            f"if name.startswith({one!r})}}"
+        )
     parts = []
     if missing:
         parts.append(f"lacks {', '.join(missing)}")
-    for name in unexpected:
+    for name in unexpected[:_FEW]:
         hint = did_you_mean(name, own) if isinstance(name, str) else ""
-        parts.append(f"has {name!r}, which the layer has not{hint.rstrip('.')}")
+        parts.append(f"has {shown(name, False)}, which the layer has not{hint.rstrip('.')}")
+    if len(unexpected) > _FEW:
+        parts.append(f"{len(unexpected) - _FEW} more names")
     return (
         f"{who}: the state dict {' and '.join(parts)}; expected {', '.join(own) or 'no arrays'} "
         f"(strict=False ignores the difference)"
     )
+
+
+def _prefixes(own: Mapping, state: Mapping, unexpected: list) -> list[str]:
+    """What stands before the layer's names in a state dict of a network, once for each layer."""
+    needed = [name for name in own if not _is_count(name)]
+    if not needed:
+        return []
+    ends = (name for name in unexpected if isinstance(name, str) and name.endswith(needed[0]))
+    found = (name.removesuffix(needed[0]) for name in ends)
+    return [each for each in found if all(each + name in state for name in needed)]
 
 
 def _converted(where: str, own: np.ndarray, value: object, finite: bool) -> np.ndarray:

@@ -11,11 +11,12 @@ wherever the layer looks for its features; a wide layer gets its width on one ax
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from ..messages import shown
 from ..options import Kind, Option, options_of
 from ..plugins import plugins
 from ..registry import registry
+from ..validation import whole
 
 WIDTH = 4
 BATCH = 6  # other than WIDTH, so that axes that are mixed up show; can be halved
@@ -185,7 +187,8 @@ class Subject:
             given = {} if isinstance(self.spec, (str, type)) else self._example.get_config()
         given = {**given, **self.options}
         width = given.get(self.cls.num_features_option, given.get("num_features"))
-        return WIDTH if width is None else width
+        plain = whole(width)
+        return WIDTH if width is None else width if plain is None else plain
 
 
 @dataclass(frozen=True)
@@ -297,9 +300,11 @@ def _reason(error: Exception) -> str:
 
 
 def _shapes(given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    if isinstance(given, tuple) and given and all(isinstance(n, int) for n in given):
-        given = [given]  # one shape
-    shapes = [tuple(shape) for shape in given]
+    one = isinstance(given, tuple) and given and not any(isinstance(n, Iterable) for n in given)
+    try:
+        shapes = [tuple(map(index, shape)) for shape in ([given] if one else given)]
+    except TypeError:
+        shapes = []
     if not shapes or not all(shape and min(shape) > 0 for shape in shapes):
         raise ValueError(f"input_shapes are shapes without empty axes, as [(8, 16)], got {given!r}")
     return shapes

@@ -14,18 +14,14 @@ import numpy as np
 
 from ..config import create
 from ..layers.base import Layer
+from ..layers.fixed import overridden
 from ..messages import listed
 from ..options import options_of
 from ..registry import registry
+from .ties import Ties
 from .trees import mapped
 
 __all__ = ["convert", "freeze", "unfreeze"]
-
-_PLAIN = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")
-_FROZEN = tuple(f"Frozen{name}" for name in _PLAIN)
-_RUNNING = ("running_mean", "running_var")
-# What a frozen layer does without: the arrays that affine and bias leave out are ones and zeros.
-_THAWED = ("momentum", "num_batches_tracked", "affine", "bias")
 
 
 def convert(
@@ -41,7 +37,8 @@ def convert(
     ----------
     layers: a layer, or a list, tuple or dict of them, nested at will; the result has the same
         form. None in it stays None. The layers are not modified, and share no memory with the new
-        ones.
+        ones. A layer that is there twice is converted once, and an array that two layers share
+        (the same array, not a view) is shared by the new ones.
     target: the registered name of the new class, or the class; or a dict that gives one for the
         names of the classes to convert, and then all other layers are left as they are, the same
         objects.
@@ -55,7 +52,8 @@ def convert(
     was new.
 
     Raises UnknownName for an unknown target, UnknownOption for an option it has not, TypeError for
-    what is no layer, ValueError for what would be lost and for an array of another shape.
+    what is no layer, ValueError for what would be lost, for an array of another shape, and for one
+    that a converted layer shares with one that is left as it is.
 
     >>> import cybn
     >>> layer = cybn.BatchNorm2d(3, eps=1e-3)
@@ -69,13 +67,17 @@ def convert(
         targets = {registry.find(name): _class(each) for name, each in target.items()}
     else:
         targets, every = {}, _class(target)
+    ties = Ties("convert")
 
     def change(place: str, layer: Layer) -> Layer:
         if isinstance(target, Mapping) and type(layer) not in targets:
-            return layer
-        return _converted(place, layer, targets.get(type(layer)) or every, drop, options)
+            return ties.left_alone(place, layer)
+        cls = targets.get(type(layer)) or every
+        new, lost = _converted("convert", place, layer, cls, options)
+        _check_lost("convert", place, layer, cls, lost, drop)
+        return ties.kept(place, layer, new)
 
-    return mapped(layers, change, "convert")
+    return ties.checked(mapped(layers, change, "convert"))
 
 
 def freeze(layers: Any) -> Any:
@@ -85,9 +87,11 @@ def freeze(layers: Any) -> Any:
     What has no running statistics to freeze, and what is frozen already, stays as it is, the same
     object.
 
-    momentum and num_batches_tracked are not kept, since a frozen layer has no use for them; all
-    other options and arrays are. Raises ValueError for a BatchNorm without running statistics,
-    which would go on normalizing by each batch, and TypeError for another layer that keeps them.
+    Not kept is what a frozen layer has no use for: momentum, num_batches_tracked, weight_init,
+    on_single and on_nonfinite; all other options and arrays are. What is shared stays so, as in
+    convert. Raises ValueError for a BatchNorm without running statistics,
+    which would go on normalizing by each batch, and for one with an activation, and TypeError for
+    another layer that keeps them.
 
     >>> import numpy as np
     >>> import cybn
@@ -95,25 +99,22 @@ def freeze(layers: Any) -> Any:
     >>> cybn.freeze(net)["norm1"]
     FrozenBatchNorm1d(2, eps=1e-05)
     """
-    forms = dict(zip(map(registry.find, _PLAIN), map(registry.find, _FROZEN), strict=True))
+    ties = Ties("freeze")
 
     def change(place: str, layer: Layer) -> Layer:
-        form = forms.get(type(layer))
-        if form is None:
-            if type(layer) not in forms.values() and _keeps_statistics(layer):
-                raise TypeError(
-                    f"freeze takes {listed(_PLAIN, 'and')}, got {layer!r} at {place}; "
-                    f"convert it into one of them first"
-                )
-            return layer
-        if layer.running_mean is None or layer.running_var is None:
-            raise ValueError(
-                f"freeze needs running statistics, {layer!r} at {place} has none and would go on "
-                f"normalizing by each batch; recalibrate a layer with track_running_stats=True"
-            )
-        return _converted(place, layer, form, _THAWED, {})
+        if layer.thawed_form is not None:
+            return ties.left_alone(place, layer)
+        if layer.frozen_form is not None and overridden(layer, "frozen_form") is None:
+            return ties.kept(place, layer, _frozen(place, layer))
+        if layer.frozen_form is None and not _keeps_statistics(layer):
+            return ties.left_alone(place, layer)
+        names = (entry.cls.thawed_form for entry in registry.entries())
+        raise TypeError(
+            f"freeze takes {listed(sorted(filter(None, names)), 'and')}, got {layer!r} at {place}; "
+            f"leave it out{', or convert it into one of them first' if _is_plain(layer) else ''}"
+        )
 
-    return mapped(layers, change, "freeze")
+    return ties.checked(mapped(layers, change, "freeze"))
 
 
 def unfreeze(layers: Any, **options: Any) -> Any:
@@ -128,7 +129,30 @@ def unfreeze(layers: Any, **options: Any) -> Any:
     >>> cybn.unfreeze(cybn.FrozenBatchNorm2d(3, eps=1e-3), momentum=0.01)
     BatchNorm2d(3, eps=0.001, momentum=0.01, affine=True, track_running_stats=True)
     """
-    return convert(layers, dict(zip(_FROZEN, _PLAIN, strict=True)), **options)
+    ties = Ties("unfreeze")
+
+    def change(place: str, layer: Layer) -> Layer:
+        if layer.thawed_form is None or overridden(layer, "thawed_form") is not None:
+            return ties.left_alone(place, layer)
+        cls = registry.find(layer.thawed_form)
+        new, lost = _converted("unfreeze", place, layer, cls, options)
+        _check_lost("unfreeze", place, layer, cls, lost)
+        return ties.kept(place, layer, new)
+
+    return ties.checked(mapped(layers, change, "unfreeze"))
+
+
+def _frozen(place: str, layer: Layer) -> Layer:
+    if layer.running_mean is None or layer.running_var is None:
+        raise ValueError(
+            f"freeze needs running statistics, {layer!r} at {place} has none and would go on "
+            f"normalizing by each batch; recalibrate a layer with track_running_stats=True, or "
+            f"call it with x first if it is lazy"
+        )
+    form = registry.find(layer.frozen_form)
+    new, lost = _converted("freeze", place, layer, form, {})
+    _check_lost("freeze", place, layer, form, lost, layer.thawed_only)
+    return new
 
 
 def _class(target: Any) -> type[Layer]:
@@ -139,13 +163,20 @@ def _class(target: Any) -> type[Layer]:
 
 def _keeps_statistics(layer: Layer) -> bool:
     names = (name.rpartition(".")[2] for name, _ in layer.named_buffers())
-    return any(name in _RUNNING for name in names)
+    return any(name.startswith("running_") for name in names)
+
+
+def _is_plain(layer: Layer) -> bool:
+    # Has it the arrays of a BatchNorm, and in evaluation the same use for them?
+    if not layer.running_moments or overridden(layer, "running_moments") is not None:
+        return False
+    return all(a.ndim < 2 and "." not in name for name, a in layer._arrays().items())
 
 
 def _converted(
-    place: str, layer: Layer, cls: type[Layer], drop: tuple[str, ...], given: Mapping[str, Any]
-) -> Layer:
-    # One layer as a new one of class cls; see convert
+    who: str, place: str, layer: Layer, cls: type[Layer], given: Mapping[str, Any]
+) -> tuple[Layer, dict[str, str]]:
+    # One layer as a new one of class cls, and what is lost by name, as messages tell it
     own, known = options_of(type(layer)), options_of(cls)
     carried, lost = {}, {}
     for name, value in layer.get_config().items():
@@ -162,16 +193,31 @@ def _converted(
         if name in theirs:
             if a.shape != theirs[name].shape:
                 raise ValueError(
-                    f"convert cannot make {layer!r} at {place} into {new!r}: {name} of shape "
+                    f"{who} cannot make {layer!r} at {place} into {new!r}: {name} of shape "
                     f"{a.shape} would be {theirs[name].shape}"
                 )
             theirs[name][...] = a
         elif name not in at_first or not np.array_equal(a, at_first[name]):
             lost[name] = name
-    if forgotten := [text for name, text in lost.items() if name not in drop]:
-        names = tuple(name for name in lost if name not in drop)
-        raise ValueError(
-            f"convert would lose {listed(forgotten, 'and')} of {layer!r} at {place}, which "
-            f"{cls.__name__} has not; drop={names} lets go of it"
-        )
-    return new
+    return new, lost
+
+
+def _check_lost(
+    who: str,
+    place: str,
+    layer: Layer,
+    cls: type[Layer],
+    lost: Mapping[str, str],
+    drop: tuple[str, ...] = (),
+) -> None:
+    forgotten = [name for name in lost if name not in drop]
+    if not forgotten:
+        return
+    name = vars(cls).get("registered_name", cls.__name__)
+    with_drop = f"drop={(*drop, *forgotten)}" if who == "convert" else (
+        f"cybn.convert(layer, {name!r}, drop={tuple(lost)})"
+    )
+    raise ValueError(
+        f"{who} would lose {listed((lost[each] for each in forgotten), 'and')} of {layer!r} at "
+        f"{place}, which {cls.__name__} has not; {with_drop} lets go of it"
+    )

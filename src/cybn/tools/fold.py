@@ -24,15 +24,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers.base import Layer
-from ..layers.batch.frozen import FrozenBatchNorm
-from ..layers.batch.normalize import Normalize
-from ..validation import as_float_array, check_per_channel
-from .trees import BATCH_NORMS
+from ..layers.fixed import Fixed, overridden
+from ..validation import as_float_array, check_per_channel, whole
 
 __all__ = ["fold", "fold_into_next"]
 
 _DIGITS = Context(prec=60)
-_UNFOLDABLE = ("activation", "ghost_inference")  # options that, where set, rule out folding
+# What layers call the arrays of a Fixed
+_BY_VAR = "running_mean", "running_var", "std", "weight", "bias"
+_BY_STD = "mean", "var", "std", "weight", "bias"
 
 
 class _Affine(NamedTuple):
@@ -92,6 +92,7 @@ def fold(
     >>> np.allclose(x @ folded.T + bias, norm(x @ weight.T))
     True
     """
+    groups = _checked_groups("fold", groups)
     weight = _checked_weight("fold", weight, groups if transposed else 1)
     if transposed:
         layout = f"(in, out/groups, ...) with groups={groups}"
@@ -135,6 +136,7 @@ def fold_into_next(
     True
     """
     who = "fold_into_next"
+    groups = _checked_groups(who, groups)
     weight = _checked_weight(who, weight, groups)
     out, inputs = weight.shape[0], weight.shape[1] * groups
     bias = _checked_bias(who, bias, weight, out)
@@ -146,14 +148,19 @@ def fold_into_next(
     return _scaled(who, weight, view, scale), _finite(who, "bias", sums, weight.dtype)
 
 
+def _checked_groups(who: str, groups: object) -> int:
+    plain = whole(groups)
+    if plain is None or plain < 1:
+        raise ValueError(f"{who} needs groups as an int >= 1, got {groups!r}")
+    return plain
+
+
 def _checked_weight(who: str, weight: np.ndarray, groups: int) -> np.ndarray:
     weight = as_float_array(who, "weight", weight)
     if weight.ndim < 2 or 0 in weight.shape:
         raise ValueError(
             f"{who} needs a weight of two or more dimensions, none empty, got {weight.shape}"
         )
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{who} needs groups as an int >= 1, got {groups!r}")
     if weight.shape[0] % groups:
         raise ValueError(
             f"{who} cannot divide axis 0 of weight {weight.shape} into groups={groups}"
@@ -184,56 +191,48 @@ def _check_finite(who: str, name: str, a: np.ndarray) -> None:
 
 def _affine(who: str, norm: Layer, weight: np.ndarray, side: str, channels: int) -> _Affine:
     # scale and shift of a norm that has as many channels as that side of weight
-    if isinstance(norm, Normalize):
-        arrays = {"mean": norm.mean, "std": norm.std}
-    elif isinstance(norm, (*BATCH_NORMS, FrozenBatchNorm)):
-        _check_fixed(who, norm)
-        names = ("running_mean", "running_var", "weight", "bias")
-        arrays = {name: getattr(norm, name) for name in names}
-    else:
-        raise TypeError(
-            f"{who} takes a batch norm, a frozen one or a Normalize, got {type(norm).__name__}"
-        )
-    if norm.num_features != channels:
+    name = type(norm).__name__
+    fixed = _fixed(who, norm)
+    *arrays, eps, any_width = fixed
+    arrays = dict(zip(_BY_STD if fixed.std is not None else _BY_VAR, arrays, strict=True))
+    if any_width:
+        arrays = {each: None if a is None else np.repeat(a, channels) for each, a in arrays.items()}
+    elif fixed.mean.size != channels:
         raise ValueError(
-            f"{who} needs a norm that fits the weight: {type(norm).__name__} has "
-            f"{norm.num_features} channels, weight {weight.shape} has {channels} {side}"
+            f"{who} needs a norm that fits the weight: {name} has {fixed.mean.size} channels, "
+            f"weight {weight.shape} has {channels} {side}"
         )
-    check_per_channel(f"{who}: {type(norm).__name__}", arrays, channels)
-    for name, a in arrays.items():
+    check_per_channel(f"{who}: {name}", arrays, channels)
+    for each, a in arrays.items():
         if a is not None:
-            _check_finite(who, f"{name} of {type(norm).__name__}", a)
+            _check_finite(who, f"{each} of {name}", a)
     with localcontext(_DIGITS):
-        if isinstance(norm, Normalize):
-            mean, std = map(_decimals, arrays.values())
-            scale, bias = [1 / s if s else Decimal(1) for s in std], [Decimal(0)] * channels
-        else:
-            mean, var = _decimals(arrays["running_mean"]), _decimals(arrays["running_var"])
-            weights = _decimals(arrays["weight"], channels, 1)
-            bias = _decimals(arrays["bias"], channels, 0)
-            eps = Decimal(norm.eps)
-            if min(var) + eps <= 0:
-                raise ValueError(f"{who} needs running_var + eps > 0, got {min(var) + eps}")
-            scale = [w / (v + eps).sqrt() for w, v in zip(weights, var, strict=True)]
+        mean, var, std, weights, bias = (
+            _decimals(a, channels, default)
+            for a, default in zip(arrays.values(), (0, 0, 0, 1, 0), strict=True)
+        )
+        if fixed.std is None:
+            least = min(var) + Decimal(eps)
+            if least <= 0:
+                raise ValueError(f"{who} needs running_var + eps > 0, got {least}")
+            std = [(v + Decimal(eps)).sqrt() for v in var]
+        scale = [w / s if s else w for w, s in zip(weights, std, strict=True)]
         shift = [b - m * s for b, m, s in zip(bias, mean, scale, strict=True)]
     return _Affine(scale, shift)
 
 
-def _check_fixed(who: str, norm: Layer) -> None:
-    # norm must do the same to every input
+def _fixed(who: str, norm: Layer) -> Fixed:
+    # What the norm says of itself, if that is known to be so
     name = type(norm).__name__
-    if norm.training and not isinstance(norm, FrozenBatchNorm):
-        raise ValueError(
-            f"{who} got a {name} in training, which normalizes by each batch; call eval() first"
+    if not isinstance(norm, Layer) or type(norm).fixed is Layer.fixed:
+        raise TypeError(f"{who} takes a batch norm, a frozen one or a Normalize, got {name}")
+    own = overridden(norm, "fixed")
+    if own is not None:
+        raise TypeError(
+            f"{who} got a {name}, whose {own} is its own and may do anything; if it is a scale and "
+            f"a shift all the same, let the class define fixed, too"
         )
-    if getattr(norm, "running_mean", None) is None or getattr(norm, "running_var", None) is None:
-        raise ValueError(
-            f"{who} got a {name} without running statistics, which normalizes by each batch"
-        )
-    for option in _UNFOLDABLE:
-        value = getattr(norm, option, None)
-        if value not in (None, False):
-            raise ValueError(f"{who} cannot fold {option}={value!r} of {name} into weights")
+    return norm.fixed(who)
 
 
 def _decimals(a: np.ndarray | None, channels: int = 0, default: int = 0) -> list[Decimal]:

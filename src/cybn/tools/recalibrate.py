@@ -17,6 +17,7 @@ when a layer is used again in the same pass, and its statistics have the accurac
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -25,14 +26,18 @@ import numpy as np
 
 from ..functional import Moments
 from ..functional.masks import check_mask, pick
+from ..functional.running import fits
 from ..layers.base import Layer
+from ..layers.fixed import overridden
+from ..messages import listed, shown
 from ..progress import with_progress
-from .trees import BATCH_NORMS, walked
+from .trees import walked
 
 __all__ = ["recalibrate"]
 
 T = TypeVar("T")
 
+_ORDER = "; the order is recalibrate(layers, forward, data)"
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -52,6 +57,8 @@ def recalibrate(
     forward: runs the network on one batch; what it returns is not used. Everything but the layers
         stays as it is: switch dropout and the like to evaluation.
     data: the batches, of any sizes. A batch of one value per channel is an error, as in training.
+        What a layer would not learn from in training, such as a batch with NaN where its
+        on_nonfinite is "skip", is left out of its statistics, and a RuntimeWarning says how often.
     total: how many batches there are, for the progress bar; by default len(data), if it has one.
     progress: None shows a bar on a terminal if tqdm is there, for what takes long; True, False.
 
@@ -75,9 +82,13 @@ def recalibrate(
     >>> layer.running_mean, layer.running_var, layer.training
     (array([3.], dtype=float32), array([2.5], dtype=float32), False)
     """
-    watched = [_Watched(place, layer) for place, layer in walked(layers, "recalibrate")]
+    watched = [_Watched(place, layer) for place, layer in walked(layers, "recalibrate", _ORDER)]
     if not watched:
-        raise ValueError("recalibrate got no layers")
+        raise ValueError("recalibrate got no layers; pass those whose statistics are to be set")
+    if not callable(forward):
+        raise TypeError(f"recalibrate needs a function as forward, got {shown(forward)}{_ORDER}")
+    if not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
+        raise TypeError(f"recalibrate needs batches as data, got {shown(data)}{_ORDER}")
     if total is None and hasattr(data, "__len__"):
         total = len(data)
     with ExitStack() as stack:
@@ -86,6 +97,10 @@ def recalibrate(
         for batch in with_progress(data, "recalibrate", total, progress):
             forward(batch)
     results = [each.result() for each in watched]
+    left_out = [f"{w.left_out} of {w.seen} calls of {w.place}" for w in watched if w.left_out]
+    if left_out:
+        what = f"recalibrate left out {listed(left_out, 'and')}, from which training does not learn"
+        warnings.warn(what, RuntimeWarning, stacklevel=2)
     for each, result in zip(watched, results, strict=True):
         for name, value in result.items():
             getattr(each.layer, name)[...] = value
@@ -96,7 +111,8 @@ class _Watched:
 
     def __init__(self, place: str, layer: Layer) -> None:
         self.place, self.layer = f"{place} ({type(layer).__name__})", layer
-        own = dict(layer.named_buffers()) if isinstance(layer, BATCH_NORMS) else None
+        known = layer.running_moments and overridden(layer, "running_moments") is None
+        own = dict(layer.named_buffers()) if known else None
         if own == {}:
             raise ValueError(
                 f"recalibrate got {self.place} without running statistics: build it with "
@@ -105,13 +121,16 @@ class _Watched:
         if own is None or set(own) != set(_STATISTICS):
             raise TypeError(
                 f"recalibrate takes batch norms with one running_mean and running_var, "
-                f"got {self.place}"
+                f"got {self.place}; leave it out"
             )
         for name, a in own.items():
             if not a.flags.writeable:
-                raise ValueError(f"recalibrate got a read-only {name} in {self.place}; pass a copy")
+                raise ValueError(
+                    f"recalibrate got a read-only {name} in {self.place}; assign a copy to it"
+                )
         self.moments = Moments(layer.num_features)
-        self.calls = 0
+        self.seen = 0  # calls with values
+        self.left_out = 0  # of them those that the layer itself would not learn from
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -124,18 +143,18 @@ class _Watched:
             in_place = isinstance(out, np.ndarray) and np.may_share_memory(np.asarray(x), out)
             given = x.copy() if in_place else x
             layer.training = True  # whatever the network around it has said since
+            counted = int(count)
             made = plain(x, out=out, **inputs)
             axis, mask = layer.channel_axis, inputs.get("mask")
             if mask is not None:
                 mask = check_mask(type(layer).__name__, mask, np.asarray(given), axis)
                 given, axis = pick(np.asarray(given), mask, axis), 1
-            moments = Moments(layer.num_features).add(given, axis)
-            self.moments.merge(moments)
-            self.calls += moments.count > 0
+            self._take(Moments(layer.num_features).add(given, axis), int(count) > counted)
             return made
 
         for name, a in statistics.items():
             setattr(layer, name, a.copy())  # training moves these, and not the layer's own
+        count = layer.num_batches_tracked
         vars(layer)["apply"] = apply
         try:
             yield
@@ -145,22 +164,41 @@ class _Watched:
             vars(layer).clear()
             vars(layer).update(before)
 
+    def _take(self, moments: Moments, learned: bool) -> None:
+        # Take in what a call had, if the layer learns from such a call: its count has moved
+        if not moments.count:
+            return
+        self.seen += 1
+        if learned and getattr(self.layer, "on_nonfinite", None) == "skip":
+            # Parts of a batch may have been skipped. A call is taken as a whole or not at all.
+            dtype = self.layer.running_var.dtype
+            learned = bool(fits((moments.mean, moments.var()), moments.count, dtype).all())
+        if learned:
+            self.moments.merge(moments)
+        else:
+            self.left_out += 1
+
     def result(self) -> dict[str, np.ndarray]:
         """The statistics to store, by name, in the dtypes they are stored in."""
-        if not self.calls:
+        calls = self.seen - self.left_out
+        if not calls:
+            what = f"none of the {self.seen} batches that" if self.seen else "no batch"
+            fine = " is one that it learns from" if self.seen else ""
             raise ValueError(
-                f"recalibrate: no batch reached {self.place}; leave it out, or check data and "
+                f"recalibrate: {what} reached {self.place}{fine}; leave it out, or check data and "
                 f"forward"
             )
-        values = (self.moments.mean, self.moments.var(ddof=1), np.array(self.calls))
+        values = (self.moments.mean, self.moments.var(ddof=1), np.array(calls))
         result = {}
         for name, value in zip(_STATISTICS, values, strict=True):
             with np.errstate(over="ignore"):
                 result[name] = value.astype(getattr(self.layer, name).dtype)
             bad = np.flatnonzero(~np.isfinite(result[name]))
             if bad.size:
+                may_skip = hasattr(self.layer, "on_nonfinite")
+                skip = ", or set on_nonfinite to 'skip'" if may_skip else ""
                 raise ValueError(
-                    f"recalibrate: {name} of {self.place} is not finite in channel {bad[0]}; what "
-                    f"reaches it is not finite, or too large"
+                    f"recalibrate: {name} of {self.place} is not finite in channel {bad[0]}: what "
+                    f"reaches it is not finite, or too large; clean the data{skip}"
                 )
         return result

@@ -6,37 +6,44 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..layers.base import Layer
-from ..layers.batch.batchnorm import BatchNorm
-from ..layers.batch.conditional import ConditionalBatchNorm
-from ..layers.batch.renorm import BatchRenorm
 from ..messages import shown
 
-__all__ = ["BATCH_NORMS", "mapped", "walked"]
-
-#: layers that normalize by the batch in training, and by one running_mean and _var in evaluation
-BATCH_NORMS = (BatchNorm, BatchRenorm, ConditionalBatchNorm)
+__all__ = ["mapped", "walked"]
 
 
-def mapped(tree: Any, change: Callable[[str, Layer], Any], who: str, place: str = "layers") -> Any:
+def mapped(tree: Any, change: Callable[[str, Layer], Any], who: str, hint: str = "") -> Any:
     """The same tree with change(place, layer) for each layer; None stays. TypeError for others.
+
+    A layer that is in several places is changed once, and all of them get the same result. `hint`
+    ends the error.
 
     >>> mapped({"a": [None]}, lambda place, layer: place, "test")
     {'a': [None]}
     """
-    if tree is None:
-        return None
-    if isinstance(tree, Layer):
-        return change(place, tree)
-    if isinstance(tree, Mapping):
-        return {key: mapped(each, change, who, f"{place}[{key!r}]") for key, each in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [mapped(each, change, who, f"{place}[{i}]") for i, each in enumerate(tree)]
-        return tuple(parts) if isinstance(tree, tuple) else parts
-    raise TypeError(f"{who} takes layers, or lists and dicts of them, got {shown(tree)} at {place}")
+    done: dict[int, Any] = {}
+
+    def walk(tree: Any, place: str) -> Any:
+        if tree is None:
+            return None
+        if isinstance(tree, Layer):
+            if id(tree) not in done:
+                done[id(tree)] = change(place, tree)
+            return done[id(tree)]
+        if isinstance(tree, Mapping):
+            return {key: walk(each, f"{place}[{key!r}]") for key, each in tree.items()}
+        if isinstance(tree, (list, tuple)):
+            parts = [walk(each, f"{place}[{i}]") for i, each in enumerate(tree)]
+            named = getattr(type(tree), "_make", tuple)  # of a NamedTuple
+            return named(parts) if isinstance(tree, tuple) else parts
+        raise TypeError(
+            f"{who} takes layers, or lists and dicts of them, got {shown(tree)} at {place}{hint}"
+        )
+
+    return walk(tree, "layers")
 
 
-def walked(tree: Any, who: str) -> Iterator[tuple[str, Layer]]:
+def walked(tree: Any, who: str, hint: str = "") -> Iterator[tuple[str, Layer]]:
     """Every layer of a tree with its place in it; one that is there twice comes once."""
-    found: dict[int, tuple[str, Layer]] = {}
-    mapped(tree, lambda place, layer: found.setdefault(id(layer), (place, layer)), who)
-    return iter(found.values())
+    found: list[tuple[str, Layer]] = []
+    mapped(tree, lambda place, layer: found.append((place, layer)), who, hint)
+    return iter(found)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...fixes import eval_fix
 from ...functional import batch_norm_stats
 from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
@@ -16,6 +17,7 @@ from ...options import Bounds, DType, Needs, PositiveInt
 from ...registry import register
 from ...validation import check_eps, check_input, check_separate
 from ..channelnorm import ChannelArrays, ChannelNorm
+from ..fixed import Fixed, fixed_batch_norm
 
 _CHARS = {"float32": "f", "float64": "d"}
 _NO_STATISTICS = None, None, None
@@ -112,6 +114,12 @@ class BatchNorm(ChannelNorm):
     dresidual: np.ndarray | None = None
     rules = (Needs("on_single", "running", "track_running_stats", True),)
     weight_init = "ones"  # of subclasses without that option
+    running_moments = True
+    # affine and bias are what the arrays are; negative_slope is nothing without an activation
+    thawed_only = (
+        "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
+        "on_single", "on_nonfinite", "negative_slope",
+    )  # fmt: skip
 
     class Saved(NamedTuple):
         """What pullback needs: of the forward as it was, and of the layer as it was then."""
@@ -151,6 +159,10 @@ class BatchNorm(ChannelNorm):
         """weight as weight_init says, bias 0 and running statistics as in a new layer."""
         super().reset_parameters()
         self._fill_weight()
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation."""
+        return fixed_batch_norm(self, who)
 
     def _fill_weight(self) -> None:
         if self.weight_init == "ones":
@@ -277,9 +289,10 @@ class BatchNorm(ChannelNorm):
         """What is wrong with a batch, or a part of one, of one value per channel."""
         part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
         of_mask = ", of which mask leaves one position" if masked else ""
+        more = "mask that leaves more" if masked else "larger batch"
         return (
             f"Expected more than 1 value per channel when training, got {part}input size "
-            f"{shape}{of_mask}; pass a larger batch, or call eval() to use the running statistics"
+            f"{shape}{of_mask}; pass a {more}, or {eval_fix(self.track_running_stats)}"
         )
 
     def _unfit(
@@ -342,6 +355,7 @@ class BatchNorm1d(BatchNorm):
     """Batch normalization of (N, C) or (N, C, L); see BatchNorm."""
 
     ranks = (2, 3)
+    frozen_form = "FrozenBatchNorm1d"
 
 
 @register("BatchNorm2d", aliases=("BN", "BN2d", "BatchNorm"))
@@ -349,6 +363,7 @@ class BatchNorm2d(BatchNorm):
     """Batch normalization of (N, C, H, W); see BatchNorm."""
 
     ranks = (4,)
+    frozen_form = "FrozenBatchNorm2d"
 
 
 @register("BatchNorm3d", aliases=("BN3d",))
@@ -356,3 +371,4 @@ class BatchNorm3d(BatchNorm):
     """Batch normalization of (N, C, D, H, W); see BatchNorm."""
 
     ranks = (5,)
+    frozen_form = "FrozenBatchNorm3d"

@@ -24,6 +24,7 @@ from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_count, check_input, check_per_channel, check_updatable
 from ..channelnorm import ChannelNorm
+from ..fixed import Fixed, fixed_batch_norm
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
 SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are to stay in cache
@@ -69,6 +70,7 @@ class ConditionalBatchNorm(ChannelNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    running_moments = True
     optional_arrays = ("bias", "running_mean", "running_var", "num_batches_tracked")
 
     class Saved(NamedTuple):
@@ -96,6 +98,10 @@ class ConditionalBatchNorm(ChannelNorm):
         self._declare_channels(True, bias, track_running_stats)
         for name, a in list(self.named_parameters()):
             setattr(self, name, np.tile(a, (num_classes, 1)))
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation."""
+        return fixed_batch_norm(self, who)
 
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None, labels: np.ndarray | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import MEMBERS, Part, PartedBatchNorm
 
@@ -62,6 +63,13 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
         super().__init__(*args, **kwargs)
         self._declare_further(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
 
+    def fixed(self, who: str) -> Fixed:
+        """Each domain is one in evaluation, and the layer is none."""
+        raise ValueError(
+            f"{who} got a {type(self).__name__}, which has running statistics for each domain; "
+            f"load those of one, such as bns.0., into a BatchNorm and take that"
+        )
+
     def apply(
         self,
         x: np.ndarray,
@@ -82,8 +90,8 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
             )
         if not 0 <= domain < many:
             raise ValueError(
-                f"{who} has the domains 0 to {many - 1}, got domain={domain}; build the layer with "
-                f"a larger num_domains, or pass one that it has"
+                f"{who} has the domains 0 to {many - 1}, got domain={domain}; pass one that it has"
+                f"{', or build the layer with a larger num_domains' if domain > 0 else ''}"
             )
         prefix = f"bns.{domain}."
         parts = [Part(slice(None), prefix, self.channel_arrays(prefix))]

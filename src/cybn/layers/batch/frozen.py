@@ -20,6 +20,7 @@ from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_input
 from ..base import Layer
+from ..fixed import Fixed, fixed_batch_norm
 from ..state import IncompatibleKeys
 
 
@@ -84,6 +85,10 @@ class FrozenBatchNorm(Layer):
         for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
             self.register_buffer(name, np.full(num_features, value, self.dtype))
 
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift, always."""
+        return fixed_batch_norm(self, who, always=True)
+
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x with the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
@@ -127,6 +132,7 @@ class FrozenBatchNorm1d(FrozenBatchNorm):
     """Frozen batch normalization of (N, C) or (N, C, L); see FrozenBatchNorm."""
 
     ranks = (2, 3)
+    thawed_form = "BatchNorm1d"
 
 
 @register("FrozenBatchNorm2d", aliases=("FrozenBN", "FrozenBN2d", "FrozenBatchNorm"))
@@ -134,6 +140,7 @@ class FrozenBatchNorm2d(FrozenBatchNorm):
     """Frozen batch normalization of (N, C, H, W); see FrozenBatchNorm."""
 
     ranks = (4,)
+    thawed_form = "BatchNorm2d"
 
 
 @register("FrozenBatchNorm3d", aliases=("FrozenBN3d",))
@@ -141,3 +148,4 @@ class FrozenBatchNorm3d(FrozenBatchNorm):
     """Frozen batch normalization of (N, C, D, H, W); see FrozenBatchNorm."""
 
     ranks = (5,)
+    thawed_form = "BatchNorm3d"

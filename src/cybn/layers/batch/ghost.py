@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...fixes import eval_fix
 from ...options import PositiveInt, takes_options_of
 from ...registry import register
 from ...validation import check_input
 from ..channelnorm import ChannelArrays
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
@@ -60,6 +62,7 @@ class GhostBatchNorm(PartedBatchNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    running_moments = True
     sized_by = ("num_features",)
 
     @takes_options_of(BatchNorm)
@@ -71,6 +74,15 @@ class GhostBatchNorm(PartedBatchNorm):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation, but for ghost_inference."""
+        if self.ghost_inference:
+            raise ValueError(
+                f"{who} cannot fold ghost_inference=True of {type(self).__name__} into weights; "
+                f"set ghost_inference to False to evaluate by the running statistics"
+            )
+        return super().fixed(who)
 
     def apply(
         self,
@@ -98,10 +110,12 @@ class GhostBatchNorm(PartedBatchNorm):
         single = x.size == n * self.num_features  # one value per channel and sample
         refused = not (self.training and self.on_single == "running")
         if single and min(n, size) == 1 and refused:
+            fix = "pass a larger batch" if n == 1 else "choose a larger virtual_batch_size"
+            if not self.ghost_inference:
+                fix += f", or {eval_fix(self.track_running_stats)}"
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape} "
-                f"and virtual_batch_size={size}; pass a larger batch, choose a larger "
-                f"virtual_batch_size, or call eval() to use the running statistics"
+                f"and virtual_batch_size={size}; {fix}"
             )
         edges = [*range(0, n, size), n]
         if single and n % size == 1 and len(edges) > 2:

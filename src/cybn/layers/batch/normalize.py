@@ -26,8 +26,10 @@ from ...validation import (
     check_out,
     check_separate,
     check_updatable,
+    whole,
 )
 from ..base import Layer
+from ..fixed import Fixed
 from ..state import COUNT
 
 CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
@@ -50,7 +52,7 @@ class Normalize(Layer):
     ----------
     mean, std: a number for all channels, or a list or array with one for each; std >= 0. None
         stands for 0 and 1.
-    num_features: C, where mean and std do not tell.
+    num_features: C, where mean and std do not tell. Without it two numbers serve any C.
     unbiased: std of fitted data with divisor m - 1, not m.
     channel_axis: 1, or -1 for channels last.
 
@@ -93,8 +95,10 @@ class Normalize(Layer):
         unbiased: bool = False,
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        lists = (values for values in (self.mean, self.std) if isinstance(values, list))
-        channels = num_features or len(next(lists, [0]))
+        lists = [values for values in (self.mean, self.std) if isinstance(values, list)]
+        # Without a width there is one mean and std for however many channels there are
+        self._any_width = num_features is None and not lists
+        channels = num_features or len((lists or [[0]])[0])
         self.settle_option("num_features", channels)
         mean, std = 0.0 if self.mean is None else self.mean, 1.0 if self.std is None else self.std
         self.register_buffer("mean", np.full(channels, mean, np.float64))
@@ -161,7 +165,7 @@ class Normalize(Layer):
         moments = None
         for chunk in with_progress(chunks, "fit", total, progress):
             chunk = as_plain_array("Normalize.fit", "data", chunk)
-            channels = check_axis("Normalize.fit", chunk, channel_axis)
+            _, channels = check_axis("Normalize.fit", chunk, channel_axis)
             moments = moments or Moments(channels)
             _check_finite(moments.add(chunk, channel_axis))
         if moments is None or not moments.count:
@@ -176,9 +180,8 @@ class Normalize(Layer):
         Returns the layer. Errors are those of `fit`, and leave the layer as it was.
         """
         x = as_plain_array("Normalize", "x", x)
-        check_axis("Normalize", x, self.channel_axis)
-        check_channels("Normalize", x, self.num_features, self.channel_axis)
-        return self._take(Moments(self.num_features).add(x, self.channel_axis))
+        self._check_width(x)
+        return self._take(Moments(x.shape[self.channel_axis]).add(x, self.channel_axis))
 
     def merge(self, other: Normalize) -> Self:
         """Take in what another one was fitted to, as if this one had been fitted to both.
@@ -188,16 +191,24 @@ class Normalize(Layer):
         """
         if not isinstance(other, Normalize):
             raise TypeError(f"Normalize merges with another Normalize, got {type(other).__name__}")
-        if other.num_features != self.num_features:
+        if other.num_features != self.num_features and not (self._any_width or other._any_width):
             raise ValueError(
                 f"Normalize of {self.num_features} channels cannot merge with one of "
                 f"{other.num_features}"
             )
         return self._take(other._moments())
 
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift, always."""
+        return Fixed(self.mean, std=self.std, any_width=self._any_width)
+
     def get_config(self) -> dict[str, Any]:
         """A plain dict with the present mean and std; the count is in the state dict only."""
-        return super().get_config() | {"mean": self.mean.tolist(), "std": self.std.tolist()}
+        if self._any_width:
+            own = {"mean": self.mean.item(), "std": self.std.item(), "num_features": None}
+        else:
+            own = {"mean": self.mean.tolist(), "std": self.std.tolist()}
+        return super().get_config() | own
 
     def extra_repr(self) -> str:
         """As other layers, but without mean and std of many channels."""
@@ -226,16 +237,25 @@ class Normalize(Layer):
     def _affine(self, name, a, out, *, less=None, times, plus=None) -> np.ndarray:
         # (a - less)*times + plus, by the kernel of batch norm in evaluation
         a = as_float_array("Normalize", name, a)
-        check_axis("Normalize", a, self.channel_axis)
-        check_channels("Normalize", a, self.num_features, self.channel_axis)
+        self._check_width(a, name)
         if out is not None:
             check_out("Normalize", out, a)
             check_separate("Normalize", "out", out, **self._arrays())
         less = np.zeros_like(times) if less is None else less
+        width = a.shape[self.channel_axis]
+        if len(times) != width:  # one number for all channels
+            less, times = np.repeat(less, width), np.repeat(times, width)
+            plus = None if plus is None else np.repeat(plus, width)
         return batch_norm_forward(
             a, times, plus, less, np.ones_like(times),
             training=False, eps=0.0, channel_axis=self.channel_axis, out=out, who="Normalize",
         )[0]  # fmt: skip
+
+    def _check_width(self, a: np.ndarray, name: str = "x") -> None:
+        check_axis("Normalize", a, self.channel_axis)
+        if not self._any_width:
+            build = "mean and std for {} channels"
+            check_channels("Normalize", a, self.num_features, self.channel_axis, build, name=name)
 
     def _moments(self) -> Moments:
         # As they were before they were rounded to mean and std, if those are still the same and
@@ -256,6 +276,11 @@ class Normalize(Layer):
             check_updatable("Normalize", dict(self.named_buffers()))
             std = self._std_of(moments)
             near = np.abs(moments.rest) <= _NEAR * std
+            if self._any_width:  # it is of the width of the data from here on
+                self._any_width = False
+                self.settle_option("num_features", len(std))
+                self.register_buffer("mean", np.empty(self.num_features))
+                self.register_buffer("std", np.empty(self.num_features), holds=Bounds(ge=0))
             self.mean[...], self.std[...], self.count[...] = moments.mean, std, moments.count
             vars(self)["_exact"] = None if near.all() else moments
         return self
@@ -276,12 +301,14 @@ def _chunks(data: Any, batch_size: int | None) -> tuple[Iterable[Any], int]:
     n = len(data)
     if batch_size is None:
         itemsize = getattr(getattr(data, "dtype", None), "itemsize", 8)
-        batch_size = max(1, CHUNK // max(1, itemsize * prod(data.shape[1:])))
-    elif isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        size = max(1, CHUNK // max(1, itemsize * prod(data.shape[1:])))
+    else:
+        size = whole(batch_size) or 0
+    if size < 1:
         raise ValueError(f"Normalize.fit needs a batch_size >= 1, got {batch_size!r}")
 
     def slices() -> Iterator[Any]:
-        for start in range(0, n, batch_size):
-            yield data[start : start + batch_size]
+        for start in range(0, n, size):
+            yield data[start : start + size]
 
-    return slices(), -(-n // batch_size)
+    return slices(), -(-n // size)

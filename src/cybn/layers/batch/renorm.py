@@ -18,6 +18,7 @@ from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_input
 from ..channelnorm import ChannelNorm
+from ..fixed import Fixed, fixed_batch_norm
 
 
 @register("BatchRenorm", aliases=("BRN",))
@@ -66,6 +67,7 @@ class BatchRenorm(ChannelNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    running_moments = True
     optional_arrays = ("weight", "bias")
 
     class Saved(NamedTuple):
@@ -96,6 +98,10 @@ class BatchRenorm(ChannelNorm):
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
         self._declare_channels(affine, bias, True)
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation."""
+        return fixed_batch_norm(self, who)
 
     def limits(self) -> tuple[float, float]:
         """r_max and d_max of the next training batch."""

@@ -13,6 +13,7 @@ import numpy as np
 from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..fixed import Fixed
 from .batchnorm import BatchNorm
 from .parts import MEMBERS, Part, PartedBatchNorm
 
@@ -70,6 +71,10 @@ class SplitBatchNorm(PartedBatchNorm):
 
     def _prefixes(self) -> tuple[str, ...]:
         return ("", *(f"aux_bn.{i}." for i in range(self.num_splits - 1)))
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation, those of the main arrays."""
+        return super().fixed(who)
 
     def apply(
         self,

@@ -30,7 +30,7 @@ def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int
         x = check_input(who, x, ranks, layer.num_features, axis)
     else:
         x = as_float_array(who, "x", x)
-        check_rank(who, x, {}, ranks, axis)
+        check_rank(who, x, ranks, axis)
     return layer.begin(x, out, **others)
 
 

@@ -131,7 +131,7 @@ class AdaIN(Guarded):
     def _check_style(self, style: np.ndarray) -> np.ndarray:
         who = f"{type(self).__name__}'s style"
         style = as_float_array(who, "style", style)
-        check_rank(who, style, {}, _RANKS, self.channel_axis)
+        check_rank(who, style, _RANKS, self.channel_axis)
         check_planes(who, "a style", style, self.channel_axis)
         return style
 

@@ -138,7 +138,8 @@ class IBN(Guarded):
         if self.half:
             check_planes(who, "x", kept, self.channel_axis)
         if rest and (self.training or not self._tracked):
-            check_more_than_one(kept, kept.size // self.num_features)
+            count = kept.size // self.num_features
+            check_more_than_one(kept, count, tracked=self._tracked)
         return kept
 
     @property

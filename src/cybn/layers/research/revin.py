@@ -242,7 +242,7 @@ class RevIN(Guarded):
         who, axis = f"{type(self).__name__}.inverse", self.channel_axis
         x, centre, rstd = saved.x, saved.centre, saved.rstd
         y = as_float_array(who, "y", y)
-        check_rank(who, y, {}, _RANKS, axis)
+        check_rank(who, y, _RANKS, axis)
         check_channels(who, y, self.num_features, axis)
         if len(y) != len(x):
             raise ValueError(

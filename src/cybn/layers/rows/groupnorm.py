@@ -77,7 +77,9 @@ class GroupNorm(RowNorm):
     def _rows(self, x: np.ndarray) -> Rows:
         who, axis, groups = type(self).__name__, self.channel_axis, self.num_groups
         check_samples(who, x, axis)
-        check_channels(who, x, self.num_channels, axis, "num_channels")
+        fits = x.shape[axis] % groups == 0
+        build = "num_channels={}" if fits else "num_channels={} and a num_groups that divides it"
+        check_channels(who, x, self.num_channels, axis, build)
         check_groups(who, self.num_channels, groups)  # either may have been assigned to
         check_group_size(x, groups)
         return group_rows(x, groups, axis)

@@ -20,8 +20,6 @@ from ...validation import (
 )
 from ..channelnorm import ChannelNorm
 
-_RANKS = {2: "InstanceNorm1d", 3: "InstanceNorm1d", 4: "InstanceNorm2d", 5: "InstanceNorm3d"}
-
 
 class InstanceNorm(ChannelNorm):
     r"""Instance normalization: each channel of each sample to mean 0 and variance 1, then scaled.
@@ -101,14 +99,14 @@ class InstanceNorm(ChannelNorm):
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = as_float_array(who, "x", x)
-        check_rank(who, x, _RANKS, self.ranks, axis, unbatched=self.ranks[0])
+        check_rank(who, x, self.ranks, axis, self.num_features, self.ranks[0])
         alone = x.ndim == self.ranks[0]
-        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis)
+        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis, own=())
         arrays = self.channel_arrays()
         running = not (self.training or arrays.running_mean is None or arrays.running_var is None)
         if not running:
             check_eps(who, self.eps, True)
-            check_instance_size(_batch(x, alone), axis)
+            check_instance_size(_batch(x, alone), axis, self.training)
         kept = self.begin(x, out)
         weight = None if arrays.weight is None else arrays.weight.copy()
         try:
