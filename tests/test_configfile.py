@@ -198,8 +198,7 @@ def test_a_yaml_file_that_merges_the_same_keys_billions_of_times(write):
     lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 20)}]}}" for i in range(1, 20)]
     path = write("net.yaml", "\n".join(lines))
     try:
-        tables = read_config(path)
+        read = list(read_config(path).values())
     except ValueError as error:
-        assert "more than 100,000 keys are merged" in str(error)
-    else:
-        assert list(tables.values()) == [keys] * 20
+        read = str(error)
+    assert read == [keys] * 20 or "more than 100,000 keys are merged" in read

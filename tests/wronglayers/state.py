@@ -92,7 +92,85 @@ class BackwardOfTheMoment(Right):
 # State
 
 
-@wrong("state-dict", "another output in evaluation")
+class Secret(cybn.Layer):
+    """x times a gain that is in no state dict; each kind of place for it is a class below."""
+
+    def __init__(self, num_features: PositiveInt):
+        self.gain = self.hidden(np.ones(num_features, np.float32))
+
+    def hidden(self, a):
+        return a
+
+    def found(self):
+        return self.gain
+
+    def forward(self, x, out=None):
+        x = self.checked_x(x, out, ndim=2, channels=self.num_features)
+        self._saved = x, self.found().copy()
+        return np.multiply(x, self._saved[1], out=out, dtype=x.dtype)
+
+    def backward(self, dy, out=None):
+        dy, (_, gain) = self.checked_dy(dy, out)
+        self.grads = {}
+        return np.multiply(dy, gain, out=out, dtype=dy.dtype)
+
+
+@wrong("state-declared", r"self\.gain, an array of shape \(4,\), .* change output, dx")
+class InAnAttribute(Secret):
+    pass
+
+
+@wrong("state-declared", r"self\.gain\['all'\]\[0\]")
+class InADictOfLists(Secret):
+    def hidden(self, a):
+        return {"all": [a]}
+
+    def found(self):
+        return self.gain["all"][0]
+
+
+class Box:
+    __slots__ = ("a",)
+
+
+@wrong("state-declared", r"self\.gain\.a")
+class InAnObject(Secret):
+    def hidden(self, a):
+        box = Box()
+        box.a = a
+        return box
+
+    def found(self):
+        return self.gain.a
+
+
+@wrong("state-declared", r"self\.gain\(a\)")
+class InAClosure(Secret):
+    def hidden(self, a):
+        return lambda: a
+
+    def found(self):
+        return self.gain()
+
+
+@wrong("state-declared", r"self\.gain\.weight")
+class InALayer(Secret):
+    def hidden(self, a):
+        return cybn.LayerNorm(len(a))
+
+    def found(self):
+        return self.gain.weight
+
+
+@wrong("state-declared", r"self\.shared")
+class InTheClass(Secret):
+    shared = np.ones(4, np.float32)
+
+    def found(self):
+        return self.shared[: self.num_features]
+
+
+@wrong("state-declared", r"self\.running_(mean|var)")
 class PlainAttribute(Right):
     def __init__(self, num_features: PositiveInt):
         self.eps = self.momentum = 0.1
@@ -100,6 +178,16 @@ class PlainAttribute(Right):
         self.register_parameter("bias", np.zeros(num_features, np.float32))
         self.running_mean = np.zeros(num_features)
         self.running_var = np.ones(num_features)
+
+
+@wrong("state-dict", "another output in evaluation")
+class PlainNumbers(After):
+    offset = 0.0
+
+    def change_y(self, y, x):
+        if self.training and x.size:
+            self.offset += float(x.mean())
+        return y if self.training else y + y.dtype.type(self.offset)
 
 
 @wrong("state-dict", "has not the present running_var")
@@ -129,6 +217,7 @@ class ObjectArray(Right):
 
     def load_state_dict(self, state, strict=True):
         self.names = state["names"]
+        super().load_state_dict({k: v for k, v in state.items() if k != "names"}, False)
         return [], []
 
 

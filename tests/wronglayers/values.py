@@ -5,7 +5,7 @@ import numpy as np
 import cybn
 from cybn.options import PositiveInt
 
-from .right import After, Right, wrong
+from .right import After, Right, WrongGrads, wrong
 
 # The output
 
@@ -54,6 +54,36 @@ class CancellingVariance(Right):
     def moments(self, x):
         mean = x.mean(0)
         return mean, (x * x).mean(0) - mean * mean
+
+
+# Large and tiny data
+
+
+@wrong("large-and-tiny", r"x of about 1e\+27 and dy of about 1e\+00 the output is .* in float32")
+class SquaresInFloat32(Right):
+    def moments(self, x):
+        mean = x.mean(0, dtype=np.float64)
+        return mean, np.square((x - mean).astype(x.dtype)).mean(0, dtype=np.float64)
+
+
+@wrong("large-and-tiny", r"x of about 1e\+27 and dy of about 1e\+00 dx is .* in float32")
+class SquaresRstdInFloat32(Right):
+    def backward(self, dy, out=None):
+        dy, (x, xhat, rstd, weight, of_batch) = self.checked_dy(dy, out)
+        self.grads = {"weight": (dy * xhat).sum(0), "bias": dy.sum(0)}
+        g = dy * weight
+        if of_batch:
+            square = np.square(rstd).astype(x.dtype)  # of large x it is nothing
+            centred = x - x.mean(0, dtype=np.float64)
+            g = g - g.mean(0) - centred * square * (g * centred).mean(0)
+        return np.multiply(g, rstd, out=out, dtype=dy.dtype, casting="same_kind")
+
+
+@wrong("large-and-tiny", r"and dy of about 1e\+30 grads\['weight'\] is nan")
+class SquaresDy(WrongGrads):
+    def changed(self, grads, dy):
+        loud = np.sqrt(np.sum(np.square(dy))) + 1
+        return {**grads, "weight": grads["weight"] * loud / loud}
 
 
 # Memory
@@ -112,7 +142,8 @@ class ReturnsAViewOfDy(ReturnsItsInput):
 @wrong("output-stays", "the second call has changed the output of the first")
 class FillsOneOutput(After):
     def change_y(self, y, x):
-        if getattr(self, "kept", None) is None or self.kept.shape != y.shape:
+        kept = getattr(self, "kept", None)
+        if kept is None or (kept.shape, kept.dtype) != (y.shape, y.dtype):
             self.kept = y
         self.kept[...] = y
         return self.kept
@@ -143,7 +174,7 @@ class WritesBeforeItReads(Right):
 class KeepsWhatIsWrittenOver(Right):
     def forward(self, x, out=None):
         y = super().forward(x, out)
-        self._saved = (x, y if out is not None else self._saved[1], *self._saved[2:])
+        self._saved = (x, y if out is x else self._saved[1], *self._saved[2:])
         return y
 
 

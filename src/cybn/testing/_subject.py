@@ -68,6 +68,7 @@ class Subject:
         if isinstance(found, type) and not issubclass(found, Layer):
             raise TypeError(f"{found.__module__}.{found.__qualname__} is no subclass of cybn.Layer")
         self.shapes = None if input_shapes is None else _shapes(input_shapes)
+        self.verdicts: dict[str, AssertionError | None] = {}  # of checks that have run
 
     @property
     def _type(self) -> Any:
@@ -222,7 +223,8 @@ class Case:
             self.call(layer, self.x(np.float64 if precise else np.float32, seed=17))
             _set_parameters(layer, 0)  # some set their own by the first batch
             layer.grads = {}
-        return layer.train(self.training)
+        layer.train(self.training)
+        return layer
 
     def x(
         self, dtype: Any = np.float32, seed: int = 1, shape: tuple[int, ...] | None = None
@@ -236,8 +238,9 @@ class Case:
         return layer.sample_inputs(x) if self.further else {}
 
     def call(self, layer: Layer, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """layer(x, out) with the further inputs of the case."""
-        return layer(x, out, **self.inputs(layer, x))
+        """layer(x, out=out) with the further inputs of the case."""
+        given = {} if out is None else {"out": out}
+        return layer(x, **given, **self.inputs(layer, x))
 
     def run(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The output and dx."""

@@ -1,7 +1,9 @@
 """The rules, one module per topic. The order of the imports is the order in which they run."""
 
 from . import (  # noqa: I001
+    basics as basics,
     output as output,
+    sizes as sizes,
     memory as memory,
     gradients as gradients,
     grads as grads,

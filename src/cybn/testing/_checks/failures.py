@@ -75,8 +75,8 @@ def _outs(case: Case) -> Iterator[BadCall]:
         ("an out with one sample more", np.zeros((len(x) + 1, *x.shape[1:]), x.dtype)),
         ("a read-only out", np.broadcast_to(np.float32(0), x.shape)),
     ):
-        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, o, **inputs), ValueError)
-        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, o), ValueError)
+        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, out=o, **inputs), ValueError)
+        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, out=o), ValueError)
 
 
 def _odd_outs(case: Case) -> Iterator[BadCall]:
@@ -88,12 +88,12 @@ def _odd_outs(case: Case) -> Iterator[BadCall]:
         ("an out with one axis more", np.zeros((2, *x.shape), x.dtype), ValueError),
         ("a list as out", x.tolist(), TypeError),
     ):
-        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, o, **inputs), error)
-        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, o), error)
+        yield BadCall(f"forward with {what}", lambda f, o=out: f(x, out=o, **inputs), error)
+        yield BadCall(f"backward with {what}", lambda f, o=out: f.backward(dy, out=o), error)
     # x and out are views of one array, a sample apart: rows would be written before they are read
     longer = np.concatenate([x[:1], x])
     what = "forward with an out that overlaps x in part"
-    yield BadCall(what, lambda f: f(longer[1:], longer[:-1], **inputs), ValueError)
+    yield BadCall(what, lambda f: f(longer[1:], out=longer[:-1], **inputs), ValueError)
 
 
 def _dys(case: Case) -> Iterator[BadCall]:
@@ -170,6 +170,7 @@ def error_shape(case: Case) -> None:
     "error-out",
     "Let the ValueError of NumPy through, or check `out` before it is written to, as "
     "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
+    needs=("out",),
 )
 def error_out(case: Case) -> None:
     """An out with another number of samples, or read-only, is a ValueError."""
@@ -182,6 +183,7 @@ def error_out(case: Case) -> None:
     "Check the shape, dtype and memory of `out` before it is written to, as "
     "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
     strict=True,
+    needs=("out",),
 )
 def error_out_odd(case: Case) -> None:
     """An out of another dtype or that is no array is a TypeError; one with more axes or that
