@@ -10,8 +10,10 @@ from . import (  # noqa: I001
     modes as modes,
     layout as layout,
     state as state,
+    loads as loads,
     config as config,
     failures as failures,
+    assigned as assigned,
     determinism as determinism,
     edges as edges,
 )

@@ -161,6 +161,15 @@ def input_unchanged(case: Case) -> None:
         expect(not names, f"{step} has changed {', '.join(names)}")
 
 
+def step_of(case: Case, layer: Layer) -> dict[str, Any]:
+    """What a forward and a backward give, in bits; of an error its class."""
+    try:
+        y, dx = case.run(layer, case.x(seed=3), case.x(seed=2))
+    except Exception as error:
+        return {"error": type(error).__name__}
+    return {"output": bits(y), "dx": bits(dx), **{k: bits(a) for k, a in layer.grads.items()}}
+
+
 def results_of(case: Case, x: np.ndarray, dy: np.ndarray) -> dict[str, Bits | None]:
     """The bits of all that a step of a new layer gives and changes."""
     layer = case.layer()

@@ -14,6 +14,7 @@ from .._compare import array_bits, bits, changed, state_bits
 from .._reach import arrays_of
 from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case
+from .basics import step_of
 
 _COMPLETE = (
     "Keep all state in arrays declared by register_parameter and register_buffer, counters and "
@@ -32,15 +33,6 @@ def _perturb(a: np.ndarray) -> None:
         a[...] = np.where(np.isfinite(a), a * 1.5 + 0.25, 1.5)
 
 
-def _step(case: Case, layer: Layer) -> dict[str, Any]:
-    """What a forward and a backward give, in bits; of an error its class."""
-    try:
-        y, dx = case.run(layer, case.x(seed=3), case.x(seed=2))
-    except Exception as error:
-        return {"error": type(error).__name__}
-    return {"output": bits(y), "dx": bits(dx), **{k: bits(a) for k, a in layer.grads.items()}}
-
-
 def _with_perturbed(case: Case, path: str, reloaded: bool) -> dict[str, Any]:
     """A step of a new layer with that array changed; `reloaded`: and its state loaded after."""
     layer = case.layer()
@@ -50,7 +42,7 @@ def _with_perturbed(case: Case, path: str, reloaded: bool) -> dict[str, Any]:
         _perturb(a)
         if reloaded:
             layer.load_state_dict(layer.state_dict())
-        return _step(case, layer)
+        return step_of(case, layer)
     finally:
         a[...] = before  # it may be the class's
 
@@ -68,7 +60,7 @@ def state_declared(case: Case) -> None:
     a state dict computes anew is none of them. Plain numbers may be constants: those that training
     moves fail `state-dict`.
     """
-    expected = _step(case, case.layer())
+    expected = step_of(case, case.layer())
     for path, a in arrays_of(case.layer()).items():
         names = changed(expected, _with_perturbed(case, path, reloaded=False))
         if names and changed(expected, _with_perturbed(case, path, reloaded=True)):

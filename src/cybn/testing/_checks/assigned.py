@@ -1,0 +1,188 @@
+"""Public attributes after the layer was built: whatever is assigned to them acts, or is refused.
+
+Each layer gets one change, or an option and an array together, since rules between the two are
+where a compiled kernel is handed an array that is not there. All of it runs in a process of its
+own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...layers.base import Layer
+from ...options import options_of
+from .._compare import array_bits, changed, state_bits
+from .._isolated import doing, isolated
+from .._rules import broken, expect, rule
+from .._subject import Case
+from .basics import step_of
+from .config import built_again, sample_values
+
+FILL = 7  # what an `out` is full of before a call that is to fail
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is done to a public attribute of a layer."""
+
+    name: str
+    text: str
+    do: Callable[[Layer], None]
+
+    def refusal(self, layer: Layer) -> Exception | None:
+        """The error if it is refused; broken where that does not name it or has done something."""
+        doing(self.text)
+        before = state_bits(layer), layer.get_config()
+        try:
+            self.do(layer)
+        except Exception as error:
+            expect(_names(error, self.name), f"{self.text} raises {_shown(error)}")
+            same = (state_bits(layer), layer.get_config()) == before
+            expect(same, f"{self.text} is refused, and has changed the layer")
+            return error
+        return None
+
+
+def _names(error: Exception, *names: str) -> bool:
+    """Is one of the names in the message? Of a dotted name the last part will do."""
+    lasts = [re.escape(name.rpartition(".")[2]) for name in names]
+    return re.search(rf"\b({'|'.join(lasts)})\b", str(error)) is not None
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}, which does not name it"
+
+
+def _assigned(name: str, value: Any, shown: str | None = None) -> Change:
+    text = f"layer.{name} = {repr(value) if shown is None else shown}"
+    return Change(name, text, lambda layer: setattr(layer, name, value))
+
+
+def _options(case: Case) -> Iterator[Change]:
+    """Every option of the layer with a few values that its annotation takes."""
+    for name, value in sample_values(case.subject.cls, case.width):
+        yield _assigned(name, value)
+
+
+@rule(
+    "options-assigned",
+    "Declare what an option shapes (arrays, their number, shape and dtype) as read-only, and read "
+    "every other option where it is used, at each call; __setattr__ of cybn.Layer checks kinds.",
+    strict=True,
+)
+@isolated
+def options_assigned(case: Case) -> None:
+    """An option that is assigned to acts, as in a layer that is built with it, or is refused with
+    an error that names it."""
+    for change in (*_options(case), _assigned("training", "no")):
+        layer = case.layer()
+        if change.refusal(layer) is not None:
+            continue
+        expect(change.name != "training", f"{change.text} is accepted, training is a bool")
+        try:
+            twin = built_again(layer, layer.get_config())
+            twin.load_state_dict(layer.state_dict())
+        except Exception as error:
+            broken(
+                f"after {change.text} no layer is built from its config that loads its state: "
+                f"{type(error).__name__}: {error}"
+            )
+        twin.train(layer.training)
+        names = changed(step_of(case, layer), step_of(case, twin))
+        expect(
+            not names,
+            f"{change.text} is in the config and does not act: a layer built from it gives "
+            f"another {', '.join(names)}",
+        )
+
+
+def _spoilt(case: Case) -> Iterator[Change]:
+    """Every option and array of the layer set to None, deleted; arrays of another shape, too."""
+    layer = case.layer()
+    arrays = [name for name, _ in (*layer.named_parameters(), *layer.named_buffers())]
+    for name in dict.fromkeys((*arrays, *options_of(case.subject.cls))):
+        yield _assigned(name, None)
+        yield Change(name, f"del layer.{name}", lambda layer, name=name: delattr(layer, name))
+    for name in arrays:
+        yield _assigned(name, np.ones(7, np.float32), "np.ones(7, np.float32)")
+
+
+def _pairs(case: Case) -> Iterator[tuple[Change, ...]]:
+    """What is done to a layer before it is called."""
+    layer = case.layer()
+    arrays = [name for name, _ in (*layer.named_parameters(), *layer.named_buffers())]
+    yield from ((change,) for change in _spoilt(case))
+    for option in _options(case):
+        yield from ((option, _assigned(name, None)) for name in arrays)
+
+
+@rule(
+    "attributes-missing",
+    "Check at each call, before anything is computed or changed, that every option and array is "
+    "there and has its shape, and raise a ValueError that names the one that is not.",
+    strict=True,
+)
+@isolated
+def attributes_missing(case: Case) -> None:
+    """With an option or array set to None, deleted or of another shape, a call works, or raises an
+    error that names it and changes nothing, `out` neither."""
+    for changes in _pairs(case):
+        for samples in (case.shape[0], 1):
+            layer = case.layer()
+            if any(change.refusal(layer) is not None for change in changes):
+                break
+            x, dy = (case.x(seed=seed)[:samples] for seed in (1, 2))
+            inputs = _further(case, x)
+            call = _Call(case, layer, changes, f"a call with x of shape {x.shape}")
+            if call.works(x, lambda out, f=layer, x=x, w=inputs: f(x, out=out, **w)):
+                _expect_backward(case, layer, changes, dy)
+        layer = case.layer()
+        case.call(layer, case.x())
+        if all(change.refusal(layer) is None for change in changes):
+            _expect_backward(case, layer, changes, case.x(seed=2))
+
+
+def _further(case: Case, x: np.ndarray) -> dict[str, Any]:
+    """Further inputs for the first samples."""
+    whole = case.inputs(case.layer(), case.x())
+    return {k: a[: len(x)] if isinstance(a, np.ndarray) else a for k, a in whole.items()}
+
+
+def _expect_backward(case: Case, layer: Layer, changes: tuple[Change, ...], dy: np.ndarray) -> None:
+    call = _Call(case, layer, changes, f"a backward with dy of shape {dy.shape}")
+    call.works(dy, lambda out: layer.backward(dy, out=out))
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of a layer after changes of its attributes."""
+
+    case: Case
+    layer: Layer
+    changes: tuple[Change, ...]
+    what: str
+
+    def works(self, x: np.ndarray, call: Callable[[np.ndarray], np.ndarray]) -> bool:
+        """Does it work, or else raise as it should? Broken if neither."""
+        after = f"after {' and '.join(change.text for change in self.changes)} {self.what}"
+        doing(after.removeprefix("after "))
+        out, before = np.full_like(x, FILL), array_bits(self.layer)
+        try:
+            got = call(out)
+        except Exception as error:
+            # one sample may be too few for the layer as it is, which is another matter
+            if len(x) == self.case.shape[0]:
+                named = _names(error, *(change.name for change in self.changes))
+                expect(named, f"{after} raises {_shown(error)}")
+            names = changed(before, array_bits(self.layer))
+            expect(not names, f"{after} raises {type(error).__name__} and changes {names}")
+            untouched = bool((out == FILL).all())
+            expect(untouched, f"{after} raises {type(error).__name__} and has written to out")
+            return False
+        expect(np.shape(got) == x.shape, f"{after} gives an array of shape {np.shape(got)}")
+        return True
