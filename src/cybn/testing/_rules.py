@@ -37,6 +37,7 @@ class Rule:
     test: Callable[[Case], None]
     strict: bool = False  # good manners beyond the contract: advice unless asked for
     root: bool = False  # where it is broken, so are most of those after it
+    once: bool = False  # one input will do: the promise is not about shapes
     needs: tuple[str, ...] = ()  # the rules without which this one means nothing
 
 
@@ -50,6 +51,7 @@ def rule(
     *,
     strict: bool = False,
     root: bool = False,
+    once: bool = False,
     needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
     """Decorator: a test in the given modes; the first paragraph of its docstring is the promise.
@@ -63,7 +65,7 @@ def rule(
         roots = [each.name for each in RULES.values() if each.root]
         needed = tuple(dict.fromkeys((*roots, *needs)))
         assert all(each in RULES for each in needed), f"{name} needs a rule that comes later"
-        RULES[name] = Rule(name, promise, fix, modes, test, strict, root, needed)
+        RULES[name] = Rule(name, promise, fix, modes, test, strict, root, once, needed)
         return test
 
     return decorate

@@ -211,7 +211,8 @@ class Check:
             seen = str(error).rstrip(".")
             layer = self.subject.owned_name
             raise ConformanceError(BUILDS.name, layer, seen, BUILDS.fix) from error
-        return (replace(case, training=mode) for case in cases for mode in self.rule.modes)
+        fitting = cases[:1] if self.rule.once else cases
+        return (replace(case, training=mode) for case in fitting for mode in self.rule.modes)
 
     def _error(self, case: Case, seen: str) -> ConformanceError:
         mode = "training" if case.training else "evaluation"

@@ -33,6 +33,7 @@ class Change:
     name: str
     text: str
     do: Callable[[Layer], None]
+    value: Any = None
 
     def refusal(self, layer: Layer) -> Exception | None:
         """The error if it is refused; broken where that does not name it or has done something."""
@@ -60,7 +61,7 @@ def _shown(error: Exception) -> str:
 
 def _assigned(name: str, value: Any, shown: str | None = None) -> Change:
     text = f"layer.{name} = {repr(value) if shown is None else shown}"
-    return Change(name, text, lambda layer: setattr(layer, name, value))
+    return Change(name, text, lambda layer: setattr(layer, name, value), value)
 
 
 def _options(case: Case) -> Iterator[Change]:
@@ -74,6 +75,7 @@ def _options(case: Case) -> Iterator[Change]:
     "Declare what an option shapes (arrays, their number, shape and dtype) as read-only, and read "
     "every other option where it is used, at each call; __setattr__ of cybn.Layer checks kinds.",
     strict=True,
+    once=True,
 )
 @isolated
 def options_assigned(case: Case) -> None:
@@ -118,7 +120,8 @@ def _pairs(case: Case) -> Iterator[tuple[Change, ...]]:
     arrays = [name for name, _ in (*layer.named_parameters(), *layer.named_buffers())]
     yield from ((change,) for change in _spoilt(case))
     for option in _options(case):
-        yield from ((option, _assigned(name, None)) for name in arrays)
+        if not isinstance(option.value, float):  # which array a layer needs is no matter of degree
+            yield from ((option, _assigned(name, None)) for name in arrays)
 
 
 @rule(
@@ -126,6 +129,7 @@ def _pairs(case: Case) -> Iterator[tuple[Change, ...]]:
     "Check at each call, before anything is computed or changed, that every option and array is "
     "there and has its shape, and raise a ValueError that names the one that is not.",
     strict=True,
+    once=True,
 )
 @isolated
 def attributes_missing(case: Case) -> None:
