@@ -89,9 +89,9 @@ class Cybn(Contender):
         out = data.out if self.into_out else [None] * data.count
         if case.does.residual:
             z = data.z
-            return Run(lambda i: layer(x[i], out[i], residual=z[i]), _output)
+            return Run(lambda i: layer(x[i], out=out[i], residual=z[i]), _output)
         if self.into_out:
-            return Run(lambda i: layer(x[i], out[i]), _output)
+            return Run(lambda i: layer(x[i], out=out[i]), _output)
         return Run(lambda i: layer(x[i]), _output)
 
     def _backward(self, case: Case, data: Data) -> Run:

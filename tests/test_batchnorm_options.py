@@ -61,6 +61,6 @@ def test_batches_that_are_not_finite(bad):
     strict = cybn.BatchNorm1d(3, on_nonfinite="error")
     before, out = state_bits(strict), np.full_like(x, 7)
     with pytest.raises(ValueError, match=r"BatchNorm1d got -?(nan|inf) at \(2, 1\) of \(6, 3\)"):
-        strict(x, out)
+        strict(x, out=out)
     assert state_bits(strict) == before
     assert (out == 7).all()

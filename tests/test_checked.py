@@ -100,7 +100,7 @@ def test_a_dy_that_does_not_fit(dy, out, error, says):
     layer = Plain()
     layer(X)
     with pytest.raises(error, match=says):
-        layer.backward(dy, out)
+        layer.backward(dy, out=out)
 
 
 def test_backward_before_any_forward():

@@ -104,10 +104,10 @@ def test_in_place(place):
     layer = cybn.BatchNorm2d(8, activation="relu")
     expected = layer(x, residual=z), layer.backward(dy), layer.dresidual
     arrays = {"x": x.copy(), "residual": z.copy()}
-    y = layer(arrays["x"], arrays[place], residual=arrays["residual"])
+    y = layer(arrays["x"], out=arrays[place], residual=arrays["residual"])
     assert y is arrays[place]
     dx = dy.copy()
-    layer.backward(dx, dx)
+    layer.backward(dx, out=dx)
     assert [bits(a) for a in expected] == [bits(a) for a in (y, dx, layer.dresidual)]
 
 
@@ -138,7 +138,7 @@ def test_wrong_arguments_are_named_and_change_nothing():
             layer(x, residual=residual)
     backing = np.zeros((6, 3), np.float32)
     with pytest.raises(ValueError, match="overlaps the input in part"):
-        layer(x, backing[1:], residual=backing[:-1])
+        layer(x, out=backing[1:], residual=backing[:-1])
     for name, a in layer.state_dict().items():
         assert bits(a) == bits(before[name])
     with pytest.raises(ValueError, match="knows the activations 'relu'"):

@@ -10,7 +10,7 @@ from runs import bits, state_bits
 from strategies import LAYOUTS, layout_id
 
 import cybn
-from cybn.layers.batch.batchnorm import BatchNorm
+from cybn.layers.batch import batchnorm
 
 
 def randomized(layer, seed=0):
@@ -150,20 +150,24 @@ def test_one_value_per_channel_is_refused(shape, size):
 
 def test_a_failure_half_way_moves_no_statistics(monkeypatch):
     layer, x = cybn.GhostBatchNorm(3, virtual_batch_size=2), np.ones((8, 3), np.float32)
-    forward, calls = BatchNorm.forward, []
+    forward, calls = batchnorm.forward_checked, []
 
-    def failing(self, *args):
-        calls.append(self.num_batches_tracked.copy())
+    def failing(*args):
+        calls.append(layer.num_batches_tracked.copy())
         if len(calls) == 3:
             raise MemoryError("no more")
-        return forward(self, *args)
+        return forward(*args)
 
-    before = state_bits(layer)
-    monkeypatch.setattr(BatchNorm, "forward", failing)
+    layer(x)
+    dx, before = bits(layer.backward(x)), state_bits(layer)
+    monkeypatch.setattr(batchnorm, "forward_checked", failing)
+    again = x.copy()
     with pytest.raises(MemoryError):
-        layer(x)
-    assert [int(count) for count in calls] == [0, 1, 2]
+        layer(again, out=again)
+    assert [int(count) for count in calls] == [4, 4, 4]
     assert state_bits(layer) == before
+    assert bits(again) == bits(x)
+    assert bits(layer.backward(x)) == dx
 
 
 def test_an_empty_batch():

@@ -156,7 +156,7 @@ def test_a_first_call_that_fails_initializes_nothing(x, out, error, message):
     layer = cybn.LazyBatchNorm1d()
     before = state_bits(layer)
     with pytest.raises(error, match=message):
-        layer(x, out)
+        layer(x, out=out)
     assert state_bits(layer) == before
     assert layer.num_features is None
     layer(np.zeros((4, 7)))

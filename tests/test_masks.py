@@ -68,9 +68,9 @@ def test_residual_out_and_in_place():
     dx, dz = layer.backward(dy), layer.dresidual
     assert not valid(dz, ~mask).any()
     again = x.copy()
-    assert layer(again, again, residual=dy, mask=mask) is again
+    assert layer(again, out=again, residual=dy, mask=mask) is again
     out = dy.copy()
-    assert layer.backward(out, out) is out
+    assert layer.backward(out, out=out) is out
     assert [bits(a) for a in (y, dx, dz)] == [bits(a) for a in (again, out, layer.dresidual)]
 
 

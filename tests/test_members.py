@@ -107,7 +107,7 @@ def test_a_spoilt_auxiliary_array_is_found_before_the_main_statistics_move():
     layer = randomized(cybn.SplitBatchNorm1d(3))
     setattr(layer, AUX + "weight", np.ones(4, np.float32))
     before = state_bits(layer)
-    with pytest.raises(ValueError, match=r"SplitBatchNorm1d needs weight of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"SplitBatchNorm1d needs aux_bn.0.weight of shape \(3,\)"):
         layer(batch(4, 3)[0])
     assert state_bits(layer) == before
 

@@ -50,7 +50,7 @@ def test_residual_mask_and_activation(name, masked, options, place):
         want[1][at] = plain.backward(dy[at])
         want[2][at] = plain.dresidual
     out = {"fresh": None, "x": x, "residual": z}[place]
-    y = layer(x, out, residual=z, **inputs)
+    y = layer(x, out=out, residual=z, **inputs)
     assert out is None or y is out
     assert bits(y) == bits(want[0])
     assert bits(layer.backward(dy)) == bits(want[1])

@@ -13,6 +13,7 @@ from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
 from ..layout import arrange, in_order
 from .gates import OPEN, gated
+from .running import Step, follow
 
 SMALL_CALL = 16_384  # items: below, a call costs more than its work
 CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
@@ -22,7 +23,10 @@ def forward_checked(
     x, weight, bias, running_mean, running_var, num_batches_tracked,
     training, momentum, eps, channel_axis, out, parameter_char, residual=None, gate=OPEN,
 ):  # fmt: skip
-    """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE."""
+    """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE.
+
+    The running statistics move last: whatever is raised, they are as they were.
+    """
     if 0 < x.size < SMALL_CALL and out is residual is None and x.flags.carray:
         shape = x.shape
         split = in_order(shape, channel_axis).shape
@@ -50,8 +54,11 @@ def forward_checked(
         residual = arrangement.gather(residual)
     if training:
         count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
+        moving = running_mean, running_var, count
+        if y_ncl is None:  # the output is still to be copied, and statistics move last
+            moving = None, None, None
         normalize_training[key](
-            target, stats, running_mean, running_var, count,
+            target, stats, *moving,
             x_ncl, residual, weight, bias, eps, momentum, *gate, threads, cache, stream,
         )  # fmt: skip
     else:
@@ -61,6 +68,10 @@ def forward_checked(
         )  # fmt: skip
     if y_ncl is None:
         arrangement.scatter(target, y)
+        if training:
+            m = x.size // stats.shape[1]
+            moving = running_mean, running_var, num_batches_tracked
+            follow([Step(*moving, stats, m, momentum)])
     return y, stats
 
 

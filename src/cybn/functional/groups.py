@@ -311,8 +311,8 @@ def check_samples(who: str, x: np.ndarray, channel_axis: int) -> int:
 
 
 def check_group_size(x: np.ndarray, groups: int) -> None:
-    """ValueError for a single sample with one value per group, as in PyTorch."""
-    count = x.size // groups  # of all samples: with more than one PyTorch lets it pass
+    """ValueError for one value per group. PyTorch lets it pass for more than one sample."""
+    count = x.size // (len(x) * groups) if len(x) else 0
     check_more_than_one(x, count, fix="use fewer groups")
 
 

@@ -1,49 +1,53 @@
 """Layer: what every normalization layer is, built-in or plugin.
 
-A variant writes `__init__` with its options, `forward` and `backward`, and declares its parameters
-and buffers with `register_parameter` and `register_buffer`. The rest comes by itself: options are
-checked and become attributes before `__init__` runs; config, repr, state dict, train and eval,
-copying and pickling follow from the options and the declared arrays.
-
-Parameters and buffers are plain ndarrays under the names PyTorch gives them, so that a checkpoint's
-arrays go in and out as they are. Metaclasses and a second list of fields were rejected: the
-signature of `__init__` already says everything.
+A variant writes `__init__` with its options, declares its parameters and buffers, and writes the
+pure pair: `apply`, from x to y and what backward needs, and `pullback`, from that and dy to dx and
+the gradients. A pair keeps nothing in the layer, so a layer may be used twice before its backward,
+and by several threads. `forward` and `backward`, which remember the last call as PyTorch's modules
+do, are written here alone, around the pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..options import bind, check, options_of
-from ..validation import as_float_array, check_channels, check_upstream, keep_input
-from .state import IncompatibleKeys, checked_state
+from ..validation import (
+    as_float_array,
+    check_channels,
+    check_out,
+    check_separate,
+    check_upstream,
+)
+from .declared import Declared
 
-_PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
 
-
-class Layer:
+class Layer(Declared):
     """Base of every layer.
 
-    A layer is a class with options, a forward and a backward:
+    A layer is a class with options and a pure pair:
 
+    >>> from typing import NamedTuple
     >>> import numpy as np
     >>> import cybn
     >>> @cybn.register("Scale", force=True)
     ... class Scale(cybn.Layer):
     ...     '''Multiply each feature of x, (N, C), by a weight.'''
+    ...     class Saved(NamedTuple):
+    ...         x: np.ndarray
+    ...         weight: np.ndarray
     ...     def __init__(self, num_features: int, init: float = 1.0):
     ...         self.register_parameter("weight", np.full(num_features, init, np.float32))
-    ...     def forward(self, x, out=None):
-    ...         x = self.checked_x(x, out, ndim=2, channels=self.num_features)
-    ...         self._saved = x, self.weight.copy()
-    ...         return np.multiply(x, self.weight, out=out, dtype=x.dtype)
-    ...     def backward(self, dy, out=None):
-    ...         dy, (x, weight) = self.checked_dy(dy, out)
-    ...         self.grads = {"weight": (dy * x).sum(0)}
-    ...         return np.multiply(dy, weight, out=out, dtype=dy.dtype)
+    ...     def apply(self, x, *, out=None):
+    ...         x = self.begin(x, out, ndim=2, channels=self.num_features)
+    ...         saved = self.Saved(x, self.weight.copy())
+    ...         return np.multiply(x, self.weight, out=out, dtype=x.dtype), saved
+    ...     def pullback(self, saved, dy, *, out=None):
+    ...         dy = self.resume(saved, dy, out)
+    ...         grads = self.gradients(weight=(dy * saved.x).sum(0))
+    ...         return np.multiply(dy, saved.weight, out=out, dtype=dy.dtype), grads
     >>> cybn.create({"type": "scale", "num_features": 2, "init": 3})
     Scale(2, init=3.0)
     >>> cybn.testing.check_layer("Scale", strict=True).named("failed")
@@ -52,9 +56,9 @@ class Layer:
     Attributes
     ----------
     training: bool, set by train() and eval().
-    grads: dict, parameter name to its gradient, replaced by every backward. Assigning a dict makes
-        a new one, with each gradient in its parameter's dtype.
-    Every option of the class, checked again when it is assigned to; every parameter and buffer.
+    grads: dict, parameter name to its gradient, replaced by every backward.
+    Every option of the class, checked again when it is assigned to; one that has shaped the layer,
+    as `dtype` and `affine` do, cannot be assigned. Every parameter and buffer.
     """
 
     registered_name: ClassVar[str]
@@ -62,41 +66,41 @@ class Layer:
     num_features_option: ClassVar[str | None] = "num_features"
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
+    #: arrays that may be set to None after the layer was built, as they are where options say so
+    optional_arrays: ClassVar[tuple[str, ...]] = ()
+    #: further inputs whose gradients `pullback` gives beside those of the parameters; after
+    #: `backward` that of `residual` is `layer.dresidual`, None where there was none
+    differentiated: ClassVar[tuple[str, ...]] = ()
+    #: what `apply` hands to `pullback`: a NamedTuple whose first field is x, or an array like it
+    Saved: ClassVar[type]
 
-    training: bool
-    grads: dict[str, np.ndarray]
     #: what the last forward keeps for backward
     _saved: Any = None
-    #: what a layer has found out about its arrays; None once one of them is another array
-    _checked: Any = None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        options = check(cls, bind(cls, args, kwargs))
-        self = super().__new__(cls)
-        vars(self).update(
-            training=True,
-            _parameters={},
-            _buffers={},
-            _options=options,
-            grads={},
-            **options,
-        )
-        return self
+    # The pure pair, which a variant writes
 
-    def __init__(self) -> None:
-        """A variant's own __init__ lists its options; calling this one is never needed."""
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
+        """The output for x, in `out` where it is given, and what `pullback` needs.
 
-    # What a variant declares and writes
+        In training running statistics move, and nothing else of the layer changes. Further inputs
+        are given by name. x is kept in what is returned, not copied (unless `out` is x): leave it
+        unchanged until the pullback.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no apply")
 
-    def register_parameter(self, name: str, value: np.ndarray | None) -> None:
-        """Declare a learned array, or None where an option leaves it out."""
-        self._declare(self._parameters, name, value)
+    def pullback(
+        self, saved: Any, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients by name, for the gradient dy of y.
 
-    def register_buffer(self, name: str, value: np.ndarray | None) -> None:
-        """Declare an array that is part of the state but not learned, or None."""
-        self._declare(self._buffers, name, value)
+        `saved` is what `apply` has returned; the gradient is that of the layer as it was then, and
+        may be asked for again. dy has the shape and dtype of x; `out` may be dy itself.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no pullback")
 
-    def checked_x(
+    # What a variant writes its pair with
+
+    def begin(
         self,
         x: np.ndarray,
         out: np.ndarray | None = None,
@@ -104,41 +108,103 @@ class Layer:
         ndim: int | tuple[int, ...] = (),
         channels: int | None = None,
         channel_axis: int = 1,
+        residual: np.ndarray | None = None,
+        keep: bool = True,
+        **others: np.ndarray,
     ) -> np.ndarray:
-        """x as a forward may use and keep it, once x and `out` are known to be good.
+        """x as an apply may use and keep it, once x, `out` and the layer are known to be good.
 
-        A copy where `out` is x itself, since the forward then writes over x. TypeError for a dtype
-        other than float32 and float64; ValueError unless x.ndim is `ndim`, or one of them, and x
-        has so many `channels`, and for an `out` that cannot be written to.
+        A copy where `out` is x itself, since y is then written over x, unless the layer need not
+        `keep` it. TypeError for a dtype other
+        than float32 and float64; ValueError unless x.ndim is `ndim`, or one of them, and x has so
+        many `channels`, and for an array of the layer that is missing.
+
+        An `out` has the shape and dtype of x. It may be x, or `residual`, an input that is like x;
+        it must not overlap them in part, nor any of the `others` or an array of the layer.
         """
-        who, ranks = type(self).__name__, (ndim,) if isinstance(ndim, int) else ndim
+        who = type(self).__name__
         x = as_float_array(who, "x", x)
-        if x.ndim not in (ranks or (x.ndim,)):
-            expected = " or ".join(f"{n}-D" for n in ranks)
-            raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}")
+        if ndim:
+            ranks = (ndim,) if isinstance(ndim, int) else ndim
+            if x.ndim not in ranks:
+                expected = " or ".join(f"{n}-D" for n in ranks)
+                raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}")
         if channels is not None:
             if not -x.ndim <= channel_axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
             check_channels(who, x, channels, channel_axis)
-        return keep_input(who, x, out)
+        if self._checked is None:
+            self._check_there()
+        if out is None:
+            return x
+        in_place = check_out(who, out, x, **others)
+        if residual is not None:
+            check_out(who, out, residual)
+        check_separate(who, "out", out, **self._arrays())
+        return x.copy(order="K") if in_place and keep else x
 
-    def checked_dy(self, dy: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
-        """dy, checked as `checked_x` does, and `_saved`, whose first item must be like x.
+    def undo(self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None) -> None:
+        """After a call that has failed: what `begin` made of x, written back where `out` was x."""
+        if kept is not x and out is not None:
+            out[...] = kept
 
-        RuntimeError before any forward.
+    def resume(self, saved: Any, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """dy, once `saved`, dy and `out` are known to be good: the first line of a pullback.
+
+        TypeError for what another layer has saved and for a dtype, ValueError for a shape and an
+        `out` that cannot be written to.
         """
         who = type(self).__name__
-        if self._saved is None:
-            raise RuntimeError(f"{who}.backward needs a forward first: call the layer with x")
-        return check_upstream(who, dy, self._saved[0], out), self._saved
+        if not isinstance(saved, self.Saved):
+            raise TypeError(
+                f"{who}.pullback takes what {who}.apply has returned beside y, "
+                f"got {type(saved).__module__}.{type(saved).__qualname__}"
+            )
+        dy = check_upstream(who, dy, saved[0], out)
+        if out is not None:
+            check_separate(who, "out", out, **self._arrays())
+        return dy
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The output for x, in `out` where it is given."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+    def gradients(self, **grads: Any) -> dict[str, np.ndarray]:
+        """Gradients by name, in the shape and dtype of their parameters.
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx for the last forward, given the gradient of its output; sets `grads`."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward")
+        Left out are those of parameters that the layer has not, and those that are None.
+        """
+        own = {}
+        for name, a in self.named_parameters():
+            g = grads[name]
+            own[name] = np.asarray(g, a.dtype).reshape(a.shape) if a.dtype != g.dtype else g
+        for name, g in grads.items():
+            if name not in self._parameters and g is not None:
+                own[name] = g
+        return own
+
+    # The same pair with a memory of one call
+
+    def forward(self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
+        """The output for x, in `out` where it is given; `backward` is then that of this call."""
+        y, saved = self.apply(x, out=out, **inputs)
+        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
+        return y
+
+    def backward(self, dy: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        """dx of the last forward, in `out` where it is given; sets `grads`.
+
+        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
+        of the forward as it was, with the weight of that time, and may be asked for again.
+
+        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
+        """
+        saved = self._saved
+        if saved is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward needs a forward first: call the layer with x"
+            )
+        dx, grads = self.pullback(saved, dy, out=out)
+        for name in self.differentiated:
+            vars(self)[f"d{name}"] = grads.pop(name, None)
+        vars(self)["grads"] = {name: self._like_parameter(name, g) for name, g in grads.items()}
+        return dx
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
         """What else a call of this layer with x may take, by name: a sample for tests and checks.
@@ -147,8 +213,10 @@ class Layer:
         """
         return {}
 
-    def __call__(self, x: np.ndarray, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
-        return self.forward(x, out, **inputs)
+    def __call__(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any
+    ) -> np.ndarray:
+        return self.forward(x, out=out, **inputs)
 
     # Modes
 
@@ -156,134 +224,20 @@ class Layer:
         """Switch to training (or evaluation) and return the layer."""
         if not isinstance(mode, (bool, np.bool_)):
             raise ValueError(f"train() takes True or False, got {mode!r}")
-        self.training = bool(mode)
+        self.training = mode
         return self
 
     def eval(self) -> Self:
         """Switch to evaluation and return the layer."""
         return self.train(False)
 
-    # Parameters, buffers and state
-
-    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
-        return ((name, a) for name, a in self._parameters.items() if a is not None)
-
-    def parameters(self) -> Iterator[np.ndarray]:
-        return (a for _, a in self.named_parameters())
-
-    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        return ((name, a) for name, a in self._buffers.items() if a is not None)
-
-    def buffers(self) -> Iterator[np.ndarray]:
-        return (a for _, a in self.named_buffers())
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name: what np.savez can save."""
-        return {name: a.copy() for name, a in self._arrays().items()}
-
-    def load_state_dict(
-        self, state: Mapping[str, np.ndarray], strict: bool = True
-    ) -> IncompatibleKeys:
-        """Copy a state dict, of this library or of PyTorch, into the layer's arrays.
-
-        Names, dtypes, shapes, finiteness and variances >= 0 are all checked first; if anything is
-        wrong nothing is changed. Floats are converted to the layer's dtype. With strict=False
-        missing and unexpected names are left alone.
-
-        Returns the missing and the unexpected names. Raises StateError, a LookupError and
-        ValueError, for missing or unexpected names, ValueError for a shape or value, TypeError for
-        a dtype.
-        """
-        arrays = self._arrays()
-        loaded, keys = checked_state(type(self).__name__, arrays, state, strict)
-        for name, value in loaded.items():
-            arrays[name][...] = value
-        return keys
-
-    # Options
-
-    def get_config(self) -> dict[str, Any]:
-        """The layer as a plain dict: `cybn.create(layer.get_config())` builds an equal one."""
-        cls = type(self)
-        options = {name: vars(self).get(name, value) for name, value in self._options.items()}
-        return {"type": vars(cls).get("registered_name", cls.__name__), **check(cls, options)}
-
-    def extra_repr(self) -> str:
-        """The options as repr shows them: what must be given, then what may be, by name."""
-        config = self.get_config()
-        shown = []
-        for name, option in options_of(type(self)).items():
-            if option.required:
-                shown.append(repr(config[name]))
-            elif not option.keyword_only or config[name] != option.default:
-                shown.append(f"{name}={config[name]!r}")
-        return ", ".join(shown)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.extra_repr()})"
-
-    # Attributes: declared arrays and options behave as plain attributes, and are checked
-
-    def __getattr__(self, name: str) -> Any:
-        for store in ("_parameters", "_buffers"):
-            arrays = vars(self).get(store, {})
-            if name in arrays:
-                return arrays[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "grads" and isinstance(value, dict):
-            value = {key: self._like_parameter(key, grad) for key, grad in value.items()}
-        for store in (self._parameters, self._buffers):
-            if name in store:
-                store[name] = self._array(name, value)
-                vars(self)["_checked"] = None
-                return
-        option = options_of(type(self)).get(name)
-        if option is not None:
-            value = option.kind.check(value, f"{type(self).__name__}: {name}")
-        object.__setattr__(self, name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers})
-
-    # Copying and pickling: the options build the layer, then its attributes follow. The last
-    # forward does not come along: it holds somebody's input.
-
-    def __getnewargs_ex__(self) -> tuple[tuple, dict[str, Any]]:
-        return (), self._options
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in _PASSING}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        own = {name: dict(state[name]) for name in ("_parameters", "_buffers", "_options")}
-        vars(self).clear()  # of options that an array has taken the name of, such as `bias`
-        vars(self).update({**state, **own})
-
     # Inside
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
-
-    def _like_parameter(self, name: str, grad: Any) -> Any:
-        """A gradient in its parameter's dtype, as an optimizer wants it."""
-        parameter = self._parameters.get(name)
-        return grad if parameter is None else np.asarray(grad, parameter.dtype)
-
-    def _declare(self, store: dict[str, Any], name: str, value: np.ndarray | None) -> None:
-        parts = name.split(".")  # dotted names are those of arrays in PyTorch's nested modules
-        good = parts[0].isidentifier() and all(p.isidentifier() or p.isdigit() for p in parts)
-        if not good or hasattr(type(self), name):
-            raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
-        vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
-        store[name] = self._array(name, value)
-        vars(self)["_checked"] = None
-
-    def _array(self, name: str, value: Any) -> np.ndarray | None:
-        if value is not None and not isinstance(value, np.ndarray):
-            raise TypeError(
-                f"{type(self).__name__}: {name} must be an ndarray or None, got {value!r} "
-                f"({type(value).__name__}); to change its values assign to {name}[...]"
-            )
-        return value
+    def _check_there(self) -> None:
+        """ValueError for an array that the layer was built with and that is None now."""
+        for name in (*self._parameters, *self._buffers):
+            missing = getattr(self, name, None) is None and name in self._needed
+            if missing and name not in self.optional_arrays:
+                raise ValueError(
+                    f"{type(self).__name__} needs {name}, which is None; assign an array to it"
+                )

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
 import numpy as np
 
+from ..functional.batch_checked import CUMULATIVE
+from ..functional.running import Step
 from ..validation import check_count, check_per_channel, check_updatable
 from .base import Layer
+
+
+class ChannelArrays(NamedTuple):
+    """What lies on the channels of a batch norm, each (C,) but the count; None where not there."""
+
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+    running_mean: np.ndarray | None
+    running_var: np.ndarray | None
+    num_batches_tracked: np.ndarray | None
 
 
 class ChannelNorm(Layer):
@@ -25,26 +40,68 @@ class ChannelNorm(Layer):
 
     def reset_running_stats(self) -> None:
         """Running mean 0, variance 1, no batches, as in a new layer."""
-        for name, value in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
-            if self._buffers[name] is not None:
-                self._buffers[name][...] = value
+        self._fill(self._buffers, {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0})
 
     def reset_parameters(self) -> None:
         """weight 1, bias 0 and running statistics as in a new layer."""
         self.reset_running_stats()
-        for name, value in (("weight", 1), ("bias", 0)):
-            if self._parameters[name] is not None:
-                self._parameters[name][...] = value
+        self._fill(self._parameters, {"weight": 1, "bias": 0})
 
-    def _check_arrays(self, training: bool) -> tuple[np.ndarray | None, ...]:
-        """weight, bias, running_mean, running_var and num_batches_tracked, fit for the kernels."""
+    def channel_arrays(self, prefix: str = "") -> ChannelArrays:
+        """The arrays whose names begin with `prefix`, fit for the kernels."""
+        return (self._checked or {}).get(prefix) or self.check_arrays(prefix)
+
+    def check_arrays(self, prefix: str = "") -> ChannelArrays:
+        """The same, looked at again: TypeError or ValueError for one that is not in order."""
         who = type(self).__name__
-        weight, bias, mean, var, count = *self._parameters.values(), *self._buffers.values()
-        moving = {"running_mean": mean, "running_var": var}
-        arrays = {"weight": weight, "bias": bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        check_count(who, count)
-        if training:
-            check_updatable(who, {**moving, "num_batches_tracked": count})
-        self._checked = weight, bias, mean, var, count
-        return self._checked
+        own = {**self._parameters, **self._buffers}
+        arrays = ChannelArrays(*(own.get(prefix + name) for name in ChannelArrays._fields))
+        named = {prefix + name: a for name, a in arrays._asdict().items()}
+        *floats, count = named
+        check_per_channel(who, {n: named[n] for n in floats}, self.num_features, self._dtype())
+        check_count(who, named[count])
+        if self.training:
+            check_updatable(who, {name: a for name, a in named.items() if name in self._buffers})
+        self._checked = {**(self._checked or {}), prefix: arrays}
+        return arrays
+
+    def check_values(self, loaded: Mapping[str, np.ndarray]) -> None:
+        """What is not finite in the data makes a mean not finite and its variance NaN, no less."""
+        for name, mean in loaded.items():
+            prefix, _, last = name.rpartition("running_mean")
+            if last == "" and prefix + "running_var" in loaded:
+                var = loaded[prefix + "running_var"]
+                for which, a, bad in (
+                    (name, mean, ~np.isfinite(mean) & ~np.isnan(var)),
+                    (prefix + "running_var", var, np.isinf(var)),
+                ):
+                    if bad.any():
+                        raise ValueError(
+                            f"{type(self).__name__}: {which} must be finite, got {a[bad][0]}"
+                        )
+
+    def running_arrays(self) -> tuple[np.ndarray | None, ...]:
+        """running_mean, running_var and num_batches_tracked, fit for the kernels."""
+        return self.channel_arrays()[2:]
+
+    def step(self, running: Iterable[np.ndarray | None], stats: np.ndarray, x: np.ndarray) -> Step:
+        """How the running statistics move by x, whose statistics are `stats`."""
+        mean, var, count = running
+        m = x.size // self.num_features
+        return Step(mean, var, count, stats, m, self.step_size(count))
+
+    def step_size(self, count: np.ndarray | None) -> float:
+        """momentum as kernels take it."""
+        if self.momentum is not None:
+            return self.momentum
+        return CUMULATIVE if count is not None else 0.0
+
+    def _dtype(self) -> np.dtype:
+        return np.dtype(self.dtype)
+
+    @staticmethod
+    def _fill(store: dict[str, np.ndarray | None], values: dict[str, float]) -> None:
+        """Fill the arrays of these names, whatever stands before a dot in them."""
+        for name, a in store.items():
+            if a is not None:
+                a[...] = values[name.rpartition(".")[2]]

@@ -7,15 +7,20 @@ plain one under its owner's hands; `to_plain` gives that one on request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, ClassVar
+import os
+from collections.abc import Mapping
+from threading import RLock
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..validation import as_float_array
 from .base import Layer
 from .state import IncompatibleKeys
+
+# Held while a layer is initialized, and by nobody afterwards: the first call of one of several
+# threads initializes, on a layer of its own, which this one becomes once the call has succeeded.
+_first_call = RLock()
 
 
 class Lazy(Layer):
@@ -43,13 +48,19 @@ class Lazy(Layer):
 
     plain: ClassVar[type[Layer]]
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
-        """The plain layer's forward; the first x decides num_features."""
-        if self.num_features is not None:
-            return super().forward(x, out, **inputs)
-        x = as_float_array(type(self).__name__, "x", x)
-        with self._initialized(self._width_of(x)):
-            return super().forward(x, out, **inputs)
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any
+    ) -> tuple[np.ndarray, Any]:
+        """The plain layer's apply; the first x decides num_features."""
+        if self.num_features is None:
+            x = as_float_array(type(self).__name__, "x", x)
+            with _first_call:
+                if self.num_features is None:  # no other thread was here before
+                    one = self._initialized(self._width_of(x))
+                    made = one.apply(x, out=out, **inputs)
+                    self._become(one)
+                    return made
+        return super().apply(x, out=out, **inputs)
 
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], strict: bool = True
@@ -60,10 +71,14 @@ class Lazy(Layer):
             names = (*self._parameters, *self._buffers)
             shapes = (np.shape(state[name]) for name in names if name in state)
             width = next((shape[0] for shape in shapes if len(shape) == 1), None)
-        if width is None:
-            return super().load_state_dict(state, strict)
-        with self._initialized(width):
-            return super().load_state_dict(state, strict)
+        if width is not None:
+            with _first_call:
+                if self.num_features is None:
+                    one = self._initialized(width)
+                    keys = one.load_state_dict(state, strict)
+                    self._become(one)
+                    return keys
+        return super().load_state_dict(state, strict)
 
     def to_plain(self) -> Layer:
         """The plain layer with this one's options, mode and arrays, which the two share.
@@ -89,21 +104,29 @@ class Lazy(Layer):
     def _declare_arrays(self) -> None:
         """Declare what the plain class declares, or, without num_features, the names alone."""
         width = self.num_features
-        self.num_features = width or 1
+        self.settle_option("num_features", width or 1)
         self.plain.__init__(self, **self._plain_options())
-        self.num_features = width
+        self.settle_option("num_features", width)
         if width is None:
             for store in (self._parameters, self._buffers):
                 store.update(dict.fromkeys(store))
+            self._needed.clear()
 
-    @contextmanager
-    def _initialized(self, width: int) -> Iterator[None]:
-        """The layer with so many features, to be used; if that fails, there are none again."""
-        try:
-            self.num_features = width
-            self._declare_arrays()
-            yield
-        except BaseException:
-            self.num_features = None
-            self._declare_arrays()
-            raise
+    def _initialized(self, width: int) -> Self:
+        """A layer like this one with so many features."""
+        return type(self)(**{**self._plain_options(), "num_features": width}).train(self.training)
+
+    def _become(self, one: Self) -> None:
+        """Take over the arrays of `one`. num_features comes last: it tells other threads."""
+        names = ("_parameters", "_buffers", "_needed", "_checked", "num_features")
+        vars(self).update((name, getattr(one, name)) for name in names)
+
+
+def _after_fork() -> None:
+    # A thread of the parent that held the lock does not exist in the child.
+    global _first_call
+    _first_call = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

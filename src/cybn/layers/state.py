@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..kinds import Bounds
 from ..messages import did_you_mean
+from ..validation import as_plain_array
+
+if TYPE_CHECKING:
+    from .declared import Declared
+
+COUNT = Bounds(ge=0, le=1 << 62)  # of batches: a count that is loaded can go on counting
 
 
 class StateError(LookupError, ValueError):
@@ -22,24 +29,43 @@ class IncompatibleKeys(NamedTuple):
 
 
 def checked_state(
-    who: str, own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], strict: bool
+    layer: Declared, state: Mapping[str, np.ndarray], strict: bool
 ) -> tuple[dict[str, np.ndarray], IncompatibleKeys]:
-    """The arrays of `state` that `own` has, converted to its dtypes, and what does not match."""
+    """The arrays of `state` that the layer has, in its dtypes, and the names that do not match."""
+    who, own = type(layer).__name__, layer._arrays()
     if not isinstance(state, Mapping):
         raise TypeError(f"{who}: a state dict maps names to arrays, got {type(state).__name__}")
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    if strict and (missing or unexpected):
-        raise StateError(_complaint(who, own, missing, unexpected))
-    loaded = {
-        name: _converted(f"{who}: {name}", own[name], state[name]) for name in own if name in state
-    }
-    for name, value in loaded.items():
-        if not own[name].flags.writeable:
+    if strict:
+        missing = [name for name in missing if not _is_count(name)]
+        if missing or unexpected:
+            raise StateError(_complaint(who, own, missing, unexpected))
+    loaded = {}
+    for name, a in own.items():
+        if name not in state:
+            continue
+        loaded[name] = _converted(f"{who}: {name}", a, state[name], layer.keeps_finite(name))
+        if not a.flags.writeable:
             raise ValueError(f"{who}: {name} is read-only and cannot be loaded into")
-        if name.endswith("_var") and (value < 0).any():
-            raise ValueError(f"{who}: {name} must be >= 0, got {value.min()}")
+        bounds = COUNT if _is_count(name) else layer._bounds.get(name)
+        if bounds is not None:
+            _check_bounds(f"{who}: {name}", loaded[name], bounds)
+    layer.check_values(loaded)
     return loaded, IncompatibleKeys(missing, unexpected)
+
+
+def _is_count(name: str) -> bool:
+    """Is it a count of batches? PyTorch before 0.4.1 had none, and loads what lacks one."""
+    return name.rpartition(".")[2] == "num_batches_tracked"
+
+
+def _check_bounds(where: str, a: np.ndarray, bounds: Bounds) -> None:
+    """ValueError for a value out of bounds. NaN, of which nothing can be said, is not one."""
+    numbers = a[~np.isnan(a)]
+    for value in (numbers.min(), numbers.max()) if numbers.size else ():
+        if value.item() not in bounds:
+            raise ValueError(f"{where} must be {bounds}, got {value}")
 
 
 def _complaint(who: str, own: Mapping, missing: list, unexpected: list) -> str:
@@ -55,8 +81,8 @@ def _complaint(who: str, own: Mapping, missing: list, unexpected: list) -> str:
     )
 
 
-def _converted(where: str, own: np.ndarray, value: object) -> np.ndarray:
-    array = np.asarray(value)
+def _converted(where: str, own: np.ndarray, value: object, finite: bool) -> np.ndarray:
+    array = as_plain_array(where, "its values", value)
     kinds = "iu" if own.dtype.kind in "iu" else "f"
     if array.dtype.kind not in kinds:
         expected = "integers" if kinds == "iu" else "floats"
@@ -65,8 +91,10 @@ def _converted(where: str, own: np.ndarray, value: object) -> np.ndarray:
         raise ValueError(f"{where} must have shape {own.shape}, got {array.shape}")
     with np.errstate(over="ignore"):
         converted = array.astype(own.dtype)
-    if kinds == "f" and not np.isfinite(converted).all():
-        raise ValueError(f"{where} must be finite, got {array[~np.isfinite(converted)][0]}")
-    if kinds == "iu" and (converted < 0).any():
+    if kinds == "f":
+        bad = ~np.isfinite(converted) & (True if finite else np.isfinite(array))
+        if bad.any():
+            raise ValueError(f"{where} must be finite, got {array[bad][0]}")
+    elif (converted < 0).any():
         raise ValueError(f"{where} must be >= 0, got {array}")
     return converted

@@ -118,13 +118,13 @@ class _Watched:
         """Within it the layer normalizes by each batch, and what it is called with is taken in."""
         layer, before = self.layer, dict(vars(self.layer))
         statistics = {name: getattr(layer, name) for name in _STATISTICS}
-        plain = layer.forward
+        plain = layer.apply
 
-        def forward(x: Any, out: np.ndarray | None = None, *args: Any, **inputs: Any) -> np.ndarray:
+        def apply(x: Any, *, out: np.ndarray | None = None, **inputs: Any) -> Any:
             in_place = isinstance(out, np.ndarray) and np.may_share_memory(np.asarray(x), out)
             given = x.copy() if in_place else x
             layer.training = True  # whatever the network around it has said since
-            y = plain(x, out, *args, **inputs)
+            made = plain(x, out=out, **inputs)
             axis, mask = layer.channel_axis, inputs.get("mask")
             if mask is not None:
                 mask = check_mask(type(layer).__name__, mask, np.asarray(given), axis)
@@ -132,11 +132,11 @@ class _Watched:
             moments = Moments(layer.num_features).add(given, axis)
             self.moments.merge(moments)
             self.calls += moments.count > 0
-            return y
+            return made
 
         for name, a in statistics.items():
             setattr(layer, name, a.copy())  # training moves these, and not the layer's own
-        vars(layer)["forward"] = forward
+        vars(layer)["apply"] = apply
         try:
             yield
         finally:

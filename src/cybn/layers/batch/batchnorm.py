@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...functional.batch_checked import CUMULATIVE, backward_checked, forward_checked
-from ...functional.gates import ACTIVATIONS, OPEN, check_residual, gate_of
+from ...functional import batch_norm_stats
+from ...functional.batch_checked import backward_checked, forward_checked
+from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
+from ...functional.running import Step, fits, follow
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import (
-    check_eps,
-    check_input,
-    check_more_than_one,
-    check_out,
-    check_separate,
-    keep_input,
-)
-from ..channelnorm import ChannelNorm
+from ...validation import check_eps, check_input, check_separate
+from ..channelnorm import ChannelArrays, ChannelNorm
 
 _CHARS = {"float32": "f", "float64": "d"}
+_NO_STATISTICS = None, None, None
+
+
+class Batch(NamedTuple):
+    """A batch, or a part of one, to be normalized, and how: nothing is left that is not in order.
+
+    x is (M, C), the valid positions, where there is a mask.
+    """
+
+    x: np.ndarray
+    residual: np.ndarray | None
+    mask: np.ndarray | None
+    arrays: ChannelArrays
+    of_batch: bool  # by moments of its own, else by the running statistics
+    moves: bool  # the running statistics
 
 
 class BatchNorm(ChannelNorm):
@@ -96,9 +106,25 @@ class BatchNorm(ChannelNorm):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    differentiated = ("residual",)
     #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
     weight_init = "ones"  # of subclasses without that option
+
+    class Saved(NamedTuple):
+        """What pullback needs: of the forward as it was, and of the layer as it was then."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        weight: np.ndarray | None
+        of_batch: bool
+        axis: int
+        y: np.ndarray | None  # where there was an activation
+        gate: Gate
+        added: bool  # a residual
+        mask: np.ndarray | None
+        valid: np.ndarray | None  # (M, C), what x has where the mask is True
 
     def __init__(
         self,
@@ -130,131 +156,188 @@ class BatchNorm(ChannelNorm):
         self._fill_weight()
 
     def _fill_weight(self) -> None:
-        weight = self._parameters["weight"]
-        if weight is None or self.weight_init == "ones":
+        if self.weight_init == "ones":
             return
-        weight[...] = 0
-        if self.weight_init == "uniform":
-            # As torch.manual_seed does for PyTorch, np.random.seed makes networks repeatable.
-            weight[...] = np.random.random_sample(len(weight))  # noqa: NPY002
+        for name, a in self.named_parameters():
+            if name.rpartition(".")[2] == "weight":
+                a[...] = 0
+                if self.weight_init == "uniform":
+                    # As torch.manual_seed for PyTorch, np.random.seed makes networks repeatable.
+                    a[...] = np.random.random_sample(len(a))  # noqa: NPY002
 
-    def forward(
+    def apply(
         self,
         x: np.ndarray,
-        out: np.ndarray | None = None,
         *,
+        out: np.ndarray | None = None,
         residual: np.ndarray | None = None,
         mask: np.ndarray | None = None,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
         if residual is not None:
             residual = check_residual(who, residual, x)
         if mask is not None:
-            return self._forward_masked(x, out, residual, check_mask(who, mask, x, axis))
-        kept = keep_input(who, x, out)
-        if out is not None and residual is not None:
-            check_out(who, out, residual)
-        y, saved = self._normalize(x, kept, out, residual, axis)
-        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
-        return y
+            mask = check_mask(who, mask, x, axis)
+        kept = self.begin(x, out, residual=residual)
+        batch = self._looked_at(kept, residual, mask, self.channel_arrays())
+        try:
+            y, saved, step = self._normalize(batch, kept, out)
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        if step is not None:
+            follow([step])
+        return y, saved
 
-    def _normalize(self, x, kept, out, residual, axis):
-        """y and what backward needs, of arguments that were checked; `kept` is x as it was."""
-        training, momentum = self.training, self.momentum
-        weight, bias, mean, var, count = self._checked or self._check_arrays(training)
+    def _looked_at(
+        self,
+        x: np.ndarray,
+        residual: np.ndarray | None,
+        mask: np.ndarray | None,
+        arrays: ChannelArrays,
+        place: slice | None = None,
+    ) -> Batch:
+        """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
+        axis, batch, valid = self.channel_axis, x, mask
+        if place is not None:
+            x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
+        if mask is not None:
+            x = pick(x, mask, axis)
+            residual = None if residual is None else pick(residual, mask, axis)
+        of_batch = self.training or arrays.running_mean is None or arrays.running_var is None
+        if of_batch and x.size == self.num_features:
+            of_batch = not (self.training and self.on_single == "running")
+            if of_batch:
+                raise ValueError(self._single(batch.shape, mask is not None, place))
+            self._check_running(arrays)
+        if of_batch and self.eps == 0:
+            check_eps(type(self).__name__, self.eps, True)
+        learns = of_batch and self.training and x.size > 0
+        moves = learns and self.track_running_stats
+        if learns and self.on_nonfinite == "error":
+            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
+            if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
+                raise ValueError(self._unfit(stats, x, batch, valid, place))
+        return Batch(x, residual, mask, arrays, of_batch, moves)
+
+    def _normalize(
+        self, batch: Batch, kept: np.ndarray, out: np.ndarray | None, last: bool = True
+    ) -> tuple[np.ndarray, Saved, Step | None]:
+        """y, what pullback needs, and how the running statistics are to move, if they have not.
+
+        `last`: nothing is computed after this batch, so that its kernel may move them.
+        """
+        x, residual, mask, (weight, bias, *running), of_batch, moves = batch
         gate = OPEN
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
-        of_batch = training or mean is None or var is None
-        if of_batch:
-            single = x.size == self.num_features
-            if single and training and self.on_single == "running":
-                of_batch = False
-            elif single or self.eps == 0:
-                self._check_batch(x)
-            if of_batch and not (training and self.track_running_stats):
-                mean = var = count = None
-        if momentum is None:
-            momentum = CUMULATIVE if count is not None else 0.0
-        moved = mean, var, count
-        if of_batch and self.on_nonfinite != "propagate" and training:
-            moved = self._moved(x, axis)
+        axis = self.channel_axis if mask is None else 1
+        y = empty_like(kept) if mask is not None and out is None else out
+        at_once = not of_batch or (last and moves and mask is None and self._lets_all_in)
+        weight_then = None if weight is None else weight.copy()
         try:
-            y, stats = forward_checked(
-                x, weight, bias, *moved, of_batch, momentum, self.eps, axis, out,
+            y_valid, stats = forward_checked(
+                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch,
+                self.step_size(running[2]), self.eps, axis, y if mask is None else None,
                 _CHARS[self.dtype], residual, gate,
             )  # fmt: skip
         except ValueError:
-            self._check_arrays(training)  # an array was spoilt since it was checked: says which
+            self.check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        y_kept = None if gate is OPEN else y
-        weight = None if weight is None else weight.copy()
-        return y, (kept, stats, weight, of_batch, axis, y_kept, gate, residual is not None, None)
+        y = y_valid if mask is None else put(y_valid, mask, y, self.channel_axis)
+        step = None
+        if moves and not at_once and (self._lets_all_in or self._fit(stats, x).all()):
+            step = self.step(running, stats, x)
+        saved = BatchNorm.Saved(
+            kept, stats, weight_then, of_batch, self.channel_axis,
+            None if gate is OPEN else y_valid, gate, residual is not None,
+            None if mask is None else mask.copy(), None if mask is None else x,
+        )  # fmt: skip
+        return y, saved, step
 
-    def _check_batch(self, x: np.ndarray) -> None:
-        """ValueError for a batch that has no moments to normalize with."""
-        if self.eps == 0:
-            check_eps(type(self).__name__, self.eps, True)
-        check_more_than_one(x, x.size // self.num_features)
+    @property
+    def _lets_all_in(self) -> bool:
+        return self.on_nonfinite == "propagate"
 
-    def _moved(self, x: np.ndarray, axis: int) -> tuple[np.ndarray | None, ...]:
-        """The running arrays that this batch may move: none of them if it is not finite."""
-        if np.isfinite(x).all():
-            return self.running_mean, self.running_var, self.num_batches_tracked
-        if self.on_nonfinite == "skip":
-            return None, None, None
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(
-            f"{type(self).__name__} got {x[where]} at {where} of {x.shape}; clean the batch, or "
-            f"build the layer with on_nonfinite='skip'"
+    def keeps_finite(self, name: str) -> bool:
+        """Parameters, and statistics that on_nonfinite protects."""
+        return name in self._parameters or not self._lets_all_in
+
+    def _fit(self, stats: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return fits(stats, x.size // self.num_features, np.dtype(self.dtype))
+
+    def _check_running(self, arrays: ChannelArrays) -> None:
+        for name in ("running_mean", "running_var"):
+            if getattr(arrays, name) is None:
+                raise ValueError(
+                    f"{type(self).__name__} with on_single='running' needs {name}, which is None; "
+                    f"assign an array to it, or set on_single='error'"
+                )
+
+    def _single(self, shape: tuple[int, ...], masked: bool, place: slice | None) -> str:
+        """What is wrong with a batch, or a part of one, of one value per channel."""
+        part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
+        of_mask = ", of which mask leaves one position" if masked else ""
+        return (
+            f"Expected more than 1 value per channel when training, got {part}input size "
+            f"{shape}{of_mask}; pass a larger batch, or call eval() to use the running statistics"
         )
 
-    def _forward_masked(self, x, out, residual, mask):
-        """As forward, of the positions where mask is True."""
-        axis = self.channel_axis
-        if out is not None:
-            check_out(type(self).__name__, out, x)
-            if residual is not None:
-                check_out(type(self).__name__, out, residual)
-        valid = pick(x, mask, axis)
-        z = None if residual is None else pick(residual, mask, axis)
-        if z is not None:
-            z = np.ascontiguousarray(z)
-        y_valid, saved = self._normalize(valid, valid, None, z, 1)
-        y = put(y_valid, mask, empty_like(x) if out is None else out, axis)
-        vars(self)["_saved"] = (x, *saved[1:-1], (valid, mask.copy(), axis))
-        return y
+    def _unfit(
+        self,
+        stats: np.ndarray,
+        x: np.ndarray,
+        batch: np.ndarray,
+        mask: np.ndarray | None,
+        place: slice | None,
+    ) -> str:
+        """What is wrong with x, of a batch, whose statistics cannot be kept."""
+        bad = np.zeros(batch.shape, bool)
+        bad[place or ...] = ~np.isfinite(batch[place or ...])
+        if mask is not None:
+            bad &= np.expand_dims(mask, self.channel_axis)
+        places = np.argwhere(bad)
+        if len(places):
+            where = tuple(int(i) for i in places[0])
+            what = f"got {batch[where]} at {where} of {batch.shape}; clean the batch"
+        else:
+            channel = np.flatnonzero(~self._fit(stats, x))[0]
+            what = (
+                f"got a batch whose mean {stats[0, channel]:.3g} or variance "
+                f"{stats[1, channel]:.3g} in channel {channel} is more than {self.dtype} holds; "
+                f"scale the batch"
+            )
+        return f"{type(self).__name__} {what}, or build the layer with on_nonfinite='skip'"
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`.
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients of weight, bias and residual."""
+        dy = self.resume(saved, dy, out)
+        if out is not None and saved.y is not None:
+            check_separate(type(self).__name__, "out", out, y=saved.y)
+        dx, dweight, dbias, dz = self._pulled_back(saved, dy, out)
+        return dx, self.gradients(weight=dweight, bias=dbias, residual=dz)
 
-        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
-        of the forward as it was, with the weight of that time, and may be asked for again.
-
-        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
-        """
-        dy, saved = self.checked_dy(dy, out)
-        x, stats, weight, training, axis, y, gate, added, masked = saved
-        if out is not None and y is not None:
-            check_separate(type(self).__name__, "out", out, y=y)
-        like = x
-        if masked is not None:
-            x, mask, axis_then = masked
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """dx, dweight, dbias and the residual's gradient, of arguments that were checked."""
+        like, stats, weight, of_batch, axis_then, y, gate, added, mask, valid = saved
+        x, axis = (like, axis_then) if mask is None else (valid, 1)
+        if mask is not None:
             dy = pick(dy, mask, axis_then)
         dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
-            dy, x, stats, weight, training, axis, out if masked is None else None,
+            dy, x, stats, weight, of_batch, axis, out if mask is None else None,
             np.dtype(self.dtype), y, gate, dz,
         )  # fmt: skip
-        if masked is not None:
+        if mask is not None:
             dx = put(dx, mask, empty_like(like) if out is None else out, axis_then)
             dz = None if dz is None else put(dz, mask, empty_like(like), axis_then)
-        grads = {"weight": dweight, "bias": dbias}
-        vars(self)["grads"] = {name: grads[name] for name, _ in self.named_parameters()}
-        vars(self)["dresidual"] = dz
-        return dx
+        return dx, dweight, dbias, dz
 
 
 @register("BatchNorm1d", aliases=("BN1d",))

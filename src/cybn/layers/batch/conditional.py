@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.running import Step, follow
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_per_channel, keep_input
+from ...validation import check_count, check_input, check_per_channel, check_updatable
 from ..channelnorm import ChannelNorm
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
@@ -68,6 +69,17 @@ class ConditionalBatchNorm(ChannelNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    optional_arrays = ("bias", "running_mean", "running_var", "num_batches_tracked")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        labels: np.ndarray
+        stats: np.ndarray
+        weight: np.ndarray  # (N, C), of each sample's class
+        of_batch: bool
+        axis: int
 
     def __init__(
         self,
@@ -85,47 +97,56 @@ class ConditionalBatchNorm(ChannelNorm):
         for name, a in list(self.named_parameters()):
             setattr(self, name, np.tile(a, (num_classes, 1)))
 
-    def forward(
-        self, x: np.ndarray, out: np.ndarray | None = None, *, labels: np.ndarray | None = None
-    ) -> np.ndarray:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, labels: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
+        kept = self.begin(x, out)
         labels = self._checked_labels(labels, len(x))
         weight, bias = self._table("weight"), self._table("bias")
-        kept = keep_input(who, x, out)
         of_batch = self.training or self.running_mean is None or self.running_var is None
-        stats = self._stats(x, of_batch)
+        stats, step = self._stats(x, of_batch)
         y = empty_like(x) if out is None else out
         weight = weight[labels]  # (N, C)
         bias = None if bias is None else bias[labels]
-        for (part, to), rows, given in _views(axis, stats, kept, y):
-            batch_norm_forward(
-                part, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
-                *given[:2], training=False, eps=self.eps, channel_axis=axis, out=to, who=who,
-            )  # fmt: skip
-        vars(self)["_saved"] = kept, labels, stats, weight, of_batch, axis
-        return y
+        try:
+            for (part, to), rows, given in _views(axis, stats, kept, y):
+                batch_norm_forward(
+                    part, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
+                    *given[:2], training=False, eps=self.eps, channel_axis=axis, out=to, who=who,
+                )  # fmt: skip
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        if step is not None:
+            follow([step])
+        return y, self.Saved(kept, labels, stats, weight, of_batch, axis)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`. See BatchNorm.
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients of weight and bias.
 
-        First g = rstd * weight[label] * dy, with the sums for dweight and dbias of each sample. In
-        evaluation that is dx; in training the backward of a batch norm of weight 1/rstd follows.
+        In evaluation dx = rstd * weight[label] * dy, with the sums for dweight and dbias of each
+        sample. In training that is done without rstd, which may be too small for dy's dtype, and
+        the backward of a batch norm follows.
         """
-        dy, (x, labels, stats, weight, of_batch, axis) = self.checked_dy(dy, out)
+        dy, (x, labels, stats, weight, of_batch, axis) = self.resume(saved, dy, out), saved
         dx = empty_like(x) if out is None else out
         how = {"channel_axis": axis, "who": type(self).__name__}
         sums = np.zeros((2, *weight.shape))  # Σ dy*xhat and Σ dy of each sample and channel
+        if of_batch:
+            with np.errstate(divide="ignore", invalid="ignore"):  # rstd is 0 where var is infinite
+                weight = weight / stats[2]
         for (part, given_dy, to), rows, given in _views(axis, stats, x, dy, dx):
             _, *both = batch_norm_backward(
                 given_dy, part, given, weight[rows].ravel(), training=False, out=to, **how
             )
             sums[:, rows] = np.reshape(both, (2, -1, self.num_features))
         if of_batch and x.size:
-            with np.errstate(divide="ignore"):  # rstd is 0 where var is infinite
-                std = 1 / stats[2]
-            batch_norm_backward(dx, x, stats, std, training=True, out=dx, **how)
+            batch_norm_backward(dx, x, stats, None, training=True, out=dx, **how)
         order = np.argsort(labels, kind="stable")
         classes, starts = np.unique(labels[order], return_index=True)
         grads = {}
@@ -133,8 +154,7 @@ class ConditionalBatchNorm(ChannelNorm):
             grads[name] = np.zeros_like(a)
             if labels.size:  # a sum per class: faster than np.add.at
                 grads[name][classes] = np.add.reduceat(of_samples[order], starts)
-        vars(self)["grads"] = grads
-        return dx
+        return dx, grads
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Labels that go through all classes."""
@@ -159,6 +179,16 @@ class ConditionalBatchNorm(ChannelNorm):
             )
         return labels.astype(np.intp)
 
+    def running_arrays(self) -> tuple[np.ndarray | None, ...]:
+        """Those of BatchNorm; weight and bias have another shape here."""
+        running = self.running_mean, self.running_var, self.num_batches_tracked
+        named = {"running_mean": running[0], "running_var": running[1]}
+        check_per_channel(type(self).__name__, named, self.num_features, self._dtype())
+        check_count(type(self).__name__, running[2])
+        if self.training:
+            check_updatable(type(self).__name__, dict(self.named_buffers()))
+        return running
+
     def _table(self, name: str) -> np.ndarray | None:
         """weight or bias, (num_classes, C), in float64."""
         a, expected = self._parameters[name], (self.num_classes, self.num_features)
@@ -169,20 +199,15 @@ class ConditionalBatchNorm(ChannelNorm):
             )
         return None if a is None else a.astype(np.float64)
 
-    def _stats(self, x: np.ndarray, of_batch: bool) -> np.ndarray:
-        """mean, var and rstd, (3, C), to normalize x with; moves the running ones in training."""
-        mean, var, who = self.running_mean, self.running_var, type(self).__name__
+    def _stats(self, x: np.ndarray, of_batch: bool) -> tuple[np.ndarray, Step | None]:
+        """mean, var and rstd, (3, C), to normalize x with; and how the running ones then move."""
+        running, who = self.running_arrays(), type(self).__name__
         if not of_batch:
-            check_per_channel(who, {"running_mean": mean, "running_var": var}, self.num_features)
-            mean, var = mean.astype(np.float64), var.astype(np.float64)
-            return np.stack([mean, var, 1 / np.sqrt(var + self.eps)])
-        tracked = self.training and self.track_running_stats
-        running = (mean, var, self.num_batches_tracked) if tracked else ()
-        momentum = self.momentum if tracked else 0.0
-        return batch_norm_stats(
-            x, *running, momentum=momentum, eps=self.eps, channel_axis=self.channel_axis,
-            who=who,
-        )  # fmt: skip
+            mean, var = (a.astype(np.float64) for a in running[:2])
+            return np.stack([mean, var, 1 / np.sqrt(var + self.eps)]), None
+        stats = batch_norm_stats(x, eps=self.eps, channel_axis=self.channel_axis, who=who)
+        moves = self.training and self.track_running_stats and x.size > 0
+        return stats, self.step(running, stats, x) if moves else None
 
 
 def _views(

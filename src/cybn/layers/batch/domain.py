@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,21 +57,21 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     @takes_options_of(BatchNorm)
     def __init__(self, *args, num_domains: PositiveInt = 2, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self._declare_members(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
+        self._declare_further(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
 
-    def forward(
+    def apply(
         self,
         x: np.ndarray,
-        out: np.ndarray | None = None,
         *,
+        out: np.ndarray | None = None,
         domain: int = 0,
         residual: np.ndarray | None = None,
         mask: np.ndarray | None = None,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, NamedTuple]:
         """Normalize x by the batch norm of `domain`. See the class."""
         who = type(self).__name__
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
-        many = len(self._prefixes)
+        many = self.num_domains
         if isinstance(domain, (bool, np.bool_)) or not isinstance(domain, Integral):
             raise TypeError(
                 f"{who} takes an int as domain, got {domain!r} ({type(domain).__name__}); "
@@ -81,13 +82,13 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
                 f"{who} has the domains 0 to {many - 1}, got domain={domain}; build the layer with "
                 f"a larger num_domains, or pass one that it has"
             )
-        prefix = self._prefixes[domain]
-        parts = [Part(slice(None), prefix, self._member(prefix))]
-        return self._forward_parts(x, out, residual, mask, parts)
+        prefix = f"bns.{domain}."
+        parts = [Part(slice(None), prefix, self.channel_arrays(prefix))]
+        return self._apply_parts(x, out, residual, mask, parts)
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, int]:
         """The last domain."""
-        return {"domain": len(self._prefixes) - 1}
+        return {"domain": self.num_domains - 1}
 
 
 @register("DomainSpecificBatchNorm1d", aliases=("DSBN1d",))

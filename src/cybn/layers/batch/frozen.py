@@ -11,7 +11,7 @@ again, with mean and bias 0: backward needs nothing of x, and nothing is kept of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,15 @@ class FrozenBatchNorm(Layer):
 
     ranks: ClassVar[tuple[int, ...]] = ()
 
+    class Saved(NamedTuple):
+        """What pullback needs: nothing of x but its shape and dtype."""
+
+        like: np.ndarray
+        weight: np.ndarray
+        running_var: np.ndarray
+        eps: float
+        axis: int
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -75,27 +84,33 @@ class FrozenBatchNorm(Layer):
         for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
             self.register_buffer(name, np.full(num_features, value, self.dtype))
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x with the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
+        self.begin(x, out, keep=False)
+        like = np.broadcast_to(np.empty((), x.dtype), x.shape)  # for its shape and dtype alone
+        saved = self.Saved(like, self.weight.copy(), self.running_var.copy(), self.eps, axis)
         arrays = self.weight, self.bias, self.running_mean, self.running_var
         y, _ = batch_norm_forward(
             x, *arrays, training=False, eps=self.eps, channel_axis=axis, out=out, who=who
         )
-        like = np.broadcast_to(np.empty((), x.dtype), x.shape)  # for its shape and dtype alone
-        vars(self)["_saved"] = like, self.weight.copy(), self.running_var.copy(), self.eps, axis
-        return y
+        return y, saved
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx = weight * rstd * dy for the last forward, in `out` where it is given."""
-        dy, (_, weight, var, eps, axis) = self.checked_dy(dy, out)
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx = weight * rstd * dy, in `out` where it is given, and {}."""
+        dy, (_, weight, var, eps, axis) = self.resume(saved, dy, out), saved
         dx, _ = batch_norm_forward(
             dy, weight, None, np.zeros_like(var), var,
             training=False, eps=eps, channel_axis=axis, out=out, who=type(self).__name__,
         )  # fmt: skip
-        vars(self)["grads"] = {}
-        return dx
+        return dx, {}
+
+    def keeps_finite(self, name: str) -> bool:
+        """weight and bias; statistics that were frozen may have been anything."""
+        return name in ("weight", "bias")
 
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], strict: bool = True

@@ -9,12 +9,14 @@ the rest (then virtual_batch_size would hold for no virtual batch).
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from ...options import PositiveInt, takes_options_of
 from ...registry import register
 from ...validation import check_input
+from ..channelnorm import ChannelArrays
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
@@ -69,25 +71,25 @@ class GhostBatchNorm(PartedBatchNorm):
     ) -> None:
         super().__init__(*args, **kwargs)
 
-    def forward(
+    def apply(
         self,
         x: np.ndarray,
-        out: np.ndarray | None = None,
         *,
+        out: np.ndarray | None = None,
         residual: np.ndarray | None = None,
         mask: np.ndarray | None = None,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, NamedTuple]:
         """Normalize x virtual batch by virtual batch. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
-        one = self._member("")
+        arrays = self.channel_arrays()
         places = [slice(None)]
         if x.size and (self.training or self.ghost_inference or self.running_mean is None):
             places = self._virtual_batches(x)
             if not self.training:  # no statistics to read: those of the batch are taken
-                vars(one)["_buffers"] = dict.fromkeys(self._buffers)
-        parts = [Part(place, "", one) for place in places]
-        return self._forward_parts(x, out, residual, mask, parts)
+                arrays = ChannelArrays(arrays.weight, arrays.bias, None, None, None)
+        parts = [Part(place, "", arrays) for place in places]
+        return self._apply_parts(x, out, residual, mask, parts)
 
     def _virtual_batches(self, x: np.ndarray) -> list[slice]:
         """Where the virtual batches of x lie along N."""
@@ -101,7 +103,7 @@ class GhostBatchNorm(PartedBatchNorm):
                 f"virtual_batch_size, or call eval() to use the running statistics"
             )
         edges = [*range(0, n, size), n]
-        if single and n % size == 1:
+        if single and n % size == 1 and len(edges) > 2:
             del edges[-2]
         return [slice(*edge) for edge in pairwise(edges)]
 

@@ -22,24 +22,17 @@ from ...validation import (
     as_plain_array,
     check_axis,
     check_channels,
-    check_like,
     check_out,
+    check_separate,
     check_updatable,
 )
 from ..base import Layer
+from ..state import COUNT
 
 CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
 _FEW = 8  # channels whose mean and std repr shows
 
 Scale = Annotated[float, Bounds(ge=0)]
-
-
-class _Forward(NamedTuple):
-    """What backward needs of a forward; the first two stand for x in checks."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    scale: np.ndarray
 
 
 @register("Normalize")
@@ -102,37 +95,40 @@ class Normalize(Layer):
         if len(set(known.values())) > 1 or 0 in known.values():
             got = ", ".join(f"{n} from {name}" for name, n in known.items())
             raise ValueError(f"Normalize needs one number of channels >= 1, got {got}")
-        channels = self.num_features = next(iter(known.values()), 1)
+        channels = next(iter(known.values()), 1)
+        self.settle_option("num_features", channels)
         mean, std = 0.0 if self.mean is None else self.mean, 1.0 if self.std is None else self.std
         self.register_buffer("mean", np.full(channels, mean, np.float64))
-        self.register_buffer("std", np.full(channels, std, np.float64))
-        self.register_buffer("count", np.array(0))
+        self.register_buffer("std", np.full(channels, std, np.float64), holds=Bounds(ge=0))
+        self.register_buffer("count", np.array(0), holds=COUNT)
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    class Saved(NamedTuple):
+        """What pullback needs: nothing of x but its shape and dtype."""
+
+        like: np.ndarray
+        scale: np.ndarray
+
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """(x - mean) / std, in `out` where it is given. See the class."""
+        self.begin(x)
         scale = 1 / self._std()
         y = self._affine("x", x, out, less=self.mean, times=scale)
-        vars(self)["_saved"] = _Forward(y.shape, y.dtype, scale)
-        return y
+        return y, self.Saved(np.broadcast_to(np.empty((), y.dtype), y.shape), scale)
 
-    transform = forward
+    def transform(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        """The same as calling the layer."""
+        return self.forward(x, out=out)
 
-    def inverse(self, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def inverse(self, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """y * std + mean, the x that `transform` made y of, in `out` where it is given."""
         return self._affine("y", y, out, times=self._std(), plus=self.mean)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx = dy / std for the last forward, in `out` where it is given; `grads` is empty.
-
-        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
-        """
-        if self._saved is None:
-            raise RuntimeError("Normalize.backward needs a forward first: call the layer with x")
-        dy = as_float_array("Normalize", "dy", dy)
-        check_like("Normalize", "dy", dy, self._saved)
-        dx = self._affine("dy", dy, out, times=self._saved.scale)
-        vars(self)["grads"] = {}
-        return dx
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx = dy / std, in `out` where it is given, and {}."""
+        dy = self.resume(saved, dy, out)
+        return self._affine("dy", dy, out, times=saved.scale), {}
 
     @classmethod
     def fit(
@@ -216,6 +212,10 @@ class Normalize(Layer):
             if name not in ("mean", "std") and value != rest.get(name)
         )
 
+    def keeps_finite(self, name: str) -> bool:
+        """All: data that is not finite cannot be fitted to."""
+        return True
+
     # Inside
 
     def _std(self) -> np.ndarray:
@@ -231,6 +231,7 @@ class Normalize(Layer):
         check_channels("Normalize", a, self.num_features, self.channel_axis)
         if out is not None:
             check_out("Normalize", out, a)
+            check_separate("Normalize", "out", out, **self._arrays())
         less = np.zeros_like(times) if less is None else less
         return batch_norm_forward(
             a, times, plus, less, np.ones_like(times),
@@ -245,8 +246,8 @@ class Normalize(Layer):
         if new.count:
             moments = _check_finite(self._moments().merge(new))
             check_updatable("Normalize", dict(self.named_buffers()))
-            self.mean[...], self.count[...] = moments.mean, moments.count
-            self.std[...] = np.sqrt(moments.var(ddof=int(self.unbiased)))
+            std = np.sqrt(moments.var(ddof=int(self.unbiased)))
+            self.mean[...], self.std[...], self.count[...] = moments.mean, std, moments.count
         return self
 
 

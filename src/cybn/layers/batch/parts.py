@@ -1,74 +1,80 @@
 """Batch norm over parts of a batch: what GhostBatchNorm, SplitBatchNorm and their kin share.
 
-A batch is cut along N, and each part goes through the forward of a batch norm, as a view of x and
-of the output: nothing is copied. `_forward_parts` is the one loop over parts, in Python; a part
-costs a few microseconds beside its work.
+A batch is cut along N, and each part is normalized as BatchNorm does it, as a view of x and of the
+output: nothing is copied. `_apply_parts` is the one loop over parts, in Python; a part costs a few
+microseconds beside its work. All parts are looked at before the first is written, and the running
+statistics of all move when the last is through.
 
-The batch norm of a part is the layer itself, or a member of it: a plain batch norm whose arrays the
-layer keeps under a dotted prefix, as `aux_bn.0.weight`, which are the names in PyTorch checkpoints.
-Layers within layers were rejected: modes, options, copies and errors would all have to be handed
-down, and are one here.
+The arrays of a part are the layer's own, or further ones that it keeps under a dotted prefix, as
+`aux_bn.0.weight`, which are the names in PyTorch checkpoints. Layers within layers were rejected:
+modes, options, copies and errors would all have to be handed down, and are one here.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...functional.gates import check_residual
 from ...functional.masks import check_mask
+from ...functional.running import follow
 from ...kernels.outputs import empty_like
-from ...validation import check_out, keep_input
+from ...validation import check_separate
+from ..channelnorm import ChannelArrays
 from .batchnorm import BatchNorm
 
 
 class Part(NamedTuple):
-    """Where a part of the batch lies along N, and the member that normalizes it."""
+    """Where a part of the batch lies along N, and the arrays that normalize it."""
 
     place: slice
     prefix: str
-    member: BatchNorm
+    arrays: ChannelArrays
+
+
+class SavedPart(NamedTuple):
+    """What the pullback of a part needs."""
+
+    place: slice
+    prefix: str
+    saved: BatchNorm.Saved
 
 
 class PartedBatchNorm(BatchNorm):
-    """A batch norm that normalizes the parts of a batch by themselves, by itself or by members."""
+    """A batch norm that normalizes the parts of a batch by themselves."""
 
-    _prefixes: tuple[str, ...] = ("",)  # of the names of the members' arrays; "" is the layer's own
+    class Saved(NamedTuple):
+        """What pullback needs."""
 
-    def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1, no batches, in every member."""
-        for prefix in self._prefixes:
-            BatchNorm.reset_running_stats(self._member(prefix))
+        x: np.ndarray
+        parts: tuple[SavedPart, ...]
 
-    def reset_parameters(self) -> None:
-        """Parameters and running statistics as in a new layer, in every member."""
-        for prefix in self._prefixes:
-            BatchNorm.reset_parameters(self._member(prefix))
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """As in BatchNorm, through the moments of each part.
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`.
-
-        As in BatchNorm, through the moments of each part; `dresidual` too. The gradients of
-        parameters that no part went through are zero.
+        The gradients of parameters that no part went through are zero.
         """
-        dy, (x, parts, saved) = self.checked_dy(dy, out)
-        dx = empty_like(x) if out is None else out
+        dy = self.resume(saved, dy, out)
+        if out is not None:
+            for part in saved.parts:
+                check_separate(type(self).__name__, "out", out, y=part.saved.y)
+        dx = empty_like(saved.x) if out is None else out
         dz = None
         sums = {name: np.zeros(a.shape) for name, a in self.named_parameters()}
-        for (place, prefix, member), of_part in zip(parts, saved, strict=True):
-            vars(member)["_saved"] = of_part
-            BatchNorm.backward(member, dy[place], dx[place])
-            for name, grad in member.grads.items():
-                sums[prefix + name] += grad
-            if member.dresidual is not None:
-                dz = empty_like(x) if dz is None else dz
-                dz[place] = member.dresidual
-        vars(self)["grads"] = {name: a.astype(self.dtype) for name, a in sums.items()}
-        vars(self)["dresidual"] = dz
-        return dx
+        for place, prefix, of_part in saved.parts:
+            _, dweight, dbias, dz_of_part = self._pulled_back(of_part, dy[place], dx[place])
+            if dz_of_part is not None:
+                dz = empty_like(saved.x) if dz is None else dz
+                dz[place] = dz_of_part
+            for name, grad in (("weight", dweight), ("bias", dbias)):
+                if prefix + name in sums:
+                    sums[prefix + name] += grad
+        return dx, self.gradients(**sums, residual=dz)
 
-    def _declare_members(self, prefixes: tuple[str, ...], keep: bool) -> None:
+    def _declare_further(self, prefixes: tuple[str, ...], keep: bool) -> None:
         """Declare each array of the layer again under every prefix; `keep` its own as well."""
         stores = (
             (self.register_parameter, self._parameters),
@@ -81,51 +87,34 @@ class PartedBatchNorm(BatchNorm):
             for prefix in prefixes:
                 for name, a in plain.items():
                     register(prefix + name, None if a is None else a.copy())
-        self._prefixes = ("", *prefixes) if keep else prefixes
 
-    def _member(self, prefix: str) -> BatchNorm:
-        """A batch norm with the options and mode of the layer and its arrays under `prefix`."""
-        at = len(prefix)
-        one = object.__new__(type(self))
-        vars(one).update(vars(self), _saved=None, _checked=None, _prefixes=("",))
-        for store in ("_parameters", "_buffers"):
-            own = vars(self)[store].items()
-            vars(one)[store] = {
-                name[at:]: a for name, a in own if name.startswith(prefix) and "." not in name[at:]
-            }
-        return one
-
-    def _forward_parts(
+    def _apply_parts(
         self,
         x: np.ndarray,
         out: np.ndarray | None,
         residual: np.ndarray | None,
         mask: np.ndarray | None,
         parts: list[Part],
-    ) -> np.ndarray:
-        """Each part through its member; x is checked. No statistics move unless all parts pass."""
+    ) -> tuple[np.ndarray, Any]:
+        """Each part with its arrays; x is checked."""
         who = type(self).__name__
-        inputs = {}  # what else goes along, part by part
         if residual is not None:
-            inputs["residual"] = check_residual(who, residual, x)
-            if out is not None:
-                check_out(who, out, residual)
+            residual = check_residual(who, residual, x)
         if mask is not None:
-            inputs["mask"] = check_mask(who, mask, x, self.channel_axis)
-        kept = keep_input(who, x, out)
+            mask = check_mask(who, mask, x, self.channel_axis)
+        kept = self.begin(x, out, residual=residual)
+        batches = []
+        for place, _, arrays in parts:
+            batches.append(self._looked_at(kept, residual, mask, arrays, place))
         y = empty_like(x) if out is None else out
-        members = {part.prefix: part.member for part in parts}.values()
-        before = [(a, a.copy()) for member in members for a in member.buffers()]
-        saved = []  # what the members keep for backward, part by part
+        saved, steps = [], []
         try:
-            for place, _, member in parts:
-                further = {name: a[place] for name, a in inputs.items()}
-                BatchNorm.forward(member, kept[place], y[place], **further)
-                saved.append(member._saved)
+            for (place, prefix, _), batch in zip(parts, batches, strict=True):
+                _, of_part, step = self._normalize(batch, kept[place], y[place], last=False)
+                saved.append(SavedPart(place, prefix, of_part))
+                steps.append(step)
         except BaseException:
-            for a, values in before:
-                if a.flags.writeable:
-                    a[...] = values
+            self.undo(x, kept, out)
             raise
-        vars(self)["_saved"] = kept, parts, saved
-        return y
+        follow(step for step in steps if step is not None)
+        return y, self.Saved(kept, tuple(saved))

@@ -8,14 +8,15 @@ d = 0, and a step is one of BatchNorm.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.running import follow
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_input, check_per_channel, keep_input
+from ...validation import check_input
 from ..channelnorm import ChannelNorm
 
 
@@ -65,6 +66,18 @@ class BatchRenorm(ChannelNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    optional_arrays = ("weight", "bias")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        scale: np.ndarray | None  # weight * r
+        r: np.ndarray | float
+        d: np.ndarray | float
+        training: bool
+        axis: int
 
     def __init__(
         self,
@@ -96,59 +109,60 @@ class BatchRenorm(ChannelNorm):
         r_max = 1 + (self.rmax - 1) * grown(self.rmax_steps)
         return r_max, self.dmax * grown(self.dmax_steps)
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis, training = type(self).__name__, self.channel_axis, self.training
         x = check_input(who, x, self.ranks, self.num_features, axis)
-        weight, bias = self.weight, self.bias
-        running = self.running_mean, self.running_var, self.num_batches_tracked
-        check_per_channel(who, {"weight": weight, "bias": bias}, self.num_features)
+        kept = self.begin(x, out)
+        weight, bias, *running = self.channel_arrays()
         how = {"eps": self.eps, "channel_axis": axis, "who": who}
-        kept = keep_input(who, x, out)
-        r, d = 1.0, 0.0
+        r, d, step = 1.0, 0.0, None
+        scale = None if weight is None else weight.astype(np.float64)
         limits = self.limits()
-        if training and limits != (1, 0) and x.size:
-            before = running[0].astype(np.float64), running[1].astype(np.float64)
-            stats = batch_norm_stats(x, *running, momentum=self.momentum, **how)
-            r, d = self._correction(stats, *before, *limits)
-            scale = r if weight is None else weight * r
-            shift = d if weight is None else weight * d
-            y, _ = batch_norm_forward(
-                kept, scale, shift if bias is None else shift + bias, *stats[:2],
-                training=False, out=out, **how,
-            )  # fmt: skip
-        else:
-            scale = None if weight is None else weight.astype(np.float64)
-            y, stats = batch_norm_forward(
-                kept, weight, bias, *running,
-                training=training, momentum=self.momentum, out=out, **how,
-            )  # fmt: skip
-        vars(self)["_saved"] = kept, stats, scale, r, d, training, axis
-        return y
+        try:
+            if training and limits != (1, 0) and x.size:
+                stats = batch_norm_stats(x, **how)
+                step = self.step(running, stats, x)
+                r, d = self._correction(stats, *running[:2], *limits)
+                scale = r if weight is None else weight * r
+                shift = d if weight is None else weight * d
+                y, _ = batch_norm_forward(
+                    kept, scale, shift if bias is None else shift + bias, *stats[:2],
+                    training=False, out=out, **how,
+                )  # fmt: skip
+            else:
+                y, stats = batch_norm_forward(
+                    kept, weight, bias, *running,
+                    training=training, momentum=self.momentum, out=out, **how,
+                )  # fmt: skip
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        if step is not None:
+            follow([step])
+        return y, self.Saved(kept, stats, scale, r, d, training, axis)
 
     def _correction(
         self, stats: np.ndarray, mean: np.ndarray, var: np.ndarray, r_max: float, d_max: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """r and d of each channel, (C,), for the running mean and var before the batch."""
-        rstd = 1 / np.sqrt(var + self.eps)
+        mean, rstd = mean.astype(np.float64), 1 / np.sqrt(var.astype(np.float64) + self.eps)
         with np.errstate(all="ignore"):  # channels that are not finite
             r = rstd / stats[2]
             d = (stats[0] - mean) * rstd
         return np.clip(r, 1 / r_max, r_max), np.clip(d, -d_max, d_max)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward with its r and d as constants; sets `grads`. See BatchNorm."""
-        dy, (x, stats, scale, r, d, training, axis) = self.checked_dy(dy, out)
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, with r and d as constants, and the gradients of weight and bias."""
+        dy, (x, stats, scale, r, d, training, axis) = self.resume(saved, dy, out), saved
         # dscale = Σ dy*xhat and dbias = Σ dy, where y = xhat*scale + weight*d + bias
         dx, dscale, dbias = batch_norm_backward(
             dy, x, stats, scale, training=training, channel_axis=axis, out=out,
             who=type(self).__name__,
         )  # fmt: skip
-        grads = {"weight": dscale * r + dbias * d, "bias": dbias}
-        vars(self)["grads"] = {
-            name: grads[name].astype(self.dtype) for name, _ in self.named_parameters()
-        }
-        return dx
+        return dx, self.gradients(weight=dscale * r + dbias * d, bias=dbias)
 
 
 @register("BatchRenorm1d", aliases=("BRN1d",))

@@ -6,7 +6,7 @@ into the statistics of another without a word.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -63,20 +63,23 @@ class SplitBatchNorm(PartedBatchNorm):
     @takes_options_of(BatchNorm)
     def __init__(self, *args, num_splits: Annotated[int, Bounds(ge=2)] = 2, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self._declare_members(tuple(f"aux_bn.{i}." for i in range(num_splits - 1)), keep=True)
+        self._declare_further(self._prefixes()[1:], keep=True)
 
-    def forward(
+    def _prefixes(self) -> tuple[str, ...]:
+        return ("", *(f"aux_bn.{i}." for i in range(self.num_splits - 1)))
+
+    def apply(
         self,
         x: np.ndarray,
-        out: np.ndarray | None = None,
         *,
+        out: np.ndarray | None = None,
         residual: np.ndarray | None = None,
         mask: np.ndarray | None = None,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, NamedTuple]:
         """Normalize x, in training part by part. See the class."""
         who = type(self).__name__
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
-        prefixes = self._prefixes if self.training and x.size else ("",)
+        prefixes = self._prefixes() if self.training and x.size else ("",)
         size, rest = divmod(len(x), len(prefixes))
         if rest:
             raise ValueError(
@@ -84,10 +87,10 @@ class SplitBatchNorm(PartedBatchNorm):
                 f"samples in {x.shape}; pass a multiple of num_splits={len(prefixes)}"
             )
         parts = [
-            Part(slice(i * size, (i + 1) * size), prefix, self._member(prefix))
+            Part(slice(i * size, (i + 1) * size), prefix, self.channel_arrays(prefix))
             for i, prefix in enumerate(prefixes)
         ]
-        return self._forward_parts(x, out, residual, mask, parts)
+        return self._apply_parts(x, out, residual, mask, parts)
 
 
 @register("SplitBatchNorm1d", aliases=("SplitBN1d",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from ...validation import (
     check_channels,
     check_eps,
     check_rank,
-    keep_input,
 )
 from ..channelnorm import ChannelNorm
 
@@ -72,6 +71,17 @@ class InstanceNorm(ChannelNorm):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()  # of one sample, and of a batch
+    optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        weight: np.ndarray | None
+        running: bool  # normalized by running statistics
+        alone: bool  # x is one sample
+        axis: int
 
     def __init__(
         self,
@@ -87,24 +97,28 @@ class InstanceNorm(ChannelNorm):
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = as_float_array(who, "x", x)
         check_rank(who, x, _RANKS, self.ranks, axis, unbatched=self.ranks[0])
         alone = x.ndim == self.ranks[0]
         check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis)
-        arrays = self._checked or self._check_arrays(self.training)
-        kept = keep_input(who, x, out)
-        running = not self.training and arrays[2] is not None and arrays[3] is not None
+        arrays = self.channel_arrays()
+        running = not (self.training or arrays.running_mean is None or arrays.running_var is None)
+        if not running:
+            check_eps(who, self.eps, True)
+            check_instance_size(_batch(x, alone), axis)
+        kept = self.begin(x, out)
+        weight = None if arrays.weight is None else arrays.weight.copy()
         try:
-            y, stats = self._normalize(_batch(x, alone), _batch(out, alone), running, *arrays)
-        except ValueError:
-            self._check_arrays(self.training)  # an array was spoilt since it was checked: says so
+            y, stats = self._normalize(_batch(kept, alone), _batch(out, alone), running, *arrays)
+        except BaseException as error:
+            self.undo(x, kept, out)
+            if isinstance(error, ValueError):
+                self.check_arrays()  # an array was spoilt since it was checked: says so
             raise
-        weight = None if arrays[0] is None else arrays[0].copy()
-        vars(self)["_saved"] = kept, stats, weight, running, alone, axis
-        return _unbatch(y, alone, out)
+        return _unbatch(y, alone, out), self.Saved(kept, stats, weight, running, alone, axis)
 
     def _normalize(self, x, out, running, weight, bias, mean, var, _):
         # y and stats of a batch, by the running statistics or its own
@@ -113,25 +127,23 @@ class InstanceNorm(ChannelNorm):
             return forward_checked(
                 x, weight, bias, mean, var, None, False, 0.0, self.eps, axis, out, char
             )
-        check_eps(type(self).__name__, self.eps, True)
-        check_instance_size(x, axis)
         momentum = (self.training and self.track_running_stats and self.momentum) or 0.0
         return instance_checked(x, weight, bias, mean, var, momentum, self.eps, axis, out, char)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`. See RowNorm."""
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients of weight and bias."""
         dtype, names = np.dtype(self.dtype), dict(self.named_parameters())
-        dy, (x, stats, weight, running, alone, axis) = self.checked_dy(dy, out)
+        dy, (x, stats, weight, running, alone, axis) = self.resume(saved, dy, out), saved
         x, dy, dx = (_batch(a, alone) for a in (x, dy, out))
         if running:
             found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)
         else:
             rows, wanted = group_rows(x, x.shape[axis], axis), ("weight" in names, "bias" in names)
             found = gradient_checked(dy, x, rows, stats, weight, True, dx, dtype, wanted)
-        dx, *grads = found
-        grads = dict(zip(("weight", "bias"), grads, strict=True))
-        vars(self)["grads"] = {name: grads[name] for name in names}
-        return _unbatch(dx, alone, out)
+        dx, dweight, dbias = found
+        return _unbatch(dx, alone, out), self.gradients(weight=dweight, bias=dbias)
 
 
 def _batch(a: np.ndarray | None, alone: bool) -> np.ndarray | None:

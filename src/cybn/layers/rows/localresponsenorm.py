@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional.response import backward_checked, forward_checked
 from ...options import PositiveInt
 from ...registry import register
-from ...validation import as_float_array, keep_input
+from ...validation import as_float_array
 from ..base import Layer
 
 
@@ -51,6 +51,16 @@ class LocalResponseNorm(Layer):
 
     num_features_option: ClassVar[None] = None
 
+    class Saved(NamedTuple):
+        """What pullback needs: x and the options of then."""
+
+        x: np.ndarray
+        size: int
+        alpha: float
+        beta: float
+        k: float
+        channel_axis: int
+
     def __init__(
         self,
         size: PositiveInt,
@@ -62,7 +72,7 @@ class LocalResponseNorm(Layer):
     ) -> None:
         pass
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
         who = type(self).__name__
         x = as_float_array(who, "x", x)
@@ -71,15 +81,17 @@ class LocalResponseNorm(Layer):
                 f"{who} expects 3-D input (N, C, L) or more, got {x.ndim}-D {x.shape}; "
                 f"x[:, :, None] has an axis of one place"
             )
-        x = keep_input(who, x, out)
+        kept = self.begin(x, out)
         options = self.size, self.alpha, self.beta, self.k, self.channel_axis
-        y = forward_checked(x, *options, out)
-        vars(self)["_saved"] = x, options
-        return y
+        try:
+            y = forward_checked(kept, *options, out)
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        return y, self.Saved(kept, *options)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads` to {}. See LayerNorm."""
-        dy, (x, options) = self.checked_dy(dy, out)
-        dx = backward_checked(dy, x, *options, out)
-        vars(self)["grads"] = {}
-        return dx
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and {}."""
+        return backward_checked(self.resume(saved, dy, out), *saved, out), {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ...functional.rows import gradient_checked, normalize_checked
 from ...layout import Rows, trailing_rows
-from ...validation import as_float_array, check_normalized_shape, check_parameters, keep_input
+from ...validation import as_float_array, check_normalized_shape, check_parameters
 from ..base import Layer
 
 
@@ -19,6 +19,15 @@ class RowNorm(Layer):
     subclass with other rows overrides `_rows` and `_affine_shape`.
     """
 
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        rows: Rows
+        stats: np.ndarray
+        weight: np.ndarray | None
+
+    optional_arrays = ("weight", "bias")
     affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
     centred: ClassVar[bool] = True
 
@@ -27,41 +36,36 @@ class RowNorm(Layer):
         for name, a in self.named_parameters():
             a[...] = name == "weight"
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
-        who = type(self).__name__
-        x = as_float_array(who, "x", x)
+        x = as_float_array(type(self).__name__, "x", x)
         rows = self._rows(x)
         weight, bias, dtype = self._checked or self._check_arrays()
-        kept = keep_input(who, x, out)
+        kept = self.begin(x, out)
+        weight_then = None if weight is None else weight.copy()
         try:
             y, stats = normalize_checked(
-                x, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
+                kept, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
             )
-        except ValueError:
-            self._check_arrays()  # an array was spoilt since it was checked: says which
+        except BaseException as error:
+            self.undo(x, kept, out)
+            if isinstance(error, ValueError):
+                self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        saved = kept, rows, stats, None if weight is None else weight.copy()
-        vars(self)["_saved"] = saved  # past __setattr__, which has nothing to check here
-        return y
+        return y, self.Saved(kept, rows, stats, weight_then)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`.
-
-        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
-        of the forward as it was, with the weight of that time, and may be asked for again.
-
-        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
-        """
-        dy, (x, rows, stats, weight) = self.checked_dy(dy, out)
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients of weight and bias."""
+        dy = self.resume(saved, dy, out)
         names = dict(self.named_parameters())
         dx, dweight, dbias = gradient_checked(
-            dy, x, rows, stats, weight, self.centred, out, np.dtype(self.dtype),
-            ("weight" in names, "bias" in names),
+            dy, saved.x, saved.rows, saved.stats, saved.weight, self.centred, out,
+            np.dtype(self.dtype), ("weight" in names, "bias" in names),
         )  # fmt: skip
         grads = {"weight": dweight, "bias": dbias}
-        vars(self)["grads"] = {name: grads[name].reshape(a.shape) for name, a in names.items()}
-        return dx
+        return dx, {name: grads[name].reshape(a.shape) for name, a in names.items()}
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit

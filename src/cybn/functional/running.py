@@ -1,0 +1,47 @@
+"""Running statistics: the one place where they move, after all that can fail.
+
+A step of training is computed first, output included, and its statistics are followed last. What
+protects them (`fits`) is asked in between, of the batch's statistics: a running value lies between
+two values of its own dtype, so it is finite where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels import move_running
+
+
+class Step(NamedTuple):
+    """What moves by a batch of m values per channel: the running arrays, each where it is not None,
+    towards the mean and the unbiased variance in stats, (3, C)."""
+
+    running_mean: np.ndarray | None
+    running_var: np.ndarray | None
+    num_batches_tracked: np.ndarray | None
+    stats: np.ndarray
+    m: int
+    momentum: float  # negative: 1/num_batches_tracked
+
+
+def fits(stats: np.ndarray, m: int, dtype: np.dtype) -> np.ndarray:
+    """(C,) bool: can running statistics of that dtype hold the mean and the unbiased variance?"""
+    most = np.finfo(dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (abs(stats[0]) <= most) & (stats[1] * (m / (m - 1)) <= most)
+
+
+def follow(steps: Iterable[Step]) -> None:
+    """Move running statistics, step by step."""
+    for mean, var, count, stats, m, momentum in steps:
+        if count is not None:
+            count += 1
+            if momentum < 0:
+                momentum = 1 / int(count)
+        running = mean if mean is not None else var
+        if running is not None:
+            unbiased = stats[1] * m / (m - 1)
+            move_running[running.dtype.char](mean, var, stats[0], unbiased, momentum)
