@@ -192,7 +192,7 @@ def test_a_failing_call_changes_nothing(layer_spec, bad):
     if bad == "out shape" and out.shape == x.shape:
         out = np.empty((1, *x.shape), x.dtype)
     with pytest.raises((TypeError, ValueError), match=type(layer).__name__):
-        layer(wrong, out)
+        layer(wrong, out=out)
     assert state_bits(layer) == before
     assert bits(layer.backward(x)) == bits(dx)
     assert not double.any()

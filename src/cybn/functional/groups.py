@@ -10,7 +10,6 @@ from math import prod
 
 import numpy as np
 
-from ..kernels import move_running
 from ..kinds import PositiveInt, kind_of
 from ..layout import group_rows
 from ..validation import (
@@ -28,6 +27,7 @@ from ..validation import (
 )
 from .batch import batch_norm_backward, batch_norm_forward
 from .rows import gradient_checked, normalize_checked
+from .running import Step, follow
 
 __all__ = [
     "group_norm",
@@ -263,10 +263,9 @@ def instance_checked(
     rows = group_rows(x, channels, channel_axis)
     y, stats = normalize_checked(x, rows, weight, bias, eps, True, out, parameter_char)
     if x.size and momentum:
+        of_samples = stats.reshape(3, -1, channels).mean(1)
         n = x.size // stats.shape[1]
-        mean, var, _ = stats.reshape(3, -1, channels).mean(1)
-        var *= n / (n - 1)
-        move_running[parameter_char](running_mean, running_var, mean, var, momentum)
+        follow([Step(running_mean, running_var, None, of_samples, n, momentum)])
     return y, stats
 
 

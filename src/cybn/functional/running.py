@@ -35,13 +35,11 @@ def fits(stats: np.ndarray, m: int, dtype: np.dtype) -> np.ndarray:
 
 
 def follow(steps: Iterable[Step]) -> None:
-    """Move running statistics, step by step."""
-    for mean, var, count, stats, m, momentum in steps:
-        if count is not None:
-            count += 1
-            if momentum < 0:
-                momentum = 1 / int(count)
-        running = mean if mean is not None else var
-        if running is not None:
-            unbiased = stats[1] * m / (m - 1)
-            move_running[running.dtype.char](mean, var, stats[0], unbiased, momentum)
+    """Move running statistics, step by step: all of them in one call, or none where one cannot."""
+    steps = list(steps)
+    for step in steps:
+        running = step.running_mean if step.running_mean is not None else step.running_var
+        if running is not None or step.num_batches_tracked is not None:
+            char = "d" if running is None else running.dtype.char
+            move_running[char](0, steps)  # a layer's statistics are of one dtype
+            return

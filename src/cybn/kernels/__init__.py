@@ -32,7 +32,9 @@ normalize_rows = _by_dtypes(_module.normalize_rows)
 gradient_rows = _by_dtypes(_module.gradient_rows)
 
 # by one dtype: of the parameters, or of the data where there are no parameters
-move_running, respond, respond_back = (
+move_running, move_anew, respond, respond_back = (
     {char: function[ctype] for char, ctype in _CTYPES.items()}
-    for function in (_module.move_running, _module.respond, _module.respond_back)
-)
+    for function in (
+        _module.move_running, _module.move_anew, _module.respond, _module.respond_back
+    )
+)  # fmt: skip

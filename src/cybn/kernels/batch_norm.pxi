@@ -275,14 +275,38 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
     close_job(&job)
 
 
-def move_running(P[:] running_mean, P[:] running_var, const double[::1] mean,
-                 const double[::1] var, double momentum):
-    """running += momentum * (value - running), each where it is not None, holding the GIL."""
+def move_running(P kind, list steps):
+    """Move running statistics by what each step holds (functional/running.py), all or nothing.
+
+    What can fail comes first. Then nothing does, and no other thread and no interrupt comes in
+    between: the GIL is held, and no Python code runs.
+    """
+    cdef P[:] mean, var
+    cdef long long[:] count
+    cdef const double[:, ::1] stats
+    cdef Py_ssize_t m
+    cdef double momentum
+    cdef bint moving
+    for moving in range(2):
+        for running_mean, running_var, num_batches_tracked, of_batch, m, momentum in steps:
+            mean, var, stats = running_mean, running_var, of_batch
+            count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
+            check_length(mean, stats.shape[1])
+            check_length(var, stats.shape[1])
+            if moving:
+                follow(<P *>start_of(mean), step_of(mean), <P *>start_of(var), step_of(var),
+                       NULL if count is None else &count[0], &stats[0, 0], stats.shape[1], m,
+                       momentum)
+
+
+def move_anew(P[:] running, double[::1] before, const double[::1] by):
+    """running += by - before, and before = by: a move that replaces the one made before it.
+
+    As above no thread and no interrupt comes in between.
+    """
     cdef Py_ssize_t c
-    check_length(running_mean, mean.shape[0])
-    check_length(running_var, var.shape[0])
-    for c in range(mean.shape[0]):
-        if running_mean is not None:
-            running_mean[c] = <P>moved(running_mean[c], mean[c], momentum)
-        if running_var is not None:
-            running_var[c] = <P>moved(running_var[c], var[c], momentum)
+    check_length(running, by.shape[0])
+    assert before.shape[0] == by.shape[0]
+    for c in range(by.shape[0]):
+        running[c] = <P>(running[c] + (by[c] - before[c]))
+        before[c] = by[c]

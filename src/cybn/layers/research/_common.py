@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from threading import Lock
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...functional.running import Step, follow
 from ...kernels.outputs import empty_like
-from ...validation import check_input, check_per_channel, keep_input
+from ...validation import as_float_array, check_input, check_per_channel
 from ..base import Layer
 
 # Items of a block: 96 KiB in float64. From 128 KiB on, the C library may get memory from the system
@@ -31,8 +31,6 @@ BLOCK = 12_288
 
 # NaN, infinity and overflow in the data give NaN and infinity, without NumPy's warnings.
 quiet = np.errstate(all="ignore")
-
-_following = Lock()
 
 
 def blocks(x: np.ndarray, axis: int = 0, unit: int = 1) -> Iterator[tuple[slice, ...]]:
@@ -78,16 +76,6 @@ def moments(x: np.ndarray, over: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
     return mean + left, np.maximum(dot(away, away, over) / m - left * left, 0)
 
 
-def follow(
-    running: np.ndarray, value: np.ndarray, momentum: float, count: np.ndarray | None = None
-) -> None:
-    """running += momentum·(value - running), count += 1; no update of another thread is lost."""
-    with _following:
-        running += momentum * (value - running)
-        if count is not None:
-            count += 1
-
-
 class Fitting(SimpleNamespace):
     """What goes with an x: the axes of x, and parameters copied and in shapes that fit it.
 
@@ -99,6 +87,10 @@ class Fitting(SimpleNamespace):
         """The channels that a block has."""
         return at[self.channel] if len(at) > self.channel else slice(None)
 
+    def block(self, a: np.ndarray, at: tuple[slice, ...]) -> np.ndarray:
+        """A block of `a` in `dtype` and in C order: what is computed does not follow the memory."""
+        return a[at].astype(self.dtype, order="C", copy=False)
+
     def of(self, at: tuple[slice, ...]) -> Fitting:
         """The same for a block: of the parameters, its channels."""
         if self.channels(at) == slice(None):
@@ -109,7 +101,58 @@ class Fitting(SimpleNamespace):
         return Fitting(**{**vars(self), **own})
 
 
-class Blockwise(Layer):
+class Guarded(Layer):
+    """A layer whose apply is made of two halves: all that is checked, then all that is computed.
+
+    A variant writes `_accepted`, `_computed` and `_pulled_back`. Running statistics move last, by
+    the steps that `_computed` returns; where anything fails before, they and an x that was to be
+    overwritten are as they were.
+    """
+
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, NamedTuple]:
+        """y, in `out` where it is given, and what `pullback` needs. See the class."""
+        x = as_float_array(type(self).__name__, "x", x)
+        return self._guarded(x, self._accepted(x, out), out)
+
+    @quiet
+    def pullback(
+        self, saved: NamedTuple, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx, in `out` where it is given, and the gradients of the parameters."""
+        return self._pulled_back(saved, self.resume(saved, dy, out), out)
+
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        """x as it may be kept, once x, `out` and all arrays of the layer are known to be good."""
+        raise NotImplementedError
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None, **inputs: Any
+    ) -> tuple[np.ndarray, NamedTuple, list[Step]]:
+        """y, what pullback needs, and how the running statistics are to move."""
+        raise NotImplementedError
+
+    def _pulled_back(
+        self, saved: NamedTuple, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx and the gradients, of arguments that were checked."""
+        raise NotImplementedError
+
+    @quiet
+    def _guarded(
+        self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None, **inputs: Any
+    ) -> tuple[np.ndarray, NamedTuple]:
+        try:
+            y, saved, steps = self._computed(kept, out, **inputs)
+            follow(steps)
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        return y, saved
+
+
+class Blockwise(Guarded):
     """A layer whose output is computed block by block.
 
     A variant has the options `num_features`, `dtype` and `channel_axis`, declares its parameters
@@ -128,6 +171,12 @@ class Blockwise(Layer):
     num_features: int
     dtype: str
     channel_axis: int
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        fitting: Fitting
 
     def learn(self, name: str, value: float | None) -> None:
         """Declare a parameter full of `value`; None leaves it out."""
@@ -148,46 +197,38 @@ class Blockwise(Layer):
         """dx of a block, and what the block adds to the gradient of each parameter."""
         raise NotImplementedError
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """y, in `out` where it is given. See the class."""
-        x, y, p = self._begin(x, out)
-        for at in blocks(x, *p.cut):
-            y[at] = self.forward_block(x[at].astype(p.dtype, copy=False), p.of(at))
-        vars(self)["_saved"] = x, p
-        return y
-
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`."""
-        dy, dx, (x, p) = self._resume(dy, out)
-        sums = self._sums()
-        for at in blocks(x, *p.cut):
-            upstream, block = (a[at].astype(p.dtype, copy=False) for a in (dy, x))
-            dx[at], parts = self.backward_block(upstream, block, p.of(at))
-            self._add(sums, parts, p.channels(at))
-        self._set_grads(sums)
-        return dx
-
-    # The frame of a forward and of a backward, also for variants with loops of their own
-
-    def _begin(
-        self, x: np.ndarray, out: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, Fitting]:
-        """x as it may be kept for backward, an array for y, and what goes with x."""
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         who = type(self).__name__
         x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
+        kept = self.begin(x, out)
         for name, a in self.named_parameters():
             check_per_channel(who, {name: a}, self._size(name), np.dtype(self.dtype))
-        kept = keep_input(who, x, out)
-        return kept, empty_like(x) if out is None else out, self._fitting(x)
+        return kept
 
-    def _resume(
-        self, dy: np.ndarray, out: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, tuple]:
-        """dy, an array for dx, and what the forward has saved, x first."""
-        dy, saved = self.checked_dy(dy, out)
-        return dy, empty_like(dy) if out is None else out, saved
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, NamedTuple, list[Step]]:
+        y, p = self._room(x, out), self._fitting(x)
+        for at in blocks(x, *p.cut):
+            y[at] = self.forward_block(p.block(x, at), p.of(at))
+        return y, self.Saved(x, p), []
+
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, p = saved
+        dx, sums = self._room(dy, out), self._sums()
+        for at in blocks(x, *p.cut):
+            dx[at], parts = self.backward_block(p.block(dy, at), p.block(x, at), p.of(at))
+            self._add(sums, parts, p.channels(at))
+        return dx, self.gradients(**sums)
+
+    # What variants with loops of their own use, too
+
+    @staticmethod
+    def _room(a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        """An array like `a`, or `out` where it is given."""
+        return empty_like(a) if out is None else out
 
     def _fitting(self, x: np.ndarray) -> Fitting:
         channel = self.channel_axis % x.ndim
@@ -209,7 +250,8 @@ class Blockwise(Layer):
         return 1 if name in self.scalars else self.num_features
 
     def _sums(self) -> dict[str, np.ndarray]:
-        return {name: np.zeros(a.shape) for name, a in self.named_parameters()}
+        """Zeros for the gradient of each parameter that the layer may have."""
+        return {name: np.zeros(self._size(name)) for name in self._parameters}
 
     @staticmethod
     def _add(sums: dict[str, np.ndarray], parts: dict[str, np.ndarray], channels: slice) -> None:
@@ -217,6 +259,3 @@ class Blockwise(Layer):
         for name, part in parts.items():
             own = sums[name][channels] if sums[name].size > 1 else sums[name]
             own += part.reshape(-1)
-
-    def _set_grads(self, sums: dict[str, np.ndarray]) -> None:
-        vars(self)["grads"] = {name: a.astype(self.dtype) for name, a in sums.items()}

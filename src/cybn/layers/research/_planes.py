@@ -18,20 +18,20 @@ import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_input, check_rank, keep_input
+from ...validation import as_float_array, check_input, check_rank
 from ..base import Layer
 
 
 def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int, ...],
            **others: np.ndarray) -> np.ndarray:
-    """x as a forward may use and keep it: a copy where out is x. `out` must not touch `others`."""
+    """x as an apply may use and keep it: a copy where out is x. `out` must not touch `others`."""
     who, axis = type(layer).__name__, layer.channel_axis
     if layer.num_features_option:
         x = check_input(who, x, ranks, layer.num_features, axis)
     else:
         x = as_float_array(who, "x", x)
         check_rank(who, x, {}, ranks, axis)
-    return keep_input(who, x, out, **others)
+    return layer.begin(x, out, **others)
 
 
 def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
@@ -54,9 +54,9 @@ def plane_shape(a: np.ndarray, axis: int) -> tuple[int, int, int]:
 
 
 def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
-    """`a` as (1, N*C, L), a view where memory allows it."""
+    """`a` as (1, N*C, L) in C order, so that sums do not follow the memory; a view if it can be."""
     samples, channels, length = plane_shape(a, axis)
-    return np.moveaxis(a, axis, 1).reshape(1, samples * channels, length)
+    return np.ascontiguousarray(np.moveaxis(a, axis, 1)).reshape(1, samples * channels, length)
 
 
 def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
@@ -89,13 +89,24 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
     mean, rstd and weight are (N, C) or (C,). through: they are the moments of x, and the gradient
     goes through them.
     """
-    samples, channels, _ = plane_shape(x, axis)
+    samples, channels, length = plane_shape(x, axis)
     mean, rstd, weight = (_per_plane(a, samples, channels) for a in (mean, rstd, weight))
     stats = np.stack([mean, np.zeros_like(mean), rstd])
+    upstream, planes = planes_of(dy, axis), planes_of(x, axis)
     dx, target = _room(x, axis, out)
+    if target is not None and np.may_share_memory(target, upstream):
+        target = None  # dy may be looked at again
     target, along, total = batch_norm_backward(
-        planes_of(dy, axis), planes_of(x, axis), stats, weight, training=through, out=target
+        upstream, planes, stats, weight, training=through, out=target
     )
+    scale = weight * rstd
+    far = _out_of_range(x.dtype, scale, along / max(length, 1) * rstd if through else scale)
+    if len(far):
+        g = upstream[0, far].astype(np.float64)
+        if through:
+            xhat = (planes[0, far] - mean[far, None]) * rstd[far, None]
+            g -= (total[far, None] + xhat * along[far, None]) / length
+        target[0, far] = g * scale[far, None]
     shape = samples, channels
     return _settled(dx, target, axis), along.reshape(shape), total.reshape(shape)
 
@@ -105,11 +116,26 @@ def _to_planes(x, axis, out, weight, bias, *given, **how):
     weight, bias = (
         None if a is None else _per_plane(a, samples, channels) for a in (weight, bias)
     )
-    y, target = _room(x, axis, out)
-    target, stats = batch_norm_forward(
-        planes_of(x, axis), weight, bias, *given, out=target, **how
-    )
+    planes, (y, target) = planes_of(x, axis), _room(x, axis, out)
+    target, stats = batch_norm_forward(planes, weight, bias, *given, out=target, **how)
+    scale = stats[2] if weight is None else weight * stats[2]
+    far = _out_of_range(x.dtype, scale)
+    if len(far):
+        wide = (planes[0, far] - stats[0, far, None]) * scale[far, None]
+        target[0, far] = wide if bias is None else wide + bias[far, None]
     return _settled(y, target, axis), stats.reshape(3, samples, channels)
+
+
+def _out_of_range(dtype: np.dtype, *factors: np.ndarray) -> np.ndarray:
+    """The planes with a factor that is no normal number of the dtype, in which the kernel works.
+
+    Of very large or small data the product may be an ordinary number all the same. They are few if
+    any, and are computed in float64.
+    """
+    info, far = np.finfo(dtype), False
+    for size in map(np.abs, factors):
+        far |= ((size < info.tiny) & (size > 0)) | ((size > info.max) & (size < np.inf))
+    return np.flatnonzero(far)
 
 
 def _per_plane(a: np.ndarray, samples: int, channels: int) -> np.ndarray:

@@ -8,15 +8,15 @@ normalization with given statistics once more, since d(mean)/ds is 1/L and d(std
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.running import Step
 from ...options import Bounds
 from ...registry import register
-from ...validation import as_float_array, check_rank
-from ..base import Layer
-from ._common import quiet
+from ...validation import as_float_array, check_rank, check_separate
+from ._common import Guarded
 from ._planes import (
     accept,
     check_planes,
@@ -31,7 +31,7 @@ _RANKS = (3, 4, 5)
 
 
 @register("AdaIN", aliases=("AdaptiveInstanceNorm",))
-class AdaIN(Layer):
+class AdaIN(Guarded):
     r"""Adaptive instance normalization: each channel of a sample takes the style's mean and std.
 
     .. math:: y = \sigma(s) \frac{x - \mu(x)}{\sigma(x)} + \mu(s)
@@ -50,8 +50,9 @@ class AdaIN(Layer):
 
     Attributes
     ----------
-    grad_style: the gradient to the style, of its shape, dtype and memory order, after backward;
-        None without a style. It is no parameter's, so it is not in `grads`, which stays empty.
+    dstyle: the gradient to the style, of its shape, dtype and memory order, after backward; None
+        without a style. It is no parameter's, so it is not in `grads`, which stays empty.
+        `pullback` gives it as "style". grad_style is the same.
 
     x and style are (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64; the style has
     x's N and C and any size otherwise, and may have another rank and dtype. y has x's shape, dtype
@@ -69,11 +70,21 @@ class AdaIN(Layer):
     >>> layer(x, style=np.array([[[10.0, 14.0]]])).round(3)  # mean 12, std 2
     array([[[ 9.551, 12.   , 14.449]]])
     >>> dx = layer.backward(np.ones((1, 1, 3)))
-    >>> layer.grad_style.round(3)
+    >>> layer.dstyle.round(3)
     array([[[1.5, 1.5]]])
     """
 
     num_features_option = None
+    differentiated = ("style",)
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        style: np.ndarray | None
+        moments: np.ndarray | None  # of the style
+        axis: int
 
     def __init__(
         self,
@@ -81,24 +92,22 @@ class AdaIN(Layer):
         *,
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        self.grad_style = None
+        self.dstyle = None
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
         """A style whose statistics are not those of x."""
         return {"style": x * x + 1}
 
-    @quiet
-    def forward(
-        self, x: np.ndarray, out: np.ndarray | None = None, *, style: np.ndarray | None = None
-    ) -> np.ndarray:
-        """x with the statistics of the style. See the class."""
-        axis = self.channel_axis
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, style: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
+        """x with the statistics of the style, and what pullback needs. See the class."""
+        who, axis = type(self).__name__, self.channel_axis
+        x = as_float_array(who, "x", x)
         others = {} if style is None else {"style": self._check_style(style)}
-        x = accept(self, x, out, _RANKS, **others)
-        who = type(self).__name__
+        kept = accept(self, x, out, _RANKS, **others)
         check_planes(who, "x", x, axis)
         style = others.get("style")
-        mean = std = moments = None
         if style is not None:
             if plane_shape(style, axis)[:2] != plane_shape(x, axis)[:2]:
                 raise ValueError(
@@ -107,11 +116,17 @@ class AdaIN(Layer):
                 )
             if x.size and not style.size:
                 raise ValueError(f"{who} got an empty style {style.shape}; leave it out for none")
-            moments = moments_of_planes(style, self.eps, axis)
+        return self._guarded(x, kept, out, style=style)
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None, style: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        mean = std = moments = None
+        if style is not None:
+            moments = moments_of_planes(style, self.eps, self.channel_axis)
             mean, std = moments[0], 1 / moments[2]
-        y, stats = normalize_planes(x, std, mean, self.eps, axis, out)
-        self._saved = x, stats, style, moments, axis
-        return y
+        y, stats = normalize_planes(x, std, mean, self.eps, self.channel_axis, out)
+        return y, self.Saved(x, stats, style, moments, self.channel_axis), []
 
     def _check_style(self, style: np.ndarray) -> np.ndarray:
         who = f"{type(self).__name__}'s style"
@@ -120,16 +135,22 @@ class AdaIN(Layer):
         check_planes(who, "a style", style, self.channel_axis)
         return style
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grad_style`. See `BatchNorm.backward` for dy and out."""
-        dy, (x, stats, style, moments, axis) = self.checked_dy(dy, out)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, stats, style, moments, axis = saved
+        if out is not None:
+            check_separate(type(self).__name__, "out", out, style=style)
         std = np.ones(()) if style is None else 1 / moments[2]
         dx, dstd, dmean = products(dy, x, stats[0], stats[2], std, axis, out, through=True)
-        grad_style = None
+        dstyle = None
         if style is not None:
             length = plane_shape(style, axis)[2]
             scale = dstd * moments[2] / length
-            grad_style = move_planes(style, moments[0], scale, dmean / length, axis)
-        self.grads, self.grad_style = {}, grad_style
-        return dx
+            dstyle = move_planes(style, moments[0], scale, dmean / length, axis)
+        return dx, self.gradients(style=dstyle)
+
+    @property
+    def grad_style(self) -> np.ndarray | None:
+        """`dstyle` by another name."""
+        return self.dstyle

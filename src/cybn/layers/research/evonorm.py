@@ -9,14 +9,16 @@ channels last. The variance of a group, or of the batch, is merged from those of
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from math import prod
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
-from ._common import Blockwise, Fitting, blocks, dot, follow, moments, quiet, total
+from ._common import Blockwise, Fitting, blocks, dot, moments, total
 
 
 @register("EvoNormS0")
@@ -44,7 +46,8 @@ class EvoNormS0(Blockwise):
 
     Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
     y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    groups that do not divide C, another rank or number of channels, or an unusable out.
+    groups that do not divide C, another rank or number of channels, one value in a group, or an
+    unusable out.
 
     >>> import numpy as np
     >>> import cybn
@@ -72,6 +75,16 @@ class EvoNormS0(Blockwise):
         self.learn("weight", 1)
         self.learn("bias", 0)
         self.learn("v1", 1)
+
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        kept = super()._accepted(x, out)
+        if prod(kept.shape[1:]) == self.num_features // self.unit():
+            raise ValueError(
+                f"{type(self).__name__} needs more than 1 value in each group of channels of a "
+                f"sample, got x of shape {kept.shape} and groups of {self.unit()}; pass larger "
+                f"maps, or build the layer with fewer groups"
+            )
+        return kept
 
     def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
         _, std, _ = self._of_groups(x, p)
@@ -159,6 +172,15 @@ class EvoNormB0(Blockwise):
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
 
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        fitting: Fitting
+        mean_i: np.ndarray  # of each sample's channel
+        std_i: np.ndarray
+        mean: np.ndarray | None  # of the batch, where std is that of the batch
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -173,20 +195,24 @@ class EvoNormB0(Blockwise):
         self.learn("v1", 1)
         self.register_buffer("running_var", np.ones(num_features, dtype))
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """y, in `out` where it is given; in training updates running_var. See the class."""
-        who, running, training = type(self).__name__, self.running_var, self.training
-        x, y, p = self._begin(x, out)
-        check_per_channel(who, {"running_var": running}, self.num_features, np.dtype(self.dtype))
-        m = x.size // self.num_features
-        if training:
-            check_more_than_one(x, m)
-            check_updatable(who, {"running_var": running})
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        who, kept = type(self).__name__, super()._accepted(x, out)
+        moving = {"running_var": self.running_var}
+        check_per_channel(who, moving, self.num_features, np.dtype(self.dtype))
+        if self.training:
+            check_more_than_one(kept, kept.size // self.num_features)
+            check_updatable(who, moving)
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        running, training = self.running_var, self.training
+        y, p, m = self._room(x, out), self._fitting(x), x.size // self.num_features
         mean_i = np.empty((len(x), *p.weight.shape[1:]))  # of each sample and channel
         var_i = np.empty_like(mean_i)
         for at in blocks(x, *p.cut):
-            mean_i[at], var_i[at] = moments(x[at].astype(np.float64, copy=False), p.inner)
+            mean_i[at], var_i[at] = moments(p.block(x, at), p.inner)
         mean, var = total(mean_i, (0,)) / max(1, len(x)), running.reshape(p.weight.shape)
         if training:
             var = total(var_i + (mean_i - mean) ** 2, (0,)) / max(1, len(x))
@@ -196,19 +222,19 @@ class EvoNormB0(Blockwise):
             q = p.of(at)
             own = q.v1 * x[at] + std_i[at]
             y[at] = x[at] / np.maximum(own, q.std, out=own) * q.weight + q.bias
+        steps = []
         if training and m:
-            follow(running, var.ravel() * (m / (m - 1)), self.momentum)
-        vars(self)["_saved"] = x, p, mean_i, std_i, mean if training else None
-        return y
+            stats = np.stack([mean.ravel(), var.ravel()])
+            steps = [Step(None, running, None, stats, m, self.momentum)]
+        return y, self.Saved(x, p, mean_i, std_i, mean if training else None), steps
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`."""
-        dy, dx, (x, p, mean_i, std_i, mean) = self._resume(dy, out)
-        sums, dstd = self._sums(), {"std": np.zeros(self.num_features)}
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, p, mean_i, std_i, mean = saved
+        dx, sums, dstd = self._room(dy, out), self._sums(), {"std": np.zeros(self.num_features)}
         for at in blocks(x, *p.cut):
-            upstream, block = (a[at].astype(np.float64, copy=False) for a in (dy, x))
-            q = p.of(at)
+            upstream, block, q = p.block(dy, at), p.block(x, at), p.of(at)
             own = q.v1 * block + std_i[at]
             chosen = own > q.std
             xhat = block / np.maximum(own, q.std, out=own)
@@ -232,5 +258,4 @@ class EvoNormB0(Blockwise):
             for at in blocks(x, *p.cut):
                 q = p.of(at)
                 dx[at] += (x[at] - q.mean) * q.slope
-        self._set_grads(sums)
-        return dx
+        return dx, self.gradients(**sums)

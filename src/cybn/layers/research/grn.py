@@ -6,13 +6,14 @@ channels are known, a product and a sum.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, blocks, dot, quiet, total
+from ._common import Blockwise, Fitting, blocks, dot, total
 
 
 @register("GlobalResponseNorm", aliases=("GRN",))
@@ -56,6 +57,14 @@ class GlobalResponseNorm(Blockwise):
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
 
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        fitting: Fitting
+        energy: np.ndarray
+        mean: np.ndarray  # of the energy, and eps
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -67,29 +76,28 @@ class GlobalResponseNorm(Blockwise):
         self.learn("weight", 0)
         self.learn("bias", 0)
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """y, in `out` where it is given. See the class."""
-        x, y, p = self._begin(x, out)
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        y, p = self._room(x, out), self._fitting(x)
         energy = np.empty((len(x), *p.weight.shape[1:]))  # G of each sample and channel
         for at in blocks(x, *p.cut):
-            block = x[at].astype(np.float64, copy=False)
+            block = p.block(x, at)
             energy[at] = np.sqrt(dot(block, block, p.inner))
         mean = total(energy, (p.channel,)) / self.num_features + self.eps
         scale = 1 + p.weight * (energy / mean)
         for at in blocks(x, *p.cut):
             y[at] = x[at] * scale[at] + p.of(at).bias
-        vars(self)["_saved"] = x, p, energy, mean
-        return y
+        return y, self.Saved(x, p, energy, mean), []
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`."""
-        dy, dx, (x, p, energy, mean) = self._resume(dy, out)
-        sums, dscale = self._sums(), np.zeros_like(energy)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, p, energy, mean = saved
+        dx, sums, dscale = self._room(dy, out), self._sums(), np.zeros_like(energy)
         for at in blocks(x, *p.cut):
-            upstream = dy[at].astype(np.float64, copy=False)
-            dscale[at] = dot(upstream, x[at].astype(np.float64, copy=False), p.inner)
+            upstream = p.block(dy, at)
+            dscale[at] = dot(upstream, p.block(x, at), p.inner)
             self._add(sums, {"bias": total(upstream, p.outer)}, p.channels(at))
         share = energy / mean
         sums["weight"] += dot(dscale, share, (0, *p.inner)).ravel()
@@ -100,5 +108,4 @@ class GlobalResponseNorm(Blockwise):
         scale = 1 + p.weight * share
         for at in blocks(x, *p.cut):
             dx[at] = dy[at] * scale[at] + x[at] * slope[at]
-        self._set_grads(sums)
-        return dx
+        return dx, self.gradients(**sums)

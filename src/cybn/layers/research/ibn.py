@@ -6,7 +6,7 @@ to the kernels of each.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ...functional import (
     instance_norm_backward,
     instance_norm_forward,
 )
+from ...functional.batch_checked import CUMULATIVE
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -24,15 +26,14 @@ from ...validation import (
     check_per_channel,
     check_updatable,
 )
-from ..base import Layer
-from ._common import quiet
+from ._common import Guarded
 from ._planes import accept, check_planes
 
 _RANKS = (3, 4, 5)
 
 
 @register("IBN", aliases=("InstanceBatchNorm",))
-class IBN(Layer):
+class IBN(Guarded):
     r"""Instance normalization of the first channels and batch normalization of the others.
 
     .. math:: y_c = \frac{x_c - \mathrm{mean}_c}{\sqrt{\mathrm{var}_c + \epsilon}} \cdot weight_c
@@ -86,6 +87,19 @@ class IBN(Layer):
     (1, array([0.3], dtype=float32))
     """
 
+    optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        half: int
+        instance: np.ndarray | None  # statistics of the first half
+        batch: np.ndarray | None  # and of the rest
+        weight: np.ndarray | None
+        of_batch: bool
+        axis: int
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -112,19 +126,34 @@ class IBN(Layer):
         """The number of channels with instance normalization."""
         return int(self.num_features * self.ratio)
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Normalize x; in training update the running statistics. See the class."""
-        axis, half = self.channel_axis, self.half
-        x = accept(self, x, out, _RANKS)
-        running = self.running_mean, self.running_var, self.num_batches_tracked
-        if running[0] is None or running[1] is None:
-            running = None, None, None
-        of_batch = self.training or running[0] is None
-        self._check_arrays(x, of_batch)
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        kept, who, rest = accept(self, x, out, _RANKS), type(self).__name__, self.num_features
+        dtype, rest = np.dtype(self.dtype), rest - self.half
+        check_per_channel(who, {"weight": self.weight, "bias": self.bias}, self.num_features, dtype)
+        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
+        check_per_channel(who, moving, rest, dtype)
+        check_count(who, self.num_batches_tracked)
+        if self.training:
+            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
+        if self.half:
+            check_planes(who, "x", kept, self.channel_axis)
+        if rest and (self.training or not self._tracked):
+            check_more_than_one(kept, kept.size // self.num_features)
+        return kept
+
+    @property
+    def _tracked(self) -> bool:
+        return self.running_mean is not None and self.running_var is not None
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        axis, half, who = self.channel_axis, self.half, type(self).__name__
+        of_batch = self.training or not self._tracked
         y = np.empty_like(x, subok=False) if out is None else out
         first, rest = _parts(half, axis)
         instance = batch = None
+        steps = []
         if half > 0:
             _, instance = instance_norm_forward(
                 x[first],
@@ -133,43 +162,33 @@ class IBN(Layer):
                 eps=self.eps,
                 channel_axis=axis,
                 out=y[first],
-                who=type(self).__name__,
+                who=who,
             )
         if half < self.num_features:
+            running = self.running_mean, self.running_var
             _, batch = batch_norm_forward(
                 x[rest],
                 _slice(self.weight, half, None),
                 _slice(self.bias, half, None),
-                *running,
+                *((None, None) if of_batch else running),
                 training=of_batch,
-                momentum=0.0 if running[2] is None and self.momentum is None else self.momentum,
                 eps=self.eps,
                 channel_axis=axis,
                 out=y[rest],
-                who=type(self).__name__,
+                who=who,
             )
+            if self.training and self._tracked and x.size:
+                count, momentum = self.num_batches_tracked, self.momentum
+                if momentum is None:
+                    momentum = 0.0 if count is None else CUMULATIVE
+                steps = [Step(*running, count, batch, x.size // self.num_features, momentum)]
         weight = None if self.weight is None else self.weight.copy()
-        self._saved = x, half, instance, batch, weight, of_batch, axis
-        return y
+        return y, self.Saved(x, half, instance, batch, weight, of_batch, axis), steps
 
-    def _check_arrays(self, x: np.ndarray, of_batch: bool) -> None:
-        who, rest = type(self).__name__, self.num_features - self.half
-        dtype = np.dtype(self.dtype)
-        check_per_channel(who, {"weight": self.weight, "bias": self.bias}, self.num_features, dtype)
-        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
-        check_per_channel(who, moving, rest, dtype)
-        check_count(who, self.num_batches_tracked)
-        if self.training:
-            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
-        if self.half:
-            check_planes(who, "x", x, self.channel_axis)
-        if of_batch and rest:
-            check_more_than_one(x, x.size // self.num_features)
-
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
-        dy, (x, half, instance, batch, weight, of_batch, axis) = self.checked_dy(dy, out)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, half, instance, batch, weight, of_batch, axis = saved
         dx = np.empty_like(x, subok=False) if out is None else out
         dweight, dbias = np.zeros((2, x.shape[axis]))
         first, rest = _parts(half, axis)
@@ -183,9 +202,7 @@ class IBN(Layer):
                 dy[rest], x[rest], batch, _slice(weight, half, None),
                 training=of_batch, channel_axis=axis, out=dx[rest],
             )  # fmt: skip
-        grads = {"weight": dweight, "bias": dbias}
-        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
-        return dx
+        return dx, self.gradients(weight=dweight, bias=dbias)
 
 
 def _parts(half: int, axis: int) -> tuple[tuple, tuple]:

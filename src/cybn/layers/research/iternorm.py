@@ -13,16 +13,15 @@ so wide layers want groups.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...kernels import move_running
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
-from ..base import Layer
-from ._common import quiet
+from ._common import Guarded
 from ._planes import accept
 
 _RANKS = (2, 3, 4, 5)
@@ -30,7 +29,7 @@ _BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
 
 
 @register("IterNorm", aliases=("IterativeNorm",))
-class IterNorm(Layer):
+class IterNorm(Guarded):
     r"""Iterative normalization: whiten the channels of each group over the batch.
 
     .. math:: y = W (x - \mathrm{mean}) \cdot weight + bias, \quad W \approx \Sigma^{-1/2},
@@ -90,6 +89,17 @@ class IterNorm(Layer):
             [-0.018,  0.953]]], dtype=float32)
     """
 
+    optional_arrays = ("weight", "bias")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        mean: np.ndarray
+        wm: np.ndarray
+        chain: _Chain | None  # the iteration, where it was run
+        weight: np.ndarray
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -115,30 +125,31 @@ class IterNorm(Layer):
         identity = np.eye(channels // groups, dtype=dtype)
         self.register_buffer("running_wm", np.stack([identity] * groups))
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Whiten x; in training update the running statistics. See the class."""
-        x = accept(self, x, out, _RANKS)
-        self._check_arrays(x)
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        kept = accept(self, x, out, _RANKS)
+        self._check_arrays(kept)
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
         weight = self._per_channel(self.weight, 1)
-        values, chain = self._grouped(x), None
+        values, chain, steps = self._grouped(x), None, []
         if self.training and x.size:
             mean = values.mean(2, dtype=np.float64)
             covariance = _products(values, mean, values, mean) / values.shape[2]
             chain = _Chain(covariance, self.eps, self.iterations)
             wm = chain.wm
+            m, momentum = values.shape[2], self.momentum
+            for running, value in ((self.running_mean, mean), (self.running_wm, wm)):
+                stats = value.reshape(1, -1)
+                steps.append(Step(running.reshape(-1), None, None, stats, m, momentum))
         else:
             mean = self._per_channel(self.running_mean, 0)
             wm = self.running_wm.astype(np.float64)
         y = np.empty_like(x, subok=False) if out is None else out
         self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
-        if chain is not None:
-            move = move_running[np.dtype(self.dtype).char]
-            for running, value in ((self.running_mean, mean), (self.running_wm, wm)):
-                value = value.reshape(-1)
-                move(running.reshape(-1), None, value, value, self.momentum)
-        self._saved = x, mean, wm, chain, weight
-        return y
+        return y, self.Saved(x, mean, wm, chain, weight), steps
 
     def _check_arrays(self, x: np.ndarray) -> None:
         who, channels, dtype = type(self).__name__, self.num_features, np.dtype(self.dtype)
@@ -174,9 +185,10 @@ class IterNorm(Layer):
         turned = np.moveaxis(a, self.channel_axis, 0)
         turned[...] = values.reshape(turned.shape)
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx and the gradients of weight and bias.
 
         With K = Σ dy*(x - mean)^T, dweight is the diagonal of K W^T, and W gets dW = weight*K. The
         iteration run backwards gives dSigma, and
@@ -184,7 +196,7 @@ class IterNorm(Layer):
             dx = W^T (weight*(dy - Σ dy/m)) + (dSigma + dSigma^T)(x - mean)/m    in training
             dx = W^T (weight*dy)                                                 in evaluation
         """
-        dy, (x, mean, wm, chain, weight) = self.checked_dy(dy, out)
+        x, mean, wm, chain, weight = saved
         dx = np.empty_like(x, subok=False) if out is None else out
         values, slopes = self._grouped(x), self._grouped(dy)
         total = slopes.sum(2, dtype=np.float64, keepdims=True)
@@ -198,9 +210,8 @@ class IterNorm(Layer):
             through = (dsigma + np.swapaxes(dsigma, 1, 2)) / m
             terms = [(back, slopes, total / m), (through, values, mean)]
         self._ungroup(_mapped(terms), dx)
-        grads = {"weight": (wm * along).sum(2).reshape(-1), "bias": total.reshape(-1)}
-        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
-        return dx
+        dweight = (wm * along).sum(2).reshape(-1)
+        return dx, self.gradients(weight=dweight, bias=total.reshape(-1))
 
 
 class _Chain:

@@ -10,11 +10,13 @@ before the layer; an `RMSNorm` without weight does the same.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.running import Step
+from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -22,16 +24,14 @@ from ...validation import (
     check_input,
     check_per_channel,
     check_updatable,
-    keep_input,
 )
-from ..base import Layer
-from ._common import blocks, follow, quiet
+from ._common import Guarded, blocks
 
 _RANKS = (2, 3, 4, 5)
 
 
 @register("PowerNorm", aliases=("PN",))
-class PowerNorm(Layer):
+class PowerNorm(Guarded):
     r"""Power normalization: each channel divided by a running quadratic mean, nothing centred.
 
     .. math:: y = weight \cdot xhat + bias \qquad xhat = \frac{x}{\sqrt{\phi + \epsilon}}
@@ -51,8 +51,8 @@ class PowerNorm(Layer):
         dx = (g - nu·xhat) / sqrt(phi + eps)
         nu <- nu·(1 - momentum·Σxhat²/m) + momentum·Σ(g·xhat)/m
 
-    with nu as it was before the forward; a backward repeated for the same forward sets running_nu
-    anew rather than moving it twice. While phi is that of the batch, and in evaluation, both
+    with nu as it was before the forward; a backward repeated for the same forward moves running_nu
+    anew, not twice. While phi is that of the batch, and in evaluation, both
     gradients are the exact one; nu follows all batches of training.
 
     Shen et al., PowerNorm: Rethinking Batch Normalization in Transformers, 2020 (arXiv 2003.07845),
@@ -92,6 +92,20 @@ class PowerNorm(Layer):
     [[0.542], [3.796]]
     """
 
+    optional_arrays = ("weight", "bias")
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        weight: np.ndarray | None
+        batch_phi: np.ndarray | None  # of a batch in training
+        of_batch: bool  # that is what x was divided by
+        nu: np.ndarray | None  # as it was before the batch
+        moved: np.ndarray | None  # by how much pullbacks of this batch have moved running_nu
+        axis: int
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -109,40 +123,54 @@ class PowerNorm(Layer):
         self.register_parameter("weight", np.ones(num_features, dtype) if affine else None)
         with_bias = affine and bias
         self.register_parameter("bias", np.zeros(num_features, dtype) if with_bias else None)
-        self.register_buffer("running_phi", np.ones(num_features, dtype))
+        phi = np.ones(num_features, dtype)
+        self.register_buffer("running_phi", phi, holds=Bounds(ge=0))
         self.register_buffer("running_nu", np.zeros(num_features, dtype) if paper else None)
         self.register_buffer("num_batches_tracked", np.array(0))
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """y, in `out` where it is given; in training updates the running values. See the class."""
-        who, axis, training = type(self).__name__, self.channel_axis, self.training
-        x = check_input(who, x, _RANKS, self.num_features, axis)
-        phi, nu, count = self._checked_buffers()
-        kept = keep_input(who, x, out)
-        batch_phi = self._quadratic_mean(x) if training and x.size else None
-        of_batch = training and (self.warmup is None or int(count) < self.warmup)
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        who = type(self).__name__
+        x = check_input(who, x, _RANKS, self.num_features, self.channel_axis)
+        kept = self.begin(x, out)
+        moving = {"running_phi": self.running_phi, "running_nu": self.running_nu}
+        arrays = {"weight": self.weight, "bias": self.bias, **moving}
+        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
+        check_count(who, self.num_batches_tracked)
+        if self.training:
+            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        axis, phi, count = self.channel_axis, self.running_phi, self.num_batches_tracked
+        batch_phi = self._quadratic_mean(x) if self.training and x.size else None
+        of_batch = self.training and (self.warmup is None or int(count) < self.warmup)
         used = phi if batch_phi is None or not of_batch else batch_phi
         # float64, as batch_phi is; copies, which later changes of the parameters do not reach
-        weight, bias, used = (
-            None if a is None else a.astype(np.float64) for a in (self.weight, self.bias, used)
+        weight, bias, used, nu = (
+            None if a is None else a.astype(np.float64)
+            for a in (self.weight, self.bias, used, self.running_nu)
         )
         y, stats = batch_norm_forward(
-            kept, weight, bias, np.zeros(len(used)), used,
-            training=False, eps=self.eps, channel_axis=axis, out=out, who=who,
+            x, weight, bias, np.zeros(len(used)), used,
+            training=False, eps=self.eps, channel_axis=axis, out=out, who=type(self).__name__,
         )  # fmt: skip
-        nu = None if nu is None else nu.astype(np.float64)  # as it is before this batch
+        steps = []
         if batch_phi is not None:
-            follow(phi, batch_phi, self.momentum, count)
-        vars(self)["_saved"] = kept, stats, weight, batch_phi, of_batch, nu, axis
-        return y
+            m = x.size // self.num_features
+            steps = [Step(phi, None, count, batch_phi[None], m, self.momentum)]
+        moved = None if nu is None or batch_phi is None else np.zeros(len(nu))
+        return y, self.Saved(x, stats, weight, batch_phi, of_batch, nu, moved, axis), steps
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`, and running_nu."""
-        dy, (x, stats, weight, batch_phi, of_batch, nu, axis) = self.checked_dy(dy, out)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, stats, weight, batch_phi, of_batch, nu, moved, axis = saved
         who, moving, rstd = type(self).__name__, self.running_nu, stats[2]
-        if nu is not None and batch_phi is not None:
-            check_per_channel(who, {"running_nu": moving}, len(rstd))
+        if moved is not None:
+            self._check_there()
+            check_per_channel(who, {"running_nu": moving}, len(rstd), np.dtype(self.dtype))
             check_updatable(who, {"running_nu": moving})
         ones = np.ones(len(rstd)) if weight is None else weight  # float64, and so are the sums
         dx, dweight, dbias = batch_norm_backward(
@@ -154,24 +182,11 @@ class PowerNorm(Layer):
                 self._subtract(dx, x, along * rstd**2, axis)
             elif nu is not None:
                 self._subtract(dx, x, nu * rstd**2, axis)
-            if nu is not None:
-                square = batch_phi * rstd**2  # Σxhat²/m
-                moving[...] = nu * (1 - self.momentum * square) + self.momentum * along
-        grads = {"weight": dweight, "bias": dbias}
-        vars(self)["grads"] = {
-            name: grads[name].astype(self.dtype) for name, _ in self.named_parameters()
-        }
-        return dx
-
-    def _checked_buffers(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        who = type(self).__name__
-        moving = {"running_phi": self.running_phi, "running_nu": self.running_nu}
-        arrays = {"weight": self.weight, "bias": self.bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        check_count(who, self.num_batches_tracked)
-        if self.training:
-            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
-        return *moving.values(), self.num_batches_tracked
+        grads = self.gradients(weight=dweight, bias=dbias)
+        if moved is not None:
+            square = batch_phi * rstd**2  # Σxhat²/m
+            move_anew[moving.dtype.char](moving, moved, self.momentum * (along - nu * square))
+        return dx, grads
 
     def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
         """Σx²/m of each channel in float64."""
@@ -183,7 +198,6 @@ class PowerNorm(Layer):
         return mean**2 + var
 
     @staticmethod
-    @quiet
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
         """dx -= x·coefficient, one for each channel."""
         shape = [1] * x.ndim

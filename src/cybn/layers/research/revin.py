@@ -7,10 +7,11 @@ What is left are a few numbers for each series.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
@@ -18,11 +19,11 @@ from ...validation import (
     check_channels,
     check_per_channel,
     check_rank,
+    check_separate,
     check_upstream,
     keep_input,
 )
-from ..base import Layer
-from ._common import quiet
+from ._common import Guarded, quiet
 from ._planes import (
     accept,
     check_planes,
@@ -36,8 +37,26 @@ from ._planes import (
 _RANKS = (3,)
 
 
+class Inverse(NamedTuple):
+    """What the pullback of an inverse needs."""
+
+    y: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    axis: int
+
+
+class Reached(NamedTuple):
+    """What an inverse has done to the gradient of the forward before it."""
+
+    by_std: np.ndarray
+    by_centre: np.ndarray
+    dweight: np.ndarray
+    dbias: np.ndarray
+
+
 @register("RevIN", aliases=("ReversibleInstanceNorm",))
-class RevIN(Layer):
+class RevIN(Guarded):
     r"""Reversible instance normalization of time series, x (N, L, C): and `inverse` takes it back.
 
     .. math:: y = \frac{x - centre}{std} \cdot weight + bias
@@ -74,6 +93,9 @@ class RevIN(Layer):
     forecast, and `grads` are then those of the inverse alone; `backward`, called after it, returns
     dx with all that reaches x, by way of the inverse's centre and std too, and sets `grads` to the
     sums over forward and inverse. Without an inverse since the forward it is as in any layer.
+    The pure pairs hand on what one needs of the other: y, saved = apply(x), then z, saved =
+    apply_inverse(saved, y), dy, grads, saved = pullback_inverse(saved, dz), and dx, grads =
+    pullback(saved, dy).
 
     Raises TypeError for another dtype; ValueError for another rank or number of channels, series of
     one step, an unusable out, a weight of 0 in the inverse; RuntimeError for an inverse or a
@@ -95,6 +117,20 @@ class RevIN(Layer):
     array([0., 1., 0., 1.])
     """
 
+    class Saved(NamedTuple):
+        """What pullback needs, and an inverse."""
+
+        x: np.ndarray
+        mean: np.ndarray
+        centre: np.ndarray
+        rstd: np.ndarray
+        weight: np.ndarray
+        subtract_last: bool
+        detach: bool
+        axis: int
+        inverse: Inverse | None = None
+        reached: Reached | None = None
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -110,23 +146,25 @@ class RevIN(Layer):
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine else None)
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The normalized series. See the class."""
-        axis = self.channel_axis
-        x = accept(self, x, out, _RANKS)
-        check_planes(type(self).__name__, "x", x, axis)
-        weight, bias = self._affine()
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        kept = accept(self, x, out, _RANKS)
+        check_planes(type(self).__name__, "x", kept, self.channel_axis)
+        self._affine()
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        axis, (weight, bias) = self.channel_axis, self._affine()
         if self.subtract_last and x.size:
             mean, _, rstd = moments_of_planes(x, self.eps, axis)
-            centre = np.moveaxis(x, axis, 1)[:, :, -1].astype(np.float64)
+            centre = _last(x, axis)
             y = move_planes(x, centre, weight * rstd, bias, axis, out)
         else:
             y, (mean, _, rstd) = normalize_planes(x, weight, bias, self.eps, axis, out)
             centre = mean
-        statistics = mean, centre, rstd
-        self._saved = x, (statistics, weight, self.subtract_last, self.detach, axis), None, None
-        return y
+        how = self.subtract_last, self.detach, axis
+        return y, self.Saved(x, mean, centre, rstd, weight, *how), []
 
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
         """weight and bias in float64, copied; ones and zeros where there are none."""
@@ -136,9 +174,10 @@ class RevIN(Layer):
             return np.ones(channels), np.zeros(channels)
         return self.weight.astype(np.float64), self.bias.astype(np.float64)
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx and the gradients of weight and bias:
 
             dstd = -Σ weight*dy*(x - centre)*rstd²        dcentre = -Σ weight*dy*rstd
             dx   = weight*rstd*dy + dstd*(x - mean)*rstd/L + dcentre/L
@@ -146,36 +185,62 @@ class RevIN(Layer):
         with what an inverse adds to dstd and dcentre; dcentre goes to the last step alone where
         that is the centre.
         """
-        dy, (x, forward, _, reached) = self.checked_dy(dy, out)
-        (mean, centre, rstd), weight, subtract_last, detach, axis = forward
-        dx, along, total = products(dy, x, centre, rstd, weight, axis, out)
-        dstd, dcentre = -weight * rstd * along, -weight * rstd * total
-        grads = {"weight": along.sum(0), "bias": total.sum(0)}
+        x, mean, centre, rstd, weight, subtract_last, detach, axis, _, reached = saved
+        # about the mean the kernel takes the gradient through the statistics by itself
+        through = not (subtract_last or detach)
+        # of the last step dx is nearly nothing beside weight*rstd*dy, so it is summed in float64
+        dx_last = weight * rstd * _last(dy, axis) if subtract_last and x.size else None
+        dx, along, total = products(dy, x, centre, rstd, weight, axis, out, through=through)
+        dstd, dcentre = np.zeros_like(rstd), np.zeros_like(rstd)
+        if subtract_last:
+            dstd, dcentre = -weight * rstd * along, -weight * rstd * total
+        dweight, dbias = along.sum(0), total.sum(0)
         if reached is not None:
-            inverse_grads, by_std, by_centre = reached
-            dstd, dcentre = dstd + by_std, dcentre + by_centre
-            grads = {name: grad + inverse_grads[name] for name, grad in grads.items()}
-        if x.size and not detach:
+            dstd, dcentre = dstd + reached.by_std, dcentre + reached.by_centre
+            dweight, dbias = dweight + reached.dweight, dbias + reached.dbias
+        if x.size and not detach and (subtract_last or reached is not None):
             length = plane_shape(x, axis)[2]
-            shift = None if subtract_last else dcentre / length
-            dx += move_planes(x, mean, dstd * rstd / length, shift, axis)
+            slope, shift = dstd * rstd / length, None if subtract_last else dcentre / length
+            dx += move_planes(x, mean, slope, shift, axis)
             if subtract_last:
-                np.moveaxis(dx, axis, 1)[:, :, -1] += dcentre
-        self._set_grads(grads)
-        return dx
+                dx_last += (_last(x, axis) - mean) * slope + dcentre
+                np.moveaxis(dx, axis, 1)[:, :, -1] = dx_last
+        return dx, self.gradients(weight=dweight, bias=dbias)
 
-    @quiet
-    def inverse(self, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def inverse(self, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """(y - bias)/weight * std + centre, with the std and centre of the last forward.
 
         y is (N, H, C) with the N of that forward and any number of steps; weight and bias are the
         present ones. `out` may be y itself. y is kept for `inverse_backward`.
         """
-        who, axis = f"{type(self).__name__}.inverse", self.channel_axis
         if self._saved is None:
-            raise RuntimeError(f"{who} needs a forward first: call the layer with x")
-        x, forward, *_ = self._saved
-        (_, centre, rstd), *_ = forward
+            raise RuntimeError(
+                f"{type(self).__name__}.inverse needs a forward first: call the layer with x"
+            )
+        z, vars(self)["_saved"] = self.apply_inverse(self._saved, y, out=out)
+        return z
+
+    def inverse_backward(self, dz: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        """The gradient of the last inverse's y, given that of its output; sets `grads`.
+
+        The next `backward` adds these to its own, and takes what reaches std and centre to x.
+        """
+        saved = self._saved
+        if saved is None or saved.inverse is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.inverse_backward needs an inverse since the last forward: "
+                f"call inverse(y)"
+            )
+        dy, self.grads, vars(self)["_saved"] = self.pullback_inverse(saved, dz, out=out)
+        return dy
+
+    @quiet
+    def apply_inverse(
+        self, saved: Saved, y: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
+        """`inverse` of the apply that has returned `saved`, and `saved` for `pullback_inverse`."""
+        who, axis = f"{type(self).__name__}.inverse", self.channel_axis
+        x, centre, rstd = saved.x, saved.centre, saved.rstd
         y = as_float_array(who, "y", y)
         check_rank(who, y, {}, _RANKS, axis)
         check_channels(who, y, self.num_features, axis)
@@ -184,39 +249,46 @@ class RevIN(Layer):
                 f"{who} expects {len(x)} samples, as many as the last forward had, got {len(y)} in "
                 f"{y.shape}"
             )
+        self._check_there()
         weight, bias = self._affine()
         if not weight.all():
             raise ValueError(
                 f"{who} cannot divide by the weight 0 of channel {int(np.argmin(weight != 0))}; "
                 f"keep weights away from 0, or build the layer with affine=False"
             )
-        kept = keep_input(who, y, out)
-        z = move_planes(kept, bias, 1 / (rstd * weight), centre, axis, out)
-        self._saved = x, forward, (kept, rstd, weight, bias, axis), None
-        return z
+        kept = keep_input(who, y, out, x=x, **self._arrays())
+        try:
+            z = move_planes(kept, bias, 1 / (rstd * weight), centre, axis, out)
+        except BaseException:
+            self.undo(y, kept, out)
+            raise
+        return z, saved._replace(inverse=Inverse(kept, weight, bias, axis), reached=None)
 
     @quiet
-    def inverse_backward(self, dz: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The gradient of the last inverse's y, given that of its output; sets `grads`.
+    def pullback_inverse(
+        self, saved: Saved, dz: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], Saved]:
+        """dy, the gradients of weight and bias, and `saved` for the `pullback` of the apply:
 
             dy      = dz*std/weight            dbias = -Σ dz*std/weight
             dweight = -Σ dz*(y - bias)*std/weight²
             dstd    = Σ dz*(y - bias)/weight        dcentre = Σ dz
 
-        The next `backward` adds dweight and dbias to its own, and takes dstd and dcentre to x.
+        That pullback adds dweight and dbias to its own, and takes dstd and dcentre to x.
         """
         who = f"{type(self).__name__}.inverse_backward"
-        x, forward, inverse, _ = self._saved or (None,) * 4
-        if inverse is None:
-            raise RuntimeError(f"{who} needs an inverse since the last forward: call inverse(y)")
-        y, rstd, weight, bias, axis = inverse
+        y, weight, bias, axis = saved.inverse
         dz = check_upstream(who, dz, y, out)
-        scale = 1 / (rstd * weight)
+        if out is not None:
+            check_separate(who, "out", out, x=saved.x, **self._arrays())
+        scale = 1 / (saved.rstd * weight)
         dy, along, total = products(dz, y, bias, np.ones(1), scale, axis, out)
-        grads = {"weight": -(along * scale / weight).sum(0), "bias": -(total * scale).sum(0)}
-        self._set_grads(grads)
-        self._saved = x, forward, inverse, (grads, along / weight, total)
-        return dy
+        dweight, dbias = -(along * scale / weight).sum(0), -(total * scale).sum(0)
+        reached = Reached(along / weight, total, dweight, dbias)
+        grads = self.gradients(weight=dweight, bias=dbias)
+        return dy, grads, saved._replace(reached=reached)
 
-    def _set_grads(self, grads: dict[str, np.ndarray]) -> None:
-        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
+
+def _last(a: np.ndarray, axis: int) -> np.ndarray:
+    """(N, C) float64: the last step of each series, copied."""
+    return np.moveaxis(a, axis, 1)[:, :, -1].astype(np.float64)

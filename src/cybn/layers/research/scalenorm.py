@@ -9,14 +9,15 @@ the length and eps, whose gradient jumps.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional import rms_norm_backward, rms_norm_forward
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ._common import Blockwise, Fitting
+from ._common import Blockwise
 
 
 @register("ScaleNorm")
@@ -57,6 +58,14 @@ class ScaleNorm(Blockwise):
 
     scalars: ClassVar[tuple[str, ...]] = ("weight",)
 
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        weight: np.ndarray
+        axis: int
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -67,29 +76,29 @@ class ScaleNorm(Blockwise):
     ) -> None:
         self.learn("weight", sqrt(num_features))
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """y, in `out` where it is given. See the class."""
-        x, y, p = self._begin(x, out)
-        features = self.num_features
-        weight = np.full(features, p.weight.item() / sqrt(features))
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        y, axis, features = self._room(x, out), self.channel_axis, self.num_features
+        weight = np.full(features, self.weight.item() / sqrt(features))
         _, stats = rms_norm_forward(
-            _last(x, p), features, weight, self.eps / features, out=_last(y, p),
+            _last(x, axis), features, weight, self.eps / features, out=_last(y, axis),
             who=type(self).__name__,
         )  # fmt: skip
-        vars(self)["_saved"] = x, p, weight, stats
-        return y
+        return y, self.Saved(x, stats, weight, axis), []
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`."""
-        dy, dx, (x, p, weight, stats) = self._resume(dy, out)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, stats, weight, axis = saved
+        dx, features = self._room(dy, out), len(weight)
         _, dweight = rms_norm_backward(
-            _last(dy, p), _last(x, p), stats, self.num_features, weight, out=_last(dx, p),
+            _last(dy, axis), _last(x, axis), stats, features, weight, out=_last(dx, axis),
             who=type(self).__name__,
         )  # fmt: skip
-        self._set_grads({"weight": dweight.sum(keepdims=True) / sqrt(self.num_features)})
-        return dx
+        return dx, self.gradients(weight=dweight.sum(keepdims=True) / sqrt(features))
 
 
-def _last(a: np.ndarray, p: Fitting) -> np.ndarray:
+def _last(a: np.ndarray, axis: int) -> np.ndarray:
     """A view of a with the features on the last axis."""
-    return np.moveaxis(a, p.channel, -1)
+    return np.moveaxis(a, axis, -1)

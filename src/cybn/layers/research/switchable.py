@@ -8,16 +8,17 @@ batch kernel with given statistics.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...kernels import move_running
+from ...functional.batch_checked import CUMULATIVE
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import check_count, check_per_channel, check_updatable
+from ...validation import check_parameters
 from ..channelnorm import ChannelNorm
-from ._common import quiet
+from ._common import Guarded
 from ._planes import (
     accept,
     check_planes,
@@ -28,7 +29,7 @@ from ._planes import (
 )
 
 
-class SwitchableNorm(ChannelNorm):
+class SwitchableNorm(Guarded, ChannelNorm):
     r"""Switchable normalization: each layer learns how to mix instance, layer and batch statistics.
 
     .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
@@ -88,6 +89,22 @@ class SwitchableNorm(ChannelNorm):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+    class Saved(NamedTuple):
+        """What pullback needs. Of means, variances and rstd see `_moments` and the equations."""
+
+        x: np.ndarray
+        means: np.ndarray  # (3, N, C)
+        variances: np.ndarray
+        by_mean: np.ndarray  # (3,), the shares
+        by_var: np.ndarray
+        mean: np.ndarray  # (N, C)
+        var: np.ndarray
+        rstd: np.ndarray
+        weight: np.ndarray
+        of_batch: bool
+        axis: int
 
     def __init__(
         self,
@@ -110,57 +127,42 @@ class SwitchableNorm(ChannelNorm):
         super().reset_parameters()
         self.mean_weight[...] = self.var_weight[...] = 1
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Normalize x; in training update the running statistics. See the class."""
-        axis = self.channel_axis
-        x = accept(self, x, out, self.ranks)
-        self._check(x)
-        tracked = self.running_mean is not None and self.running_var is not None
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        who, kept = type(self).__name__, accept(self, x, out, self.ranks)
+        check_planes(who, "x", kept, self.channel_axis)
+        self.check_arrays()
+        mixing = {"mean_weight": self.mean_weight, "var_weight": self.var_weight}
+        check_parameters(who, mixing, (3,), "for instance, layer and batch", np.dtype(self.dtype))
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        axis, (weight, bias, *running) = self.channel_axis, self.channel_arrays()
+        tracked = running[0] is not None and running[1] is not None
         of_batch = self.training or not tracked
         means, variances = _moments(*moments_of_planes(x, self.eps, axis)[:2])
+        steps = []
         if not of_batch:
-            means[2], variances[2] = self.running_mean, self.running_var
+            means[2], variances[2] = running[:2]
+        elif self.training and tracked and x.size:
+            momentum = self.momentum
+            if momentum is None:
+                momentum = 0.0 if running[2] is None else CUMULATIVE
+            stats = np.stack([means[2, 0], variances[2, 0]])
+            steps = [Step(*running, stats, x.size // self.num_features, momentum)]
         by_mean, by_var = _softmax(self.mean_weight), _softmax(self.var_weight)
         mean, var = _mixture(by_mean, means), _mixture(by_var, variances)
         rstd = 1 / np.sqrt(var + self.eps)
-        weight = np.ones(1) if self.weight is None else self.weight.astype(np.float64)
-        y = move_planes(x, mean, weight * rstd, self.bias, axis, out)
-        if self.training and tracked and x.size:
-            self._track(means[2, 0], variances[2, 0], x.size // self.num_features)
+        weight = np.ones(1) if weight is None else weight.astype(np.float64)
+        y = move_planes(x, mean, weight * rstd, bias, axis, out)
         mixed = means, variances, by_mean, by_var, mean, var, rstd
-        self._saved = x, mixed, weight, of_batch, axis
-        return y
+        return y, self.Saved(x, *mixed, weight, of_batch, axis), steps
 
-    def _check(self, x: np.ndarray) -> None:
-        who, count = type(self).__name__, self.num_batches_tracked
-        check_planes(who, "x", x, self.channel_axis)
-        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
-        check_count(who, count)
-        arrays = {"weight": self.weight, "bias": self.bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        for name in ("mean_weight", "var_weight"):
-            shape = np.shape(getattr(self, name))
-            if shape != (3,):
-                raise ValueError(
-                    f"{who} needs {name} of shape (3,), for instance, layer and batch, got {shape}"
-                )
-        if self.training:
-            check_updatable(who, {**moving, "num_batches_tracked": count})
-
-    def _track(self, mean: np.ndarray, var: np.ndarray, m: int) -> None:
-        count, momentum = self.num_batches_tracked, self.momentum
-        if count is not None:
-            np.add(count, 1, out=count)
-        if momentum is None:
-            momentum = 0.0 if count is None else 1 / int(count)
-        char = np.dtype(self.dtype).char
-        var = var * m / (m - 1)
-        move_running[char](self.running_mean, self.running_var, mean, var, momentum)
-
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out.
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx and the gradients of the parameters:
 
         With dmean = -weight*rstd*Σ dy and dvar = -weight*rstd²*Σ dy*xhat/2 by plane,
 
@@ -170,8 +172,7 @@ class SwitchableNorm(ChannelNorm):
         where dmean_k is the sum of dmean over the planes that share mu_k, and m_k counts the values
         that it is the mean of.
         """
-        dy, (x, mixed, weight, of_batch, axis) = self.checked_dy(dy, out)
-        means, variances, by_mean, by_var, mean, var, rstd = mixed
+        x, means, variances, by_mean, by_var, mean, var, rstd, weight, of_batch, axis = saved
         dx, along, total = products(dy, x, mean, rstd, weight, axis, out)
         dmean, dvar = -weight * rstd * total, -weight * rstd**2 * along / 2
         grads = {
@@ -186,8 +187,7 @@ class SwitchableNorm(ChannelNorm):
             slope = by_var[:, None, None] * _pooled(dvar) * 2 / length
             shift = each + slope * (means[0] - means)
             dx += move_planes(x, means[0], slope[:own].sum(0), shift[:own].sum(0), axis)
-        self.grads = {name: grads[name].astype(a.dtype) for name, a in self.named_parameters()}
-        return dx
+        return dx, self.gradients(**grads)
 
 
 def _pooled(by_plane: np.ndarray) -> np.ndarray:

@@ -11,20 +11,20 @@ the root. This is the latter, as in the paper's equation.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
-from ...validation import as_float_array, check_per_channel, keep_input
-from ..base import Layer
-from ._common import quiet
+from ...validation import check_per_channel
+from ._common import Guarded
 
 
 @register("WeightStandardization", aliases=("WS", "WeightStandardisation"))
-class WeightStandardization(Layer):
+class WeightStandardization(Guarded):
     r"""Standardize a weight: each output filter to mean 0 and variance 1, times a gain if asked.
 
     .. math:: y_o = \frac{x_o - \mathrm{mean}_o}{\sqrt{\mathrm{var}_o + \epsilon}} \cdot gain_o
@@ -72,6 +72,15 @@ class WeightStandardization(Layer):
 
     num_features_option = None
 
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        stats: np.ndarray
+        gain: np.ndarray  # with share in it
+        share: float
+        axis: int
+
     def __init__(
         self,
         out_channels: PositiveInt | None = None,
@@ -84,18 +93,15 @@ class WeightStandardization(Layer):
         gain = None if out_channels is None else np.ones(self.out_channels, self.dtype)
         self.register_parameter("gain", gain)
 
-    @quiet
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The standardized weight. See the class."""
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         who, axis = type(self).__name__, self.channel_axis
-        x = as_float_array(who, "x", x)
         if x.ndim < 2:
             raise ValueError(
                 f"{who} expects a weight of 2 axes or more, filters on axis {axis}, got "
                 f"{x.ndim}-D {x.shape}"
             )
         filters = x.shape[axis]
-        fan_in = x.size // filters if filters else 0
+        kept = self.begin(x, out)
         if self.gain is not None:
             if filters != self.out_channels:
                 raise ValueError(
@@ -103,28 +109,31 @@ class WeightStandardization(Layer):
                     f"{x.shape}; build the layer with out_channels={filters}"
                 )
             check_per_channel(who, {"gain": self.gain}, filters, np.dtype(self.dtype))
-        if fan_in == 1:
+        if filters and x.size == filters:
             raise ValueError(
                 f"{who} needs filters of more than 1 value, got {x.shape} with filters on axis "
                 f"{axis}; a single value would become 0"
             )
-        kept = keep_input(who, x, out)
-        share = 1 / sqrt(fan_in) if self.scaled and fan_in else 1.0
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        axis, filters = self.channel_axis, x.shape[self.channel_axis]
+        share = sqrt(filters / x.size) if self.scaled and x.size else 1.0
         gain = np.full(filters, share)
         if self.gain is not None:
             gain *= self.gain
         y, stats = batch_norm_forward(
-            kept, gain, eps=self.eps, channel_axis=axis, out=out, who=who
+            x, gain, eps=self.eps, channel_axis=axis, out=out, who=type(self).__name__
         )
-        self._saved = kept, stats, gain, share, axis
-        return y
+        return y, self.Saved(x, stats, gain, share, axis), []
 
-    @quiet
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward; sets `grads`. See `BatchNorm.backward` for dy and out."""
-        dy, (x, stats, gain, share, axis) = self.checked_dy(dy, out)
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, stats, gain, share, axis = saved
         dx, dgain, _ = batch_norm_backward(
             dy, x, stats, gain, channel_axis=axis, out=out, who=type(self).__name__
         )
-        self.grads = {n: (dgain * share).astype(a.dtype) for n, a in self.named_parameters()}
-        return dx
+        return dx, self.gradients(gain=dgain * share)
