@@ -103,13 +103,15 @@ class Cybn(Contender):
         if case.does.residual:  # dz is taken away, as one that goes on to another layer
             return Run(
                 lambda i: (
-                    layers[i].backward(dy[i], out[i]), layers[i].grads,
+                    layers[i].backward(dy[i], out=out[i]), layers[i].grads,
                     vars(layers[i]).pop("dresidual"),
                 ),
                 _gradients,
             )  # fmt: skip
         if self.into_out:
-            return Run(lambda i: (layers[i].backward(dy[i], out[i]), layers[i].grads), _gradients)
+            return Run(
+                lambda i: (layers[i].backward(dy[i], out=out[i]), layers[i].grads), _gradients
+            )
         return Run(lambda i: (layers[i].backward(dy[i]), layers[i].grads), _gradients)
 
 
@@ -140,7 +142,7 @@ class CybnUnfused(Cybn):
             g = dy[i] * (y[i] > 0)
             if residual:
                 return layers[i].backward(g), layers[i].grads, g
-            return layers[i].backward(g, g), layers[i].grads
+            return layers[i].backward(g, out=g), layers[i].grads
 
         if case.mode == "forward":
             layer = layer_of(case, data, activation=None)

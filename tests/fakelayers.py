@@ -16,11 +16,11 @@ class FakeGroup(cybn.Layer):
     def __init__(self, num_groups: int, num_channels: int):
         super().__init__()
 
-    def forward(self, x, out=None):
-        return x
+    def apply(self, x, *, out=None):
+        return x, None
 
-    def backward(self, dy, out=None):
-        return dy
+    def pullback(self, saved, dy, *, out=None):
+        return dy, {}
 
 
 class FakePlain(FakeGroup):

@@ -8,18 +8,21 @@ from cybn.plugins import plugins
 from cybn.registry import registry
 
 NORM = """
+from typing import NamedTuple
 import numpy as np
 import cybn
 
 class {name}(cybn.Layer):
     '''A norm of a plugin.'''
     num_features_option = None
+    class Saved(NamedTuple):
+        x: np.ndarray
     def __init__(self, eps: float = 1e-5): ...
-    def forward(self, x, out=None):
-        return np.multiply(x, 2, out=out)
-    def backward(self, dy, out=None):
-        self.grads = {{}}
-        return np.multiply(dy, 2, out=out)
+    def apply(self, x, *, out=None):
+        x = self.begin(x, out)
+        return np.multiply(x, 2, out=out), self.Saved(x)
+    def pullback(self, saved, dy, *, out=None):
+        return np.multiply(self.resume(saved, dy, out), 2, out=out), {{}}
 """
 
 

@@ -1,42 +1,56 @@
-"""What Layer does for the author of a variant: checked_x, checked_dy, and grads that fit."""
+"""What Layer does for the author of a variant: begin, resume, gradients, and one call kept."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from wronglayers import Right
 
 import cybn
 from cybn.kernels import policy
 
 
 class Plain(cybn.Layer):
-    """Saves x and gives it back."""
+    """Gives x back, and dy."""
+
+    differentiated = ("gate",)
+
+    class Saved(NamedTuple):
+        x: np.ndarray
 
     def __init__(self, num_features: int = 4):
         self.register_parameter("weight", np.ones(num_features, np.float32))
+        self.register_parameter("bias", None)
+        self.register_buffer("running_var", np.ones(num_features, np.float32))
 
-    def forward(self, x, out=None, **expected):
-        x = self.checked_x(x, out, **expected)
-        self._saved = (x,)
-        return x
+    def apply(self, x, *, out=None, **expected):
+        x = self.begin(x, out, **expected)
+        return x, self.Saved(x)
 
-    def backward(self, dy, out=None):
-        return self.checked_dy(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        dy = self.resume(saved, dy, out)
+        return dy, self.gradients(weight=dy.sum(0), bias=dy.sum(0), gate=dy)
 
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
 
 
+# begin
+
+
 def test_x_comes_back_as_it_is():
     assert Plain()(X) is X
-    assert Plain()(X, np.empty_like(X)) is X
+    assert Plain()(X, out=np.empty_like(X)) is X
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_x_is_copied_where_out_is_x(order):
     x = X.copy(order)
-    kept = Plain()(x, x)
+    kept = Plain()(x, out=x)
     assert not np.shares_memory(kept, x)
     assert kept.strides == x.strides
     np.testing.assert_array_equal(kept, x)
+    assert Plain()(x, out=x, keep=False) is x
 
 
 def test_a_list_becomes_an_array():
@@ -58,7 +72,8 @@ def test_what_does_not_fit(x, expected, error, says):
     layer = Plain()
     with pytest.raises(error, match=says):
         layer(x, **expected)
-    assert layer._saved is None
+    with pytest.raises(RuntimeError, match="needs a forward first"):
+        layer.backward(X)
 
 
 @pytest.mark.parametrize("expected", [{}, {"ndim": 2}, {"ndim": (2, 3), "channels": 4}])
@@ -77,14 +92,35 @@ def test_what_fits(expected):
 )
 def test_an_out_that_does_not_fit(out, error, says):
     with pytest.raises(error, match=says):
-        Plain()(X, out)
+        Plain()(X, out=out)
 
 
-def test_dy_comes_with_what_was_saved():
-    layer, dy = Plain(), -X
-    layer(X)
-    got, (x,) = layer.backward(dy)
-    assert (got is dy, x is X) == (True, True)
+def test_an_out_over_other_memory():
+    layer, rows = Plain(), X[:1].copy()
+    mask = np.empty_like(rows)
+    with pytest.raises(ValueError, match="Plain got an out that overlaps mask"):
+        layer(rows, out=mask, mask=mask)
+    with pytest.raises(ValueError, match="Plain got an out that overlaps running_var"):
+        layer(rows, out=layer.running_var[None])
+
+
+def test_an_out_over_a_residual_is_over_all_of_it():
+    layer, z = Plain(), np.zeros((7, 4), np.float32)
+    assert layer(X, out=z[1:], residual=z[1:]) is X
+    with pytest.raises(ValueError, match="overlaps the input in part"):
+        layer(X, out=z[1:], residual=z[:-1])
+
+
+def test_an_array_that_is_missing():
+    layer = Plain()
+    layer.weight = None
+    with pytest.raises(ValueError, match="Plain needs weight, which is None; assign an array"):
+        layer(X)
+    layer.weight = np.zeros(4, np.float32)
+    assert layer(X) is X
+
+
+# resume
 
 
 @pytest.mark.parametrize(
@@ -103,9 +139,41 @@ def test_a_dy_that_does_not_fit(dy, out, error, says):
         layer.backward(dy, out=out)
 
 
+def test_an_out_of_backward_over_an_array_of_the_layer():
+    layer = Plain()
+    layer(X[:1])
+    with pytest.raises(ValueError, match="Plain got an out that overlaps weight"):
+        layer.backward(-X[:1], out=layer.weight[None])
+
+
+@pytest.mark.parametrize("saved", [None, (X,), X, Right(4).apply(X)[1]])
+def test_what_another_layer_has_saved(saved):
+    with pytest.raises(TypeError, match=r"Plain\.pullback takes what Plain\.apply has returned"):
+        Plain().pullback(saved, X)
+
+
 def test_backward_before_any_forward():
     with pytest.raises(RuntimeError, match=r"Plain\.backward needs a forward first"):
         Plain().backward(X)
+
+
+# gradients
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1)])
+def test_gradients_are_like_their_parameters(dtype, shape):
+    given = np.arange(4, dtype=dtype).reshape(shape)
+    got = Plain().gradients(weight=given, bias=None)["weight"]
+    assert (got.shape, got.dtype) == ((4,), np.float32)
+    np.testing.assert_array_equal(got, given.ravel())
+
+
+def test_gradients_of_what_is_not_there_are_left_out():
+    layer, a = Plain(), np.ones(4, np.float32)
+    assert list(layer.gradients(weight=a, bias=a)) == ["weight"]
+    assert list(layer.gradients(weight=a, bias=None, gate=None)) == ["weight"]
+    assert list(layer.gradients(weight=a, gate=a)) == ["weight", "gate"]
 
 
 def test_grads_get_the_dtype_of_their_parameters():
@@ -117,6 +185,16 @@ def test_grads_get_the_dtype_of_their_parameters():
     }  # fmt: skip
     assert layer.grads is not given
     assert given["weight"].dtype == np.float64
+
+
+# forward and backward around the pair
+
+
+def test_the_gradient_of_an_input_is_an_attribute():
+    layer = Plain()
+    layer(X)
+    assert layer.backward(-X) is layer.dgate
+    assert list(layer.grads) == ["weight"]
 
 
 def test_using_threads_for_a_while(restore_threads):

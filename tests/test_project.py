@@ -60,7 +60,7 @@ def test_another_name_is_in_all_of_it(kind, name, snake, tmp_path):
     for path, text in written.items():
         if path.endswith(".py"):
             classes = [n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)]
-            assert classes == ([name] if path.startswith("src") else [])
+            assert classes == ([name, "Saved"] if path.startswith("src") else [])
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,7 @@ def test_another_name_is_in_all_of_it(kind, name, snake, tmp_path):
         ("Bounds", "'Bounds' means something else in the files to write; choose another"),
         ("PositiveInt", "'PositiveInt' means something else"),
         ("N", "'N' means something else"),
+        ("Saved", "'Saved' means something else"),
     ],
 )  # fmt: skip
 def test_names_that_are_refused(name, message, tmp_path):

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from pathlib import Path
+from typing import NamedTuple
 from unittest import SkipTest
 
 import numpy as np
@@ -130,26 +131,28 @@ class Gated(cybn.Layer):
 
     num_features_option = None
 
+    class Saved(NamedTuple):
+        x: np.ndarray
+        gate: np.ndarray
+
     def __init__(self, mistake: float = 0.0):
         pass
 
     def sample_inputs(self, x):
         return {"gate": np.linspace(0, 1, x.size, dtype=x.dtype).reshape(x.shape)}
 
-    def forward(self, x, out=None, *, gate=None):
-        x = self.checked_x(x, out)
+    def apply(self, x, *, out=None, gate=None):
+        x = self.begin(x, out)
         gate = np.ones_like(x) if gate is None else gate.astype(x.dtype)
         if gate.shape != x.shape:
             raise ValueError(f"Gated expects a gate of shape {x.shape}, got {gate.shape}")
         y = np.multiply(x, gate, out=np.empty_like(x) if out is None else out)
-        self._saved = x, gate
-        return y
+        return y, self.Saved(x, gate)
 
-    def backward(self, dy, out=None):
-        dy, (x, gate) = self.checked_dy(dy, out)
-        self.grads = {}
+    def pullback(self, saved, dy, *, out=None):
+        dy, gate = self.resume(saved, dy, out), saved.gate
         gate = gate + gate.dtype.type(self.mistake) * (gate != 1)
-        return np.multiply(dy, gate, out=np.empty_like(x) if out is None else out)
+        return np.multiply(dy, gate, out=np.empty_like(saved.x) if out is None else out), {}
 
 
 def test_further_inputs_are_passed():
@@ -164,22 +167,25 @@ class Wide(cybn.Layer):
 
     num_features_option = "sizes"
 
+    class Saved(NamedTuple):
+        x: np.ndarray
+        weight: np.ndarray
+
     def __init__(self, sizes: PositiveInt | list[int], which: str, power: float = 1.0):
         shape = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         self.register_parameter("weight", np.ones(shape, np.float32))
 
-    def forward(self, x, out=None):
-        x = self.checked_x(x, out)
+    def apply(self, x, *, out=None):
+        x = self.begin(x, out)
         if x.shape[max(0, x.ndim - self.weight.ndim) :] != self.weight.shape:
             raise ValueError(f"Wide expects {self.weight.shape} at the end, got {x.shape}")
-        self._saved = x, self.weight.copy()
-        return np.multiply(x, self.weight, out=out, dtype=x.dtype)
+        saved = self.Saved(x, self.weight.copy())
+        return np.multiply(x, self.weight, out=out, dtype=x.dtype), saved
 
-    def backward(self, dy, out=None):
-        dy, (x, weight) = self.checked_dy(dy, out)
-        outer = tuple(range(x.ndim - weight.ndim))
-        self.grads = {"weight": np.sum(dy * x, outer)}
-        return np.multiply(dy, weight, out=out, dtype=dy.dtype)
+    def pullback(self, saved, dy, *, out=None):
+        dy, (x, weight) = self.resume(saved, dy, out), saved
+        grads = self.gradients(weight=np.sum(dy * x, tuple(range(x.ndim - weight.ndim))))
+        return np.multiply(dy, weight, out=out, dtype=dy.dtype), grads
 
 
 def test_required_options_and_widths_of_other_names():
@@ -190,10 +196,10 @@ def test_required_options_and_widths_of_other_names():
 
 def test_a_first_axis_that_is_no_batch():
     class Rows(Wide):
-        def forward(self, x, out=None):
+        def apply(self, x, *, out=None):
             if x.shape[:1] != (6,):
                 raise ValueError(f"Rows expects 6 rows, got {x.shape}")
-            return super().forward(x, out)
+            return super().apply(x, out=out)
 
     assert check_layer(Rows, strict=True).named("not applicable")[-2:] == ["empty", "tiny"]
 
@@ -260,7 +266,7 @@ def test_beside_given_options_others_may_be_refused():
 def test_strict_checks_are_advice_without_strict():
     report = check_layer(BackwardOfNothing)
     assert report.named("advice") == ["backward-first"]
-    assert "Raise RuntimeError" in str(report)
+    assert "raises RuntimeError" in str(report)
     with pytest.raises(ConformanceError, match="backward-first"):
         check_layer(BackwardOfNothing, strict=True)
     assert "backward-first" not in [check.name for check in checks_for(BackwardOfNothing)]

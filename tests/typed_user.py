@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, NamedTuple, assert_type
 
 import numpy as np
 
@@ -14,19 +14,26 @@ from cybn import functional, reference
 class UserNorm(cybn.Layer):
     """A layer of one's own: annotated, and one input more than the base's."""
 
+    class Saved(NamedTuple):
+        x: np.ndarray
+        weight: np.ndarray
+
     def __init__(self, num_features: int, scale: float = 2.0) -> None:
         self.register_parameter("weight", np.full(num_features, scale, np.float32))
 
-    def forward(
-        self, x: np.ndarray, out: np.ndarray | None = None, mask: np.ndarray | None = None
-    ) -> np.ndarray:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
+        x = self.begin(x, out, ndim=2, channels=self.num_features)
         y: np.ndarray = np.multiply(x, self.weight, out=out)
-        return y
+        return y if mask is None else y * mask, self.Saved(x, self.weight.copy())
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        self.grads = {"weight": dy.sum(0)}
-        dx: np.ndarray = np.multiply(dy, self.weight, out=out)
-        return dx
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        dy = self.resume(saved, dy, out)
+        dx: np.ndarray = np.multiply(dy, saved.weight, out=out)
+        return dx, self.gradients(weight=(dy * saved.x).sum(0))
 
 
 def build(norm: dict[str, Any] | str | None, width: int) -> cybn.Layer | None:

@@ -2,32 +2,32 @@
 
 import numpy as np
 
-from .right import After, Right, WrongGrads, wrong
+from .right import After, OwnBackward, Right, WrongGrads, wrong
 
 # Gradients
 
 
 @wrong("gradient-x", "in training: along a random direction of x backward gives the slope")
 class TakesVarianceAsConstant(Right):
-    def backward(self, dy, out=None):
-        dy, (_, xhat, rstd, weight, of_batch) = self.checked_dy(dy, out)
-        self.grads = {"weight": (dy * xhat).sum(0), "bias": dy.sum(0)}
-        g = dy * weight
-        if of_batch:
+    def pullback(self, saved, dy, *, out=None):
+        dy = self.resume(saved, dy, out)
+        grads = self.gradients(weight=(dy * saved.xhat).sum(0), bias=dy.sum(0))
+        g = dy * saved.weight
+        if saved.of_batch:
             g = g - g.mean(0)
-        return np.multiply(g, rstd, out=out, dtype=dy.dtype, casting="same_kind")
+        return np.multiply(g, saved.rstd, out=out, dtype=dy.dtype, casting="same_kind"), grads
 
 
 @wrong("gradient-x", "in evaluation: .* which is 2 times as much")
 class DoublesDxInEvaluation(After):
-    def change_dx(self, dx, dy):
-        return dx if self._saved[-1] else 2 * dx
+    def change_dx(self, dx, saved):
+        return dx if saved.of_batch else 2 * dx
 
 
 @wrong("gradient-x", r"in training: .* which is 1\.01 times as much")
 class OnePercentTooMuch(After):
-    def change_dx(self, dx, dy):
-        return dx if not self._saved[-1] else dx * dx.dtype.type(1.01)
+    def change_dx(self, dx, saved):
+        return dx if not saved.of_batch else dx * dx.dtype.type(1.01)
 
 
 @wrong("gradient-parameters", r"random direction of weight .* which is 0\.1667 times as much")
@@ -44,14 +44,14 @@ class ForgetsTheSignOfDbias(WrongGrads):
 
 @wrong("gradient-adjoint", "<v, backward")
 class MixesUpSamples(After):
-    def change_dx(self, dx, dy):
+    def change_dx(self, dx, saved):
         return np.roll(dx, 1, 0)
 
 
 @wrong("gradient-linear", r"dy = 3\*g - 2\*h, dx")
 class ClipsDy(Right):
-    def backward(self, dy, out=None):
-        return super().backward(np.clip(dy, -1, 1), out)
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved, np.clip(dy, -1, 1), out=out)
 
 
 # grads, and backward as a call
@@ -70,8 +70,8 @@ class ForgetsTheBias(WrongGrads):
 
 
 @wrong("grads-names", "grads is tuple, no dict")
-class TupleOfGrads(WrongGrads):
-    def changed(self, grads, dy):
+class TupleOfGrads(OwnBackward):
+    def changed(self, grads):
         return tuple(grads.values())
 
 
@@ -82,8 +82,8 @@ class KeepsTheAxis(WrongGrads):
 
 
 @wrong("grads-shape", "is float64, weight is float32")
-class GradsInFloat64(WrongGrads):
-    def changed(self, grads, dy):
+class GradsInFloat64(OwnBackward):
+    def changed(self, grads):
         return {name: a.astype(np.float64) for name, a in grads.items()}
 
 
@@ -97,8 +97,8 @@ class Accumulates(WrongGrads):
 
 
 @wrong("grads-new", "has the dict of the first")
-class FillsOneDict(WrongGrads):
-    def changed(self, grads, dy):
+class FillsOneDict(OwnBackward):
+    def changed(self, grads):
         kept = vars(self).setdefault("kept", {})
         kept.update(grads)
         return kept
@@ -106,45 +106,43 @@ class FillsOneDict(WrongGrads):
 
 @wrong("backward-again", "RuntimeError")
 class BackwardOnlyOnce(Right):
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
+    def backward(self, dy, *, out=None):
+        dx = super().backward(dy, out=out)
         self._saved = None
         return dx
 
 
 @wrong("backward-again", "the same dy gives another dx the second time")
 class SpoilsWhatItSaved(Right):
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
-        self._saved[2][...] *= 2
-        return dx
+    def pullback(self, saved, dy, *, out=None):
+        result = super().pullback(saved, dy, out=out)
+        saved.rstd[...] *= 2
+        return result
 
 
 @wrong("backward-parameters", "dx changes with a parameter that is changed after the forward")
 class WeightOfTheMoment(Right):
-    def backward(self, dy, out=None):
-        if self._saved is not None:
-            self._saved = (*self._saved[:3], self.weight, self._saved[4])
-        return super().backward(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved._replace(weight=self.weight), dy, out=out)
 
 
 @wrong("backward-keeps-state", "backward has changed weight, bias")
 class TakesTheStepItself(Right):
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy, out=out)
         for name, a in self.named_parameters():
-            a -= 0.1 * self.grads[name]
-        return dx
+            a -= 0.1 * grads[name]
+        return dx, grads
 
 
 @wrong("backward-keeps-state", "forward has changed the parameter weight")
 class ClipsItsWeight(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         np.clip(self.weight, 0, 1, out=self.weight)
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("backward-first", "backward before any forward returns something")
 class BackwardOfNothing(Right):
-    def backward(self, dy, out=None):
-        return np.zeros_like(dy) if self._saved is None else super().backward(dy, out)
+    def backward(self, dy, *, out=None):
+        return np.zeros_like(dy) if self._saved is None else super().backward(dy, out=out)

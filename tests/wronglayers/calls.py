@@ -13,67 +13,68 @@ from .right import After, Right, wrong
 
 @wrong("error-dtype", "x of int64 is accepted, TypeError is expected")
 class TakesInts(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         x = np.asarray(x)
-        return super().forward(x if x.dtype.kind == "f" else x.astype(np.float32), out)
+        return super().apply(x if x.dtype.kind == "f" else x.astype(np.float32), out=out)
 
 
 @wrong("error-dtype", "raises ValueError where TypeError is expected")
 class ValueErrorForADtype(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         if x.dtype.kind != "f":
             raise ValueError("not this dtype")
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("error-shape", "raises KeyError where ValueError is expected")
 class KeyErrorForARank(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         if x.ndim != 2:
             raise KeyError(x.ndim)
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("error-shape", r"x of shape \(6, 1\) is accepted, and the output has shape \(6, 4\)")
 class BroadcastsX(Right):
-    def checked_x(self, x, out=None, *, ndim=(), channels=None, channel_axis=1):
-        return super().checked_x(x, out, ndim=ndim)
+    def begin(self, x, out=None, *, channels=None, **expected):
+        return super().begin(x, out, **expected)
 
 
 @wrong("error-out", "forward with an out with one sample more is accepted")
 class DropsAnOutThatDoesNotFit(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         fits = out is None or np.shape(out) == x.shape
-        return super().forward(x, out if fits else None)
+        return super().apply(x, out=out if fits else None)
 
 
 @wrong("error-out-odd", "forward with a float64 out for float32 is accepted")
 class ConvertsToOut(Right):
-    def checked_x(self, x, out=None, **expected):
-        return super().checked_x(x, **expected)
+    def begin(self, x, out=None, **expected):
+        return super().begin(x, **expected)
 
 
 @wrong("error-dy", "dy of int64 is accepted")
 class TakesAnyDy(Right):
-    def backward(self, dy, out=None):
+    def pullback(self, saved, dy, *, out=None):
         dy = np.asarray(dy)
-        return super().backward(dy if dy.dtype.kind == "f" else dy.astype(np.float32), out)
+        dy = dy if dy.dtype.kind == "f" else dy.astype(np.float32)
+        return super().pullback(saved, dy, out=out)
 
 
 @wrong("error-keeps-state", "x of int64 is refused and has changed the layer")
 class CountsBeforeItChecks(Right):
     batches = 0
 
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         self.batches += 1
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("error-keeps-state", "refused and backward then raises RuntimeError")
 class ForgetsBeforeItChecks(Right):
-    def forward(self, x, out=None):
+    def forward(self, x, *, out=None):
         self._saved = None
-        return super().forward(x, out)
+        return super().forward(x, out=out)
 
 
 # Determinism
@@ -120,27 +121,27 @@ class NotReentrant(After):
 
 @wrong("empty", "an empty batch has changed running_mean, running_var")
 class FollowsNothing(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
+    def apply(self, x, *, out=None):
+        result = super().apply(x, out=out)
         if self.training and not len(x):
             self.follow(np.nan, np.nan)
-        return y
+        return result
 
 
 @wrong("empty", "raises IndexError")
 class LooksAtTheFirstSample(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
         y[0]
-        return y
+        return y, saved
 
 
 @wrong("tiny", "in evaluation: one sample raises ValueError, though others do not matter")
 class WantsABatch(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         if len(x) == 1:
             raise ValueError("Expected more than 1 value per channel")
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("tiny", "is not finite")
@@ -149,12 +150,9 @@ class DividesByOneLess(Right):
         mean, var = super().moments(x)
         return mean, var * len(x) / np.float64(len(x) - 1)
 
-    def backward(self, dy, out=None):
-        return super().backward(dy, out)
-
 
 @wrong("nan", "one item of x is NaN, and the output has none")
 class SwallowsNaN(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         fresh = x if x is out or x.dtype.kind != "f" else np.nan_to_num(x)
-        return super().forward(fresh, out)
+        return super().apply(fresh, out=out)

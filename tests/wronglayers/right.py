@@ -1,6 +1,6 @@
 """A right layer, what wrong ones are made from, and the list of them."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,13 @@ def wrong(check, says):
 class Right(cybn.Layer):
     """Batch normalization of (N, C) in NumPy, as the author of a plugin might write it."""
 
+    class Saved(NamedTuple):
+        x: np.ndarray
+        xhat: np.ndarray
+        rstd: np.ndarray
+        weight: np.ndarray
+        of_batch: bool
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -43,26 +50,25 @@ class Right(cybn.Layer):
         self.running_mean += self.momentum * (mean - self.running_mean)
         self.running_var += self.momentum * (var - self.running_var)
 
-    def forward(self, x, out=None):
-        x = self.checked_x(x, out, ndim=2, channels=self.num_features)
+    def apply(self, x, *, out=None):
+        x = self.begin(x, out, ndim=2, channels=self.num_features)
         of_batch = self.training and len(x) > 0
         mean, var = self.moments(x) if of_batch else (self.running_mean, self.running_var)
         rstd = 1 / np.sqrt(var + self.eps)
         xhat = (x - mean) * rstd
-        weight = self.weight.copy()
-        y = np.add(xhat * weight, self.bias, out=out, dtype=x.dtype, casting="same_kind")
-        if of_batch:
+        saved = self.Saved(x, xhat, rstd, self.weight.copy(), of_batch)
+        y = np.add(xhat * saved.weight, self.bias, out=out, dtype=x.dtype, casting="same_kind")
+        if of_batch:  # last, so that a call that fails changes nothing
             self.follow(mean, var)
-        self._saved = x, xhat, rstd, weight, of_batch
-        return y
+        return y, saved
 
-    def backward(self, dy, out=None):
-        dy, (_, xhat, rstd, weight, of_batch) = self.checked_dy(dy, out)
-        self.grads = {"weight": (dy * xhat).sum(0), "bias": dy.sum(0)}
-        g = dy * weight
-        if of_batch:
-            g = g - g.mean(0) - xhat * (g * xhat).mean(0)
-        return np.multiply(g, rstd, out=out, dtype=dy.dtype, casting="same_kind")
+    def pullback(self, saved, dy, *, out=None):
+        dy = self.resume(saved, dy, out)
+        grads = self.gradients(weight=(dy * saved.xhat).sum(0), bias=dy.sum(0))
+        g = dy * saved.weight
+        if saved.of_batch:
+            g = g - g.mean(0) - saved.xhat * (g * saved.xhat).mean(0)
+        return np.multiply(g, saved.rstd, out=out, dtype=dy.dtype, casting="same_kind"), grads
 
 
 class After(Right):
@@ -71,27 +77,42 @@ class After(Right):
     def change_y(self, y, x):
         return y
 
-    def change_dx(self, dx, dy):
+    def change_dx(self, dx, saved):
         return dx
 
-    def forward(self, x, out=None):
-        y = self.change_y(super().forward(x), x)
-        return y if out is None else self._filled(out, y)
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x)
+        return self._filled(out, self.change_y(y, x)), saved
 
-    def backward(self, dy, out=None):
-        dx = self.change_dx(super().backward(dy), dy)
-        return dx if out is None else self._filled(out, dx)
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy)
+        return self._filled(out, self.change_dx(dx, saved)), grads
 
     def _filled(self, out, a):
+        if out is None:
+            return a
         out[...] = a
         return out
 
 
 class WrongGrads(Right):
+    """Right, with other gradients beside dx."""
+
     def changed(self, grads, dy):
         return grads
 
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
-        vars(self)["grads"] = self.changed(dict(self.grads), dy)
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy, out=out)
+        return dx, self.changed(grads, dy)
+
+
+class OwnBackward(Right):
+    """Right, with a backward of its own that sets grads as Layer's would not."""
+
+    def changed(self, grads):
+        return grads
+
+    def backward(self, dy, *, out=None):
+        dx = super().backward(dy, out=out)
+        vars(self)["grads"] = self.changed(self.grads)
         return dx

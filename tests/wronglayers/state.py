@@ -21,7 +21,7 @@ class WantsATable(cybn.Layer):
 
 @wrong("builds", "takes none of these input shapes")
 class TakesNothing(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         raise ValueError("not this one")
 
 
@@ -51,11 +51,11 @@ class TrainIgnoresItsMode(Right):
 
 @wrong("eval-keeps-state", "evaluation has changed running_mean, running_var")
 class AlwaysFollows(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
+    def apply(self, x, *, out=None):
+        result = super().apply(x, out=out)
         if not self.training and len(x):
             self.follow(*self.moments(x))
-        return y
+        return result
 
 
 @wrong("eval-keeps-state", "another output after another x")
@@ -83,10 +83,8 @@ class FollowsTheMeanOnly(Right):
 
 @wrong("modes-backward", "another dx after the mode has been switched")
 class BackwardOfTheMoment(Right):
-    def backward(self, dy, out=None):
-        if self._saved is not None:
-            self._saved = (*self._saved[:-1], self.training)
-        return super().backward(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved._replace(of_batch=self.training), dy, out=out)
 
 
 # State
@@ -104,15 +102,18 @@ class Secret(cybn.Layer):
     def found(self):
         return self.gain
 
-    def forward(self, x, out=None):
-        x = self.checked_x(x, out, ndim=2, channels=self.num_features)
-        self._saved = x, self.found().copy()
-        return np.multiply(x, self._saved[1], out=out, dtype=x.dtype)
+    class Saved(NamedTuple):
+        x: np.ndarray
+        gain: np.ndarray
 
-    def backward(self, dy, out=None):
-        dy, (_, gain) = self.checked_dy(dy, out)
-        self.grads = {}
-        return np.multiply(dy, gain, out=out, dtype=dy.dtype)
+    def apply(self, x, *, out=None):
+        x = self.begin(x, out, ndim=2, channels=self.num_features)
+        saved = self.Saved(x, self.found().copy())
+        return np.multiply(x, saved.gain, out=out, dtype=x.dtype), saved
+
+    def pullback(self, saved, dy, *, out=None):
+        dy = self.resume(saved, dy, out)
+        return np.multiply(dy, saved.gain, out=out, dtype=dy.dtype), {}
 
 
 @wrong("state-declared", r"self\.gain, an array of shape \(4,\), .* change output, dx")

@@ -1,5 +1,7 @@
 """Wrong layers: what comes out: type, shape, values, memory, layout."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 import cybn
@@ -27,7 +29,7 @@ class LosesAnAxis(After):
 
 @wrong("output-shape", "dx for float32 dy has shape")
 class FlattensDx(After):
-    def change_dx(self, dx, dy):
+    def change_dx(self, dx, saved):
         return dx.ravel()
 
 
@@ -39,7 +41,7 @@ class AlwaysFloat64(After):
 
 @wrong("output-dtype", "dx for float64 dy is float32")
 class DxInFloat32(After):
-    def change_dx(self, dx, dy):
+    def change_dx(self, dx, saved):
         return dx.astype(np.float32)
 
 
@@ -67,16 +69,16 @@ class SquaresInFloat32(Right):
 
 
 @wrong("large-and-tiny", r"x of about 1e\+27 and dy of about 1e\+00 dx is .* in float32")
-class SquaresRstdInFloat32(Right):
-    def backward(self, dy, out=None):
-        dy, (x, xhat, rstd, weight, of_batch) = self.checked_dy(dy, out)
-        self.grads = {"weight": (dy * xhat).sum(0), "bias": dy.sum(0)}
-        g = dy * weight
-        if of_batch:
-            square = np.square(rstd).astype(x.dtype)  # of large x it is nothing
-            centred = x - x.mean(0, dtype=np.float64)
+class SquaresRstdInFloat32(After):
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy)
+        if saved.of_batch:
+            g = dy * saved.weight
+            square = np.square(saved.rstd).astype(dy.dtype)  # of large x it is nothing
+            centred = saved.x - saved.x.mean(0, dtype=np.float64)
             g = g - g.mean(0) - centred * square * (g * centred).mean(0)
-        return np.multiply(g, rstd, out=out, dtype=dy.dtype, casting="same_kind")
+            dx = (g * saved.rstd).astype(dy.dtype)
+        return self._filled(out, dx), grads
 
 
 @wrong("large-and-tiny", r"and dy of about 1e\+30 grads\['weight'\] is nan")
@@ -91,52 +93,52 @@ class SquaresDy(WrongGrads):
 
 @wrong("input-unchanged", "forward has changed x")
 class CentresInPlace(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
+    def apply(self, x, *, out=None):
+        result = super().apply(x, out=out)
         if x is not out and x.flags.writeable:
             x -= x.mean(0)
-        return y
+        return result
 
 
 @wrong("input-unchanged", "backward has changed dy")
 class ScalesDyInPlace(Right):
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
+    def pullback(self, saved, dy, *, out=None):
+        result = super().pullback(saved, dy, out=out)
         if dy is not out and dy.flags.writeable:
             dy *= 2
-        return dx
+        return result
 
 
 @wrong("input-read-only", "raises ValueError: buffer source array is read-only")
 class WantsWriteable(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         memory = memoryview(np.asarray(x))
         if memory.readonly:
             raise ValueError("buffer source array is read-only")
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("output-own-memory", "the output keeps the memory of x")
 class ReturnsItsInput(cybn.Layer):
     num_features_option = None
 
-    def forward(self, x, out=None):
-        self._saved = (x,)
-        return x
+    class Saved(NamedTuple):
+        x: np.ndarray
 
-    def backward(self, dy, out=None):
-        self.grads = {}
-        return dy.copy()
+    def apply(self, x, *, out=None):
+        return x, self.Saved(x)
+
+    def pullback(self, saved, dy, *, out=None):
+        return dy.copy(), {}
 
 
 @wrong("output-own-memory", "dx keeps the memory of dy")
 class ReturnsAViewOfDy(ReturnsItsInput):
-    def forward(self, x, out=None):
-        return super().forward(x).copy()
+    def apply(self, x, *, out=None):
+        return x.copy(), self.Saved(x)
 
-    def backward(self, dy, out=None):
-        super().backward(dy)
-        return dy[:]
+    def pullback(self, saved, dy, *, out=None):
+        return dy[:], {}
 
 
 @wrong("output-stays", "the second call has changed the output of the first")
@@ -151,46 +153,49 @@ class FillsOneOutput(After):
 
 @wrong("out", "forward with an out in C order")
 class IgnoresOut(Right):
-    def forward(self, x, out=None):
-        return super().forward(x)
+    def apply(self, x, *, out=None):
+        return super().apply(x)
 
 
 @wrong("out", "backward returns another array than out")
 class ReturnsACopyOfOut(Right):
-    def backward(self, dy, out=None):
-        dx = super().backward(dy, out)
-        return dx if out is None else dx.copy()
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy, out=out)
+        return dx if out is None else dx.copy(), grads
 
 
 @wrong("out-in-place", "forward with out=x is off")
 class WritesBeforeItReads(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         if out is not None:
             out[...] = 0
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("out-in-place", "backward after a forward with out=x is off")
 class KeepsWhatIsWrittenOver(Right):
-    def forward(self, x, out=None):
-        y = super().forward(x, out)
-        self._saved = (x, y if out is x else self._saved[1], *self._saved[2:])
-        return y
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        return y, saved._replace(x=x, xhat=y) if out is x else saved
 
 
 @wrong("out-in-place", "after a forward with out=x the gradient of weight is off")
 class KeepsXItself(cybn.Layer):
+    class Saved(NamedTuple):
+        x: np.ndarray
+        weight: np.ndarray
+
     def __init__(self, num_features: PositiveInt):
         self.register_parameter("weight", np.ones(num_features, np.float32))
 
-    def forward(self, x, out=None):
-        self.checked_x(x, out, ndim=2, channels=self.num_features)
-        self._saved = (x,)
-        return np.multiply(x, self.weight, out=out, dtype=x.dtype)
+    def apply(self, x, *, out=None):
+        self.begin(x, out, ndim=2, channels=self.num_features)
+        saved = self.Saved(x, self.weight.copy())
+        return np.multiply(x, self.weight, out=out, dtype=x.dtype), saved
 
-    def backward(self, dy, out=None):
-        self.grads = {"weight": (dy * self._saved[0]).sum(0)}
-        return np.multiply(dy, self.weight, out=out, dtype=dy.dtype)
+    def pullback(self, saved, dy, *, out=None):
+        grads = self.gradients(weight=(dy * saved.x).sum(0))
+        return np.multiply(dy, saved.weight, out=out, dtype=dy.dtype), grads
 
 
 # Memory layout
@@ -198,10 +203,10 @@ class KeepsXItself(cybn.Layer):
 
 @wrong("layout-values", "y for x and dy in the layout asfortranarray|in the layout fortran")
 class ReadsMemoryAsItLies(Right):
-    def forward(self, x, out=None):
+    def apply(self, x, *, out=None):
         if isinstance(x, np.ndarray) and x.ndim == 2:
             x = x.ravel(order="K").reshape(x.shape)
-        return super().forward(x, out)
+        return super().apply(x, out=out)
 
 
 @wrong("layout-kept", "the output for the layout fortran has strides")

@@ -173,7 +173,8 @@ class Layer(Declared):
         own = {}
         for name, a in self.named_parameters():
             g = grads[name]
-            own[name] = np.asarray(g, a.dtype).reshape(a.shape) if a.dtype != g.dtype else g
+            alike = a.dtype == g.dtype and a.shape == g.shape
+            own[name] = g if alike else np.asarray(g, a.dtype).reshape(a.shape)
         for name, g in grads.items():
             if name not in self._parameters and g is not None:
                 own[name] = g

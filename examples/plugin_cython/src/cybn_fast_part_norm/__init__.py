@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class FastPartNorm(cybn.Layer):
     mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...), of
     3 to 5 dimensions, float32 or float64. With part=1 this is instance normalization, with part=0
     the mean stays.
-    x is kept for backward until the next forward; leave it unchanged until then.
+    x is kept for the backward pass; leave it unchanged until then.
 
     Raises TypeError for another dtype, ValueError for another shape or an unusable out.
 
@@ -35,6 +35,12 @@ class FastPartNorm(cybn.Layer):
     >>> layer(np.array([[[1.0, 3.0]]])).round(3)
     array([[[0., 2.]]])
     """
+
+    class Saved(NamedTuple):
+        x: np.ndarray  # in C order
+        stats: np.ndarray  # (N*C, 2), mean and rstd
+        weight: np.ndarray
+        part: float
 
     def __init__(
         self,
@@ -47,55 +53,47 @@ class FastPartNorm(cybn.Layer):
         self.register_parameter("weight", np.ones(num_features, dtype))
         self.register_parameter("bias", np.zeros(num_features, dtype))
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The output for x; see the class."""
-        x = self.checked_x(x, out, ndim=(3, 4, 5), channels=self.num_features)
+    def apply(self, x, *, out=None):
+        """The output for x, see the class, and what pullback needs."""
+        x = self.begin(x, out, ndim=(3, 4, 5), channels=self.num_features)
         # The kernels trust every length, so that of weight and bias, too, is checked here
         check_per_channel(type(self).__name__, dict(self.named_parameters()), self.num_features)
         weight, bias = (a.astype(np.float64) for a in self.parameters())
-        packed = np.require(x, requirements=["C", "A"])
-        y = empty_like(x) if out is None else out
-        target, stats = _packed(y), np.empty((prod(x.shape[:2]), 2))
-        if x.size:
-            threads, _, stream = plan(x.size, x.itemsize)
-            _kernels.forward(
-                _rows(target), stats, _rows(packed), weight, bias,
-                self.part, self.eps, threads, stream,
-            )  # fmt: skip
-        if target is not y:
-            y[...] = target
-        self._saved = packed, stats, weight, self.part
-        return y
+        saved = self.Saved(_packed(x), np.empty((prod(x.shape[:2]), 2)), weight, self.part)
+        rows = saved.stats, _rows(saved.x), weight, bias, self.part, self.eps
+        return _filled(x, out, _kernels.forward, *rows), saved
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx for the last forward; sets grads.
+    def pullback(self, saved, dy, *, out=None):
+        """dx and the gradients. Both mean and rstd depend on x, so that with g = dy * weight
 
-        Both mean and rstd depend on x, so that with g = dy * weight
-
-            dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
+        dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
         """
-        dy, (x, stats, weight, part) = self.checked_dy(dy, out)
-        dx = empty_like(dy) if out is None else out
-        target, sums = _packed(dx), np.zeros((len(stats), 2))
-        if x.size:
-            threads, _, stream = plan(x.size, x.itemsize)
-            _kernels.backward(
-                _rows(target), sums, _rows(np.require(dy, requirements=["C", "A"])), _rows(x),
-                stats, weight, part, threads, stream,
-            )  # fmt: skip
-        if target is not dx:
-            dx[...] = target
+        dy = self.resume(saved, dy, out)
+        x, stats, weight, part = saved
+        sums = np.zeros((*x.shape[:2], 2))  # of dy * xhat and of dy, in each row
+        rows = sums.reshape(-1, 2), _rows(_packed(dy)), _rows(x), stats, weight, part
+        dx = _filled(dy, out, _kernels.backward, *rows)
         # Rows are added up in their order, whoever computed them
-        dweight, dbias = sums.reshape(*x.shape[:2], 2).sum(0).T.astype(self.weight.dtype)
-        self.grads = {"weight": dweight, "bias": dbias}
-        return dx
+        return dx, self.gradients(weight=sums[..., 0].sum(0), bias=sums[..., 1].sum(0))
 
 
-def _packed(a: np.ndarray) -> np.ndarray:
-    """`a`, or an array to be copied to it where a kernel cannot write to it directly."""
-    return a if a.flags.carray else np.empty(a.shape, a.dtype)
+def _filled(a, out, kernel, *args):
+    """What the kernel writes, in `out`, or in a new array like `a`."""
+    result = empty_like(a) if out is None else out
+    target = result if result.flags.carray else np.empty(a.shape, a.dtype)
+    if a.size:
+        threads, _, stream = plan(a.size, a.itemsize)
+        kernel(_rows(target), *args, threads, stream)
+    if target is not result:
+        result[...] = target
+    return result
 
 
-def _rows(a: np.ndarray) -> np.ndarray:
+def _packed(a):
+    """`a` in C order, as the kernels read it."""
+    return np.require(a, requirements=["C", "A"])
+
+
+def _rows(a):
     """(N, C, ...) in C order as (N*C, L)."""
-    return a.reshape(a.shape[0] * a.shape[1], -1)
+    return a.reshape(a.shape[0] * a.shape[1], prod(a.shape[2:]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -30,6 +29,13 @@ class PartNorm(cybn.Layer):
     array([[[0., 2.]]])
     """
 
+    class Saved(NamedTuple):
+        x: np.ndarray
+        mean: np.ndarray  # (N, C, 1, ...), as rstd
+        rstd: np.ndarray
+        weight: np.ndarray  # (C, 1, ...)
+        part: float
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -41,34 +47,29 @@ class PartNorm(cybn.Layer):
         self.register_parameter("weight", np.ones(num_features, dtype))
         self.register_parameter("bias", np.zeros(num_features, dtype))
 
-    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The output for x; see the class."""
-        x = self.checked_x(x, out, ndim=(3, 4, 5), channels=self.num_features)
-        axes, m = tuple(range(2, x.ndim)), max(1, prod(x.shape[2:]))
+    def apply(self, x, *, out=None):
+        """The output for x, see the class, and what pullback needs."""
+        x = self.begin(x, out, ndim=(3, 4, 5), channels=self.num_features)
+        axes = tuple(range(2, x.ndim))
         along_c = (-1, *(1,) * len(axes))
         weight, bias = (a.astype(np.float64).reshape(along_c) for a in self.parameters())
-        mean = x.sum(axes, np.float64, keepdims=True) / m  # (N, C, 1, ...), as rstd
-        d = x - mean
-        rstd = 1 / np.sqrt((d * d).sum(axes, keepdims=True) / m + self.eps)
-        xhat = (d + (1 - self.part) * mean) * rstd
+        mean = x.mean(axes, np.float64, keepdims=True)
+        rstd = 1 / np.sqrt(x.var(axes, np.float64, keepdims=True) + self.eps)
         y = np.empty_like(x) if out is None else out
-        y[...] = xhat * weight + bias
-        self._saved = x, d * rstd, xhat, weight * rstd, self.part, axes, m
-        return y
+        y[...] = (x - self.part * mean) * rstd * weight + bias
+        return y, self.Saved(x, mean, rstd, weight, self.part)
 
-    def backward(self, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dx for the last forward; sets grads.
+    def pullback(self, saved, dy, *, out=None):
+        """dx and the gradients. Both mean and rstd depend on x, so that with g = dy * weight
 
-        Both mean and rstd depend on x, so that with g = dy * weight
-
-            dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
+        dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
         """
-        dy, (_, d_hat, xhat, scale, part, axes, m) = self.checked_dy(dy, out)
-        mean_dy = dy.sum(axes, np.float64, keepdims=True) / m  # weight is in scale
-        mean_dy_xhat = (dy * xhat).sum(axes, keepdims=True) / m
+        dy = self.resume(saved, dy, out)
+        x, mean, rstd, weight, part = saved
+        axes = tuple(range(2, x.ndim))
+        xhat, g = (x - part * mean) * rstd, dy * weight
+        dweight, dbias = (a.sum((0, *axes), np.float64) for a in (dy * xhat, dy))
+        mean_g, mean_g_xhat = (a.mean(axes, keepdims=True) for a in (g, g * xhat))
         dx = np.empty_like(dy) if out is None else out
-        dx[...] = scale * (dy - part * mean_dy - d_hat * mean_dy_xhat)
-        sums = {"weight": mean_dy_xhat, "bias": mean_dy}
-        dtype = self.weight.dtype
-        self.grads = {name: (m * a.sum(0).ravel()).astype(dtype) for name, a in sums.items()}
-        return dx
+        dx[...] = rstd * (g - part * mean_g - (x - mean) * rstd * mean_g_xhat)
+        return dx, self.gradients(weight=dweight, bias=dbias)

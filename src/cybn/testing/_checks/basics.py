@@ -70,7 +70,7 @@ def _pairs(case: Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 @rule(
     "output-type",
-    "Return a plain ndarray from forward and from backward; np.asarray makes one.",
+    "Return a plain ndarray from apply and from pullback; np.asarray makes one.",
     root=True,
 )
 def output_type(case: Case) -> None:
@@ -121,8 +121,9 @@ def output_finite(case: Case) -> None:
 
 @rule(
     "grads-names",
-    "Let backward set self.grads to a dict with the name of every registered parameter, as it was "
-    "given to register_parameter, and no other; {} where there are none.",
+    "Let pullback return, beside dx, a dict with the name of every registered parameter, as it was "
+    "given to register_parameter, and no other; {} where there are none. "
+    "self.gradients(weight=..., bias=...) makes one.",
     root=True,
 )
 def grads_names(case: Case) -> None:

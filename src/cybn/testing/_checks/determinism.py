@@ -32,7 +32,8 @@ def determinism_threads(case: Case) -> None:
 
 @rule(
     "threads-share",
-    "Keep what a call works on in local variables, and assign to self once, at the end.",
+    "Keep what a call works on in local variables and return what pullback needs; nothing but "
+    "running statistics is assigned to, once, at the end.",
     EVALUATION,
 )
 def threads_share(case: Case) -> None:

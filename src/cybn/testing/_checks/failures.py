@@ -134,8 +134,8 @@ def _keep_state(case: Case, calls: Iterable[BadCall]) -> None:
 
 @rule(
     "error-dtype",
-    "Begin forward with x = self.checked_x(x, out), which refuses what is not float32 or float64 "
-    "with a TypeError.",
+    "Begin apply with x = self.begin(x, out), which refuses what is not float32 or float64 with a "
+    "TypeError.",
 )
 def error_dtype(case: Case) -> None:
     """An x of another dtype than float32 and float64 is a TypeError."""
@@ -147,7 +147,7 @@ def error_dtype(case: Case) -> None:
 @rule(
     "error-shape",
     "Check x.ndim and the channels before anything else, and raise ValueError; "
-    "x = self.checked_x(x, out, ndim=..., channels=...) does.",
+    "x = self.begin(x, out, ndim=..., channels=...) does.",
 )
 def error_shape(case: Case) -> None:
     """An x that does not fit is a ValueError, or gives an output of its shape.
@@ -169,7 +169,7 @@ def error_shape(case: Case) -> None:
 @rule(
     "error-out",
     "Let the ValueError of NumPy through, or check `out` before it is written to, as "
-    "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
+    "self.begin(x, out) and self.resume(saved, dy, out) do.",
     needs=("out",),
 )
 def error_out(case: Case) -> None:
@@ -181,7 +181,7 @@ def error_out(case: Case) -> None:
 @rule(
     "error-out-odd",
     "Check the shape, dtype and memory of `out` before it is written to, as "
-    "self.checked_x(x, out) and self.checked_dy(dy, out) do.",
+    "self.begin(x, out) and self.resume(saved, dy, out) do.",
     strict=True,
     needs=("out",),
 )
@@ -195,8 +195,8 @@ def error_out_odd(case: Case) -> None:
 
 @rule(
     "error-dy",
-    "Begin backward with dy, saved = self.checked_dy(dy, out), which compares dy with the first "
-    "item of self._saved.",
+    "Begin pullback with dy = self.resume(saved, dy, out), which compares dy with the first field "
+    "of saved.",
     strict=True,
 )
 def error_dy(case: Case) -> None:
@@ -208,8 +208,8 @@ def error_dy(case: Case) -> None:
 
 @rule(
     "error-keeps-state",
-    "Check everything first and change counters, statistics, grads and what backward needs last, "
-    "when nothing can fail any more.",
+    "Check everything first, as x = self.begin(x, out) does, and change statistics last, when "
+    "nothing can fail any more; leave grads and the memory of a call to cybn.Layer.",
 )
 def error_keeps_state(case: Case) -> None:
     """A call that raises leaves parameters, buffers, grads and the last forward as they were."""

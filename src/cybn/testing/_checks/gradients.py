@@ -119,8 +119,8 @@ def gradient_parameters(case: Case) -> None:
 
 @rule(
     "gradient-adjoint",
-    "Let backward be the transpose of forward's derivative: it takes dy as it is (no clipping, no "
-    "scaling by what dy happens to be) and leaves what the forward saved alone.",
+    "Let pullback be the transpose of apply's derivative: it takes dy as it is (no clipping, no "
+    "scaling by what dy happens to be) and leaves what apply saved alone.",
 )
 def gradient_adjoint(case: Case) -> None:
     """<J v, g> = <v, backward(g)> for several v and g after one forward.
@@ -171,7 +171,7 @@ def _directions(shape: tuple[int, ...], seed: int) -> Iterator[np.ndarray]:
 
 @rule(
     "gradient-linear",
-    "Let backward be linear in dy: each term of dx and of grads has dy as a factor just once.",
+    "Let pullback be linear in dy: each term of dx and of grads has dy as a factor just once.",
 )
 def gradient_linear(case: Case) -> None:
     """backward(a*g + b*h) = a*backward(g) + b*backward(h), and so for grads."""

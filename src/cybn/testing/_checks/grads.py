@@ -12,8 +12,8 @@ from .._subject import Case
 @rule(
     "grads-shape",
     "Give each gradient the shape and dtype of its parameter: sum over every axis that the "
-    "parameter is broadcast over, or refuse a rank that the layer is not for; and end with "
-    ".astype(self.weight.dtype).",
+    "parameter is broadcast over, or refuse a rank that the layer is not for; and return "
+    "self.gradients(weight=..., bias=...), which has the dtypes.",
 )
 def grads_shape(case: Case) -> None:
     """Each gradient is an ndarray of its parameter's shape and dtype, for float32 and float64 x."""
@@ -32,8 +32,8 @@ def grads_shape(case: Case) -> None:
 
 @rule(
     "grads-new",
-    "Assign a new dict with new arrays, self.grads = {...}, in every backward; do not fill, add to "
-    "or update the old one.",
+    "Return a new dict with new arrays from every pullback; do not fill, add to or update one that "
+    "the layer keeps.",
 )
 def grads_new(case: Case) -> None:
     """Every backward makes a new dict of new arrays, and leaves the last one as it was."""
@@ -52,7 +52,7 @@ def grads_new(case: Case) -> None:
 
 @rule(
     "backward-again",
-    "Keep what the forward saved as it is in backward: do not pop, overwrite or scale it in place.",
+    "Leave what apply saved as it is in pullback: do not pop, overwrite or scale it in place.",
 )
 def backward_again(case: Case) -> None:
     """Backward may be called again for one forward, and gives the same bits."""
@@ -67,7 +67,7 @@ def backward_again(case: Case) -> None:
 
 @rule(
     "backward-parameters",
-    "Save a copy of every parameter that backward needs, self._saved = x, self.weight.copy(), and "
+    "Save a copy of every parameter that pullback needs, self.Saved(x, self.weight.copy()), and "
     "take it from there.",
     strict=True,
 )
@@ -87,7 +87,7 @@ def backward_parameters(case: Case) -> None:
 
 @rule(
     "backward-keeps-state",
-    "Leave parameters and buffers to the caller in backward: it computes gradients, an optimizer "
+    "Leave parameters and buffers to the caller in pullback: it computes gradients, an optimizer "
     "takes the step.",
 )
 def backward_keeps_state(case: Case) -> None:
@@ -105,7 +105,8 @@ def backward_keeps_state(case: Case) -> None:
 
 @rule(
     "backward-first",
-    "Raise RuntimeError where nothing has been saved; dy, saved = self.checked_dy(dy, out) does.",
+    "Leave backward to cybn.Layer, which raises RuntimeError where nothing has been saved, and "
+    "write pullback.",
     strict=True,
 )
 def backward_first(case: Case) -> None:

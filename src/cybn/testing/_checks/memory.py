@@ -88,8 +88,8 @@ def out(case: Case) -> None:
 
 @rule(
     "out-in-place",
-    "Let `out` be x itself: keep x.copy() for backward then, and read everything from the input "
-    "before it is written over.",
+    "Let `out` be x itself: go on with what x = self.begin(x, out) returns, which is a copy then, "
+    "and compute the gradients in pullback before dx is written over dy.",
     needs=("out",),
 )
 def out_in_place(case: Case) -> None:

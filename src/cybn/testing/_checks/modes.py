@@ -73,8 +73,8 @@ def train_moves_statistics(case: Case) -> None:
 
 @rule(
     "modes-backward",
-    "Save the mode with the forward (self._saved = ..., self.training) and let backward follow "
-    "that, not the mode of the moment.",
+    "Save the mode in apply, self.Saved(x, self.training), and let pullback follow that, not the "
+    "mode of the moment.",
 )
 def modes_backward(case: Case) -> None:
     """Backward is that of the last forward, whichever mode has been set since."""
