@@ -1,7 +1,9 @@
 """Wrong layers: building, modes, state and options."""
 
+import os
+import signal
 import threading
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -257,7 +259,85 @@ class HoldsALambda(Right):
         self.activation = lambda x: x
 
 
+def loose(layer, name, value):
+    """Set an option past all checks, as a layer may that has a __setattr__ of its own."""
+    vars(layer)[name] = value
+
+
+@wrong("state-loads", "refuses the state dict after a batch with infinity: ValueError: not so")
+class RefusesWhatItHas(Right):
+    def load_state_dict(self, state, strict=True):
+        if max(np.nan_to_num(a).max(initial=0) for a in state.values()) > 1e30:
+            raise ValueError("not so large")
+        return super().load_state_dict(state, strict)
+
+
+@wrong("state-loads", r"batches goes from 9223372036854775807 to -92233720368547758\d\d")
+class CountOverflows(Right):
+    def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
+        super().__init__(num_features, dtype="float32")
+        self.register_buffer("batches", np.array(0))
+
+    def follow(self, mean, var):
+        super().follow(mean, var)
+        self.batches += 1
+
+
 # Options
+
+
+@wrong("options-assigned", r"layer\.eps = .* is in the config and does not act")
+class ReadsAnOptionOnce(Right):
+    def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
+        super().__init__(num_features, dtype="float32")
+        self.added = eps
+
+    def apply(self, x, *, out=None):
+        eps, self.__dict__["eps"] = self.eps, self.added
+        try:
+            return super().apply(x, out=out)
+        finally:
+            self.__dict__["eps"] = eps
+
+
+@wrong("options-assigned", r"after layer\.num_features = \d+ no layer is built from its config")
+class TakesAnyWidth(Right):
+    def __setattr__(self, name, value):
+        if name == "num_features":
+            loose(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+
+@wrong("options-assigned", r"layer\.eps = .* raises RuntimeError: no, which does not name it")
+class RefusesWithoutAName(Right):
+    def __setattr__(self, name, value):
+        if name == "eps":
+            raise RuntimeError("no")
+        super().__setattr__(name, value)
+
+
+@wrong("attributes-missing", r"after layer\.weight = None a call .* raises AttributeError: 'None")
+class NeverLooks(Right):
+    def begin(self, x, out=None, **expected):
+        x = np.asarray(x)
+        return x.copy() if x is out else x
+
+
+@wrong("attributes-missing", r"after layer\.weight = None a call .* has written to out")
+class WritesBeforeItLooks(Right):
+    def apply(self, x, *, out=None):
+        if out is not None and x is not out:
+            out[...] = 0
+        return super().apply(x, out=out)
+
+
+@wrong("attributes-missing", r"after layer\.running_mean = None a call .* ends with SIGSEGV")
+class Crashes(Right):
+    def begin(self, x, out=None, **expected):
+        if self.running_mean is None:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().begin(x, out, **expected)
 
 
 @wrong("config", "config and options of __init__ differ in eps")

@@ -17,7 +17,8 @@ BUILDS = Rule(
     "The layer can be built from its name or class, and takes an input.",
     "Give every option but the width a default that its annotation takes, and set "
     "num_features_option to the option that means the width, or to None, so that "
-    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit.",
+    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit. Another "
+    "error than a ValueError for a shape is a mistake in apply.",
     (True,),
     lambda case: None,
 )

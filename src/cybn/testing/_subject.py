@@ -249,8 +249,11 @@ class Case:
 
     def refusal(self, shape: tuple[int, ...] | None = None) -> str | None:
         """Why the layer does not take this shape, that of the case if none is given; or None."""
+        layer, x = self.make(), self.x(shape=shape)
+        # what apply returns is another matter
+        take = layer.apply if writes_pair(layer) else layer
         try:
-            self.call(self.make(), self.x(shape=shape))
+            take(x, **self.inputs(layer, x))
         except Exception as error:
             return _reason(error)
         return None
@@ -269,6 +272,11 @@ class Case:
         yield self
         if self.make().sample_inputs(self.x()):
             yield replace(self, further=True)
+
+
+def writes_pair(layer: Layer) -> bool:
+    """Does the layer write apply and pullback? One may write forward and backward alone."""
+    return type(layer).apply is not Layer.apply
 
 
 def _set_parameters(layer: Layer, seed: int) -> None:

@@ -7,6 +7,7 @@ from . import (  # noqa: I001
     memory as memory,
     gradients as gradients,
     grads as grads,
+    pair as pair,
     modes as modes,
     layout as layout,
     state as state,

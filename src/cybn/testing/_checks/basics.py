@@ -5,7 +5,7 @@ A mistake here breaks most of the others as well, so they are not tested then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,49 +14,68 @@ from ...layers.base import Layer
 from ...messages import shown
 from .._compare import Bits, array_bits, bits, changed
 from .._rules import broken, expect, rule
-from .._subject import Case
+from .._subject import Case, writes_pair
 
 DTYPES = (np.float32, np.float64)
 
 
 @rule(
     "runs",
-    "Let forward(x, out=None) return the output, and keep what backward needs as a tuple whose "
-    "first item is x, self._saved = (x,) or x, self.weight.copy(); let backward(dy, out=None) set "
-    "self.grads and return dx.",
+    "Let apply(x, *, out=None) return y, self.Saved(x, ...), where Saved is a NamedTuple that the "
+    "class declares and whose first field is x, and pullback(saved, dy, *, out=None) return "
+    "dx, self.gradients(weight=...); begin them with x = self.begin(x, out) and "
+    "dy = self.resume(saved, dy, out).",
     root=True,
 )
 def runs(case: Case) -> None:
-    """Forward returns an array for an ordinary input, and backward another for dy."""
-    layer, x = case.layer(), case.x()
-    for name, call in (
-        ("forward", lambda: case.call(layer, x)),
-        ("backward", lambda: layer.backward(case.x(seed=2))),
-    ):
-        try:
-            got = call()
-        except Exception as error:
-            saved = f", after {_saved(layer, x)}" if name == "backward" else ""
-            broken(f"{name} raises {type(error).__name__}{saved}: {error}")
-        expect(isinstance(got, np.ndarray), f"{name} returns {shown(got)}, no array")
+    """For an ordinary input apply returns an array and what it saves, by name, and pullback for
+    that and dy an array and a dict; so do forward and backward with arrays alone."""
+    layer, x, dy = case.layer(warm=False), case.x(), case.x(seed=2)
+    inputs = case.inputs(layer, x)
+    if writes_pair(layer):
+        got = _called("apply", lambda: layer.apply(x, **inputs))
+        pair = type(got) is tuple and len(got) == 2 and isinstance(got[0], np.ndarray)
+        expect(pair, f"apply returns {_kind(got)}, no pair of y and what it saves")
+        _expect_saved(layer, got[1], x)
+        got = _called("pullback", lambda: layer.pullback(got[1], dy))
+        pair = type(got) is tuple and len(got) == 2 and isinstance(got[0], np.ndarray)
+        expect(pair, f"pullback returns {_kind(got)}, no pair of dx and the gradients")
+        expect(isinstance(got[1], dict), f"pullback gives {_kind(got[1])} of gradients, no dict")
+    y = _called("forward", lambda: case.call(layer, x))
+    expect(isinstance(y, np.ndarray), f"forward returns {_kind(y)}, no array")
+    dx = _called("backward", lambda: layer.backward(dy))
+    expect(isinstance(dx, np.ndarray), f"backward returns {_kind(dx)}, no array")
 
 
-def _saved(layer: Layer, x: np.ndarray) -> str:
-    """What forward has left for backward, in words, where it is not as checked_dy expects it."""
-    saved: Any = layer._saved
-    if saved is None:
-        return "a forward that has left self._saved as None"
-    if not isinstance(saved, tuple) or not saved:
-        return f"a forward that has set self._saved to {_kind(saved)}, no tuple that begins with x"
-    if np.shape(saved[0]) != x.shape:
-        return f"a forward whose self._saved begins with {_kind(saved[0])}, and not with x"
-    return f"a forward that has saved {len(saved)} items"
+def _called(name: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        broken(f"{name} raises {type(error).__name__}: {error}")
+
+
+def _expect_saved(layer: Layer, saved: Any, x: np.ndarray) -> None:
+    fields = getattr(type(saved), "_fields", ())
+    named = isinstance(saved, tuple) and fields
+    expect(named, f"apply saves {_kind(saved)}, no NamedTuple that begins with x")
+    declared = getattr(layer, "Saved", None)
+    expect(
+        isinstance(declared, type) and isinstance(saved, declared),
+        f"apply saves a {type(saved).__name__}, and Saved of the class is {_kind(declared)}",
+    )
+    first = saved[0]
+    alike = isinstance(first, np.ndarray) and (first.shape, first.dtype) == (x.shape, x.dtype)
+    expect(alike, f"apply saves {_kind(first)} first, as {fields[0]}, and nothing like x")
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    return f"a {type(value).__name__}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return shown(value)
 
 
 def _pairs(case: Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
