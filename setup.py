@@ -20,6 +20,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -27,14 +28,22 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-DEBUG = os.environ.get("CYBN_DEBUG", "0") not in ("", "0")
+
+def switch(variable: str, otherwise: str) -> bool:
+    value = os.environ.get(variable) or otherwise
+    if value not in ("0", "1"):
+        raise SystemExit(f"cybn: {variable} is 0 or 1, got {value!r}")
+    return value == "1"
+
+
+DEBUG = switch("CYBN_DEBUG", "0")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 MSVC = sys.platform == "win32"
 
 # The oldest CPython whose stable ABI has the buffer protocol. Free-threaded builds have none.
 STABLE_ABI = (3, 11)
 ABI3 = (
-    os.environ.get("CYBN_ABI3", "1") not in ("", "0")
+    switch("CYBN_ABI3", "1")
     and platform.python_implementation() == "CPython"
     and not sysconfig.get_config_var("Py_GIL_DISABLED")
 )
@@ -69,9 +78,23 @@ else:
     else:
         OPENMP = (["-fopenmp"], ["-fopenmp"])
 
+NO_COMPILER = """
+cybn: building needs a C compiler and the headers of Python {version}, and this did not compile:
+    {reason}
+To get them:
+    Debian, Ubuntu  apt install build-essential python3-dev
+    Fedora, RHEL    dnf install gcc python3-devel
+    Alpine          apk add build-base python3-dev
+    macOS           xcode-select --install
+    Windows         Visual Studio Build Tools, workload "Desktop development with C++":
+                    https://visualstudio.microsoft.com/visual-cpp-build-tools/
+A compiler of another name is given as in CC=clang pip install .
+"""
+
 
 class BuildKernels(build_ext):
-    """build_ext that translates to C, picks the ABI, and goes on without OpenMP."""
+    """build_ext that translates to C, picks the ABI, and goes on without OpenMP, but not without
+    a compiler."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -80,6 +103,7 @@ class BuildKernels(build_ext):
             extension.py_limited_api = self.abi3
 
     def build_extensions(self):
+        self._need_compiler()  # first, since translating takes longer than anybody wants to wait
         self.parallel = self.parallel or os.cpu_count()
         translated = cythonize(
             self.extensions,
@@ -109,19 +133,32 @@ class BuildKernels(build_ext):
             if other != target:
                 other.unlink()
 
-    def _links_openmp(self) -> bool:
-        os.makedirs(self.build_temp, exist_ok=True)
-        source = os.path.join(self.build_temp, "openmp_probe.c")
-        with open(source, "w") as file:
-            file.write("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+    def _need_compiler(self):
         try:
-            objects = self.compiler.compile([source], extra_postargs=OPENMP[0])
+            self._compile("compiler_probe", "#include <Python.h>\nint probe(void) { return 0; }\n")
+        except Exception as error:  # each compiler class has an error of its own
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            raise SystemExit(NO_COMPILER.format(version=version, reason=error)) from None
+
+    def _links_openmp(self) -> bool:
+        code = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+        try:
+            objects = self._compile("openmp_probe", code, OPENMP[0])
             self.compiler.link_executable(
                 objects, os.path.join(self.build_temp, "openmp_probe"), extra_postargs=OPENMP[1]
             )
-        except Exception:  # each compiler class has an error of its own
+        except Exception:
             return False
         return True
+
+    def _compile(self, name: str, code: str, flags: Sequence[str] = ()) -> list[str]:
+        os.makedirs(self.build_temp, exist_ok=True)
+        source = os.path.join(self.build_temp, f"{name}.c")
+        with open(source, "w") as file:
+            file.write(code)
+        return self.compiler.compile(
+            [source], output_dir=self.build_temp, extra_postargs=list(flags)
+        )
 
 
 class BuildModules(build_py):

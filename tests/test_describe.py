@@ -59,7 +59,7 @@ def test_the_schema_of_a_layer():
     schema = cybn.schema("bn1d")
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"] == "BatchNorm1d"
-    assert schema["properties"]["type"]["enum"][0] == "BatchNorm1d"
+    assert schema["properties"]["type"]["anyOf"][0]["enum"][0] == "BatchNorm1d"
     assert schema["required"] == ["type", "num_features"]
     assert schema["additionalProperties"] is False
 

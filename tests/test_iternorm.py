@@ -87,7 +87,7 @@ def test_a_large_mean_does_no_harm():
 
 
 def test_iternorm_errors():
-    with pytest.raises(ValueError, match=r"num_groups that divides num_features=6, got 4"):
+    with pytest.raises(ValueError, match=r"num_features \(6\) must be divisible by num_groups"):
         cybn.IterNorm(6, num_groups=4)
     layer = cybn.IterNorm(4, num_groups=2)
     before = state_bits(layer)

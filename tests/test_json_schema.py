@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,19 +12,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signatures import Norm, checked, taking
+from signatures import Norm, taking
 
-from cybn.options import Bounds, DType, PositiveInt, json_schema
+from cybn.options import Bounds, DType, PositiveInt, check, json_schema
 
 
 def test_the_schema_of_a_class():
+    pattern = r"^([_-]*[Nn][_-]*[Oo][_-]*[Rr][_-]*[Mm][_-]*|[_-]*[Nn][_-]*)$(?!\n)"
     assert json_schema(Norm, ["Norm", "N"]) == {
         "title": "Norm",
         "type": "object",
         "properties": {
-            "type": {"enum": ["Norm", "N"]},
-            "num_features": {"type": "integer", "minimum": 1},
-            "eps": {"type": "number", "exclusiveMinimum": 0, "default": 1e-5},
+            "type": {
+                "anyOf": [
+                    {"enum": ["Norm", "N"]},
+                    {"type": "string", "pattern": pattern},
+                ]
+            },
+            "num_features": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "eps": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": sys.float_info.max,
+                "default": 1e-5,
+            },
             "momentum": {
                 "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}],
                 "default": 0.1,
@@ -103,7 +115,7 @@ def test_the_schema_takes_what_check_takes(annotation, value):
         config
     )
     try:
-        checked(annotation, value)
+        check(taking(annotation), {"x": value}, in_config=True)
     except (TypeError, ValueError):
         assert not valid
     else:

@@ -170,14 +170,14 @@ def test_a_yaml_file_that_spells_billions_of_entries(write, use):
     lines = ["a0: &a0 []"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
     path = write("\n".join([*lines, f"last: {use}"]), "net.yaml")
-    with pytest.raises((TypeError, ValueError), match=r"more than 10,000 entries|must be an int"):
+    with pytest.raises((TypeError, ValueError), match="aliases spell more than 1,000,000 values"):
         cybn.load_config(path)
 
 
 def test_a_huge_value_from_yaml_makes_a_short_message(write):
     pytest.importorskip("yaml")
     value = "[]"
-    for i in range(20):
+    for i in range(5):
         value = f"[&a{i} {value}{f', *a{i}' * 9}]"
     path = write(f"type: BN1d\nnum_features: {value}", "net.yaml")
     with pytest.raises(TypeError) as error:
@@ -187,7 +187,7 @@ def test_a_huge_value_from_yaml_makes_a_short_message(write):
 
 def test_a_yaml_list_that_holds_itself(write):
     pytest.importorskip("yaml")
-    with pytest.raises(ValueError, match="nested more than 32 deep"):
+    with pytest.raises(ValueError, match="not valid YAML: a list or table holds itself"):
         cybn.load_config(write("&a [*a]", "net.yaml"))
 
 

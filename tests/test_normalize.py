@@ -180,10 +180,10 @@ def test_repr_is_short_for_many_channels():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, TypeError, "needs mean and std, or num_features"),
-        ({"mean": [1], "std": [1, 2]}, ValueError, "got 1 from mean, 2 from std"),
-        ({"mean": [1], "num_features": 2}, ValueError, "got 2 from num_features, 1 from mean"),
-        ({"mean": []}, ValueError, "channels >= 1, got 0 from mean"),
+        ({}, TypeError, "mean, std or num_features is needed; or use Normalize.fit"),
+        ({"mean": [1], "std": [1, 2]}, ValueError, "got 1 from mean and 2 from std"),
+        ({"mean": [1], "num_features": 2}, ValueError, "got 1 from mean and 2 from num_features"),
+        ({"mean": []}, ValueError, "length >= 1, got 0 from mean"),
         ({"std": -1}, ValueError, "std must be a number >= 0"),
         ({"std": [1, -1]}, ValueError, "std must be a number >= 0 or list of number >= 0"),
         ({"mean": [float("nan")]}, ValueError, "mean must be"),

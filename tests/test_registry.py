@@ -49,10 +49,13 @@ class Plugin:
             self.shelf.register(self.name)(self.cls)
         return self.cls
 
-    def claimed(self, entry):
-        return entry if entry.cls is self.cls else None
+    def aliases(self):
+        return []
 
-    def hint(self):
+    def names_for(self, entry):
+        return entry.names if entry.cls is self.cls else None
+
+    def hint(self, name):
         return f"; {self.name} was asked"
 
 

@@ -138,10 +138,9 @@ def test_spoilt_arrays_are_errors(name, array, value, error, match):
 
 def test_mixing_weights_of_another_shape_are_an_error():
     layer = cybn.SwitchableNorm1d(4)
-    for value, got in ((np.ones(4, np.float32), r"\(4,\)"), (None, r"\(\)")):
-        layer.var_weight = value
-        with pytest.raises(ValueError, match=rf"SwitchableNorm1d needs var_weight .* got {got}"):
-            layer(draw((3, 4, 5)))
+    layer.var_weight = np.ones(4, np.float32)
+    with pytest.raises(ValueError, match=r"SwitchableNorm1d needs var_weight .* got \(4,\)"):
+        layer(draw((3, 4, 5)))
 
 
 @pytest.mark.parametrize("name", ["SwitchableNorm1d", "IBN", "IterNorm"])

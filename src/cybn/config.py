@@ -18,10 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .budget import Budget
 from .configfile import read_config
+from .kinds import Kind, kind_of
 from .layers.base import Layer
 from .messages import place, printable, shown
-from .options import bind, check, json_schema, options_of
+from .options import PositiveInt, bind, check, json_schema, name_schema, options_of
 from .plugins import PluginError, PluginWarning, plugins
 from .registry import Entry, UnknownName, UnknownOption, register, registry
 
@@ -30,6 +32,7 @@ __all__ = ["available", "check_config", "create", "describe", "load_config", "re
 MAX_DEPTH = 32  # levels of tables and lists around an entry of a config file
 MAX_ENTRIES = 10_000  # a YAML file of a page can spell billions
 
+_ANY_WIDTH = kind_of(PositiveInt)  # num_features for a layer that has no width
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -38,9 +41,10 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
 
     ``spec`` is a name or alias, a dict with ``"type"``, a Layer class, or None, which gives None;
     it is never modified. ``num_features`` is understood by every layer: it sets the option that
-    means the width there, unless that option is given itself, and is dropped where there is none.
-    Errors: UnknownName for an unknown layer, UnknownOption for an unknown option, TypeError for a
-    missing option or a value of the wrong type, ValueError for a value out of range.
+    means the width there, unless that option is given itself, and is dropped where there is none,
+    once it is known to be a width. Errors: UnknownName for an unknown layer, UnknownOption for an
+    unknown option, TypeError for a missing option or a value of the wrong type, ValueError for a
+    value out of range or a rule between options that is broken.
 
     >>> norm = {"type": "BN1d", "eps": 1e-3}
     >>> create(norm, num_features=16)
@@ -48,13 +52,8 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
     """
     if spec is None:
         return None
-    cls, given = _resolve(spec, options)
-    known = options_of(cls)
-    if "num_features" in given and "num_features" not in known:
-        width = given.pop("num_features")
-        if cls.num_features_option in known:
-            given.setdefault(cls.num_features_option, width)
-    return cls(**check(cls, bind(cls, (), given)))
+    cls, checked = _prepared(spec, options)
+    return cls(**checked)
 
 
 def load_config(path: str | os.PathLike[str]) -> Any:
@@ -66,9 +65,11 @@ def load_config(path: str | os.PathLike[str]) -> Any:
     ValueError (malformed, wrong shape, too large) tell of the file itself.
     """
 
+    budget = Budget()
+
     def build(entry: str, spec: Any) -> Layer | None:
         try:
-            return _build(spec)
+            return _build(spec, budget)
         except Exception as error:  # whatever a layer's __init__ raises, say where
             raise _located(error, path, entry) from error
 
@@ -86,15 +87,20 @@ class Checked:
 
 def check_config(path: str | os.PathLike[str]) -> list[Checked]:
     """Build and drop every entry of a config file, and report on each; raises for the file only."""
-    report = []
+    return check_entries(path, read_config(path))
+
+
+def check_entries(path: str | os.PathLike[str], tree: Any) -> list[Checked]:
+    """As check_config for what a file holds, read already."""
+    report, budget = [], Budget()
 
     def build(entry: str, spec: Any) -> None:
         try:
-            report.append(Checked(entry, repr(_build(spec))))
+            report.append(Checked(entry, repr(_build(spec, budget))))
         except Exception as error:
             report.append(Checked(entry, None, error))
 
-    _mapped(path, read_config(path), build)
+    _mapped(path, tree, build)
     return report
 
 
@@ -139,19 +145,24 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def schema(name: str | None = None) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a layer's config; without a name, of any layer's, or null.
+    """JSON Schema (draft 2020-12) of a layer's config; without a name, of whatever create takes.
 
-    Without a name every plugin is imported, and a broken one left out with a PluginWarning.
+    That is the config of any layer, the name of one that needs no option, or null. Every plugin is
+    imported for it, and a broken one left out with a PluginWarning.
     """
     if name is not None:
         return {"$schema": _DRAFT, **_schema(registry.entry(name))}
-    layers = []
+    layers, alone = [], []
     for each in available():
         try:
-            layers.append(_schema(registry.entry(each)))
+            entry = registry.entry(each)
+            layers.append(_schema(entry))
         except PluginError as error:
             warnings.warn(f"{error}; left out of the schema", PluginWarning, stacklevel=2)
-    return {"$schema": _DRAFT, "oneOf": [*layers, {"type": "null"}]}
+        else:
+            alone += _names(entry) if _needs_nothing(entry.cls) else []
+    bare = [name_schema(alone)] if alone else []
+    return {"$schema": _DRAFT, "oneOf": [*layers, *bare, {"type": "null"}]}
 
 
 def _resolve(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
@@ -181,13 +192,34 @@ def _resolve(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str,
     return cls, given
 
 
-def _build(spec: Any) -> Layer | None:
+def _prepared(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
+    # The class, and a checked value for each of its options
+    cls, given = _resolve(spec, options)
+    known = options_of(cls)
+    if "num_features" in given and "num_features" not in known:
+        width = _width(cls).check_config(given.pop("num_features"), f"{cls.__name__}: num_features")
+        if cls.num_features_option in known:
+            given.setdefault(cls.num_features_option, width)
+    return cls, check(cls, bind(cls, (), given), in_config=True)
+
+
+def _width(cls: type[Layer]) -> Kind:
+    # What num_features may be in a config of the class
+    option = options_of(cls).get(cls.num_features_option)
+    return _ANY_WIDTH if option is None else option.kind
+
+
+def _build(spec: Any, budget: Budget) -> Layer | None:
     if spec is not None and not isinstance(spec, (str, dict)):
         raise ValueError(
             f"expected a layer, which is a name, a table with 'type', or null, got {shown(spec)}; "
             f"if this is an option, its table lacks 'type'"
         )
-    return create(spec)
+    if spec is None:
+        return None
+    cls, checked = _prepared(spec, {})
+    budget.spend(cls, checked)
+    return cls(**checked)
 
 
 def _mapped(path: Any, tree: Any, build: Callable[[str, Any], Any]) -> Any:
@@ -220,12 +252,25 @@ def _located(error: Exception, path: Any, entry: str = "") -> Exception:
 
 def _schema(entry: Entry) -> dict[str, Any]:
     # As create understands num_features everywhere, so does the schema
-    result = json_schema(entry.cls, entry.names)
+    result = json_schema(entry.cls, _names(entry))
     properties, required = result["properties"], result["required"]
     if "num_features" not in properties:
         width = entry.cls.num_features_option
-        properties["num_features"] = properties.get(width, {})
+        properties["num_features"] = properties.get(width) or _ANY_WIDTH.schema()
         if width in required:
             required.remove(width)
             result["anyOf"] = [{"required": [width]}, {"required": ["num_features"]}]
     return result
+
+
+def _names(entry: Entry) -> list[str]:
+    # Whatever `type` may say, without regard to spelling
+    return list(dict.fromkeys([*entry.names, *plugins.long_names(entry)]))
+
+
+def _needs_nothing(cls: type[Layer]) -> bool:
+    try:
+        check(cls, bind(cls, (), {}))
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -26,7 +27,7 @@ import numpy as np
 
 from .messages import listed, shown
 
-__all__ = ["Bounds", "DType", "Kind", "PositiveInt", "Shape", "kind_of"]
+__all__ = ["MOST", "Bounds", "Count", "DType", "Kind", "PositiveInt", "Shape", "Sizes", "kind_of"]
 
 _LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
     ("gt", ">", operator.gt, "exclusiveMinimum"),
@@ -34,6 +35,8 @@ _LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
     ("lt", "<", operator.lt, "exclusiveMaximum"),
     ("le", "<=", operator.le, "maximum"),
 )
+MOST = 2**31 - 1  # of anything that a layer keeps one by one
+_LARGEST = sys.float_info.max
 _SCALARS = {  # by type: name in messages, type in JSON Schema, accepted types
     int: ("int", "integer", (int, np.integer)),
     float: ("number", "number", (int, float, np.integer, np.floating)),
@@ -81,17 +84,32 @@ class Kind:
         """The value made plain; TypeError for a wrong type, ValueError for one out of range."""
         return value
 
+    def check_config(self, value: Any, where: str) -> Any:
+        """As check, for a value from a config, whose ints may be floats without a fraction."""
+        try:
+            return self.check(value, where)
+        except (TypeError, ValueError):
+            try:
+                return self.check(_with_whole(value), where)
+            except (TypeError, ValueError):
+                pass
+            raise
+
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the values."""
         return {}
 
-    def refusal(self, error: type[Exception], value: Any, where: str) -> Exception:
-        """The error that says what ``where`` must be, and what it got."""
+    def alternatives(self) -> tuple[Kind, ...]:
+        """The kinds that a union has; any other kind is its own only one."""
+        return (self,)
+
+    def refusal(self, error: type[Exception], value: Any, where: str, why: str = "") -> Exception:
+        """The error that says what ``where`` must be, and what it got; ``why`` ends the message."""
         article = "" if not self.text[0].islower() else "an " if self.text[0] in "aeiou" else "a "
         got = shown(value, with_type=issubclass(error, TypeError))
         if isinstance(value, float) and not math.isfinite(value):
             got += ", which is not finite"
-        return error(f"{where} must be {article}{self.text}, got {got}")
+        return error(f"{where} must be {article}{self.text}, got {got}{why}")
 
 
 @dataclass(frozen=True)
@@ -109,17 +127,36 @@ class Scalar(Kind):
         accepted = _SCALARS[self.type][2]
         if not isinstance(value, accepted) or (isinstance(value, bool) and self.type is not bool):
             raise self.refusal(TypeError, value, where)
-        try:
-            plain = self.type(value)
-        except OverflowError:  # an int that no float can hold
-            plain = math.inf
+        if self.type is float and isinstance(value, int) and abs(value) > _LARGEST:
+            value = math.inf if value > 0 else -math.inf
+        plain = self.type(value)
         finite = self.type is not float or math.isfinite(plain)
         if not finite or plain not in self.bounds:
             raise self.refusal(ValueError, plain, where)
         return plain
 
     def schema(self) -> dict[str, Any]:
-        return {"type": _SCALARS[self.type][1], **self.bounds.schema()}
+        finite = self.type is float  # a reader of JSON may make inf of 1e400
+        limits = {"minimum": -_LARGEST, "maximum": _LARGEST} if finite else {}
+        own = self.bounds.schema()
+        if "exclusiveMinimum" in own:
+            limits.pop("minimum", None)
+        if "exclusiveMaximum" in own:
+            limits.pop("maximum", None)
+        return {"type": _SCALARS[self.type][1], **limits, **own}
+
+
+class Count(Scalar):
+    """How many of something a layer keeps: an int, and no more than can be kept."""
+
+    def check(self, value: Any, where: str) -> int:
+        plain = super().check(value, where)
+        if plain > MOST:
+            raise self.refusal(ValueError, plain, where, f", which is more than {MOST:,}")
+        return plain
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "maximum": MOST}
 
 
 @dataclass(frozen=True)
@@ -163,6 +200,9 @@ class Either(Kind):
     @property
     def text(self) -> str:
         return " or ".join(kind.text for kind in self.kinds)
+
+    def alternatives(self) -> tuple[Kind, ...]:
+        return tuple(each for kind in self.kinds for each in kind.alternatives())
 
     def check(self, value: Any, where: str) -> Any:
         error: type[Exception] = TypeError
@@ -247,6 +287,8 @@ class Sizes(Kind):
             raise self.refusal(type(error), value, where) from None
         if not plain:
             raise self.refusal(ValueError, value, where)
+        if math.prod(plain) > MOST:
+            raise self.refusal(ValueError, value, where, f", in all more than {MOST:,}")
         return plain
 
     def schema(self) -> dict[str, Any]:
@@ -254,7 +296,7 @@ class Sizes(Kind):
         return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
-_SIZE = Scalar(int, Bounds(ge=1))
+_SIZE = Count(int, Bounds(ge=1))
 
 
 def kind_of(annotation: Any, bounds: Bounds = NO_BOUNDS) -> Kind:
@@ -286,6 +328,20 @@ def kind_of(annotation: Any, bounds: Bounds = NO_BOUNDS) -> Kind:
     return Kind()
 
 
-PositiveInt = Annotated[int, Bounds(ge=1)]
+def _with_whole(value: Any) -> Any:
+    """A value from a file with each float that has no fraction as an int.
+
+    JSON has one kind of number, and to JSON Schema 16.0 is an integer.
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, (list, tuple)):
+        return [_with_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_whole(item) for key, item in value.items()}
+    return value
+
+
+PositiveInt = Annotated[int, _SIZE]
 Shape = Annotated[int | Sequence[int], Sizes()]
 DType = Annotated[str, DTypeName(("float32", "float64"))]

@@ -11,11 +11,13 @@ import difflib
 import os
 import reprlib
 from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
 
 __all__ = ["did_you_mean", "folded", "listed", "one_line", "place", "printable", "shown"]
 
 _LONGEST = 60  # characters of a wrong value
 _LONGEST_TEXT = 400  # characters of somebody else's message
+_FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase, "_-")
 _REPR = reprlib.Repr()  # looks at a few items only: a page of YAML can spell billions
 _REPR.maxlevel = 3
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = _LONGEST
@@ -62,8 +64,8 @@ def place(path: str | os.PathLike[str], entry: str = "") -> str:
     >>> place("net.toml", "encoder.norm1")
     'net.toml: encoder.norm1'
     """
-    path = os.fspath(path)
-    path = path if path.isprintable() else repr(path)
+    path = os.fsdecode(path)
+    path = path if path and path.isprintable() else repr(path)
     return f"{path}: {entry}" if entry else path
 
 
@@ -78,8 +80,11 @@ def listed(words: Iterable[str], conjunction: str) -> str:
 
 
 def folded(name: str) -> str:
-    """A name as names are compared: without case, ``_`` and ``-``."""
-    return name.casefold().replace("_", "").replace("-", "")
+    """A name as names are compared: without case, ``_`` and ``-``.
+
+    Letters beyond ASCII are left alone: no name has any, and none is to be taken for another.
+    """
+    return name.translate(_FOLDED)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

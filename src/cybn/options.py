@@ -10,28 +10,38 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, TypeVar, get_type_hints
 
 from .kinds import Bounds, DType, Kind, PositiveInt, Shape, kind_of
-from .messages import did_you_mean, listed, shown
+from .messages import did_you_mean, folded, listed, shown
 from .registry import UnknownOption
+from .rules import Divides, GivenOne, Needs, OneLength, Rule
 
 __all__ = [
     "REQUIRED",
     "Bounds",
     "DType",
+    "Divides",
+    "GivenOne",
     "Kind",
+    "Needs",
+    "OneLength",
     "Option",
     "PositiveInt",
+    "Rule",
     "Shape",
     "bind",
     "check",
+    "check_rules",
     "json_schema",
+    "name_schema",
     "options_of",
+    "rules_of",
     "takes_options_of",
 ]
 
@@ -158,32 +168,78 @@ def bind(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {key: given.get(key, option.default) for key, option in options.items()}
 
 
-def check(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options' values made plain, each checked against its annotation.
+@cache
+def rules_of(cls: type) -> tuple[Rule, ...]:
+    """The rules between the options of a class: its own and those of its bases.
 
-    TypeError for a wrong type, ValueError for a value out of range.
+    One that speaks of an option that the class has not is left out.
+    """
+    rules = dict.fromkeys(rule for each in cls.__mro__ for rule in vars(each).get("rules", ()))
+    return tuple(rule for rule in rules if all(name in options_of(cls) for name in rule.options))
+
+
+def check(cls: type, options: Mapping[str, Any], *, in_config: bool = False) -> dict[str, Any]:
+    """The options' values made plain, each checked against its annotation, then by the rules.
+
+    In a config 16.0 is an int, too, as it is in JSON Schema.
+
+    TypeError for a wrong type, ValueError for a value out of range or one that a rule forbids.
     """
     known = options_of(cls)
-    return {
-        name: known[name].kind.check(value, f"{cls.__name__}: {name}")
-        for name, value in options.items()
-    }
+    plain = {}
+    for name, value in options.items():
+        kind = known[name].kind
+        take = kind.check_config if in_config else kind.check
+        plain[name] = take(value, f"{cls.__name__}: {name}")
+    check_rules(cls, plain)
+    return plain
+
+
+def check_rules(cls: type, options: Mapping[str, Any]) -> None:
+    """The error of a rule that plain values break; rules about others than these are left out."""
+    for rule in rules_of(cls):
+        if all(name in options for name in rule.options):
+            wrong = rule.broken(options)
+            if wrong:
+                raise rule.error(f"{cls.__name__}: {wrong}")
 
 
 def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a config of ``cls``; ``names`` are what ``type`` may say."""
+    """JSON Schema (draft 2020-12) of a config of ``cls``; ``names`` are what ``type`` may say.
+
+    Any spelling of a name is taken, as by the registry. Of the rules between options those are left
+    out that JSON Schema cannot say.
+    """
     names = list(names) or [getattr(cls, "registered_name", cls.__name__)]
     options = options_of(cls).values()
+    defaults = {option.name: option.default for option in options if not option.required}
+    rules = [said for rule in rules_of(cls) if (said := rule.schema(defaults))]
     return {
         "title": names[0],
         "type": "object",
         "properties": {
-            "type": {"const": names[0]} if len(names) == 1 else {"enum": names},
+            "type": name_schema(names),
             **{option.name: {**option.kind.schema(), **_default(option)} for option in options},
         },
         "required": ["type", *(option.name for option in options if option.required)],
         "additionalProperties": False,
+        **({"allOf": rules} if rules else {}),
     }
+
+
+def name_schema(names: Iterable[str]) -> dict[str, Any]:
+    """JSON Schema of names in any spelling; those given are what an editor may offer."""
+    names = list(names)
+    spelt = "|".join(dict.fromkeys(map(_spellings, names)))
+    return {"anyOf": [{"enum": names}, {"type": "string", "pattern": f"^({spelt})$(?!\\n)"}]}
+
+
+def _spellings(name: str) -> str:
+    # A regular expression for whatever is the same name; `$` alone lets a newline follow in Python
+    letters = (
+        f"[{char.upper()}{char}]" if char.isalpha() else re.escape(char) for char in folded(name)
+    )
+    return f"[_-]*{''.join(f'{letter}[_-]*' for letter in letters)}"
 
 
 def _default(option: Option) -> dict[str, Any]:

@@ -9,6 +9,8 @@ then say what code runs.
 - A layer may always be called ``distribution.Name`` or ``package.Name``. The bare name is its own
   unless another has it: a name that two distributions claim belongs to neither, and one that a
   built-in layer has stays the built-in's. It never depends on who was imported first.
+- Entry points alone give names. What a plugin's modules register besides, as aliases or as layers
+  of their own, would be known to a config only if another entry had imported them before.
 - A plugin that cannot be loaded is one PluginError that names the distribution and the cause; what
   it registered on the way is taken out again, and every other layer works.
 - ``CYBN_PLUGINS=0``, or ``cybn.use_plugins(False)``, leaves all of them out.
@@ -16,21 +18,18 @@ then say what code runs.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
-from importlib import import_module, invalidate_caches
+from importlib import invalidate_caches
 from typing import Any
 
+from .admission import Wrong, check_class, imported, reason_of
 from .entrypoints import Plugin, installed
-from .layers.base import Layer
 from .messages import folded, listed, one_line, shown
-from .options import json_schema, options_of
 from .registry import Entry, Registry, UnknownName, registry
 
 __all__ = ["PluginError", "PluginWarning", "Plugins", "plugins", "use_plugins"]
@@ -46,10 +45,6 @@ class PluginWarning(UserWarning):
     """Something is wrong with a plugin; everything else works."""
 
 
-class _Wrong(Exception):  # noqa: N818
-    """What is wrong with a plugin's class, in words."""
-
-
 class Plugins:
     """The registry's source of layers from installed packages."""
 
@@ -60,6 +55,7 @@ class Plugins:
         self._problems: list[str] = []
         self._warned = False
         self._broken: dict[Plugin, str] = {}
+        self._left_out: dict[str, tuple[type, str, str]] = {}  # by key: class, its name, the reason
         self._loaded: list[Entry] = []  # what the imports registered
         self._now = threading.local()  # .plugin: what this thread is importing
 
@@ -68,6 +64,15 @@ class Plugins:
     def names(self) -> list[str]:
         """One name for each layer, bare where that is its own; nothing is imported."""
         return [self.name_of(plugin) for plugin in self.found()]
+
+    def aliases(self) -> list[str]:
+        """The further names that entry points give and that are nobody else's."""
+        return [
+            name
+            for plugin in self.found()
+            for name in plugin.aliases
+            if self._is_free(name, plugin)
+        ]
 
     def load(self, name: str) -> type | None:
         """Import, register and return the class of a name; None where no plugin has the name.
@@ -82,53 +87,80 @@ class Plugins:
         before = {entry.cls for entry in self._registry.entries()}
         outer, self._now.plugin = self._loading(), plugin
         try:
-            cls = _imported(plugin)
+            cls = imported(plugin)
             self._admit(plugin, cls, before)
-        except _Wrong as error:
+        except Wrong as error:
             raise self._give_up(plugin, str(error)) from error
         except BaseException as error:  # a plugin that calls sys.exit() is broken, no more
             self._registry.forget(self._added(plugin, before))
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise self._give_up(plugin, _reason(plugin, error)) from error
+            raise self._give_up(plugin, reason_of(plugin, error)) from error
         finally:
             self._now.plugin = outer
         self._loaded += self._added(plugin, before)
         return cls
 
-    def claimed(self, entry: Entry) -> Entry | None:
-        """An entry of a plugin's class under the names it may have; None for any other class.
+    def names_for(self, entry: Entry) -> tuple[str, ...] | None:
+        """The names that a plugin's class may have; none of its own, None for any other class.
 
-        A name that is not free becomes the long one if an entry point announced it, and is left to
-        the registry to refuse otherwise; an alias that is not free is left out with a warning.
+        They are those that its entry points announce: the bare one where it is free, else the long
+        one. Others of the decorator are left out, and `hint` says so when they are asked for.
         """
         own = [plugin for plugin in self.found() if plugin.package == entry.origin]
-        if not own and (loading := self._loading()):
-            own = [loading]
-        if not own:
+        loading = self._loading()
+        if not own and loading is None:
             return None
         keys = {folded(name) for name in entry.names}
         plugin = next((plugin for plugin in own if keys & plugin.keys), None)
-        name, who = entry.name, plugin or own[0]
-        if not self._is_free(name, who) and "." not in name:
-            others = [str(each) for each in self._claimants(name) if each not in own]
-            if plugin is not None:
-                name = f"{who.distribution}.{name}"
-            elif others:
-                raise ValueError(f"{name!r} is claimed by {listed(others, 'and')}")
-        aliases = dict.fromkeys((*entry.aliases, *(plugin.names if plugin else ())))
-        aliases.pop(entry.name, None)
-        for alias in [alias for alias in aliases if not self._is_free(alias, who)]:
-            del aliases[alias]
-            if plugin is None or folded(alias) not in plugin.keys:  # else `problems` tells of it
-                self._problems.append(f"{who}: the alias {alias!r} of {name!r} is taken; left out")
-                warnings.warn(self._problems[-1], PluginWarning, stacklevel=4)
-        return replace(entry, name=name, aliases=tuple(aliases))
+        if plugin is None:
+            return self._unannounced(entry, own or [loading])
+        announced = dict.fromkeys((*entry.names, *plugin.names))
+        for name in [name for name in announced if folded(name) not in plugin.keys]:
+            del announced[name]
+            self._leave_out(name, entry, plugin)
+        free = [name for name in announced if self._is_free(name, plugin)]
+        own_name = entry.name if entry.name in announced else plugin.name
+        first = own_name if own_name in free else f"{plugin.distribution}.{own_name}"
+        return tuple(dict.fromkeys([first, *free]))
 
-    def hint(self) -> str:
-        """What to say where a name is unknown and plugins are left out."""
+    def _unannounced(self, entry: Entry, own: list[Plugin]) -> tuple[str, ...]:
+        # The names of a class that no entry point speaks of: none, or one that will be refused
+        others = [str(each) for each in self._claimants(entry.name)]
+        if others:
+            raise ValueError(f"{entry.name!r} is claimed by {listed(others, 'and')}")
+        if not self._is_free(entry.name, own[0]):
+            return entry.names
+        for name in entry.names:
+            self._leave_out(name, entry, own[0])
+        return ()
+
+    def _leave_out(self, name: str, entry: Entry, plugin: Plugin) -> None:
+        if self._is_free(name, plugin):
+            fix = f'{name} = "{entry.cls.__module__}:{entry.cls.__qualname__}"'
+            text = f"; {plugin} registers it without an entry point, {fix}, and is to add that"
+            self._left_out[folded(name)] = entry.cls, entry.name, text
+        else:
+            problem = f"{plugin}: the alias {name!r} of {entry.name!r} is taken; left out"
+            self._problems.append(problem)
+            warnings.warn(problem, PluginWarning, stacklevel=5)
+
+    def long_names(self, entry: Entry) -> list[str]:
+        """What a plugin's class may be called besides its own names, by anybody at any time."""
+        own = (plugin for plugin in self.found() if plugin.present(sys.modules) is entry.cls)
+        return [
+            f"{space}.{name}"
+            for plugin in own
+            for space in dict.fromkeys((plugin.distribution, plugin.package))
+            for name in plugin.names
+            if self._claimants_in(space, name) == [plugin]
+        ]
+
+    def hint(self, name: str) -> str:
+        """What to say of a name that is unknown since plugins, or names of them, are left out."""
         off = self.switched_off()
-        return f"; plugins are switched off by {off}" if off else ""
+        _, _, reason = self._left_out.get(folded(name), (None, "", ""))
+        return f"; plugins are switched off by {off}" if off else reason
 
     # What people ask
 
@@ -154,11 +186,7 @@ class Plugins:
     def find(self, name: str) -> Plugin | None:
         """The plugin of a name, short or long; UnknownName for one that two distributions claim."""
         space, dot, last = name.rpartition(".")
-        claimants = self._claimants(last)
-        if dot:
-            space = folded(space)
-            by_distribution = [p for p in claimants if folded(p.distribution) == space]
-            claimants = by_distribution or [p for p in claimants if folded(p.package) == space]
+        claimants = self._claimants_in(space, last) if dot else self._claimants(last)
         if len(claimants) > 1:
             owners = listed(map(str, claimants), "and")
             names = listed((repr(plugin.full_name) for plugin in claimants), "or")
@@ -203,6 +231,12 @@ class Plugins:
     def _claimants(self, name: str) -> list[Plugin]:
         key = folded(name)
         return [plugin for plugin in self.found() if key in plugin.keys]
+
+    def _claimants_in(self, space: str, name: str) -> list[Plugin]:
+        # Of one distribution or, failing that, package
+        space, claimants = folded(space), self._claimants(name)
+        by_distribution = [each for each in claimants if folded(each.distribution) == space]
+        return by_distribution or [each for each in claimants if folded(each.package) == space]
 
     def _is_free(self, name: str, plugin: Plugin) -> bool:
         # May the plugin's layer have this bare name?
@@ -252,56 +286,22 @@ class Plugins:
             if gone and not any(map(self._registry.registered, entry.names)):
                 self._registry.add(entry)
         try:
-            _check(cls)
+            check_class(cls)
             entry = self._registry.entry_of(cls)
+            left_out = next((row[1] for row in self._left_out.values() if row[0] is cls), None)
+            if entry is None and left_out:
+                raise Wrong(f"the class registers itself as {left_out!r}; give both one name")
             if entry is None:
                 self._registry.register(plugin.name, aliases=plugin.aliases)(cls)
-            elif not _is_called(entry, plugin.name):
-                raise _Wrong(f"the class registers itself as {entry.name!r}; give both one name")
         except Exception as error:
             own = isinstance(cls, type) and cls not in before and self._registry.entry_of(cls)
             self._registry.forget([own] if own else [])
-            raise _Wrong(one_line(error)) from error
+            raise Wrong(one_line(error)) from error
 
 
 def _is_called(entry: Entry, name: str) -> bool:
     # Is this one of its names, short or long?
     return folded(name) in {folded(each.rpartition(".")[2]) for each in entry.names}
-
-
-def _imported(plugin: Plugin) -> Any:
-    found: Any = import_module(plugin.module)
-    for attribute in plugin.attribute.split("."):
-        if not hasattr(found, attribute):
-            raise _Wrong(f"its entry point points nowhere: {plugin.target} does not exist")
-        found = getattr(found, attribute)
-    return found
-
-
-def _check(cls: Any) -> None:
-    # That what create, describe and schema will say of the class is true
-    if not isinstance(cls, type):
-        raise _Wrong(f"its entry point is to point to a class, got {shown(cls)}")
-    owner = f"{cls.__module__}.{cls.__qualname__}"
-    if not issubclass(cls, Layer):
-        raise _Wrong(f"{owner} is no subclass of cybn.Layer")
-    if owner.startswith(f"{__package__}."):
-        raise _Wrong(f"{owner} is a part of cybn; the entry point is to name a class of the plugin")
-    options = options_of(cls)
-    width = cls.num_features_option
-    if width not in (None, "num_features", *options):
-        raise _Wrong(f"num_features_option is {width!r}, and there is no such option")
-    for option in options.values():
-        if not option.required:
-            option.kind.check(option.default, f"the default of {option.name}")
-    json.dumps(json_schema(cls), default=repr)
-
-
-def _reason(plugin: Plugin, error: BaseException) -> str:
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if missing and f"{plugin.module}.".startswith(f"{missing}."):
-        return f"its entry point points nowhere: there is no module {missing!r}"
-    return f"importing {plugin.module} raised {type(error).__name__}: {one_line(error)}"
 
 
 def use_plugins(on: bool = True) -> None:

@@ -48,13 +48,16 @@ class Source(Protocol):
     def names(self) -> Iterable[str]:
         """The names it can load; nothing is imported to answer."""
 
+    def aliases(self) -> Iterable[str]:
+        """Further names that it can load."""
+
     def load(self, name: str) -> type | None:
         """Import, register and return the class; None for a name that is not known here."""
 
-    def claimed(self, entry: Entry) -> Entry | None:
-        """An entry of one of its classes under the names it may have; None for any other class."""
+    def names_for(self, entry: Entry) -> tuple[str, ...] | None:
+        """The names that one of its classes may have, perhaps none; None for any other class."""
 
-    def hint(self) -> str:
+    def hint(self, name: str) -> str:
         """The end of the message about a name that nobody knows; may be empty."""
 
 
@@ -186,8 +189,12 @@ class Registry:
     def add(self, new: Entry, force: bool = False) -> None:
         """Register a class by an entry whose names are checked."""
         self._table()  # the built-in layers have their names before anyone else
-        guest = self._claimed(new)
-        new = guest or new
+        allowed = self._names_for(new)
+        guest = allowed is not None
+        if guest:
+            if not allowed:
+                return
+            new = Entry(allowed[0], new.cls, allowed[1:])
         keys = {folded(name) for name in new.names}
         with self._lock:
             kept = []
@@ -198,18 +205,19 @@ class Registry:
                     aliases = dict.fromkeys((*entry.aliases, *new.aliases))
                     new = replace(new, aliases=tuple(aliases))
                 elif (same or taken) and not (force and (not guest or entry.origin == new.origin)):
-                    raise ValueError(_clash(entry, new, taken, guest is not None))
+                    raise ValueError(_clash(entry, new, taken, guest))
                 elif not same and entry.name not in taken:
                     aliases = (alias for alias in entry.aliases if alias not in taken)
                     kept.append(replace(entry, aliases=tuple(aliases)))
             new.cls.registered_name = new.name
             self._entries = {folded(name): entry for entry in (*kept, new) for name in entry.names}
 
-    def _claimed(self, new: Entry) -> Entry | None:
-        # The entry as a source admits it, if the class is one of a source's
+    def _names_for(self, new: Entry) -> tuple[str, ...] | None:
+        # Those that a source admits, if the class is one of a source's
         if new.origin == "built-in":
             return None
-        return next(filter(None, (source.claimed(new) for source in self.sources)), None)
+        answers = (source.names_for(new) for source in self.sources)
+        return next((names for names in answers if names is not None), None)
 
     def _load(self, name: str) -> Entry | None:
         loaded = filter(None, (source.load(name) for source in self.sources))
@@ -219,8 +227,9 @@ class Registry:
     def _unknown(self, name: str) -> str:
         names = self.names()
         spelt = {*names, *(name for entry in self._entries.values() for name in entry.names)}
+        spelt.update(*(source.aliases() for source in self.sources))
         hint = did_you_mean(name.rpartition(".")[2], spelt)
-        more = "".join(source.hint() for source in self.sources)
+        more = "".join(source.hint(name) for source in self.sources)
         if "." in name:
             return (
                 f"{shown(name, False)} is a dotted path; a config names a registered layer, "

@@ -6,10 +6,11 @@ turns it off. Arrays may live as long as anybody wants them.
 
 from __future__ import annotations
 
-import os
+import sys
 
 import numpy as np
 
+from ..environment import number_from
 from . import _memory
 
 LARGE = 1 << 20  # bytes; below, NumPy's allocator finds mapped memory by itself
@@ -32,13 +33,13 @@ def set_output_cache(limit: int) -> None:
     """Keep up to `limit` bytes of memory of outputs that are gone, for those to come.
 
     0 keeps none. The default is 512 MiB. Raises TypeError where `limit` is not an int, ValueError
-    where it is negative.
+    where it is negative. More than the system can address is no limit.
     """
     if isinstance(limit, bool) or not hasattr(limit, "__index__"):
         raise TypeError(f"set_output_cache takes bytes as an int, got {limit!r}")
     if limit.__index__() < 0:
         raise ValueError(f"set_output_cache takes bytes >= 0, got {limit}")
-    _memory.set_limit(limit.__index__())
+    _memory.set_limit(min(limit.__index__(), sys.maxsize))
 
 
 def release_output_cache() -> int:
@@ -48,13 +49,5 @@ def release_output_cache() -> int:
     return held
 
 
-def _limit_at_import() -> int:
-    text = os.environ.get("CYBN_OUTPUT_CACHE", "")
-    if not text:
-        return DEFAULT_LIMIT
-    if not text.isdigit():
-        raise ImportError(f"CYBN_OUTPUT_CACHE takes a number of bytes, got {text!r}")
-    return int(text)
-
-
-_memory.set_limit(_limit_at_import())
+_at_import = number_from("CYBN_OUTPUT_CACHE", "a number of bytes, as 536870912", 0, sys.maxsize)
+_memory.set_limit(DEFAULT_LIMIT if _at_import is None else _at_import)

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from ..environment import number_from
 from . import _machine
 
+MOST_THREADS = 4096
 ITEMS_PER_THREAD = 65_536  # less work than this does not pay for waking another thread
 
 
@@ -27,7 +29,7 @@ def _cache_size(level: int, otherwise: int) -> int:
     """Bytes of a cache level where the system tells it, as Linux does."""
     try:
         text = Path(f"/sys/devices/system/cpu/cpu0/cache/index{level}/size").read_text()
-        return int(text.strip().removesuffix("K")) << 10
+        return int(text.strip().removesuffix("K")) << 10 or otherwise
     except (OSError, ValueError):
         return otherwise
 
@@ -37,8 +39,14 @@ def _quota() -> int:
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, math.ceil(int(limit) / int(period)))
-    except (OSError, ValueError):  # no control group, or "max"
+    except (OSError, ValueError, ZeroDivisionError):  # no control group, "max", or no sense
         return 1 << 16
+
+
+def _runtime_threads() -> int:
+    """What OpenMP would use by itself; its own reading of OMP_NUM_THREADS may have overflowed."""
+    threads = _machine.openmp_threads()
+    return threads if 1 <= threads <= MOST_THREADS else MOST_THREADS
 
 
 _L2 = _cache_size(2, 512 << 10)
@@ -50,12 +58,10 @@ STREAM_FROM = max(_L2, _L3 // 16)
 STREAM_FROM_THREADS = max(_L2, _L3 // 4)
 _SMALL = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
-_runtime_default = _machine.openmp_threads()
-_default = (
-    _runtime_default
-    if "OMP_NUM_THREADS" in os.environ
-    else min(_runtime_default, _quota())
-)
+_runtime_default = _runtime_threads()
+_default = number_from(
+    "OMP_NUM_THREADS", "a number of threads, or several as 4,2", 1, MOST_THREADS, listed=True
+) or min(_runtime_default, _quota())
 _wanted: int | None = None
 _runtime_then = _runtime_default  # what OpenMP would have used when set_num_threads was called
 _forked = False
@@ -83,9 +89,9 @@ def set_num_threads(n: int) -> None:
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"set_num_threads takes an int >= 1, got {n!r} ({type(n).__name__})")
     n = n.__index__()
-    if not 1 <= n <= 4096:
-        raise ValueError(f"set_num_threads takes an int from 1 to 4096, got {n}")
-    _wanted, _runtime_then = n, _machine.openmp_threads()
+    if not 1 <= n <= MOST_THREADS:
+        raise ValueError(f"set_num_threads takes an int from 1 to {MOST_THREADS}, got {n}")
+    _wanted, _runtime_then = n, _runtime_threads()
 
 
 def get_num_threads() -> int:
@@ -97,7 +103,7 @@ def get_num_threads() -> int:
     """
     if _forked or not _machine.openmp_version():
         return 1
-    now = _machine.openmp_threads()
+    now = _runtime_threads()
     wanted = _default if _wanted is None else _wanted
     limited = now < _runtime_default and now != _runtime_then
     return min(wanted, now) if limited else wanted

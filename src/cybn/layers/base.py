@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..options import Rule
 from ..validation import (
     as_float_array,
     check_channels,
@@ -64,6 +65,11 @@ class Layer(Declared):
     registered_name: ClassVar[str]
     #: the option that `num_features` of a shared config goes to; None where there is no such thing
     num_features_option: ClassVar[str | None] = "num_features"
+    #: rules between options; those of base classes hold as well
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    #: the options whose product is the number of values in the largest array, as far as a config
+    #: file is concerned; None for the width and each PositiveInt and Shape
+    sized_by: ClassVar[tuple[str, ...] | None] = None
     #: checks of `cybn.testing` that the layer fails by design, and why
     excused_checks: ClassVar[Mapping[str, str]] = {}
     #: arrays that may be set to None after the layer was built, as they are where options say so
@@ -172,9 +178,13 @@ class Layer(Declared):
         """
         own = {}
         for name, a in self.named_parameters():
-            g = grads[name]
-            alike = a.dtype == g.dtype and a.shape == g.shape
-            own[name] = g if alike else np.asarray(g, a.dtype).reshape(a.shape)
+            g = grads.get(name)
+            if g is None:
+                raise TypeError(
+                    f"{type(self).__name__}.gradients needs one of {name}, got {', '.join(grads)}"
+                )
+            same = getattr(g, "dtype", None) == a.dtype and g.shape == a.shape
+            own[name] = g if same else np.asarray(g, a.dtype).reshape(a.shape)
         for name, g in grads.items():
             if name not in self._parameters and g is not None:
                 own[name] = g

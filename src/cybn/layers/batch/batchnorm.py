@@ -12,7 +12,7 @@ from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
 from ...kernels.outputs import empty_like
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, Needs, PositiveInt
 from ...registry import register
 from ...validation import check_eps, check_input, check_separate
 from ..channelnorm import ChannelArrays, ChannelNorm
@@ -110,6 +110,7 @@ class BatchNorm(ChannelNorm):
     differentiated = ("residual",)
     #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
+    rules = (Needs("on_single", "running", "track_running_stats", True),)
     weight_init = "ones"  # of subclasses without that option
 
     class Saved(NamedTuple):
@@ -143,10 +144,6 @@ class BatchNorm(ChannelNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
     ) -> None:
-        if on_single == "running" and not track_running_stats:
-            raise ValueError(
-                f"{type(self).__name__}: on_single='running' needs track_running_stats=True"
-            )
         self._declare_channels(affine, bias, track_running_stats)
         self._fill_weight()
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from ...options import PositiveInt, takes_options_of
+from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
 from .batchnorm import BatchNorm
-from .parts import Part, PartedBatchNorm
+from .parts import MEMBERS, Part, PartedBatchNorm
 
 
 @register("DomainSpecificBatchNorm", aliases=("DSBN",))
@@ -53,9 +53,12 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    sized_by = ("num_features", "num_domains")
 
     @takes_options_of(BatchNorm)
-    def __init__(self, *args, num_domains: PositiveInt = 2, **kwargs) -> None:
+    def __init__(
+        self, *args, num_domains: Annotated[int, Bounds(ge=1, le=MEMBERS)] = 2, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._declare_further(tuple(f"bns.{i}." for i in range(num_domains)), keep=False)
 

@@ -60,6 +60,7 @@ class GhostBatchNorm(PartedBatchNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    sized_by = ("num_features",)
 
     @takes_options_of(BatchNorm)
     def __init__(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 
 from ...functional import Moments, batch_norm_forward
-from ...options import Bounds, PositiveInt
+from ...options import Bounds, GivenOne, OneLength, PositiveInt
 from ...progress import with_progress
 from ...registry import register
 from ...validation import (
@@ -77,6 +77,11 @@ class Normalize(Layer):
     True
     """
 
+    rules = (
+        GivenOne(("mean", "std", "num_features"), "; or use Normalize.fit"),
+        OneLength(("mean", "std"), "num_features"),
+    )
+
     def __init__(
         self,
         mean: float | list[float] | None = None,
@@ -86,16 +91,8 @@ class Normalize(Layer):
         unbiased: bool = False,
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        lengths = {"num_features": num_features}
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            lengths[name] = len(values) if isinstance(values, list) else None
-        known = {name: n for name, n in lengths.items() if n is not None}
-        if not known and mean is None and std is None:
-            raise TypeError("Normalize needs mean and std, or num_features; or use Normalize.fit")
-        if len(set(known.values())) > 1 or 0 in known.values():
-            got = ", ".join(f"{n} from {name}" for name, n in known.items())
-            raise ValueError(f"Normalize needs one number of channels >= 1, got {got}")
-        channels = next(iter(known.values()), 1)
+        lists = (values for values in (self.mean, self.std) if isinstance(values, list))
+        channels = num_features or len(next(lists, [0]))
         self.settle_option("num_features", channels)
         mean, std = 0.0 if self.mean is None else self.mean, 1.0 if self.std is None else self.std
         self.register_buffer("mean", np.full(channels, mean, np.float64))

@@ -24,6 +24,8 @@ from ...validation import check_separate
 from ..channelnorm import ChannelArrays
 from .batchnorm import BatchNorm
 
+MEMBERS = 65_536  # the most that a layer has
+
 
 class Part(NamedTuple):
     """Where a part of the batch lies along N, and the arrays that normalize it."""

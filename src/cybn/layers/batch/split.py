@@ -14,7 +14,7 @@ from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
 from .batchnorm import BatchNorm
-from .parts import Part, PartedBatchNorm
+from .parts import MEMBERS, Part, PartedBatchNorm
 
 
 @register("SplitBatchNorm", aliases=("SplitBN",))
@@ -59,9 +59,12 @@ class SplitBatchNorm(PartedBatchNorm):
     """
 
     ranks = (2, 3, 4, 5)
+    sized_by = ("num_features", "num_splits")
 
     @takes_options_of(BatchNorm)
-    def __init__(self, *args, num_splits: Annotated[int, Bounds(ge=2)] = 2, **kwargs) -> None:
+    def __init__(
+        self, *args, num_splits: Annotated[int, Bounds(ge=2, le=MEMBERS)] = 2, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._declare_further(self._prefixes()[1:], keep=True)
 

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
 from ._common import Blockwise, Fitting, blocks, dot, moments, total
@@ -58,6 +58,8 @@ class EvoNormS0(Blockwise):
     """
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+    rules = (Divides("groups", "num_features", capped=True),)
+    sized_by = ("num_features",)
 
     def __init__(
         self,
@@ -68,10 +70,6 @@ class EvoNormS0(Blockwise):
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        if num_features % min(groups, num_features):
-            raise ValueError(
-                f"EvoNormS0 needs groups that divide num_features={num_features}, got {groups}"
-            )
         self.learn("weight", 1)
         self.learn("bias", 0)
         self.learn("v1", 1)

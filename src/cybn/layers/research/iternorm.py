@@ -18,7 +18,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt
 from ...registry import register
 from ...validation import check_more_than_one, check_per_channel, check_updatable
 from ._common import Guarded
@@ -89,6 +89,8 @@ class IterNorm(Guarded):
             [-0.018,  0.953]]], dtype=float32)
     """
 
+    rules = (Divides("num_groups", "num_features"),)
+    sized_by = ("num_features", "num_features")  # the whitening matrix of a single group
     optional_arrays = ("weight", "bias")
 
     class Saved(NamedTuple):
@@ -114,11 +116,6 @@ class IterNorm(Guarded):
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
         channels, groups, dtype = self.num_features, self.num_groups, self.dtype
-        if channels % groups:
-            raise ValueError(
-                f"{type(self).__name__} needs a num_groups that divides num_features={channels}, "
-                f"got {groups}"
-            )
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
         self.register_buffer("running_mean", np.zeros(channels, dtype))

@@ -188,7 +188,7 @@ class RevIN(Guarded):
         x, mean, centre, rstd, weight, subtract_last, detach, axis, _, reached = saved
         # about the mean the kernel takes the gradient through the statistics by itself
         through = not (subtract_last or detach)
-        # of the last step dx is nearly nothing beside weight*rstd*dy, so it is summed in float64
+        # the last step is its own centre: dy cancels there, so its dx is summed in float64
         dx_last = weight * rstd * _last(dy, axis) if subtract_last and x.size else None
         dx, along, total = products(dy, x, centre, rstd, weight, axis, out, through=through)
         dstd, dcentre = np.zeros_like(rstd), np.zeros_like(rstd)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...functional.groups import check_group_size, check_samples
 from ...layout import Rows, group_rows
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt
 from ...registry import register
 from ...validation import check_channels, check_groups
 from .rownorm import RowNorm
@@ -55,6 +55,8 @@ class GroupNorm(RowNorm):
     """
 
     num_features_option: ClassVar[str] = "num_channels"
+    rules = (Divides("num_groups", "num_channels"),)
+    sized_by = ("num_channels",)
     affine_meaning: ClassVar[str] = "one for each channel"
 
     def __init__(
@@ -69,7 +71,6 @@ class GroupNorm(RowNorm):
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
         channels = self.num_channels
-        check_groups(type(self).__name__, channels, self.num_groups)
         self.register_parameter("weight", np.ones(channels, self.dtype) if affine else None)
         self.register_parameter("bias", np.zeros(channels, self.dtype) if affine and bias else None)
 

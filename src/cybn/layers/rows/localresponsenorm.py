@@ -50,6 +50,7 @@ class LocalResponseNorm(Layer):
     """
 
     num_features_option: ClassVar[None] = None
+    sized_by = ()
 
     class Saved(NamedTuple):
         """What pullback needs: x and the options of then."""

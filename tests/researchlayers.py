@@ -1,0 +1,58 @@
+"""The research norms, each with the options that change what it computes, and inputs for them."""
+
+import numpy as np
+import pytest
+
+import cybn
+
+FEATURES = 6
+SPECS = [
+    {"type": "DyT"},
+    {"type": "FilterResponseNorm"},
+    {"type": "FilterResponseNorm", "learn_eps": True, "tlu": False},
+    {"type": "GlobalResponseNorm"},
+    {"type": "ScaleNorm"},
+    {"type": "EvoNormS0"},
+    {"type": "EvoNormS0", "groups": 2},
+    {"type": "EvoNormB0"},
+    {"type": "SwitchableNorm1d"},
+    {"type": "IBN"},
+    {"type": "IBN", "ratio": 0},
+    {"type": "IterNorm"},
+    {"type": "IterNorm", "num_groups": 3},
+    {"type": "WeightStandardization"},
+    {"type": "WeightStandardization", "out_channels": 8, "scaled": True},
+    {"type": "AdaIN"},
+    {"type": "RevIN"},
+    {"type": "RevIN", "subtract_last": True},
+    {"type": "PowerNorm"},
+    {"type": "PowerNorm", "warmup": None},
+    {"type": "PowerNorm", "gradient": "paper"},
+]
+each_spec = pytest.mark.parametrize(
+    "spec", SPECS, ids=["-".join(map(str, spec.values())) for spec in SPECS]
+)
+
+
+def channels_last(spec):
+    return spec["type"] in ("DyT", "ScaleNorm", "RevIN")
+
+
+def make(spec, training=True, **options):
+    """A layer with parameters of both signs."""
+    layer = cybn.create({**spec, **options}, num_features=FEATURES).train(training)
+    rng = np.random.default_rng(5)
+    for a in layer.parameters():
+        a[...] = rng.uniform(0.3, 1.5, a.shape) * rng.choice([-1, 1], a.shape)
+    return layer
+
+
+def shape_for(spec, samples=8, length=7):
+    """(N, C, L), or (N, L, C) where that is the layer's way."""
+    return (samples, length, FEATURES) if channels_last(spec) else (samples, FEATURES, length)
+
+
+def inputs_for(spec, x):
+    """Further inputs: a style."""
+    rng = np.random.default_rng(7)
+    return {"style": rng.normal(3, 2, x.shape).astype(x.dtype)} if spec["type"] == "AdaIN" else {}
