@@ -1,9 +1,7 @@
 """Wrong layers: building, modes, state and options."""
 
-import os
-import signal
 import threading
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -92,97 +90,6 @@ class BackwardOfTheMoment(Right):
 # State
 
 
-class Secret(cybn.Layer):
-    """x times a gain that is in no state dict; each kind of place for it is a class below."""
-
-    def __init__(self, num_features: PositiveInt):
-        self.gain = self.hidden(np.ones(num_features, np.float32))
-
-    def hidden(self, a):
-        return a
-
-    def found(self):
-        return self.gain
-
-    class Saved(NamedTuple):
-        x: np.ndarray
-        gain: np.ndarray
-
-    def apply(self, x, *, out=None):
-        x = self.begin(x, out, ndim=2, channels=self.num_features)
-        saved = self.Saved(x, self.found().copy())
-        return np.multiply(x, saved.gain, out=out, dtype=x.dtype), saved
-
-    def pullback(self, saved, dy, *, out=None):
-        dy = self.resume(saved, dy, out)
-        return np.multiply(dy, saved.gain, out=out, dtype=dy.dtype), {}
-
-
-@wrong("state-declared", r"self\.gain, an array of shape \(4,\), .* change output, dx")
-class InAnAttribute(Secret):
-    pass
-
-
-@wrong("state-declared", r"self\.gain\['all'\]\[0\]")
-class InADictOfLists(Secret):
-    def hidden(self, a):
-        return {"all": [a]}
-
-    def found(self):
-        return self.gain["all"][0]
-
-
-class Box:
-    __slots__ = ("a",)
-
-
-@wrong("state-declared", r"self\.gain\.a")
-class InAnObject(Secret):
-    def hidden(self, a):
-        box = Box()
-        box.a = a
-        return box
-
-    def found(self):
-        return self.gain.a
-
-
-@wrong("state-declared", r"self\.gain\(a\)")
-class InAClosure(Secret):
-    def hidden(self, a):
-        return lambda: a
-
-    def found(self):
-        return self.gain()
-
-
-@wrong("state-declared", r"self\.gain\.weight")
-class InALayer(Secret):
-    def hidden(self, a):
-        return cybn.LayerNorm(len(a))
-
-    def found(self):
-        return self.gain.weight
-
-
-@wrong("state-declared", r"self\.shared")
-class InTheClass(Secret):
-    shared = np.ones(4, np.float32)
-
-    def found(self):
-        return self.shared[: self.num_features]
-
-
-@wrong("state-declared", r"self\.running_(mean|var)")
-class PlainAttribute(Right):
-    def __init__(self, num_features: PositiveInt):
-        self.eps = self.momentum = 0.1
-        self.register_parameter("weight", np.ones(num_features, np.float32))
-        self.register_parameter("bias", np.zeros(num_features, np.float32))
-        self.running_mean = np.zeros(num_features)
-        self.running_var = np.ones(num_features)
-
-
 @wrong("state-dict", "another output in evaluation")
 class PlainNumbers(After):
     offset = 0.0
@@ -259,11 +166,6 @@ class HoldsALambda(Right):
         self.activation = lambda x: x
 
 
-def loose(layer, name, value):
-    """Set an option past all checks, as a layer may that has a __setattr__ of its own."""
-    vars(layer)[name] = value
-
-
 @wrong("state-loads", "refuses the state dict after a batch with infinity: ValueError: not so")
 class RefusesWhatItHas(Right):
     def load_state_dict(self, state, strict=True):
@@ -284,60 +186,6 @@ class CountOverflows(Right):
 
 
 # Options
-
-
-@wrong("options-assigned", r"layer\.eps = .* is in the config and does not act")
-class ReadsAnOptionOnce(Right):
-    def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
-        super().__init__(num_features, dtype="float32")
-        self.added = eps
-
-    def apply(self, x, *, out=None):
-        eps, self.__dict__["eps"] = self.eps, self.added
-        try:
-            return super().apply(x, out=out)
-        finally:
-            self.__dict__["eps"] = eps
-
-
-@wrong("options-assigned", r"after layer\.num_features = \d+ no layer is built from its config")
-class TakesAnyWidth(Right):
-    def __setattr__(self, name, value):
-        if name == "num_features":
-            loose(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
-
-@wrong("options-assigned", r"layer\.eps = .* raises RuntimeError: no, which does not name it")
-class RefusesWithoutAName(Right):
-    def __setattr__(self, name, value):
-        if name == "eps":
-            raise RuntimeError("no")
-        super().__setattr__(name, value)
-
-
-@wrong("attributes-missing", r"after layer\.weight = None a call .* raises AttributeError: 'None")
-class NeverLooks(Right):
-    def begin(self, x, out=None, **expected):
-        x = np.asarray(x)
-        return x.copy() if x is out else x
-
-
-@wrong("attributes-missing", r"after layer\.weight = None a call .* has written to out")
-class WritesBeforeItLooks(Right):
-    def apply(self, x, *, out=None):
-        if out is not None and x is not out:
-            out[...] = 0
-        return super().apply(x, out=out)
-
-
-@wrong("attributes-missing", r"after layer\.running_mean = None a call .* ends with SIGSEGV")
-class Crashes(Right):
-    def begin(self, x, out=None, **expected):
-        if self.running_mean is None:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return super().begin(x, out, **expected)
 
 
 @wrong("config", "config and options of __init__ differ in eps")
