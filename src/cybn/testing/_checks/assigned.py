@@ -72,8 +72,8 @@ def _options(case: Case) -> Iterator[Change]:
 
 @rule(
     "options-assigned",
-    "Declare what an option shapes (arrays, their number, shape and dtype) as read-only, and read "
-    "every other option where it is used, at each call; __setattr__ of cybn.Layer checks kinds.",
+    "Leave __setattr__ to cybn.Layer, which refuses an option that has shaped the arrays, and read "
+    "every option where it is used, at each call: what __init__ computes of it stays.",
     strict=True,
     once=True,
 )
@@ -103,25 +103,6 @@ def options_assigned(case: Case) -> None:
         )
 
 
-def _spoilt(case: Case) -> Iterator[Change]:
-    """Every option and array of the layer set to None, or deleted."""
-    layer = case.layer()
-    arrays = [name for name, _ in (*layer.named_parameters(), *layer.named_buffers())]
-    for name in dict.fromkeys((*arrays, *options_of(case.subject.cls))):
-        yield _assigned(name, None)
-        yield Change(name, f"del layer.{name}", lambda layer, name=name: delattr(layer, name))
-
-
-def _pairs(case: Case) -> Iterator[tuple[Change, ...]]:
-    """What is done to a layer before it is called."""
-    layer = case.layer()
-    arrays = [name for name, _ in (*layer.named_parameters(), *layer.named_buffers())]
-    yield from ((change,) for change in _spoilt(case))
-    for option in _options(case):
-        if not isinstance(option.value, float):  # which array a layer needs is no matter of degree
-            yield from ((option, _assigned(name, None)) for name in arrays)
-
-
 @rule(
     "attributes-missing",
     "Check at each call, before anything is computed or changed, that every option and array is "
@@ -133,20 +114,40 @@ def _pairs(case: Case) -> Iterator[tuple[Change, ...]]:
 def attributes_missing(case: Case) -> None:
     """With an option or array set to None or deleted a call works, or raises an error that names it
     and changes nothing, `out` neither."""
-    for changes in _pairs(case):
-        for samples in (case.shape[0], 1):
+    names = [name for name, _ in _arrays(case.layer())]
+    for name in dict.fromkeys((*names, *options_of(case.subject.cls))):
+        delete = Change(name, f"del layer.{name}", lambda layer, name=name: delattr(layer, name))
+        for change in (_assigned(name, None), delete):
             layer = case.layer()
-            if any(change.refusal(layer) is not None for change in changes):
-                break
-            x, dy = (case.x(seed=seed)[:samples] for seed in (1, 2))
-            inputs = _further(case, x)
-            call = _Call(case, layer, changes, f"a call with x of shape {x.shape}")
-            if call.works(x, lambda out, f=layer, x=x, w=inputs: f(x, out=out, **w)):
-                _expect_backward(case, layer, changes, dy)
-        layer = case.layer()
-        case.call(layer, case.x())
-        if all(change.refusal(layer) is None for change in changes):
-            _expect_backward(case, layer, changes, case.x(seed=2))
+            if change.refusal(layer) is None:
+                _expect_calls(case, layer, change)
+            layer = case.layer()
+            case.call(layer, case.x())
+            if change.refusal(layer) is None:
+                _expect_backward(case, layer, (change,), case.x(seed=2))
+    for option in _options(case):
+        # which array a layer needs is no matter of degree
+        layer = None if isinstance(option.value, float) else case.layer()
+        if layer is not None and option.refusal(layer) is None:
+            for name, a in _arrays(layer):
+                change = _assigned(name, None)
+                if change.refusal(layer) is None:
+                    _expect_calls(case, layer, option, change)
+                    setattr(layer, name, a)
+
+
+def _arrays(layer: Layer) -> list[tuple[str, np.ndarray]]:
+    return [*layer.named_parameters(), *layer.named_buffers()]
+
+
+def _expect_calls(case: Case, layer: Layer, *changes: Change) -> None:
+    """Calls with all samples, and with one."""
+    for samples in (case.shape[0], 1):
+        x, dy = (case.x(seed=seed)[:samples] for seed in (1, 2))
+        inputs = _further(case, x)
+        call = _Call(case, layer, changes, f"a call with x of shape {x.shape}")
+        if call.works(x, lambda out, x=x, inputs=inputs: layer(x, out=out, **inputs)):
+            _expect_backward(case, layer, changes, dy)
 
 
 def _further(case: Case, x: np.ndarray) -> dict[str, Any]:
