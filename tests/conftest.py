@@ -3,6 +3,7 @@
 Helpers beside this file, such as `oracle` and `strategies`, are imported by name.
 """
 
+import gc
 import json
 import os
 import sys
@@ -15,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Tests use more threads than there may be CPUs; waiting ones are to sleep, not to spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+BUILDS = pytest.StashKey()
 
 # An example takes as long as it takes. In CI the examples are the same every time.
 settings.register_profile(
@@ -89,11 +92,40 @@ def write(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def distribution(tmp_path_factory):
-    """The source distribution of this tree, and the wheel that is built from it."""
-    from wheels import find_or_build
+def builds(pytestconfig, tmp_path_factory):
+    """What is built while other tests run."""
+    return pytestconfig.stash[BUILDS]
 
-    return find_or_build(tmp_path_factory.mktemp("distribution"))
+
+@pytest.fixture(scope="session")
+def distribution(builds):
+    """The source distribution of this tree, and the wheel that is built from it."""
+    return builds.distribution.result()
+
+
+def pytest_collection_modifyitems(items):
+    """What waits for a build comes last."""
+    items.sort(key=_waits)
+
+
+def _waits(item):
+    return "builds" in getattr(item, "fixturenames", ())
+
+
+def pytest_unconfigure(config):
+    if BUILDS in config.stash:
+        config.stash[BUILDS].stop()
+
+
+def pytest_collection_finish(session):
+    # The tests themselves are no garbage: what looks for some need not go over all of them.
+    gc.collect()
+    gc.freeze()
+    if any(map(_waits, session.items)) and not session.config.option.collectonly:
+        from builds import Builds
+
+        folder = session.config._tmp_path_factory.mktemp("builds")
+        session.config.stash[BUILDS] = Builds(folder)
 
 
 def pytest_generate_tests(metafunc):

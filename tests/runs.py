@@ -63,12 +63,13 @@ def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream
     return {name: bits(a) for name, a in result.items()}
 
 
-def python(code, timeout=60, **environment):
+def python(code, timeout=60, stdin="", **environment):
     """What a fresh interpreter prints for the code, stripped; it must succeed."""
     paths = [p for p in sys.path if p]
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -10,7 +10,14 @@ from benchmarks import check, limit, memory, norms, shapes, timing
 from benchmarks.contenders import CONTENDERS, ON_REQUEST, Contender, Run, Settings, find
 from benchmarks.data import Data
 
-pytestmark = pytest.mark.usefixtures("restore_threads")
+pytestmark = pytest.mark.usefixtures("restore_threads", "in_a_hurry")
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch):
+    """What is checked is what contenders compute; how long they take is of no interest here."""
+    monkeypatch.setattr(timing, "WARM_UP_SECONDS", 0)
+    monkeypatch.setattr(timing, "SAMPLE_SECONDS", 0)
 
 
 EVERY = [

@@ -46,16 +46,6 @@ def test_same_input_twice_gives_the_same_bits(layer_spec, training):
 
 
 @modes
-def test_any_number_of_threads_gives_the_same_bits(layer_spec, training, threads):
-    """On a batch large enough to be shared out, against one thread."""
-    rng = np.random.default_rng(0)
-    x, dy = rng.normal(1, 2, (2, *layer_spec.large_shape())).astype(np.float32)
-    got = run(layer_spec.make().train(training), x, dy)
-    cybn.set_num_threads(1)
-    assert run(layer_spec.make().train(training), x, dy) == got
-
-
-@modes
 @pytest.mark.parametrize("layout", LAYOUTS, ids=layout_id)
 def test_any_memory_layout_gives_the_same_values(layer_spec, training, layout):
     """The order of summation may follow the memory, so equal to a few roundings of float64."""

@@ -7,23 +7,13 @@ and one wheel for each plugin, which every CPython from 3.11 on takes.
 import json
 import os
 import re
-import shutil
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from wheels import ROOT, empty_venv, install, interpreters, run
+from builds import PLUGINS, VERSIONS, environment_of
+from wheels import run
 
-PLUGINS = {  # layer: distribution
-    "PartNorm": "cybn-part-norm",
-    "FastPartNorm": "cybn-fast-part-norm",
-    "FreshNorm": "cybn-fresh-norm",
-    "FreshFastNorm": "cybn-fresh-fast-norm",
-}
 CONFIG = "".join(f'[{name}]\ntype = "{name}"\nnum_features = 3\npart = 0.5\n' for name in PLUGINS)
-
-VERSIONS = [(3, minor) for minor in range(11, 16)]
 
 # A training step with each layer of the config file; they all compute the same.
 USE = """
@@ -46,19 +36,11 @@ print(json.dumps({name: cybn.describe(name) for name in net}))
 """
 
 
-class Installed(NamedTuple):
-    """An environment with cybn and four plugins, and where the plugins were made."""
-
-    python: Path
-    wheels: list[Path]
-    projects: dict[str, Path]
-
-
 @pytest.fixture(scope="session")
-def installed(distribution, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plugins")
+def installed(builds):
+    """An environment with cybn and four plugins."""
     try:
-        return _installed(distribution.wheel, folder)
+        return builds.plugins.result()
     except AssertionError as error:
         missing = re.search("ERROR: (Could not find a version|No matching dist).*", str(error))
         if missing and not os.environ.get("CI"):
@@ -66,41 +48,10 @@ def installed(distribution, tmp_path_factory):
         raise
 
 
-def _installed(cybn_wheel, folder):
-    python = empty_venv(folder / "env", cybn_wheel, "pytest")
-    new = [python, "-I", "-m", "cybn", "new", "--into", folder]
-    run(*new, "FreshNorm")
-    run(*new, "FreshFastNorm", "--kind", "cython")
-    for kind, name in (("python", "PartNorm"), ("cython", "FastPartNorm")):
-        leftovers = shutil.ignore_patterns("build", "*.so", "*.egg-info", "__pycache__")
-        source = ROOT / "examples" / f"plugin_{kind}"
-        shutil.copytree(source, folder / PLUGINS[name], ignore=leftovers)
-    projects = {name: folder / PLUGINS[name] for name in PLUGINS}
-    run(
-        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps",
-        "--wheel-dir", folder / "wheels", *projects.values(), find_links=[cybn_wheel.parent],
-    )  # fmt: skip
-    wheels = sorted((folder / "wheels").glob("cybn_*.whl"))
-    assert len(wheels) == len(PLUGINS)
-    install(python, *wheels, find_links=[cybn_wheel.parent])
-    return Installed(python, wheels, projects)
-
-
 @pytest.fixture(scope="session", params=VERSIONS, ids="{0[0]}.{0[1]}".format)
-def environment(request, installed, distribution, tmp_path_factory):
+def environment(request, installed, builds):
     """The interpreter of an environment for each CPython on this machine."""
-    if request.param == sys.version_info[:2]:
-        return installed.python
-    if request.param not in interpreters():
-        pytest.skip("no CPython {}.{} on PATH or under pyenv".format(*request.param))
-    folder = tmp_path_factory.mktemp("other") / "env"
-    try:
-        wheels = [distribution.wheel, *installed.wheels]
-        return empty_venv(folder, *wheels, python=interpreters()[request.param])
-    except AssertionError as error:
-        if "numpy" not in str(error):
-            raise
-        pytest.skip(f"pip finds no numpy for it: {str(error).splitlines()[-1]}")
+    return environment_of(builds, request.param)
 
 
 def test_a_config_file_names_them_and_no_import_is_needed(environment, tmp_path):

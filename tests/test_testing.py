@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import os
 import pickle
 import re
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from runs import python
 from wronglayers import Right
+from wronglayers.assigned import Crashes, RefusesWithoutAName
 from wronglayers.backward import BackwardOfNothing
 from wronglayers.calls import AddsNoise
+from wronglayers.hidden import InAnAttribute
 from wronglayers.state import EvalReturnsNone, NeverFollows
 
 import cybn
@@ -27,6 +30,7 @@ from cybn.testing import (
     check_layer,
     check_names,
     checks_for,
+    run_checks,
 )
 from cybn.testing._run import ALL
 from cybn.testing._subject import Subject
@@ -270,6 +274,119 @@ def test_strict_checks_are_advice_without_strict():
     with pytest.raises(ConformanceError, match="backward-first"):
         check_layer(BackwardOfNothing, strict=True)
     assert "backward-first" not in [check.name for check in checks_for(BackwardOfNothing)]
+
+
+class ReturnsYAlone(Right):
+    def apply(self, x, *, out=None):
+        return super().apply(x, out=out)[0]
+
+
+class Raises(Right):
+    def pullback(self, saved, dy, *, out=None):
+        raise KeyError("gamma")
+
+
+class LosesAnAxis(Right):
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x)
+        return y.sum(0), saved
+
+
+class NamesGradsOtherwise(Right):
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy, out=out)
+        return dx, {"gamma": grads["weight"], "beta": grads["bias"]}
+
+
+class ChangesX(Right):
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        if x is not out and x.flags.writeable:
+            x += 1
+        return y, saved
+
+
+@pytest.mark.parametrize(
+    ("layer", "root"),
+    [
+        (ReturnsYAlone, "runs"),
+        (Raises, "runs"),
+        (LosesAnAxis, "output-shape"),
+        (NamesGradsOtherwise, "grads-names"),
+        (ChangesX, "input-unchanged"),
+        (AddsNoise, "determinism-repeat"),
+        (InAnAttribute, "state-declared"),
+    ],
+)
+def test_one_mistake_is_one_failure(layer, root):
+    with pytest.raises(ConformanceError) as caught:
+        check_layer(layer, strict=True)
+    assert type(caught.value) is ConformanceError
+    assert caught.value.check == root
+    report, _ = run_checks(layer, strict=True)
+    assert report.named("failed") == [root]
+    skipped = [result for result in report if result.outcome == "skipped"]
+    assert {result.detail for result in skipped} <= {f"needs {root!r}, which fails"}
+    assert [result.check for result in report] == check_names()
+    assert bool(skipped) == any(root in rule.needs for rule in ALL.values())
+
+
+def test_what_a_failing_root_leaves_out_is_skipped_by_pytest():
+    checks = {check.name: check for check in checks_for(LosesAnAxis)}
+    with pytest.raises(ConformanceError, match="fails the check 'output-shape'"):
+        checks["output-shape"]()
+    with pytest.raises(SkipTest, match="gradient-x needs 'output-shape', which fails"):
+        checks["gradient-x"]()
+
+
+def test_without_its_root_in_the_list_a_check_fails_with_it():
+    (check,) = checks_for(LosesAnAxis, only=["gradient-x"])
+    with pytest.raises(ConformanceError, match="fails the check 'output-shape'"):
+        check()
+    with pytest.raises(ConformanceError, match="fails the check 'output-shape'"):
+        check_layer(LosesAnAxis, only=["gradient-x", "nan"])
+
+
+def test_an_excused_root_leaves_nothing_out():
+    report = check_layer(
+        AddsNoise, excuse={"determinism-repeat": "noise"}, only=["determinism-repeat", "nan"]
+    )
+    assert [result.outcome for result in report] == ["excused", "passed"]
+
+
+class WithConstants(Right):
+    """Right, with arrays that are no state: read-only, derived, or of no influence."""
+
+    def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
+        super().__init__(num_features, dtype="float32")
+        self.one = np.ones(num_features)
+        self.one.flags.writeable = False
+        self.seen = [np.zeros(3)]
+        self.half = 0.5
+
+    def apply(self, x, *, out=None):
+        self.seen[0] += 1
+        y, saved = super().apply(x, out=out)
+        y *= np.asarray(2 * self.half * self.one, y.dtype)
+        return y, saved
+
+
+def test_arrays_that_are_no_state_may_be_anywhere():
+    assert check_layer(WithConstants, strict=True).named("failed") == []
+
+
+def test_a_crash_is_a_failure_and_says_when():
+    with pytest.raises(ConformanceError) as caught:
+        check_layer(Crashes, only=["attributes-missing"], strict=True)
+    assert "layer.running_mean = None a call with x of shape (6, 4)" in str(caught.value)
+    assert "the process ends with SIGSEGV" in str(caught.value)
+
+
+def test_without_fork_the_checks_run_in_this_process(monkeypatch):
+    monkeypatch.delattr(os, "fork")
+    assert check_layer(Right, only=["attributes-missing", "options-assigned"]).named("failed") == []
+    with pytest.raises(ConformanceError, match="raises RuntimeError: no"):
+        check_layer(RefusesWithoutAName, only=["options-assigned"], strict=True)
 
 
 def test_one_error_has_all_failures():

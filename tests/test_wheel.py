@@ -7,10 +7,10 @@ import tarfile
 import zipfile
 
 import pytest
-from wheels import ROOT, empty_venv, install, interpreters, run
+from builds import OWN, VERSIONS, environment_of
+from wheels import ROOT, run
 
 LARGEST = 1_500_000  # bytes
-VERSIONS = [(3, minor) for minor in range(11, 15)]
 
 # The library's three uses in a few lines: import, a layer from a config, a training step.
 SMOKE = """
@@ -115,17 +115,10 @@ def test_the_source_distribution_has_all_that_a_checkout_has(source_files):
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids="{0[0]}.{0[1]}".format)
-def test_the_wheel_works_on_every_cpython(version, distribution, tmp_path):
-    python = interpreters().get(version)
-    if python is None:
-        pytest.skip(f"no CPython {version[0]}.{version[1]} on PATH or under pyenv")
-    inside = empty_venv(tmp_path / "venv", python=python)
-    try:
-        install(inside, "numpy>=2.0")
-    except AssertionError as error:
-        pytest.skip(f"pip finds no numpy for it: {str(error).splitlines()[-1]}")
-    install(inside, distribution.wheel)
+def test_the_wheel_works_on_every_cpython(version, builds, tmp_path):
+    """With NumPy and plugins beside it; with NumPy alone on the CPython of this process."""
+    inside = builds.plain.result() if version == OWN else environment_of(builds, version)
     said = run(inside, "-I", "-W", "error", "-c", SMOKE, cwd=tmp_path)
     assert f"[{version[0]}, {version[1]}]" in said
-    assert str(tmp_path) in said
+    assert str(inside.parent.parent) in said
     assert "baseline" in said

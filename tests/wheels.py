@@ -6,6 +6,7 @@ programs in them with `-I`, so that what is imported is what was installed.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -38,12 +39,17 @@ def find_or_build(folder):
     return build(ROOT, folder)
 
 
+_ENVIRON = dict(os.environ)  # as it is before tests change it
+_running = set()
+
+
 def build(project, folder, *, find_links=()):
     """Build a project's sdist in a new environment, then its wheel from that, from a clean copy.
 
     `find_links` are folders of wheels that the build may require, cybn's for one.
     """
     source, dist = folder / "source", folder / "dist"
+    folder.mkdir(exist_ok=True)
     shutil.copytree(project, source, ignore=_NOT_THE_SOURCE)
     run(sys.executable, "-m", "build", "--outdir", dist, source, find_links=find_links)
     return _in_folder(dist)
@@ -77,15 +83,30 @@ def install(python, *requirements, find_links=()):
 def run(*command, find_links=(), **options):
     """What a command prints, run without a sight of the source tree; AssertionError if it fails."""
     hidden = ("PYTHON", "CYBN_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    env = {name: value for name, value in _ENVIRON.items() if not name.startswith(hidden)}
     links = [env.get("PIP_FIND_LINKS", ""), *map(str, find_links)]
     env |= {"PIP_FIND_LINKS": " ".join(links).strip(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*map(str, command)], env=env, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        **{"cwd": ROOT, **options},
     )  # fmt: skip
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}"
-    return done.stdout
+    _running.add(process)
+    try:
+        said, _ = process.communicate()
+    finally:
+        _running.discard(process)
+    assert process.returncode == 0, f"{' '.join(map(str, command))}\n{said}"
+    return said
+
+
+def stop():
+    """End the commands that are running, and what they have started."""
+    for process in list(_running):
+        if WINDOWS:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @cache

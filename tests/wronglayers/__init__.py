@@ -4,7 +4,7 @@
 class. Most mistakes are such as people make; a few are there so that each check can fail.
 """
 
-from . import backward, calls, state, values
+from . import assigned, backward, calls, hidden, state, values
 from .right import WRONG, Right
 
-__all__ = ["WRONG", "Right", "backward", "calls", "state", "values"]
+__all__ = ["WRONG", "Right", "assigned", "backward", "calls", "hidden", "state", "values"]

@@ -1,5 +1,7 @@
 """Wrong layers: gradients, `grads`, and backward as a call."""
 
+import time
+
 import numpy as np
 
 from .right import After, OwnBackward, Right, WrongGrads, wrong
@@ -146,3 +148,77 @@ class ClipsItsWeight(Right):
 class BackwardOfNothing(Right):
     def backward(self, dy, *, out=None):
         return np.zeros_like(dy) if self._saved is None else super().backward(dy, out=out)
+
+
+# The pair
+
+
+@wrong("runs", r"apply returns an array of shape \(6, 4\), no pair of y and what it saves")
+class ReturnsYAlone(Right):
+    def apply(self, x, *, out=None):
+        return super().apply(x, out=out)[0]
+
+
+@wrong("runs", r"apply saves an array of shape \(6, 4\), no NamedTuple that begins with x")
+class SavesXItself(Right):
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        return y, saved.x
+
+
+@wrong("runs", "apply saves a tuple of 5, no NamedTuple")
+class SavesAPlainTuple(Right):
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        return y, tuple(saved)
+
+
+@wrong("runs", "pullback returns an array of shape")
+class PullsDxAlone(Right):
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved, dy, out=out)[0]
+
+
+@wrong("pair-same", "forward and backward give another output, dx, .* than the pair")
+class ForwardOfItsOwn(Right):
+    def forward(self, x, *, out=None):
+        y = super().forward(x, out=out)
+        y *= 2
+        return y
+
+    def backward(self, dy, *, out=None):
+        return super().backward(2 * dy, out=out)
+
+
+@wrong("pair-same", "apply sets _saved")
+class RemembersInApply(Right):
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        self._saved = saved
+        return y, saved
+
+
+class LastCallInTheLayer(Right):
+    """Pullback takes xhat from the layer, where the last call has left it."""
+
+    last = None
+
+    def apply(self, x, *, out=None):
+        y, saved = super().apply(x, out=out)
+        self.last = saved.xhat
+        return y, saved
+
+    def pullback(self, saved, dy, *, out=None):
+        return super().pullback(saved._replace(xhat=self.last), dy, out=out)
+
+
+@wrong("pair-twice", "of two calls before their pullbacks the first has another")
+class UsedOnce(LastCallInTheLayer):
+    pass
+
+
+@wrong("pair-threads", "4 threads with one layer get another")
+class UsedByOneThread(LastCallInTheLayer):
+    def pullback(self, saved, dy, *, out=None):
+        time.sleep(1e-3)  # lets the other threads in, as a long computation would
+        return super().pullback(saved, dy, out=out)

@@ -91,13 +91,13 @@ class BackwardOfTheMoment(Right):
 
 
 @wrong("state-dict", "another output in evaluation")
-class PlainAttribute(Right):
-    def __init__(self, num_features: PositiveInt):
-        self.eps = self.momentum = 0.1
-        self.register_parameter("weight", np.ones(num_features, np.float32))
-        self.register_parameter("bias", np.zeros(num_features, np.float32))
-        self.running_mean = np.zeros(num_features)
-        self.running_var = np.ones(num_features)
+class PlainNumbers(After):
+    offset = 0.0
+
+    def change_y(self, y, x):
+        if self.training and x.size:
+            self.offset += float(x.mean())
+        return y if self.training else y + y.dtype.type(self.offset)
 
 
 @wrong("state-dict", "has not the present running_var")
@@ -127,6 +127,7 @@ class ObjectArray(Right):
 
     def load_state_dict(self, state, strict=True):
         self.names = state["names"]
+        super().load_state_dict({k: v for k, v in state.items() if k != "names"}, False)
         return [], []
 
 
@@ -163,6 +164,25 @@ class HoldsALambda(Right):
     def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
         super().__init__(num_features, dtype="float32")
         self.activation = lambda x: x
+
+
+@wrong("state-loads", "refuses the state dict after a batch with infinity: ValueError: not so")
+class RefusesWhatItHas(Right):
+    def load_state_dict(self, state, strict=True):
+        if max(np.nan_to_num(a).max(initial=0) for a in state.values()) > 1e30:
+            raise ValueError("not so large")
+        return super().load_state_dict(state, strict)
+
+
+@wrong("state-loads", r"batches goes from 9223372036854775807 to -92233720368547758\d\d")
+class CountOverflows(Right):
+    def __init__(self, num_features: PositiveInt, eps: float = 1e-2, momentum: float = 0.1):
+        super().__init__(num_features, dtype="float32")
+        self.register_buffer("batches", np.array(0))
+
+    def follow(self, mean, var):
+        super().follow(mean, var)
+        self.batches += 1
 
 
 # Options

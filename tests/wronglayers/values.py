@@ -7,7 +7,7 @@ import numpy as np
 import cybn
 from cybn.options import PositiveInt
 
-from .right import After, Right, wrong
+from .right import After, Right, WrongGrads, wrong
 
 # The output
 
@@ -56,6 +56,36 @@ class CancellingVariance(Right):
     def moments(self, x):
         mean = x.mean(0)
         return mean, (x * x).mean(0) - mean * mean
+
+
+# Large and tiny data
+
+
+@wrong("large-and-tiny", r"x of about 1e\+27 and dy of about 1e\+00 the output is .* in float32")
+class SquaresInFloat32(Right):
+    def moments(self, x):
+        mean = x.mean(0, dtype=np.float64)
+        return mean, np.square((x - mean).astype(x.dtype)).mean(0, dtype=np.float64)
+
+
+@wrong("large-and-tiny", r"x of about 1e\+27 and dy of about 1e\+00 dx is .* in float32")
+class SquaresRstdInFloat32(After):
+    def pullback(self, saved, dy, *, out=None):
+        dx, grads = super().pullback(saved, dy)
+        if saved.of_batch:
+            g = dy * saved.weight
+            square = np.square(saved.rstd).astype(dy.dtype)  # of large x it is nothing
+            centred = saved.x - saved.x.mean(0, dtype=np.float64)
+            g = g - g.mean(0) - centred * square * (g * centred).mean(0)
+            dx = (g * saved.rstd).astype(dy.dtype)
+        return self._filled(out, dx), grads
+
+
+@wrong("large-and-tiny", r"and dy of about 1e\+30 grads\['weight'\] is nan")
+class SquaresDy(WrongGrads):
+    def changed(self, grads, dy):
+        loud = np.sqrt(np.sum(np.square(dy))) + 1
+        return {**grads, "weight": grads["weight"] * loud / loud}
 
 
 # Memory
@@ -114,7 +144,8 @@ class ReturnsAViewOfDy(ReturnsItsInput):
 @wrong("output-stays", "the second call has changed the output of the first")
 class FillsOneOutput(After):
     def change_y(self, y, x):
-        if getattr(self, "kept", None) is None or self.kept.shape != y.shape:
+        kept = getattr(self, "kept", None)
+        if kept is None or (kept.shape, kept.dtype) != (y.shape, y.dtype):
             self.kept = y
         self.kept[...] = y
         return self.kept
@@ -145,7 +176,7 @@ class WritesBeforeItReads(Right):
 class KeepsWhatIsWrittenOver(Right):
     def apply(self, x, *, out=None):
         y, saved = super().apply(x, out=out)
-        return y, saved if out is None else saved._replace(x=x, xhat=y)
+        return y, saved._replace(x=x, xhat=y) if out is x else saved
 
 
 @wrong("out-in-place", "after a forward with out=x the gradient of weight is off")

@@ -36,19 +36,36 @@ class Rule:
     modes: tuple[bool, ...]
     test: Callable[[Case], None]
     strict: bool = False  # good manners beyond the contract: advice unless asked for
+    root: bool = False  # where it is broken, so are most of those after it
+    once: bool = False  # one input will do: the promise is not about shapes
+    needs: tuple[str, ...] = ()  # the rules without which this one means nothing
 
 
 RULES: dict[str, Rule] = {}
 
 
 def rule(
-    name: str, fix: str, modes: tuple[bool, ...] = BOTH, *, strict: bool = False
+    name: str,
+    fix: str,
+    modes: tuple[bool, ...] = BOTH,
+    *,
+    strict: bool = False,
+    root: bool = False,
+    once: bool = False,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
-    """Decorator: a test in the given modes; the first paragraph of its docstring is the promise."""
+    """Decorator: a test in the given modes; the first paragraph of its docstring is the promise.
+
+    Every rule needs the root rules before it, and those that it names: where one of them is broken
+    the rule is not tested, so that one mistake is reported once, under its own name.
+    """
 
     def decorate(test: Callable[[Case], None]) -> Callable[[Case], None]:
         promise = " ".join((test.__doc__ or "").partition("\n\n")[0].split())
-        RULES[name] = Rule(name, promise, fix, modes, test, strict)
+        roots = [each.name for each in RULES.values() if each.root]
+        needed = tuple(dict.fromkeys((*roots, *needs)))
+        assert all(each in RULES for each in needed), f"{name} needs a rule that comes later"
+        RULES[name] = Rule(name, promise, fix, modes, test, strict, root, once, needed)
         return test
 
     return decorate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,14 +17,15 @@ BUILDS = Rule(
     "The layer can be built from its name or class, and takes an input.",
     "Give every option but the width a default that its annotation takes, and set "
     "num_features_option to the option that means the width, or to None, so that "
-    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit.",
+    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit. Another "
+    "error than a ValueError for a shape is a mistake in apply.",
     (True,),
     lambda case: None,
 )
 
 ALL = {BUILDS.name: BUILDS, **RULES}
 
-Outcome = Literal["passed", "failed", "excused", "advice", "not applicable"]
+Outcome = Literal["passed", "failed", "excused", "advice", "not applicable", "skipped"]
 
 
 class ConformanceError(AssertionError):
@@ -98,13 +100,16 @@ class Check:
     """One check of one layer: call it, and it returns None or raises ConformanceError.
 
     An excused check that fails raises unittest.SkipTest, which pytest shows as skipped, with the
-    excuse. `name` is what `excuse` takes, and `__name__`, with the layer's, the id in pytest.
+    excuse; so does one that means nothing since another of the same list fails. `name` is what
+    `excuse` takes, and `__name__`, with the layer's, the id in pytest.
     """
 
     rule: Rule
     subject: Subject
     excuse: str | None = None
     advice: bool = False  # a failure is reported and is no error
+    needed: tuple[Check, ...] = ()  # those that have to pass for this one to mean anything
+    beside: frozenset[str] = frozenset()  # the names of all checks of the same list
 
     @property
     def name(self) -> str:
@@ -129,17 +134,44 @@ class Check:
         except NotApplicable:
             return
         except ConformanceError as error:
-            if self.excuse is None or error.check != self.name:
+            if error.check != self.name and error.check in self.beside:
+                reason = f"{self.name} {_needs(error.check)}"
+            elif self.excuse is not None and error.check == self.name:
+                reason = f"{self.name} is excused: {self.excuse}"
+            else:
                 raise
             from unittest import SkipTest  # here, since it costs an import
 
-            raise SkipTest(f"{self.name} is excused: {self.excuse}") from error
+            raise SkipTest(reason) from error
 
     def run(self) -> None:
         """Run the check on every case; ConformanceError for the first that fails.
 
-        NotApplicable where no case has to do with it.
+        The error is that of another check where this one needs it and it fails. NotApplicable where
+        no case has to do with the check.
         """
+        for other in self.needed:
+            error = other.verdict()
+            if error is not None and (other.excuse is None or error.check != other.name):
+                raise error
+        verdicts = self.subject.verdicts
+        try:
+            self._run()
+        except ConformanceError as error:
+            verdicts[self.name] = error
+            raise
+        else:
+            verdicts[self.name] = None
+
+    def verdict(self) -> ConformanceError | None:
+        """The error of the check, or None; it runs at most once."""
+        verdicts = self.subject.verdicts
+        if self.name not in verdicts:
+            with suppress(NotApplicable, ConformanceError):
+                self.run()
+        return verdicts.get(self.name)
+
+    def _run(self) -> None:
         reasons = []
         cases = list(self._cases())
         for case in cases:
@@ -163,7 +195,7 @@ class Check:
         except NotApplicable as error:
             return Result(self.name, "not applicable", str(error)), None
         except ConformanceError as error:
-            if error.check != self.name:  # the layer is not built, which is another matter
+            if error.check != self.name:  # another one that this one needs
                 return Result(self.name, "failed", str(error)), error
             if self.excuse is not None:
                 return Result(self.name, "excused", self.excuse), None
@@ -180,7 +212,8 @@ class Check:
             seen = str(error).rstrip(".")
             layer = self.subject.owned_name
             raise ConformanceError(BUILDS.name, layer, seen, BUILDS.fix) from error
-        return (replace(case, training=mode) for case in cases for mode in self.rule.modes)
+        fitting = cases[:1] if self.rule.once else cases
+        return (replace(case, training=mode) for case in fitting for mode in self.rule.modes)
 
     def _error(self, case: Case, seen: str) -> ConformanceError:
         mode = "training" if case.training else "evaluation"
@@ -275,17 +308,22 @@ def run_checks(
 ) -> tuple[Report, list[ConformanceError]]:
     """What check_layer finds, as a report and the errors of what has failed; raises none of them.
 
-    A layer that is not built fails one check, not all.
+    A mistake that many checks would show is one failure, of the first of them; those that mean
+    nothing without it are skipped.
     """
-    report, failures = Report(), []
+    report, failures = Report(), {}
     for check in _checks_of(spec, input_shapes, excuse, only, strict, options):
         result, error = check.result()
+        if error is not None and error.check in failures:
+            result = Result(check.name, "skipped", _needs(error.check))
+        elif error is not None:
+            failures[error.check] = error
         report.append(result)
-        if error is not None:
-            failures.append(error)
-            if error.check == BUILDS.name:
-                break
-    return report, failures
+    return report, list(failures.values())
+
+
+def _needs(root: str) -> str:
+    return f"needs {root!r}, which fails"
 
 
 def _checks_of(
@@ -302,8 +340,10 @@ def _checks_of(
         if name not in ALL:
             hint = did_you_mean(name, ALL) or f"; there are {listed(ALL, 'and')}"
             raise ValueError(f"there is no check {name!r}{hint}")
-    return [
-        Check(rule, subject, excuses.get(name), rule.strict and not strict)
-        for name, rule in ALL.items()
-        if only is None or name in only
-    ]
+    selected = frozenset(name for name in ALL if only is None or name in only)
+    checks: dict[str, Check] = {}
+    for name, rule in ALL.items():
+        needed = tuple(checks[each] for each in rule.needs)
+        advice = rule.strict and not strict
+        checks[name] = Check(rule, subject, excuses.get(name), advice, needed, selected)
+    return [check for name, check in checks.items() if name in selected]

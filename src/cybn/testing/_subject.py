@@ -70,6 +70,7 @@ class Subject:
         if isinstance(found, type) and not issubclass(found, Layer):
             raise TypeError(f"{found.__module__}.{found.__qualname__} is no subclass of cybn.Layer")
         self.shapes = None if input_shapes is None else _shapes(input_shapes)
+        self.verdicts: dict[str, AssertionError | None] = {}  # of checks that have run
 
     @property
     def _type(self) -> Any:
@@ -225,7 +226,8 @@ class Case:
             self.call(layer, self.x(np.float64 if precise else np.float32, seed=17))
             _set_parameters(layer, 0)  # some set their own by the first batch
             layer.grads = {}
-        return layer.train(self.training)
+        layer.train(self.training)
+        return layer
 
     def x(
         self, dtype: Any = np.float32, seed: int = 1, shape: tuple[int, ...] | None = None
@@ -240,7 +242,8 @@ class Case:
 
     def call(self, layer: Layer, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """layer(x, out=out) with the further inputs of the case."""
-        return layer(x, out=out, **self.inputs(layer, x))
+        given = {} if out is None else {"out": out}
+        return layer(x, **given, **self.inputs(layer, x))
 
     def run(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The output and dx."""
@@ -249,8 +252,11 @@ class Case:
 
     def refusal(self, shape: tuple[int, ...] | None = None) -> str | None:
         """Why the layer does not take this shape, that of the case if none is given; or None."""
+        layer, x = self.make(), self.x(shape=shape)
+        # what apply returns is another matter
+        take = layer.apply if writes_pair(layer) else layer
         try:
-            self.call(self.make(), self.x(shape=shape))
+            take(x, **self.inputs(layer, x))
         except Exception as error:
             return _reason(error)
         return None
@@ -269,6 +275,11 @@ class Case:
         yield self
         if self.make().sample_inputs(self.x()):
             yield replace(self, further=True)
+
+
+def writes_pair(layer: Layer) -> bool:
+    """Does the layer write apply and pullback? One may write forward and backward alone."""
+    return type(layer).apply is not Layer.apply
 
 
 def _set_parameters(layer: Layer, seed: int) -> None:

@@ -17,7 +17,7 @@ from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case
 
 
-def _again(layer: Layer, config: dict[str, Any]) -> Layer:
+def built_again(layer: Layer, config: dict[str, Any]) -> Layer:
     """create(config), with the class itself where its name is not registered, or by another."""
     try:
         known = registry.find(config["type"])
@@ -43,7 +43,7 @@ def config(case: Case) -> None:
     expected = {"type", *options_of(type(layer))}
     odd = expected.symmetric_difference(given)
     expect(not odd, f"config and options of __init__ differ in {', '.join(sorted(odd))}")
-    twin = _again(layer, given)
+    twin = built_again(layer, given)
     expect(type(twin) is type(layer), f"the config builds a {type(twin).__name__}")
     names = changed(given, twin.get_config())
     expect(not names, f"the config of what the config builds has another {', '.join(names)}")
@@ -66,7 +66,7 @@ def config_plain(case: Case) -> None:
     layer = case.make()
     given = layer.get_config()
     again = json.loads(json.dumps(given, allow_nan=False))
-    twin = _again(layer, again)
+    twin = built_again(layer, again)
     names = changed(given, twin.get_config())
     expect(not names, f"JSON loses the option {', '.join(names)} of {given}")
 
@@ -106,7 +106,7 @@ def options(case: Case) -> None:
         expect(told, f"built with {text}, the config says {got.get(name, 'nothing')!r}")
         others = changed(base, {**got, name: base.get(name)})
         expect(not others, f"built with {text}, the config has another {', '.join(others)}")
-        names = changed(got, _again(layer, got).get_config())
+        names = changed(got, built_again(layer, got).get_config())
         expect(not names, f"built again from its config with {text}, {', '.join(names)} differ")
 
 
@@ -131,6 +131,14 @@ def representation(case: Case) -> None:
             broken(f"repr is {text!r}, which is no call that works: {error}")
         names = changed(layer.get_config(), again.get_config())
         expect(not names, f"the repr {text!r} builds a layer with another {', '.join(names)}")
+
+
+def sample_values(cls: type[Layer], width: int) -> Iterator[tuple[str, Any]]:
+    """Every option with a few values that its annotation takes, the width too."""
+    yield from ((name, value) for name, value, _ in _variations(cls))
+    for option in options_of(cls).values():
+        if option.name == cls.num_features_option or option.required:
+            yield from ((option.name, value) for value, _ in _values(option.kind, width))
 
 
 def _variations(cls: type[Layer]) -> Iterator[tuple[str, Any, bool]]:

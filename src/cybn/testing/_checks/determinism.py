@@ -1,36 +1,16 @@
-"""The same bits every time, for any number of threads, and a layer that threads share."""
+"""The same bits for any number of threads, and a layer that threads share."""
 
 from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from ...kernels.policy import using_threads
-from .._compare import array_bits, bits, changed
+from .._compare import bits, changed
 from .._rules import EVALUATION, expect, rule
 from .._subject import Case
+from .basics import results_of
 
 WORKERS, ROUNDS = 4, 10
-
-
-def _results(case: Case, x: np.ndarray, dy: np.ndarray) -> dict:
-    layer = case.layer()
-    y, dx = case.run(layer, x, dy)
-    grads = {f"grads[{name!r}]": bits(a) for name, a in layer.grads.items()}
-    return {"output": bits(y), "dx": bits(dx), **grads, **array_bits(layer)}
-
-
-@rule(
-    "determinism-repeat",
-    "Take nothing from chance, the clock, addresses or the order of a set; a layer that needs "
-    "random numbers keeps a seed and a counter in its state.",
-)
-def determinism_repeat(case: Case) -> None:
-    """Equal layers and equal inputs give equal bits."""
-    x, dy = case.x(), case.x(seed=2)
-    names = changed(_results(case, x, dy), _results(case, x, dy))
-    expect(not names, f"the same call of two equal layers gives another {', '.join(names)}")
 
 
 @rule(
@@ -43,10 +23,10 @@ def determinism_threads(case: Case) -> None:
     shape = case.large_shape()
     x, dy = case.x(shape=shape), case.x(seed=2, shape=shape)
     with using_threads(1):
-        expected = _results(case, x, dy)
+        expected = results_of(case, x, dy)
     for n in (2, 3):
         with using_threads(n):
-            names = changed(expected, _results(case, x, dy))
+            names = changed(expected, results_of(case, x, dy))
         expect(not names, f"{n} threads give another {', '.join(names)} than one, for x {shape}")
 
 

@@ -83,4 +83,3 @@ def nan(case: Case) -> None:
     except ValueError:
         return
     expect(np.isnan(y).any(), "one item of x is NaN, and the output has none")
-

@@ -170,6 +170,7 @@ def error_shape(case: Case) -> None:
     "error-out",
     "Let the ValueError of NumPy through, or check `out` before it is written to, as "
     "self.begin(x, out) and self.resume(saved, dy, out) do.",
+    needs=("out",),
 )
 def error_out(case: Case) -> None:
     """An out with another number of samples, or read-only, is a ValueError."""
@@ -182,6 +183,7 @@ def error_out(case: Case) -> None:
     "Check the shape, dtype and memory of `out` before it is written to, as "
     "self.begin(x, out) and self.resume(saved, dy, out) do.",
     strict=True,
+    needs=("out",),
 )
 def error_out_odd(case: Case) -> None:
     """An out of another dtype or that is no array is a TypeError; one with more axes or that

@@ -10,23 +10,6 @@ from .._subject import Case
 
 
 @rule(
-    "grads-names",
-    "Let pullback return, beside dx, a dict with the name of every registered parameter, as it was "
-    "given to register_parameter, and no other; {} where there are none. "
-    "self.gradients(weight=..., bias=...) makes one.",
-)
-def grads_names(case: Case) -> None:
-    """After backward, grads is a dict with exactly the names of the parameters."""
-    layer = case.layer()
-    case.run(layer, case.x(), case.x(seed=2))
-    expect(isinstance(layer.grads, dict), f"grads is {type(layer.grads).__name__}, no dict")
-    expected = [name for name, _ in layer.named_parameters()]
-    expect(
-        set(layer.grads) == set(expected), f"grads has {list(layer.grads)}, expected {expected}"
-    )
-
-
-@rule(
     "grads-shape",
     "Give each gradient the shape and dtype of its parameter: sum over every axis that the "
     "parameter is broadcast over, or refuse a rank that the layer is not for; and return "

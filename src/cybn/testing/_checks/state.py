@@ -11,13 +11,63 @@ import numpy as np
 
 from ...layers.base import Layer
 from .._compare import array_bits, bits, changed, state_bits
+from .._reach import arrays_of
 from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case
+from .basics import step_of
 
 _COMPLETE = (
     "Keep all state in arrays declared by register_parameter and register_buffer, counters and "
     "flags too; what is in other attributes does not travel with a state dict."
 )
+
+
+def _perturb(a: np.ndarray) -> None:
+    """Other values of the same kind: where they may be indices, those that are there."""
+    if a.dtype.kind == "b":
+        np.logical_not(a, out=a)
+    elif a.dtype.kind in "iu":
+        moved = np.roll(a.ravel(), 1).reshape(a.shape)
+        a[...] = moved if (moved != a).any() else a + 1
+    else:
+        a[...] = np.where(np.isfinite(a), a * 1.5 + 0.25, 1.5)
+
+
+def _with_perturbed(case: Case, path: str, reloaded: bool) -> dict[str, Any]:
+    """A step of a new layer with that array changed; `reloaded`: and its state loaded after."""
+    layer = case.layer()
+    a = arrays_of(layer)[path]
+    before = a.copy()
+    try:
+        _perturb(a)
+        if reloaded:
+            layer.load_state_dict(layer.state_dict())
+        return step_of(case, layer)
+    finally:
+        a[...] = before  # it may be the class's
+
+
+@rule(
+    "state-declared",
+    "Declare what is learned by register_parameter and what follows the data by register_buffer, "
+    "and give the gradients of parameters in grads; make a constant that options determine "
+    "read-only, a.flags.writeable = False.",
+)
+def state_declared(case: Case) -> None:
+    """Every array that the output depends on is a parameter, a buffer, or read-only.
+
+    Arrays in lists, dicts, objects, closures and the class are looked for as well; one that loading
+    a state dict computes anew is none of them. Plain numbers may be constants: those that training
+    moves fail `state-dict`.
+    """
+    expected = step_of(case, case.layer())
+    for path, a in arrays_of(case.layer()).items():
+        names = changed(expected, _with_perturbed(case, path, reloaded=False))
+        if names and changed(expected, _with_perturbed(case, path, reloaded=True)):
+            broken(
+                f"self.{path}, an array of shape {a.shape}, is no parameter and no buffer, and "
+                f"other values in it change {', '.join(names)}"
+            )
 
 
 def _trained(case: Case) -> Layer:
@@ -49,7 +99,7 @@ def _loaded(case: Case, layer: Layer, state: Any) -> Layer:
     return twin
 
 
-@rule("state-dict", _COMPLETE, TRAINING)
+@rule("state-dict", _COMPLETE, TRAINING, needs=("state-declared",))
 def state_dict(case: Case) -> None:
     """A new layer that loads the state dict goes on as the old one does, to the bit."""
     layer = _trained(case)
@@ -65,6 +115,7 @@ def state_dict(case: Case) -> None:
     "Return copies from state_dict, {name: a.copy() ...}, and copy in load_state_dict, "
     "a[...] = value; cybn.Layer does both.",
     TRAINING,
+    needs=("state-dict",),
 )
 def state_dict_copy(case: Case) -> None:
     """A state dict is a copy: training goes on without changing it, before and after loading."""
@@ -84,6 +135,7 @@ def state_dict_copy(case: Case) -> None:
     "Keep to arrays of numbers: registered arrays of dtype object need pickle, which a file from "
     "elsewhere must not.",
     TRAINING,
+    needs=("state-dict",),
 )
 def state_npz(case: Case) -> None:
     """np.savez and np.load(allow_pickle=False) carry the state dict."""
