@@ -202,6 +202,11 @@ class Normalize(Layer):
         """A scale and a shift, always."""
         return Fixed(self.mean, std=self.std, any_width=self._any_width)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("mean", "std") and value is None:  # as options they then stand for 0 and 1
+            raise ValueError(f"Normalize needs {name}, got None; assign an array to it")
+        super().__setattr__(name, value)
+
     def get_config(self) -> dict[str, Any]:
         """A plain dict with the present mean and std; the count is in the state dict only."""
         if self._any_width:
