@@ -2,9 +2,10 @@
 
 `cybn/__init__.py` imports names when they are first used, which no type checker can follow. The
 stub says where each one is from, and has an overload of `create` for the names of each built-in
-layer, so that `create("BN2d", ...)` is a BatchNorm2d and an editor completes the name. It is
-written from the registry and checked in; tests/test_typing.py fails where it is out of date.
-Rejected: by hand, one more list to keep; while building, when it would be missing from the tree.
+layer, so that `create("BN2d", ...)` is a BatchNorm2d and an editor completes the name, and a class
+statement for each of the classes that `ranked` makes. It is written from the registry and checked
+in; tests/test_typing.py fails where it is out of date. Rejected: by hand, one more list to keep;
+while building, when it would be missing from the tree.
 
     python .ci/stubs.py             write it
     python .ci/stubs.py --check     only tell whether it is up to date
@@ -53,6 +54,8 @@ def stub() -> str:
             "\n__version__: str\n\n",
             _listing("__all__ = [", [f'"{name}"' for name in public], "]"),
             "\n",
+            *_classes(layers),
+            "\n",
             CREATE,
             *map(_overload, layers),
             CREATE_ANY,
@@ -67,10 +70,31 @@ def _imports(layers: Iterable[Entry]) -> Iterable[str]:
             names[f".{module}"].append(name)
     for entry in layers:
         assert entry.cls.__name__ == entry.name, f"{entry.owner} is registered as {entry.name}"
-        names[entry.cls.__module__.removeprefix("cybn")].append(entry.name)
+        for cls in entry.cls.__bases__ if _is_ranked(entry.cls) else (entry.cls,):
+            name, place = _named(cls)[0], cls.__module__.removeprefix("cybn")
+            if not _is_ranked(cls) and name not in names[place]:
+                names[place].append(name)
     yield f"from . import {', '.join(sorted(cybn._MODULES))}\n"
     for module in sorted(names):
         yield _listing(f"from {module} import ", sorted(names[module], key=_rank), "", "()")
+
+
+def _classes(layers: Iterable[Entry]) -> Iterable[str]:
+    # Those of `ranked`, of which a type checker sees no class statement in the module
+    for cls in (entry.cls for entry in layers if _is_ranked(entry.cls)):
+        bases = ", ".join(_named(each)[-1] for each in cls.__bases__)
+        yield f"class {cls.__name__}({bases}): ...\n"
+
+
+def _named(cls: type) -> tuple[str, ...]:
+    # How a class is imported, and called then: one that is not public has a private name
+    name = cls.__name__
+    return (name,) if registry.entry_of(cls) else (f"{name} as _{name}", f"_{name}")
+
+
+def _is_ranked(cls: type) -> bool:
+    source = Path(sys.modules[cls.__module__].__file__).read_text(encoding="utf-8")
+    return f"class {cls.__name__}(" not in source
 
 
 def _overload(entry: Entry) -> str:

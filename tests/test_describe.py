@@ -18,6 +18,7 @@ def test_available_names_are_canonical(fakes):
 
 
 def test_describe_is_plain(fakes):
+    unexplained = {"type": "int", "required": True, "default": None, "description": None}
     assert cybn.describe("fg") == {
         "name": "FakeGroup",
         "aliases": ["FG"],
@@ -26,10 +27,8 @@ def test_describe_is_plain(fakes):
         "version": None,
         "module": fakelayers.__name__,
         "summary": "A group norm, as far as its options go.",
-        "options": {
-            "num_groups": {"type": "int", "required": True, "default": None},
-            "num_channels": {"type": "int", "required": True, "default": None},
-        },
+        "explanation": "",
+        "options": dict.fromkeys(("num_groups", "num_channels"), unexplained),
     }
 
 

@@ -30,6 +30,7 @@ _PLACES = {
     "get_include": "include",
     "get_num_threads": "kernels.policy",
     "load_config": "config",
+    "ranked": "layers.ranks",
     "recalibrate": "tools.recalibrate",
     "register": "config",
     "release_output_cache": "kernels.outputs",

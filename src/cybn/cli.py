@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from .usage import Usage, excuse, shape
 __all__ = ["main"]
 
 OK, PROBLEM, INTERRUPTED = 0, 1, 130
+_WIDTH, _INDENT = 80, " " * 4  # of what describe prints
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,15 +101,17 @@ def _describe(args: argparse.Namespace) -> None:
     if args.json:
         _dump(layer)
         return
-    print(" = ".join([layer["name"], *layer["aliases"]]))
-    print(layer["summary"])
-    print(f"{_origin(layer)}, {layer['module']}\n")
-    _columns(
-        [
-            (name, option["type"], "required" if option["required"] else repr(option["default"]))
-            for name, option in layer["options"].items()
-        ]
-    )
+    _wrapped(" = ".join([layer["name"], *layer["aliases"]]))
+    _wrapped(layer["summary"])
+    _wrapped(f"{_origin(layer)}, {layer['module']}")
+    for paragraph in filter(None, layer["explanation"].split("\n\n")):
+        print()
+        _wrapped(paragraph)
+    for name, option in layer["options"].items():
+        default = "required" if option["required"] else repr(option["default"])
+        print()
+        _wrapped(f"{name}  {option['type']}  {default}", later=_INDENT)
+        _wrapped(option["description"] or "", _INDENT)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -232,6 +236,19 @@ def _columns(rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def _wrapped(text: str, first: str = "", later: str | None = None) -> None:
+    # Within a terminal's width, but for words that are longer
+    print(
+        "\n".join(
+            textwrap.wrap(
+                text, _WIDTH, initial_indent=first, subsequent_indent=later or first,
+                break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
+            )
+        ),
+        end="\n" if text else "",
+    )  # fmt: skip
 
 
 def _dump(value: dict[str, Any]) -> None:

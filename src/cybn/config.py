@@ -20,6 +20,7 @@ from typing import Any
 
 from .budget import Budget
 from .configfile import read_config
+from .docstrings import explanations, parts_of
 from .kinds import Kind, kind_of
 from .layers.base import Layer
 from .messages import place, printable, shown
@@ -115,16 +116,37 @@ def available() -> list[str]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Where a layer comes from and what it takes: a plain dict.
+    """Tell where a layer comes from and what it takes.
 
-    ``distribution`` and ``version`` are those of the plugin that brings the layer, else None.
-    PluginError where that plugin is broken.
+    Parameters
+    ----------
+    name : str
+        The name of the layer or an alias.
 
-    >>> describe("bn1d")["options"]["num_features"]
-    {'type': 'int >= 1', 'required': True, 'default': None}
+    Returns
+    -------
+    dict
+        `name`, `aliases`, `module`; `origin`, which is "built-in" or a plugin's, with the
+        `distribution` and `version` of a plugin, else None; `summary` and `explanation`, the
+        beginning of the docstring; `options`, for each its `type`, `required`, `default` and
+        `description`, which is None where the docstring does not say what the option means.
+
+    Raises
+    ------
+    UnknownName
+        If no layer is called so.
+    PluginError
+        If the plugin that brings it is broken.
+
+    Examples
+    --------
+    >>> import cybn
+    >>> bias = cybn.describe("bn1d")["options"]["bias"]
+    >>> bias["type"], bias["default"], bias["description"]
+    ('bool', True, 'False leaves out the bias alone.')
     """
     entry = registry.entry(name)
-    plugin = plugins.of(entry.cls)
+    plugin, doc, said = plugins.of(entry.cls), parts_of(entry.cls.__doc__), explanations(entry.cls)
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),
@@ -132,12 +154,14 @@ def describe(name: str) -> dict[str, Any]:
         "distribution": plugin.distribution if plugin else None,
         "version": plugin.version if plugin else None,
         "module": entry.cls.__module__,
-        "summary": next(iter((entry.cls.__doc__ or "").strip().splitlines()), ""),
+        "summary": doc.summary,
+        "explanation": doc.more,
         "options": {
             option.name: {
                 "type": option.kind.text,
                 "required": option.required,
                 "default": None if option.required else option.default,
+                "description": said.get(option.name),
             }
             for option in options_of(entry.cls).values()
         },

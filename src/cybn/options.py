@@ -17,6 +17,7 @@ from functools import cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, TypeVar, get_type_hints
 
+from .docstrings import explanations
 from .kinds import Bounds, DType, Kind, PositiveInt, Shape, kind_of
 from .messages import did_you_mean, folded, listed, shown
 from .registry import UnknownOption
@@ -100,7 +101,8 @@ def takes_options_of(parent: type, **defaults: Any) -> Callable[[Init], Init]:
     The options of ``parent`` and those named here, which are keyword only, are then the options of
     the class; one that the parent has too is replaced, and ``defaults`` take the place of the
     parent's. A copy of the parent's signature was rejected: it would lack what the parent learns
-    later.
+    later. The docstring of the class has to explain its own options alone: what the parent's says
+    of the others is put in.
 
     >>> class Scale:
     ...     def __init__(self, num_features: PositiveInt, init: float = 1.0): ...
@@ -131,6 +133,7 @@ def takes_options_of(parent: type, **defaults: Any) -> Callable[[Init], Init]:
         init.__signature__ = inspect.Signature(
             [*plain, *own, *(each for each in kept if each.kind is each.KEYWORD_ONLY)]
         )
+        init.options_of = parent
         return init
 
     return decorate
@@ -211,7 +214,7 @@ def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
     out that JSON Schema cannot say.
     """
     names = list(names) or [getattr(cls, "registered_name", cls.__name__)]
-    options = options_of(cls).values()
+    options, said = options_of(cls).values(), explanations(cls)
     defaults = {option.name: option.default for option in options if not option.required}
     rules = [said for rule in rules_of(cls) if (said := rule.schema(defaults))]
     return {
@@ -219,7 +222,14 @@ def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "type": name_schema(names),
-            **{option.name: {**option.kind.schema(), **_default(option)} for option in options},
+            **{
+                option.name: {
+                    **option.kind.schema(),
+                    **_default(option),
+                    **({"description": said[option.name]} if option.name in said else {}),
+                }
+                for option in options
+            },
         },
         "required": ["type", *(option.name for option in options if option.required)],
         "additionalProperties": False,

@@ -28,6 +28,7 @@ from ..validation import (
     check_upstream,
 )
 from .declared import Declared
+from .documented import Documented
 from .fixed import Fixed
 
 
@@ -98,6 +99,11 @@ class Layer(Declared):
 
     #: what the last forward keeps for backward
     _saved: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(cls.__doc__, str):
+            cls.__doc__ = Documented(cls.__doc__)
 
     # The pure pair, which a variant writes
 

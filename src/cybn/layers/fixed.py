@@ -20,7 +20,7 @@ __all__ = ["Fixed", "fixed_batch_norm", "overridden"]
 
 # What a subclass may have of its own without another output
 _APART = {
-    "__init__", "__repr__", "extra_repr", "get_config", "state_dict", "load_state_dict",
+    "__doc__", "__init__", "__repr__", "extra_repr", "get_config", "state_dict", "load_state_dict",
     "keeps_finite", "fixed", "pullback", "backward", "reset_parameters", "reset_running_stats",
     "sample_inputs", "train", "eval",
 }  # fmt: skip

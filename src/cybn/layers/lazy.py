@@ -24,8 +24,10 @@ _first_call = RLock()
 
 
 class Lazy(Layer):
-    """What makes a layer lazy; a class has it before the plain class, which is `plain`, and calls
-    `_declare_arrays` in its __init__.
+    """What makes a layer lazy.
+
+    A class has it before the plain class among its bases and calls `_declare_arrays` in its
+    `__init__`.
 
     Options are those of the plain class by name, num_features among them: None, the default, leaves
     it to the first input, and a number initializes the layer at once, so that one norm config
@@ -46,7 +48,13 @@ class Lazy(Layer):
     BatchNorm1d(3, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
     """
 
-    plain: ClassVar[type[Layer]]
+    plain: ClassVar[type[Layer]]  # the base that is not lazy
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__bases__:
+            if issubclass(base, Layer) and not issubclass(base, Lazy):
+                cls.plain = base
 
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any

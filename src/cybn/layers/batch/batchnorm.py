@@ -1,4 +1,4 @@
-"""BatchNorm1d, 2d and 3d: one class, and the ranks that each takes."""
+"""BatchNorm: one class for all ranks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...fixes import eval_fix
 from ...functional import batch_norm_stats
 from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
@@ -14,10 +13,11 @@ from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
 from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, Needs, PositiveInt
-from ...registry import register
 from ...validation import check_eps, check_input, check_separate
 from ..channelnorm import ChannelArrays, ChannelNorm
 from ..fixed import Fixed, fixed_batch_norm
+from ..ranks import ranked
+from .refusals import check_running, single_value, unfit_batch
 
 _CHARS = {"float32": "f", "float64": "d"}
 _NO_STATISTICS = None, None, None
@@ -38,68 +38,108 @@ class Batch(NamedTuple):
 
 
 class BatchNorm(ChannelNorm):
-    r"""Batch normalization: each channel to mean 0 and variance 1 over the batch, then scaled.
+    r"""Batch normalization of <shapes>: each channel to mean 0, variance 1.
 
-    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
-
-    In training mean and var (biased) are the moments of x over all axes but the channels, and the
-    running statistics follow them; in evaluation they are the running statistics:
-
-        running_mean += momentum * (mean - running_mean)
-        running_var  += momentum * (var * m/(m-1) - running_var)        m values per channel
-
-    Ioffe and Szegedy, Batch Normalization: Accelerating Deep Network Training by Reducing Internal
-    Covariate Shift, 2015 (arXiv 1502.03167). Names, defaults and semantics are PyTorch's.
+    In training each channel is normalized by its mean and variance over the batch, and running
+    statistics follow them; in evaluation it is normalized by the running statistics. Then it is
+    scaled by a weight and shifted by a bias that are learned [1]_. Names, defaults and semantics
+    are those of PyTorch.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the variance, >= 0, and > 0 in training.
-    momentum: the weight of the new batch in the running statistics, 0 to 1; None averages all
-        batches alike.
-    affine: learn weight and bias; else both are None.
-    track_running_stats: keep running statistics; else they are None, and evaluation uses the
-        moments of its input too.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
-    activation: "relu", "leaky_relu" or "relu6", in the same pass over memory; or None.
-    negative_slope: of leaky_relu, between 0 and 1.
-    weight_init: "ones"; "zeros" for the last norm of a residual branch, which then begins as the
-        identity (Goyal et al. 2017, arXiv 1706.02677); "uniform" in [0, 1), drawn from
-        `numpy.random`'s global state.
-    on_single: what training does with one value per channel, whose variance means nothing: "error",
-        or "running" to normalize with the running statistics and leave them as they are.
-    on_nonfinite: what training does with a batch that has NaN or Inf: "propagate" lets it into the
-        running statistics of its channel; "skip" leaves all running statistics and the count as
-        they are; "error" raises, and changes nothing.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance; more than 0 in training.
+    momentum
+        The weight of the new batch in the running statistics; None averages all batches alike.
+    affine
+        Learn weight and bias; else both are None.
+    track_running_stats
+        Keep running statistics; else they are None, and evaluation uses the moments of its input,
+        too.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, <last>.
+    activation
+        A function of the output, computed in the same pass over memory, or None.
+    negative_slope
+        The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    weight_init
+        What the weight is at first: "ones"; "zeros" for the last norm of a residual branch, which
+        then begins as the identity (Goyal et al. 2017, arXiv 1706.02677); "uniform" in [0, 1),
+        drawn from the global state of `numpy.random`.
+    on_single
+        What training does with one value per channel, whose variance means nothing: "error", or
+        "running" to normalize with the running statistics and leave them as they are.
+    on_nonfinite
+        What training does with a batch that has NaN or Inf: "propagate" lets it into the running
+        statistics of its channel; "skip" leaves all running statistics and the count as they are;
+        "error" raises, and changes nothing.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first. running_mean, running_var: (C,), zeros and ones.
-    num_batches_tracked: 0-D int64. Each is None where the options leave it out.
-    grads: {"weight": (C,), "bias": (C,)} after backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean, running_var : (C,) or None
+        The running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        How many batches the running statistics have followed.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
-    Calling the layer with x, float32 or float64, any strides, returns y of x's shape, dtype and
-    memory order, in `out` where it is given; x itself as `out` works in place. x is kept for
-    backward until the next forward, not copied (unless in place): leave it unchanged until then.
-    With an activation y is kept, too.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        with one value per channel; for an `out` that cannot be written to. The layer is unchanged
+        then.
 
-    `layer(x, residual=z)` adds z, of x's shape and dtype, before the activation; backward puts its
-    gradient in `layer.dresidual`. `layer(x, mask=m)` takes the positions where m is True (shape of
-    x without the channels, or its first axes) as the data: the others have no part in statistics
-    and gradients, and come out as 0.
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
 
-    Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
-    per channel in training, or an unusable out. The layer is unchanged then. An empty batch gives
-    an empty output and leaves the running statistics alone.
+    In training mean and var (biased) are the moments of the m values that a channel has in x, and
+    then the running statistics move:
 
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+        running\_var &\leftarrow running\_var
+        + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
+
+    x is <shapes>, with any strides; y has its shape, dtype and memory order, and is written to
+    `out` where it is given; x itself as `out` works in place. x is kept for `backward` until the
+    next `forward`, not copied (unless in place): leave it unchanged until then. With an activation
+    y is kept, too. An empty batch gives an empty output and leaves the running statistics alone.
+
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, before the activation.
+    `layer(x, mask=m)` takes the positions where m is True (the shape of x without the channels, or
+    its first axes) as the data: the others have no part in statistics and gradients, and come out
+    as 0.
+
+    References
+    ----------
+    .. [1] Ioffe and Szegedy, Batch Normalization: Accelerating Deep Network Training by Reducing
+       Internal Covariate Shift, 2015 (arXiv 1502.03167).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.BatchNorm1d(1)
-    >>> y = layer(np.array([[1.0], [2.0], [3.0], [4.0]], np.float32))
-    >>> y.ravel().round(4).tolist() == np.float32([-1.3416, -0.4472, 0.4472, 1.3416]).tolist()
-    True
+    >>> layer = cybn.BatchNorm<d>(1)
+    >>> x = np.array([1.0, 2.0, 3.0, 4.0]).reshape(2, 1, 2<ones>)
+    >>> y = layer(x)
+    >>> y.shape == x.shape, y.ravel().round(3)
+    (True, array([-1.342, -0.447,  0.447,  1.342]))
     >>> layer.running_var.round(4)  # 0.9 * 1 + 0.1 * 5/3
     array([1.0667], dtype=float32)
     >>> dx = layer.backward(y)
@@ -110,7 +150,6 @@ class BatchNorm(ChannelNorm):
     ranks: ClassVar[tuple[int, ...]] = ()
     optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     differentiated = ("residual",)
-    #: the gradient of the residual, after backward of a forward that had one
     dresidual: np.ndarray | None = None
     rules = (Needs("on_single", "running", "track_running_stats", True),)
     weight_init = "ones"  # of subclasses without that option
@@ -219,8 +258,8 @@ class BatchNorm(ChannelNorm):
         if of_batch and x.size == self.num_features:
             of_batch = not (self.training and self.on_single == "running")
             if of_batch:
-                raise ValueError(self._single(batch.shape, mask is not None, place))
-            self._check_running(arrays)
+                raise ValueError(single_value(self, batch.shape, mask is not None, place))
+            check_running(self, arrays)
         if of_batch and self.eps == 0:
             check_eps(type(self).__name__, self.eps, True)
         learns = of_batch and self.training and x.size > 0
@@ -228,7 +267,8 @@ class BatchNorm(ChannelNorm):
         if learns and self.on_nonfinite == "error":
             stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
             if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
-                raise ValueError(self._unfit(stats, x, batch, valid, place))
+                fit = self._fit(stats, x)
+                raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
         return Batch(x, residual, mask, arrays, of_batch, moves)
 
     def _normalize(
@@ -277,50 +317,6 @@ class BatchNorm(ChannelNorm):
     def _fit(self, stats: np.ndarray, x: np.ndarray) -> np.ndarray:
         return fits(stats, x.size // self.num_features, np.dtype(self.dtype))
 
-    def _check_running(self, arrays: ChannelArrays) -> None:
-        for name in ("running_mean", "running_var"):
-            if getattr(arrays, name) is None:
-                raise ValueError(
-                    f"{type(self).__name__} with on_single='running' needs {name}, which is None; "
-                    f"assign an array to it, or set on_single='error'"
-                )
-
-    def _single(self, shape: tuple[int, ...], masked: bool, place: slice | None) -> str:
-        """What is wrong with a batch, or a part of one, of one value per channel."""
-        part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
-        of_mask = ", of which mask leaves one position" if masked else ""
-        more = "mask that leaves more" if masked else "larger batch"
-        return (
-            f"Expected more than 1 value per channel when training, got {part}input size "
-            f"{shape}{of_mask}; pass a {more}, or {eval_fix(self.track_running_stats)}"
-        )
-
-    def _unfit(
-        self,
-        stats: np.ndarray,
-        x: np.ndarray,
-        batch: np.ndarray,
-        mask: np.ndarray | None,
-        place: slice | None,
-    ) -> str:
-        """What is wrong with x, of a batch, whose statistics cannot be kept."""
-        bad = np.zeros(batch.shape, bool)
-        bad[place or ...] = ~np.isfinite(batch[place or ...])
-        if mask is not None:
-            bad &= np.expand_dims(mask, self.channel_axis)
-        places = np.argwhere(bad)
-        if len(places):
-            where = tuple(int(i) for i in places[0])
-            what = f"got {batch[where]} at {where} of {batch.shape}; clean the batch"
-        else:
-            channel = np.flatnonzero(~self._fit(stats, x))[0]
-            what = (
-                f"got a batch whose mean {stats[0, channel]:.3g} or variance "
-                f"{stats[1, channel]:.3g} in channel {channel} is more than {self.dtype} holds; "
-                f"scale the batch"
-            )
-        return f"{type(self).__name__} {what}, or build the layer with on_nonfinite='skip'"
-
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -350,25 +346,4 @@ class BatchNorm(ChannelNorm):
         return dx, dweight, dbias, dz
 
 
-@register("BatchNorm1d", aliases=("BN1d",))
-class BatchNorm1d(BatchNorm):
-    """Batch normalization of (N, C) or (N, C, L); see BatchNorm."""
-
-    ranks = (2, 3)
-    frozen_form = "FrozenBatchNorm1d"
-
-
-@register("BatchNorm2d", aliases=("BN", "BN2d", "BatchNorm"))
-class BatchNorm2d(BatchNorm):
-    """Batch normalization of (N, C, H, W); see BatchNorm."""
-
-    ranks = (4,)
-    frozen_form = "FrozenBatchNorm2d"
-
-
-@register("BatchNorm3d", aliases=("BN3d",))
-class BatchNorm3d(BatchNorm):
-    """Batch normalization of (N, C, D, H, W); see BatchNorm."""
-
-    ranks = (5,)
-    frozen_form = "FrozenBatchNorm3d"
+BatchNorm1d, BatchNorm2d, BatchNorm3d = ranked(BatchNorm, "BN", frozen_form="FrozenBatchNorm{}d")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ...registry import register
 from ...validation import check_count, check_input, check_per_channel, check_updatable
 from ..channelnorm import ChannelNorm
 from ..fixed import Fixed, fixed_batch_norm
+from ..ranks import ranked
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
 SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are to stay in cache
@@ -32,44 +33,85 @@ SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are 
 
 @register("ConditionalBatchNorm", aliases=("CBN",))
 class ConditionalBatchNorm(ChannelNorm):
-    r"""Batch normalization whose weight and bias are those of each sample's class.
+    r"""Batch normalization of <shapes> with a weight and bias for each class.
 
-    .. math:: y_n = \frac{x_n - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
-        \cdot weight[label_n] + bias[label_n]
-
-    with the statistics of BatchNorm, over all samples whatever their class, in training and in
-    evaluation.
-
-    De Vries, Strub, Mary, Larochelle, Pietquin and Courville, Modulating early visual processing by
-    language, 2017 (arXiv 1707.00683); with a table of weights for classes as in Dumoulin, Shlens
-    and Kudlur, A Learned Representation For Artistic Style, 2016 (arXiv 1610.07629).
+    The statistics are those of BatchNorm<d>, over all samples whatever their class; weight and bias
+    are those of the class of each sample [1]_ [2]_. A call takes the classes as `labels`, (N,) ints
+    from 0 to num_classes - 1; without them every sample is of class 0.
 
     Parameters
     ----------
-    num_features, eps, momentum, track_running_stats, bias, dtype, channel_axis: as in BatchNorm.
-    num_classes: how many classes there are, >= 1.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance; more than 0 in training.
+    momentum
+        The weight of the new batch in the running statistics; None averages all batches alike.
+    num_classes
+        How many classes there are.
+    track_running_stats
+        Keep running statistics; else they are None, and evaluation uses the moments of its input,
+        too.
+    bias
+        False leaves out the bias.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, <last>.
 
     Attributes
     ----------
-    weight, bias: (num_classes, C), ones and zeros at first. grads: the same, zero for classes that
-        no sample had. The running statistics are those of BatchNorm.
+    weight, bias : (num_classes, C)
+        The learned scale and shift of each class, ones and zeros at first. The bias is None where
+        the options leave it out.
+    running_mean, running_var : (C,) or None
+        The running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        How many batches the running statistics have followed.
+    grads : dict
+        The gradients of `weight` and `bias` after `backward`, zero for classes that no sample had.
 
-    forward takes `labels`, (N,) ints from 0 to num_classes - 1; without them every sample is of
-    class 0. Raises what BatchNorm raises, TypeError for labels that are no ints, and ValueError for
-    labels of another shape or out of range.
+    Raises
+    ------
+    TypeError
+        For an option of another type, for an x of another dtype than float32 and float64, and for
+        labels that are no ints.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        with one value per channel; for labels of another shape or out of range; for an `out` that
+        cannot be written to. The layer is unchanged then.
 
-    ConditionalBatchNorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W);
-    ConditionalBatchNorm1d, 2d and 3d take what BatchNorm1d, 2d and 3d take.
+    Notes
+    -----
+    .. math:: y_n = \frac{x_n - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
+        \cdot weight[label_n] + bias[label_n]
 
+    with mean and var (biased) those of the batch in training, and the running statistics in
+    evaluation.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then. An
+    empty batch gives an empty output and leaves the running statistics alone.
+
+    References
+    ----------
+    .. [1] De Vries, Strub, Mary, Larochelle, Pietquin and Courville, Modulating early visual
+       processing by language, 2017 (arXiv 1707.00683).
+    .. [2] Dumoulin, Shlens and Kudlur, A Learned Representation For Artistic Style, 2016 (arXiv
+       1610.07629), for a table of weights for classes.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.ConditionalBatchNorm(1, num_classes=2)
+    >>> layer = cybn.<name>(1, num_classes=2)
     >>> layer.weight[1], layer.bias[1] = 10, 1
-    >>> layer(np.array([[1.0], [3.0]]), labels=np.array([0, 1])).ravel().round(3)
-    array([-1., 11.])
+    >>> x = np.array([1.0, 3.0, 1.0, 3.0]).reshape(2, 1, 2<ones>)
+    >>> layer(x, labels=np.array([0, 1])).ravel().round(3)
+    array([-1.,  1., -9., 11.])
     """
 
-    ranks = (2, 3, 4, 5)
+    ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     running_moments = True
     optional_arrays = ("bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -237,22 +279,6 @@ def _views(
         yield views, samples, np.tile(stats, samples.stop - i)
 
 
-@register("ConditionalBatchNorm1d", aliases=("CBN1d",))
-class ConditionalBatchNorm1d(ConditionalBatchNorm):
-    """Conditional batch normalization of (N, C) or (N, C, L); see ConditionalBatchNorm."""
-
-    ranks = (2, 3)
-
-
-@register("ConditionalBatchNorm2d", aliases=("CBN2d",))
-class ConditionalBatchNorm2d(ConditionalBatchNorm):
-    """Conditional batch normalization of (N, C, H, W); see ConditionalBatchNorm."""
-
-    ranks = (4,)
-
-
-@register("ConditionalBatchNorm3d", aliases=("CBN3d",))
-class ConditionalBatchNorm3d(ConditionalBatchNorm):
-    """Conditional batch normalization of (N, C, D, H, W); see ConditionalBatchNorm."""
-
-    ranks = (5,)
+ConditionalBatchNorm1d, ConditionalBatchNorm2d, ConditionalBatchNorm3d = ranked(
+    ConditionalBatchNorm, "CBN"
+)

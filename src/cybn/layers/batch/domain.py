@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -11,49 +11,74 @@ from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
 from ..fixed import Fixed
+from ..ranks import ranked
 from .batchnorm import BatchNorm
 from .parts import MEMBERS, Part, PartedBatchNorm
 
 
 @register("DomainSpecificBatchNorm", aliases=("DSBN",))
 class DomainSpecificBatchNorm(PartedBatchNorm):
-    r"""Batch normalization with weight, bias and running statistics of its own for each domain.
+    r"""Batch normalization of <shapes> with arrays of its own for each domain.
 
-    `layer(x, domain=d)` is BatchNorm with the arrays of domain d, 0 to num_domains - 1. In training
-    the running statistics of that domain alone move; the gradients of the others are zero.
-
-    Chang, You, Seo, Kwak and Han, Domain-Specific Batch Normalization for Unsupervised Domain
-    Adaptation, 2019 (arXiv 1906.03950). Names in state dicts are those of the authors' code.
-
-    Options, input and output are those of BatchNorm, with residual= and mask=, and:
+    `layer(x, domain=d)` is BatchNorm<d> with the weight, bias and running statistics of domain d, 0
+    to num_domains - 1; without `domain` domain 0 is meant. In training the running statistics of
+    that domain alone move; the gradients of the others are zero [1]_.
 
     Parameters
     ----------
-    num_domains: how many there are, >= 1.
+    num_domains
+        How many domains there are.
 
     Attributes
     ----------
-    named_parameters(), named_buffers(), state_dict(), grads: `bns.0.weight`, `bns.0.bias`,
-        `bns.0.running_mean` and so on for each domain.
+    grads : dict
+        The gradients after `backward`, of `bns.0.weight`, `bns.0.bias` and so on for each domain.
+        The names in `named_parameters`, `named_buffers` and `state_dict` are alike, with
+        `bns.0.running_mean`, `bns.0.running_var` and `bns.0.num_batches_tracked`.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
-    forward takes `domain`, an int; without it domain 0 is meant. Raises what BatchNorm raises,
-    TypeError for a domain that is no int, and ValueError for one that there is not.
+    Raises
+    ------
+    TypeError
+        For an option of another type, for an x of another dtype than float32 and float64, and for a
+        domain that is no int.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        with one value per channel; for a domain that there is not; for an `out` that cannot be
+        written to. The layer is unchanged then.
 
-    DomainSpecificBatchNorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W);
-    DomainSpecificBatchNorm1d, 2d and 3d take what BatchNorm1d, 2d and 3d take.
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight_d + bias_d
 
+    with mean and var (biased) those of the batch in training, and the running statistics of domain
+    d in evaluation. Names in state dicts are those of the authors' code.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
+    where m is True as the data; the others come out as 0.
+
+    References
+    ----------
+    .. [1] Chang, You, Seo, Kwak and Han, Domain-Specific Batch Normalization for Unsupervised
+       Domain Adaptation, 2019 (arXiv 1906.03950).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.DomainSpecificBatchNorm(1, momentum=1)
-    >>> photos, sketches = np.array([[1.0], [3.0]]), np.array([[10.0], [30.0]])
-    >>> layer(photos, domain=0).round(3).ravel(), layer(sketches, domain=1).round(3).ravel()
+    >>> layer = cybn.<name>(1, momentum=1)
+    >>> photos = np.array([1.0, 3.0]).reshape(1, 1, 2<ones>)
+    >>> layer(photos, domain=0).round(3).ravel(), layer(10 * photos, domain=1).round(3).ravel()
     (array([-1.,  1.]), array([-1.,  1.]))
     >>> state = layer.state_dict()
     >>> state["bns.0.running_mean"].item(), state["bns.1.running_mean"].item()
     (2.0, 20.0)
     """
 
-    ranks = (2, 3, 4, 5)
+    ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     sized_by = ("num_features", "num_domains")
 
     @takes_options_of(BatchNorm)
@@ -102,22 +127,6 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
         return {"domain": self.num_domains - 1}
 
 
-@register("DomainSpecificBatchNorm1d", aliases=("DSBN1d",))
-class DomainSpecificBatchNorm1d(DomainSpecificBatchNorm):
-    """Domain-specific batch normalization of (N, C) or (N, C, L); see DomainSpecificBatchNorm."""
-
-    ranks = (2, 3)
-
-
-@register("DomainSpecificBatchNorm2d", aliases=("DSBN2d",))
-class DomainSpecificBatchNorm2d(DomainSpecificBatchNorm):
-    """Domain-specific batch normalization of (N, C, H, W); see DomainSpecificBatchNorm."""
-
-    ranks = (4,)
-
-
-@register("DomainSpecificBatchNorm3d", aliases=("DSBN3d",))
-class DomainSpecificBatchNorm3d(DomainSpecificBatchNorm):
-    """Domain-specific batch normalization of (N, C, D, H, W); see DomainSpecificBatchNorm."""
-
-    ranks = (5,)
+DomainSpecificBatchNorm1d, DomainSpecificBatchNorm2d, DomainSpecificBatchNorm3d = ranked(
+    DomainSpecificBatchNorm, "DSBN"
+)

@@ -17,47 +17,75 @@ import numpy as np
 
 from ...functional import batch_norm_forward
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
 from ...validation import check_input
 from ..base import Layer
 from ..fixed import Fixed, fixed_batch_norm
+from ..ranks import ranked
 from ..state import IncompatibleKeys
 
 
 class FrozenBatchNorm(Layer):
-    r"""Batch normalization with fixed statistics, weight and bias, in training too.
+    r"""Batch normalization of <shapes> that has stopped learning.
 
-    .. math:: y = \frac{x - running\_mean}{\sqrt{running\_var + \epsilon}} \cdot weight + bias
+    It normalizes with fixed statistics, weight and bias, in training too, as for fine-tuning a
+    detector on a network that was trained elsewhere [1]_. `train` and `eval` set `training` and
+    change nothing else.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the variance, >= 0; 0 where the variances are positive.
-    dtype: of the buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance; 0 where the variances are positive.
+    dtype
+        Of the buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, <last>.
 
     Attributes
     ----------
-    weight, bias, running_mean, running_var: (C,), buffers; ones, zeros, zeros and ones at first.
-    grads: {} after backward; there are no parameters.
+    weight, bias : (C,)
+        The scale and shift, ones and zeros at first. They are buffers: there are no parameters.
+    running_mean, running_var : (C,)
+        The statistics, zeros and ones at first.
+    grads : dict
+        Empty, since nothing is learned.
 
-    `load_state_dict` takes the state dict of a BatchNorm as it is: num_batches_tracked, of which
-    there is none here, is passed over. `train()` and `eval()` set `training` and change nothing
-    else.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels; for an `out`
+        that cannot be written to.
 
-    Input, output and errors are those of BatchNorm in evaluation. backward needs no x: x may be
-    changed after the forward; dx has the memory order of dy.
+    Notes
+    -----
+    .. math:: y = \frac{x - running\_mean}{\sqrt{running\_var + \epsilon}} \cdot weight + bias
 
-    The frozen form is that of He et al., Deep Residual Learning for Image Recognition, 2015 (arXiv
-    1512.03385), for fine-tuning detectors; names are those of torchvision's FrozenBatchNorm2d.
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. `backward` needs no x, which may be changed after the forward; dx has the memory order of
+    dy.
 
+    `load_state_dict` takes the state dict of a BatchNorm<d> as it is: num_batches_tracked, of which
+    there is none here, is passed over. `cybn.freeze` makes a frozen layer of a BatchNorm<d>. Names
+    are those of FrozenBatchNorm2d in torchvision.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2015 (arXiv
+       1512.03385).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.FrozenBatchNorm1d(1, eps=0).train()
+    >>> layer = cybn.FrozenBatchNorm<d>(1, eps=0).train()
     >>> layer.running_mean[:], layer.running_var[:], layer.weight[:] = 1, 4, 3
-    >>> layer(np.array([[1.0], [5.0]])).ravel()  # (x - 1) / 2 * 3
+    >>> x = np.array([1.0, 5.0]).reshape(1, 1, 2<ones>)
+    >>> layer(x).ravel()  # (x - 1) / 2 * 3
     array([0., 6.])
-    >>> layer.backward(np.array([[1.0], [1.0]])).ravel()
+    >>> layer.backward(np.ones_like(x)).ravel()
     array([1.5, 1.5])
     >>> list(layer.parameters())
     []
@@ -127,25 +155,6 @@ class FrozenBatchNorm(Layer):
         return super().load_state_dict(own, strict)
 
 
-@register("FrozenBatchNorm1d", aliases=("FrozenBN1d",))
-class FrozenBatchNorm1d(FrozenBatchNorm):
-    """Frozen batch normalization of (N, C) or (N, C, L); see FrozenBatchNorm."""
-
-    ranks = (2, 3)
-    thawed_form = "BatchNorm1d"
-
-
-@register("FrozenBatchNorm2d", aliases=("FrozenBN", "FrozenBN2d", "FrozenBatchNorm"))
-class FrozenBatchNorm2d(FrozenBatchNorm):
-    """Frozen batch normalization of (N, C, H, W); see FrozenBatchNorm."""
-
-    ranks = (4,)
-    thawed_form = "BatchNorm2d"
-
-
-@register("FrozenBatchNorm3d", aliases=("FrozenBN3d",))
-class FrozenBatchNorm3d(FrozenBatchNorm):
-    """Frozen batch normalization of (N, C, D, H, W); see FrozenBatchNorm."""
-
-    ranks = (5,)
-    thawed_form = "BatchNorm3d"
+FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d = ranked(
+    FrozenBatchNorm, "FrozenBN", thawed_form="BatchNorm{}d"
+)

@@ -9,7 +9,7 @@ the rest (then virtual_batch_size would hold for no virtual batch).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,49 +19,61 @@ from ...registry import register
 from ...validation import check_input
 from ..channelnorm import ChannelArrays
 from ..fixed import Fixed
+from ..ranks import ranked
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 
 
 @register("GhostBatchNorm", aliases=("GhostBN", "GBN"))
 class GhostBatchNorm(PartedBatchNorm):
-    r"""Batch normalization of every `virtual_batch_size` samples by themselves.
+    r"""Batch normalization of <shapes>, virtual batch by virtual batch.
 
-    .. math:: y_v = \frac{x_v - \mathrm{mean}_v}{\sqrt{\mathrm{var}_v + \epsilon}}
-        \cdot weight + bias
-
-    for each virtual batch x_v: samples 0 to V-1, V to 2V-1, ... along N with V the
-    virtual_batch_size. The last one has the rest; a rest of a single value per channel is added to
-    the virtual batch before. The running statistics move once for each virtual batch, in order, and
-    num_batches_tracked counts virtual batches. A batch of up to V samples is one virtual batch.
-
-    Hoffer, Hubara and Soudry, Train longer, generalize better: closing the generalization gap in
-    large batch training of neural networks, 2017 (arXiv 1705.08741), algorithm 1. Summers and
-    Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, 2019 (arXiv
-    1906.03548), study it for smaller batches.
-
-    Options, attributes, input, output and errors are those of BatchNorm, with residual= and mask=,
-    and:
+    Every `virtual_batch_size` samples are normalized by themselves, as by a BatchNorm<d> that sees
+    a smaller batch [1]_ [2]_. In evaluation the running statistics serve all.
 
     Parameters
     ----------
-    virtual_batch_size: samples to a virtual batch, >= 1; 1 needs several positions per channel.
-    ghost_inference: in evaluation, too, normalize by the moments of virtual batches; else by the
-        running statistics.
+    virtual_batch_size
+        V, samples to a virtual batch; 1 needs several positions per channel.
+    ghost_inference
+        In evaluation, too, normalize by the moments of virtual batches; else by the running
+        statistics.
 
-    GhostBatchNorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W); GhostBatchNorm1d, 2d
-    and 3d take what BatchNorm1d, 2d and 3d take.
+    Notes
+    -----
+    .. math:: y_v = \frac{x_v - \mathrm{mean}_v}{\sqrt{\mathrm{var}_v + \epsilon}}
+        \cdot weight + bias
 
+    for each virtual batch x_v: samples 0 to V-1, V to 2V-1, and so on along N, with its mean and
+    biased variance. The last one has the rest; a rest of a single value per channel is added to the
+    virtual batch before. The running statistics move once for each virtual batch, in order, and
+    `num_batches_tracked` counts virtual batches. A batch of up to V samples is one virtual batch.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
+    where m is True as the data; the others come out as 0.
+
+    References
+    ----------
+    .. [1] Hoffer, Hubara and Soudry, Train longer, generalize better: closing the generalization
+       gap in large batch training of neural networks, 2017 (arXiv 1705.08741), algorithm 1.
+    .. [2] Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization,
+       2019 (arXiv 1906.03548), which studies it for smaller batches.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.GhostBatchNorm(1, virtual_batch_size=2, eps=1e-9)
-    >>> layer(np.array([[1.0], [3.0], [10.0], [20.0], [7.0]])).ravel().round(3)
-    array([-1.   ,  1.   , -0.42 ,  1.379, -0.96 ])
+    >>> layer = cybn.<name>(1, virtual_batch_size=1, eps=1e-9)
+    >>> x = np.array([1.0, 3.0, 10.0, 20.0]).reshape(2, 1, 2<ones>)
+    >>> layer(x).ravel().round(3)
+    array([-1.,  1., -1.,  1.])
     >>> int(layer.num_batches_tracked)
     2
     """
 
-    ranks = (2, 3, 4, 5)
+    ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     running_moments = True
     sized_by = ("num_features",)
 
@@ -123,22 +135,4 @@ class GhostBatchNorm(PartedBatchNorm):
         return [slice(*edge) for edge in pairwise(edges)]
 
 
-@register("GhostBatchNorm1d", aliases=("GhostBN1d",))
-class GhostBatchNorm1d(GhostBatchNorm):
-    """Ghost batch normalization of (N, C) or (N, C, L); see GhostBatchNorm."""
-
-    ranks = (2, 3)
-
-
-@register("GhostBatchNorm2d", aliases=("GhostBN2d",))
-class GhostBatchNorm2d(GhostBatchNorm):
-    """Ghost batch normalization of (N, C, H, W); see GhostBatchNorm."""
-
-    ranks = (4,)
-
-
-@register("GhostBatchNorm3d", aliases=("GhostBN3d",))
-class GhostBatchNorm3d(GhostBatchNorm):
-    """Ghost batch normalization of (N, C, D, H, W); see GhostBatchNorm."""
-
-    ranks = (5,)
+GhostBatchNorm1d, GhostBatchNorm2d, GhostBatchNorm3d = ranked(GhostBatchNorm, "GhostBN")

@@ -3,14 +3,57 @@
 from __future__ import annotations
 
 from ...options import PositiveInt, takes_options_of
-from ...registry import register
 from ..fixed import Fixed
 from ..lazy import Lazy
+from ..ranks import ranked
 from .batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 
 
 class LazyBatchNorm(Lazy):
-    """The options of BatchNorm, with num_features by name alone; see Lazy."""
+    r"""Batch normalization of <shapes> that takes num_features from its first input.
+
+    It is BatchNorm<d> whose width may wait: until the first input or state dict tells it every
+    parameter and buffer is None and the state dict is empty [1]_. A first call or a loading that
+    fails leaves the layer as it was. Options are given by name alone, `num_features` among them.
+
+    Parameters
+    ----------
+    num_features
+        C, the number of channels. None leaves it to the first input; a number initializes the layer
+        at once, so that one norm config serves lazy layers as well.
+
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    In training mean and var (biased) are the moments of a channel over the batch, and the running
+    statistics follow them; in evaluation they are the running statistics. The class stays what it
+    is once it is initialized, where that of PyTorch changes into the plain one; `to_plain` gives a
+    BatchNorm<d> that shares its arrays.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
+    where m is True as the data; the others come out as 0.
+
+    References
+    ----------
+    .. [1] Ioffe and Szegedy, Batch Normalization: Accelerating Deep Network Training by Reducing
+       Internal Covariate Shift, 2015 (arXiv 1502.03167).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.LazyBatchNorm<d>(eps=1e-3)
+    >>> layer.weight is None, layer.num_features is None, layer.state_dict()
+    (True, True, {})
+    >>> y = layer(np.ones((4, 3, 2<ones>), np.float32))
+    >>> layer.num_features, layer.weight.shape
+    (3, (3,))
+    >>> layer.to_plain()
+    BatchNorm<d>(3, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
+    """
 
     @takes_options_of(BatchNorm)
     def __init__(self, *args, num_features: PositiveInt | None = None, **kwargs) -> None:
@@ -23,25 +66,9 @@ class LazyBatchNorm(Lazy):
         return super().fixed(who)
 
 
-@register("LazyBatchNorm1d", aliases=("LazyBN1d",))
-class LazyBatchNorm1d(LazyBatchNorm, BatchNorm1d):
-    """BatchNorm1d with num_features from the first input; see Lazy and BatchNorm."""
-
-    plain = BatchNorm1d
-    frozen_form = "FrozenBatchNorm1d"
-
-
-@register("LazyBatchNorm2d", aliases=("LazyBN", "LazyBN2d", "LazyBatchNorm"))
-class LazyBatchNorm2d(LazyBatchNorm, BatchNorm2d):
-    """BatchNorm2d with num_features from the first input; see Lazy and BatchNorm."""
-
-    plain = BatchNorm2d
-    frozen_form = "FrozenBatchNorm2d"
-
-
-@register("LazyBatchNorm3d", aliases=("LazyBN3d",))
-class LazyBatchNorm3d(LazyBatchNorm, BatchNorm3d):
-    """BatchNorm3d with num_features from the first input; see Lazy and BatchNorm."""
-
-    plain = BatchNorm3d
-    frozen_form = "FrozenBatchNorm3d"
+LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d = ranked(
+    LazyBatchNorm,
+    "LazyBN",
+    beside=(BatchNorm1d, BatchNorm2d, BatchNorm3d),
+    frozen_form="FrozenBatchNorm{}d",
+)

@@ -43,32 +43,53 @@ Scale = Annotated[float, Bounds(ge=0)]
 class Normalize(Layer):
     r"""Feature scaling: each channel less its mean, over its standard deviation, both fixed.
 
-    .. math:: y = \frac{x - mean}{std}
-
-    In evaluation and in training alike. A channel with std 0 is constant in the data it was fitted
-    to; it is only centred, as if its std were 1, so that it becomes 0 and the inverse holds.
+    In evaluation and in training alike. Mean and standard deviation are given, or fitted to any
+    amount of data by `fit` and `partial_fit`. A channel with std 0 is constant in the data that it
+    was fitted to; it is only centred, as if its std were 1, so that it becomes 0 and the inverse
+    holds.
 
     Parameters
     ----------
-    mean, std: a number for all channels, or a list or array with one for each; std >= 0. None
-        stands for 0 and 1.
-    num_features: C, where mean and std do not tell. Without it two numbers serve any C.
-    unbiased: std of fitted data with divisor m - 1, not m.
-    channel_axis: 1, or -1 for channels last.
+    mean
+        A number for all channels, or a list or array with one for each; None stands for 0.
+    std
+        The same of the standard deviations, none of them negative; None stands for 1.
+    num_features
+        C, the number of channels, where `mean` and `std` do not tell. Without it two numbers serve
+        any C.
+    unbiased
+        Whether the std of fitted data has the divisor m - 1 in the place of m.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
-    mean, std: (C,) float64. count: 0-D int64, the values per channel that they were fitted to, 0
-    where they were given. They are the state dict; `get_config()` has mean and std too.
+    mean, std : (C,) float64
+        What x is normalized with. They are buffers; `get_config` has their values, too.
+    count : 0-D int64
+        The values per channel that they were fitted to, 0 where they were given.
+    grads : dict
+        Empty, since nothing is learned.
 
-    Calling the layer with x, or `transform`, gives y of x's shape, dtype and memory order, in `out`
-    where it is given, which may be x; `inverse` gives x for y. x is float32 or float64, of two
-    dimensions or more, any strides. `fit` and `partial_fit` compute mean and std of any amount of
-    data.
+    Raises
+    ------
+    TypeError
+        For an option of another type, if none of `mean`, `std` and `num_features` is given, and for
+        an x of another dtype than float32 and float64.
+    ValueError
+        For a negative std; for an x of less than two axes or another number of channels; for an
+        `out` that cannot be written to.
 
-    Raises TypeError for another dtype, ValueError for another number of channels and an unusable
-    out.
+    Notes
+    -----
+    .. math:: y = \frac{x - mean}{std}
 
+    x is (N, C) or (N, C, ...), with any strides; y has its shape, dtype and memory order, and is
+    written to `out` where it is given, which may be x. `transform` is the same as calling the
+    layer, and `inverse` gives x for y.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> images = np.random.default_rng(0).random((8, 3, 32, 32), np.float32)

@@ -8,7 +8,7 @@ d = 0, and a step is one of BatchNorm.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,54 +19,106 @@ from ...registry import register
 from ...validation import check_input
 from ..channelnorm import ChannelNorm
 from ..fixed import Fixed, fixed_batch_norm
+from ..ranks import ranked
 
 
 @register("BatchRenorm", aliases=("BRN",))
 class BatchRenorm(ChannelNorm):
-    r"""Batch normalization with its output in training corrected towards that in evaluation.
+    r"""Batch renormalization of <shapes>: trained on nearly what it evaluates.
 
-    .. math:: y = \left(\frac{x - \mathrm{mean}}{\mathrm{std}} \cdot r + d\right)
-        \cdot weight + bias
-
-    In training, with mean and std = sqrt(var + eps) of the batch, and likewise running_std,
-
-        r = std / running_std, clipped to [1/r_max, r_max]
-        d = (mean - running_mean) / running_std, clipped to [-d_max, d_max]
-
-    with the running statistics as they were before the batch. The gradient takes r and d as
-    constants. In evaluation it is BatchNorm. The limits r_max and d_max follow num_batches_tracked:
-    1 and 0, which is BatchNorm in training too, for `warmup_steps` batches, then they grow
-    evenly, to `rmax` at `rmax_steps` and to `dmax` at `dmax_steps`.
-
-    Ioffe, Batch Renormalization: Towards Reducing Minibatch Dependence in Batch-Normalized Models,
-    2017 (arXiv 1702.03275). The defaults are those of its experiments. The running variance is that
-    of BatchNorm, where the paper averages std, so state dicts fit BatchNorm and back.
+    The output in training is that of BatchNorm<d>, corrected towards the output in evaluation by
+    factors whose limits grow from batch to batch [1]_. In evaluation it is BatchNorm<d>.
 
     Parameters
     ----------
-    num_features, eps, affine, bias, dtype, channel_axis: as in BatchNorm.
-    momentum: as in BatchNorm; smaller by default, so that the running statistics are steadier than
-        those of one batch.
-    rmax: what r_max grows to, >= 1. dmax: what d_max grows to, >= 0.
-    warmup_steps: batches before the limits begin to grow; 0 starts with the first batch.
-    rmax_steps, dmax_steps: batches until they are at rmax and dmax. Where that is no more than
-        warmup_steps, they jump there after warmup_steps.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance; more than 0 in training.
+    momentum
+        The weight of the new batch in the running statistics, small so that they are steadier than
+        those of one batch; None averages all batches alike.
+    affine
+        Learn weight and bias; else both are None.
+    rmax
+        What the limit of r grows to.
+    dmax
+        What the limit of d grows to.
+    warmup_steps
+        The batches before the limits begin to grow; 0 starts with the first batch.
+    rmax_steps
+        The batches until the limit of r is `rmax`. Where that is no more than `warmup_steps` it
+        jumps there after `warmup_steps`.
+    dmax_steps
+        The same of d and `dmax`.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, <last>.
 
-    Attributes, input, output and errors are those of BatchNorm. Running statistics are always kept.
-    BatchRenorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W); BatchRenorm1d, 2d and 3d
-    take what BatchNorm1d, 2d and 3d take.
+    Attributes
+    ----------
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean, running_var : (C,)
+        The running statistics, zeros and ones at first, which are always kept.
+    num_batches_tracked : 0-D int64
+        How many batches they have followed, which the limits go by.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        with one value per channel; for an `out` that cannot be written to. The layer is unchanged
+        then.
+
+    Notes
+    -----
+    .. math:: y = \left(\frac{x - \mathrm{mean}}{\mathrm{std}} \cdot r + d\right)
+        \cdot weight + bias
+
+    In training, with mean and std = sqrt(var + eps) of the batch, and running_std likewise,
+
+    .. math::
+
+        r &= \frac{std}{running\_std} \quad \text{clipped to } [1/r_{max}, r_{max}]
+
+        d &= \frac{mean - running\_mean}{running\_std} \quad \text{clipped to } [-d_{max}, d_{max}]
+
+    with the running statistics as they were before the batch. The gradient takes r and d as
+    constants. The limits, which `limits` tells, follow `num_batches_tracked`: 1 and 0, which is
+    BatchNorm<d> in training too, for `warmup_steps` batches; then they grow evenly to `rmax` and
+    `dmax`. The defaults are those of the paper's experiments. The running variance is that of
+    BatchNorm<d>, where the paper averages std, so state dicts fit BatchNorm<d> and back.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then. An
+    empty batch gives an empty output and leaves the running statistics alone.
+
+    References
+    ----------
+    .. [1] Ioffe, Batch Renormalization: Towards Reducing Minibatch Dependence in Batch-Normalized
+       Models, 2017 (arXiv 1702.03275).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.BatchRenorm(1, warmup_steps=0, rmax_steps=0, dmax_steps=0)
-    >>> x = np.array([[2.0], [4.0]])
+    >>> layer = cybn.<name>(1, warmup_steps=0, rmax_steps=0, dmax_steps=0)
+    >>> x = np.array([2.0, 4.0]).reshape(1, 1, 2<ones>)
     >>> layer(x).ravel().round(3)  # mean 0, variance 1 are the running ones: r = 1, d = 3
     array([2., 4.])
-    >>> cybn.BatchRenorm(1)(x).ravel().round(3)  # a new layer is BatchNorm for 5000 batches
+    >>> cybn.<name>(1)(x).ravel().round(3)  # a new layer is plain batch norm for 5000 batches
     array([-1.,  1.])
     """
 
-    ranks = (2, 3, 4, 5)
+    ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     running_moments = True
     optional_arrays = ("weight", "bias")
 
@@ -171,22 +223,4 @@ class BatchRenorm(ChannelNorm):
         return dx, self.gradients(weight=dscale * r + dbias * d, bias=dbias)
 
 
-@register("BatchRenorm1d", aliases=("BRN1d",))
-class BatchRenorm1d(BatchRenorm):
-    """Batch renormalization of (N, C) or (N, C, L); see BatchRenorm."""
-
-    ranks = (2, 3)
-
-
-@register("BatchRenorm2d", aliases=("BRN2d",))
-class BatchRenorm2d(BatchRenorm):
-    """Batch renormalization of (N, C, H, W); see BatchRenorm."""
-
-    ranks = (4,)
-
-
-@register("BatchRenorm3d", aliases=("BRN3d",))
-class BatchRenorm3d(BatchRenorm):
-    """Batch renormalization of (N, C, D, H, W); see BatchRenorm."""
-
-    ranks = (5,)
+BatchRenorm1d, BatchRenorm2d, BatchRenorm3d = ranked(BatchRenorm, "BRN")

@@ -6,7 +6,7 @@ into the statistics of another without a word.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,52 +14,80 @@ from ...options import Bounds, takes_options_of
 from ...registry import register
 from ...validation import check_input
 from ..fixed import Fixed
+from ..ranks import ranked
 from .batchnorm import BatchNorm
 from .parts import MEMBERS, Part, PartedBatchNorm
 
 
 @register("SplitBatchNorm", aliases=("SplitBN",))
 class SplitBatchNorm(PartedBatchNorm):
-    r"""Batch normalization whose batch has parts of `num_splits` sources, each with its own layer.
+    r"""Batch normalization of <shapes> whose batch has parts of several sources.
 
-    In training the batch is cut along N into num_splits equal parts. The first goes through the
+    In training the batch is cut along N into `num_splits` equal parts. The first goes through the
     main weight, bias and running statistics, each other one through auxiliary ones of its own, all
-    as in BatchNorm. In evaluation the main ones serve every sample.
-
-    Xie et al., Adversarial Examples Improve Image Recognition, 2020 (arXiv 1911.09665): clean
-    images in the first half, adversarial ones in the second. Names in state dicts are those of
-    timm's SplitBatchNorm2d.
-
-    Options, input and output are those of BatchNorm, with residual= and mask=, and:
+    as in BatchNorm<d>. In evaluation the main ones serve every sample [1]_.
 
     Parameters
     ----------
-    num_splits: parts of a batch, >= 2.
+    num_splits
+        The parts of a batch.
 
     Attributes
     ----------
-    weight, bias, running_mean, running_var, num_batches_tracked: the main ones, as in BatchNorm.
-    named_parameters(), state_dict(), grads: also `aux_bn.0.weight` and so on, num_splits - 1 times.
-        In evaluation the gradients of the auxiliary ones are zero.
+    weight, bias : (C,) or None
+        The main scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean, running_var : (C,) or None
+        The main running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        How many batches the main running statistics have followed.
+    grads : dict
+        The gradients after `backward`, of `weight`, `bias`, `aux_bn.0.weight`, `aux_bn.0.bias` and
+        so on, num_splits - 1 times; the names in `state_dict` are alike. In evaluation those of the
+        auxiliary ones are zero.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
-    Raises what BatchNorm raises, and ValueError in training for a batch that num_splits does not
-    divide.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        of a number of samples that `num_splits` does not divide, or with one value per channel in a
+        part; for an `out` that cannot be written to. The layer is unchanged then.
 
-    SplitBatchNorm takes (N, C), (N, C, L), (N, C, H, W) and (N, C, D, H, W); SplitBatchNorm1d, 2d
-    and 3d take what BatchNorm1d, 2d and 3d take.
+    Notes
+    -----
+    .. math:: y_s = \frac{x_s - \mathrm{mean}_s}{\sqrt{\mathrm{var}_s + \epsilon}}
+        \cdot weight_s + bias_s
 
+    for each part x_s, in training with its own mean and biased variance. Clean images in the first
+    half and adversarial ones in the second are the use that the paper makes of it. Names in state
+    dicts are those of SplitBatchNorm2d in timm.
+
+    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
+    where m is True as the data; the others come out as 0.
+
+    References
+    ----------
+    .. [1] Xie et al., Adversarial Examples Improve Image Recognition, 2020 (arXiv 1911.09665).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.SplitBatchNorm(1, momentum=1)
-    >>> y = layer(np.array([[1.0], [3.0], [10.0], [30.0]]))
-    >>> y.ravel().round(3)
+    >>> layer = cybn.<name>(1, momentum=1)
+    >>> x = np.array([1.0, 3.0, 10.0, 30.0]).reshape(2, 1, 2<ones>)
+    >>> layer(x).ravel().round(3)
     array([-1.,  1., -1.,  1.])
     >>> state = layer.state_dict()
     >>> state["running_mean"].item(), state["aux_bn.0.running_mean"].item()
     (2.0, 20.0)
     """
 
-    ranks = (2, 3, 4, 5)
+    ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     sized_by = ("num_features", "num_splits")
 
     @takes_options_of(BatchNorm)
@@ -101,22 +129,4 @@ class SplitBatchNorm(PartedBatchNorm):
         return self._apply_parts(x, out, residual, mask, parts)
 
 
-@register("SplitBatchNorm1d", aliases=("SplitBN1d",))
-class SplitBatchNorm1d(SplitBatchNorm):
-    """Split batch normalization of (N, C) or (N, C, L); see SplitBatchNorm."""
-
-    ranks = (2, 3)
-
-
-@register("SplitBatchNorm2d", aliases=("SplitBN2d",))
-class SplitBatchNorm2d(SplitBatchNorm):
-    """Split batch normalization of (N, C, H, W); see SplitBatchNorm."""
-
-    ranks = (4,)
-
-
-@register("SplitBatchNorm3d", aliases=("SplitBN3d",))
-class SplitBatchNorm3d(SplitBatchNorm):
-    """Split batch normalization of (N, C, D, H, W); see SplitBatchNorm."""
-
-    ranks = (5,)
+SplitBatchNorm1d, SplitBatchNorm2d, SplitBatchNorm3d = ranked(SplitBatchNorm, "SplitBN")

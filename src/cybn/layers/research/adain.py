@@ -32,35 +32,59 @@ _RANKS = (3, 4, 5)
 
 @register("AdaIN", aliases=("AdaptiveInstanceNorm",))
 class AdaIN(Guarded):
-    r"""Adaptive instance normalization: each channel of a sample takes the style's mean and std.
+    r"""Adaptive instance normalization: each channel takes the style's mean and deviation.
 
-    .. math:: y = \sigma(s) \frac{x - \mu(x)}{\sigma(x)} + \mu(s)
-
-    with mu the mean over the positions of one channel of one sample, sigma² = var + eps and var
-    the biased variance over them. Without a style mu(s) is 0 and sigma(s) 1: instance
-    normalization. There are no parameters, and training and evaluation are alike.
-
-    Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization,
-    2017 (arXiv 1703.06868).
+    `layer(x, style=s)` gives each channel of each sample of x the moments that it has in s; without
+    a style it is instance normalization. There are no parameters, and training and evaluation are
+    alike [1]_.
 
     Parameters
     ----------
-    eps: added to both variances, > 0.
-    channel_axis: 1, or -1 for channels last; the style's too.
+    eps
+        Added to both variances.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last; that of the style, too.
 
     Attributes
     ----------
-    dstyle: the gradient to the style, of its shape, dtype and memory order, after backward; None
-        without a style. It is no parameter's, so it is not in `grads`, which stays empty.
-        `pullback` gives it as "style". grad_style is the same.
+    dstyle : ndarray or None
+        The gradient to the style after `backward`, of its shape, dtype and memory order; None
+        without a style. It is no parameter's, so it is not in `grads`. `pullback` gives it as
+        "style".
+    grad_style : ndarray or None
+        The same by another name.
+    grads : dict
+        Empty, since nothing is learned.
 
-    x and style are (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64; the style has
-    x's N and C and any size otherwise, and may have another rank and dtype. y has x's shape, dtype
-    and memory order. Both are kept for backward, not copied (x is, in place).
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x or style of another dtype than float32 and
+        float64.
+    ValueError
+        For an option out of range; for an x or style of another rank or with one value in a channel
+        of a sample; for a style with other samples or channels; for an `out` that cannot be written
+        to. The layer is unchanged then.
 
-    Raises TypeError for another dtype; ValueError for another rank, other N or C of the style, one
-    value in a channel of a sample, an unusable out. The layer is unchanged then.
+    Notes
+    -----
+    .. math:: y = \sigma(s) \frac{x - \mu(x)}{\sigma(x)} + \mu(s)
 
+    with mu the mean over the positions of one channel of one sample, sigma² = var + eps and var the
+    biased variance over them. Without a style mu(s) is 0 and sigma(s) 1.
+
+    x and style are (N, C, L), (N, C, H, W) or (N, C, D, H, W); the style has the N and C of x and
+    any size otherwise, and may have another rank and dtype. y has the shape, dtype and memory order
+    of x, and is written to `out` where it is given. Both inputs are kept for `backward`, not copied
+    (x is, in place): leave them unchanged until then.
+
+    References
+    ----------
+    .. [1] Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance
+       Normalization, 2017 (arXiv 1703.06868).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.AdaIN()

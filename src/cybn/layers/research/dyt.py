@@ -20,30 +20,56 @@ from ._common import Blockwise, Fitting, dot, total
 class DyT(Blockwise):
     r"""Dynamic tanh: no statistics, each item squashed by a tanh of learned slope.
 
-    .. math:: y = weight \cdot \tanh(alpha \cdot x) + bias
-
-    It takes the place of a `LayerNorm` or `RMSNorm` in a transformer. The same in training and
-    evaluation.
-
-    Zhu et al., Transformers without Normalization, 2025 (arXiv 2503.10622).
+    It takes the place of a LayerNorm or RMSNorm in a transformer [1]_. It is the same in training
+    and evaluation.
 
     Parameters
     ----------
-    num_features: C, the number of features, >= 1.
-    alpha_init_value: the first value of alpha.
-    affine: learn weight and bias; else both are None.
-    bias: False leaves out the bias alone.
-    dtype: of parameters, "float32" or "float64". Inputs may be either.
-    channel_axis: the axis of the features, -1, or 1 for channels first.
+    num_features
+        C, the number of features.
+    alpha_init_value
+        The first value of alpha.
+    affine
+        Learn weight and bias; else both are None.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the features: -1, or 1 for channels first.
 
     Attributes
     ----------
-    alpha: (1,). weight, bias: (C,), ones and zeros at first. grads: one of each after backward.
+    alpha : (1,)
+        The learned slope.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    grads : dict
+        The gradients of the parameters after `backward`.
 
-    Calling the layer with x, (N, C) or (N, ..., C), float32 or float64, gives y of x's shape, dtype
-    and memory order. Raises TypeError for another dtype; ValueError for another rank or number of
-    features, or an unusable out.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of less than two axes or another number of features;
+        for an `out` that cannot be written to.
 
+    Notes
+    -----
+    .. math:: y = weight \cdot \tanh(alpha \cdot x) + bias
+
+    x is (N, C) or (N, ..., C); y has its shape, dtype and memory order, and is written to `out`
+    where it is given. x is kept for `backward`, not copied (unless in place): leave it unchanged
+    until then.
+
+    References
+    ----------
+    .. [1] Zhu, Chen, He, LeCun and Liu, Transformers without Normalization, 2025 (arXiv
+       2503.10622).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.DyT(2, alpha_init_value=1)

@@ -23,32 +23,58 @@ from ._common import Blockwise, Fitting, blocks, dot, moments, total
 
 @register("EvoNormS0")
 class EvoNormS0(Blockwise):
-    r"""EvoNorm S0: a swish of learned slope, divided by the deviation of its group of channels.
+    r"""EvoNorm S0: a swish of learned slope, over the deviation of its group of channels.
 
-    .. math:: y = weight \cdot \frac{x \cdot \sigma(v_1 x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
-
-    sigma is the logistic function and var the biased variance over a group of channels and all
-    positions of one sample. No activation is to follow. The same in training and evaluation.
-
-    Liu et al., Evolving Normalization-Activation Layers, 2020 (arXiv 2004.02967).
+    No activation is to follow. It is the same in training and evaluation [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    groups: of channels, dividing C; C groups where there are fewer channels than groups.
-    eps: added to the variance, > 0.
-    dtype: of parameters, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    groups
+        The number of groups of channels, a divisor of C; C groups where there are fewer channels
+        than that.
+    eps
+        Added to the variance.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
-    weight, bias, v1: (C,), ones, zeros and ones at first. grads: one of each after backward.
+    weight, bias, v1 : (C,)
+        The learned scale, shift and slope; ones, zeros and ones at first.
+    grads : dict
+        The gradients of the parameters after `backward`.
 
-    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    groups that do not divide C, another rank or number of channels, one value in a group, or an
-    unusable out.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range, and groups that do not divide the channels; for an x of another
+        rank or number of channels, or with one value in a group; for an `out` that cannot be
+        written to.
 
+    Notes
+    -----
+    .. math:: y = weight \cdot \frac{x \cdot \sigma(v_1 x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
+
+    with sigma the logistic function and var the biased variance over a group of channels and all
+    positions of one sample.
+
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then.
+
+    References
+    ----------
+    .. [1] Liu, Brock, Simonyan and Le, Evolving Normalization-Activation Layers, 2020 (arXiv
+       2004.02967).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.EvoNormS0(2, groups=1)
@@ -125,40 +151,67 @@ class EvoNormS0(Blockwise):
 
 @register("EvoNormB0")
 class EvoNormB0(Blockwise):
-    r"""EvoNorm B0: x divided by the larger of the batch's deviation and one that depends on x.
+    r"""EvoNorm B0: x over the larger of the batch's deviation and one that depends on x.
 
-    .. math::
-        y = weight \cdot \frac{x}{\max\left(\sqrt{\mathrm{var} + \epsilon},\
-            v_1 x + \sqrt{\mathrm{var}_i + \epsilon}\right)} + bias
-
-    var is the biased variance of a channel over the batch and all positions, var_i that over the
-    positions of one sample. In evaluation var is the running one, which in training follows the
-    unbiased variance of each batch:
-
-        running_var += momentum * (var * m/(m-1) - running_var)        m values per channel
-
-    No activation is to follow. Where both deviations are the same, the gradient goes to the first.
-
-    Liu et al., Evolving Normalization-Activation Layers, 2020 (arXiv 2004.02967).
+    No activation is to follow. In evaluation the deviation of the batch is the running one [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the variances, > 0.
-    momentum: the weight of the new batch in running_var, 0 to 1.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variances.
+    momentum
+        The weight of the new batch in `running_var`.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
-    weight, bias, v1: (C,), ones, zeros and ones at first. running_var: (C,), ones at first.
-    grads: of weight, bias and v1 after backward.
+    weight, bias, v1 : (C,)
+        The learned scale, shift and slope; ones, zeros and ones at first.
+    running_var : (C,)
+        The running variance, ones at first.
+    grads : dict
+        The gradients of `weight`, `bias` and `v1` after `backward`.
 
-    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    another rank or number of channels, one value per channel in training, or an unusable out. The
-    layer is unchanged then. An empty batch gives an empty output and leaves running_var alone.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, in training,
+        with one value per channel; for an `out` that cannot be written to. The layer is unchanged
+        then.
 
+    Notes
+    -----
+    .. math::
+
+        y = weight \cdot \frac{x}{\max\left(\sqrt{\mathrm{var} + \epsilon},\
+        v_1 x + \sqrt{\mathrm{var}_i + \epsilon}\right)} + bias
+
+    var is the biased variance of a channel over the batch and all positions, var_i that over the
+    positions of one sample. Where both deviations are the same, the gradient goes to the first. In
+    training the running variance moves by that of the batch, of m values per channel:
+
+    .. math:: running\_var \leftarrow running\_var
+        + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
+
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then. An empty batch gives an empty output and leaves `running_var`
+    alone.
+
+    References
+    ----------
+    .. [1] Liu, Brock, Simonyan and Le, Evolving Normalization-Activation Layers, 2020 (arXiv
+       2004.02967).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.EvoNormB0(1)

@@ -20,38 +20,67 @@ LEARNED_EPS = 1e-4  # the paper's start
 
 @register("FilterResponseNorm", aliases=("FRN",))
 class FilterResponseNorm(Blockwise):
-    r"""Filter response normalization: each response map by its root mean square, then a threshold.
+    r"""Filter response normalization: response maps by their root mean square, a threshold.
 
+    Nothing is centred, and nothing depends on other samples, so that training and evaluation are
+    the same. The output ends with a thresholded linear unit (TLU), the larger of y and a learned
+    tau, in the place of an activation [1]_.
+
+    Parameters
+    ----------
+    num_features
+        C, the number of channels.
+    eps
+        Added to the mean square.
+    tlu
+        End with the threshold; else tau is left out, and an activation is to follow.
+    learn_eps
+        Learn an addition to eps, which the paper advises where a map has few positions or one.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias : (C,)
+        The learned scale and shift, ones and zeros at first.
+    tau : (C,) or None
+        The learned threshold, zeros at first. None without `tlu`.
+    learned_eps : (1,) or None
+        What is added to eps, by its absolute value, 1e-4 at first. None without `learn_eps`.
+    grads : dict
+        The gradients of the parameters after `backward`.
+
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels; for an `out`
+        that cannot be written to.
+
+    Notes
+    -----
     .. math::
+
         \nu^2 &= \frac{1}{L} \sum_i x_i^2 \qquad \text{over the L positions of a sample's channel}
 
         y &= \max\left(weight \cdot \frac{x}{\sqrt{\nu^2 + \epsilon}} + bias,\ tau\right)
 
-    Nothing is centred, and nothing depends on other samples, so that training and evaluation are
-    the same. With `learn_eps` eps is the given one plus \|learned_eps\|, which the paper advises
-    where L is small or 1. Where y is at the threshold exactly, the gradient goes to tau.
+    Where y is at the threshold exactly, the gradient goes to tau.
 
-    Singh and Krishnan, Filter Response Normalization Layer: Eliminating Batch Dependence in the
-    Training of Deep Neural Networks, 2019 (arXiv 1911.09737).
+    x is (N, C) or (N, C, ...) of up to five axes; y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then.
 
-    Parameters
+    References
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the mean square, > 0.
-    tlu: end with the threshold; else tau is left out, and an activation is to follow.
-    learn_eps: learn an addition to eps.
-    dtype: of parameters, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    .. [1] Singh and Krishnan, Filter Response Normalization Layer: Eliminating Batch Dependence in
+       the Training of Deep Neural Networks, 2019 (arXiv 1911.09737).
 
-    Attributes
-    ----------
-    weight, bias, tau: (C,), ones, zeros and zeros at first. learned_eps: (1,), 1e-4 at first. tau
-    and learned_eps are None where the options leave them out. grads: one of each after backward.
-
-    Calling the layer with x, (N, C) or (N, C, ...) of up to five axes, float32 or float64, gives y
-    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    another rank or number of channels, or an unusable out.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.FilterResponseNorm(1)

@@ -18,34 +18,59 @@ from ._common import Blockwise, Fitting, blocks, dot, total
 
 @register("GlobalResponseNorm", aliases=("GRN",))
 class GlobalResponseNorm(Blockwise):
-    r"""Global response normalization: each channel scaled by its share of the sample's energy.
+    r"""Global response normalization: each channel by its share of the sample's energy.
 
+    The channels of a sample compete by the energy of their maps. It is the same in training and
+    evaluation [1]_.
+
+    Parameters
+    ----------
+    num_features
+        C, the number of channels.
+    eps
+        Added to the mean of the energies.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
+
+    Attributes
+    ----------
+    weight, bias : (C,)
+        The learned scale and shift, zeros at first, so that a new layer gives x.
+    grads : dict
+        The gradients of `weight` and `bias` after `backward`.
+
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels; for an `out`
+        that cannot be written to.
+
+    Notes
+    -----
     .. math::
+
         G_c &= \sqrt{\sum_i x_{ci}^2} \qquad N_c = \frac{G_c}{\frac{1}{C} \sum_k G_k + \epsilon}
 
         y_c &= weight_c \cdot N_c \cdot x_c + bias_c + x_c
 
-    The sum is over the positions of one sample's channel. The same in training and evaluation.
-    Where a channel of a sample is all zero, G is taken to have no slope.
+    The first sum is over the positions of one sample's channel. Where a channel of a sample is all
+    zero, G is taken to have no slope.
 
-    Woo et al., ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders, 2023 (arXiv
-    2301.00808).
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then.
 
-    Parameters
+    References
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the mean of G, > 0.
-    dtype: of parameters, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    .. [1] Woo et al., ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders, 2023
+       (arXiv 2301.00808).
 
-    Attributes
-    ----------
-    weight, bias: (C,), zeros at first, so that a new layer gives x. grads: of both after backward.
-
-    Calling the layer with x, (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64, gives
-    y of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    another rank or number of channels, or an unusable out.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.GlobalResponseNorm(2)

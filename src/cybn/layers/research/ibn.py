@@ -34,49 +34,77 @@ _RANKS = (3, 4, 5)
 
 @register("IBN", aliases=("InstanceBatchNorm",))
 class IBN(Guarded):
-    r"""Instance normalization of the first channels and batch normalization of the others.
+    r"""Instance normalization of the first channels and batch normalization of the rest.
 
-    .. math:: y_c = \frac{x_c - \mathrm{mean}_c}{\sqrt{\mathrm{var}_c + \epsilon}} \cdot weight_c
-              + bias_c
-
-    For c < half = floor(ratio*C) mean and var are the moments of a channel of a sample over its
-    positions, in training and evaluation. For the other channels they are those of BatchNorm: of
-    the batch in training, which running statistics follow, and the running ones in evaluation.
-
-    Pan, Luo, Shi and Tang, Two at Once: Enhancing Learning and Generalization Capacities via
-    IBN-Net, 2018 (arXiv 1807.09441): its IBN-a block.
+    The first half = floor(ratio*C) channels are normalized by their moments in each sample, in
+    training and evaluation; the others by those of the batch in training, which running statistics
+    follow, and by the running ones in evaluation. It is the IBN-a block of the paper [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    ratio: the part of the channels that gets instance normalization, 0 to 1.
-    eps: added to the variance, > 0.
-    momentum: the weight of the new batch in the running statistics, 0 to 1; None averages all
-        batches alike.
-    affine: learn weight and bias; else both are None.
-    track_running_stats: keep running statistics; else they are None, and evaluation uses the
-        moments of its batch too.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    ratio
+        The part of the channels that gets instance normalization.
+    eps
+        Added to the variance.
+    momentum
+        The weight of the new batch in the running statistics; None averages all batches alike.
+    affine
+        Learn weight and bias; else both are None.
+    track_running_stats
+        Keep running statistics; else they are None, and evaluation uses the moments of its batch,
+        too.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
-    half: the number of channels with instance normalization.
-    weight, bias: (C,), ones and zeros at first. running_mean, running_var: (C - half,), zeros and
-    ones. num_batches_tracked: 0-D int64. Each is None where the options leave it out. grads:
-    {"weight": (C,), "bias": (C,)} after backward.
+    half : int
+        The number of channels with instance normalization.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean, running_var : (C - half,) or None
+        The running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        How many batches the running statistics have followed.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
-    The authors' code has two layers in place of one: its IN.weight and BN.weight joined are weight,
-    and so are the biases; its BN.running_mean is running_mean.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, with one value
+        in a channel of a sample or, in training, one value per channel; for an `out` that cannot be
+        written to. The layer is unchanged then.
 
-    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64; y has its shape, dtype and
-    memory order. x is kept for backward, not copied (unless in place).
+    Notes
+    -----
+    .. math:: y_c = \frac{x_c - \mathrm{mean}_c}{\sqrt{\mathrm{var}_c + \epsilon}} \cdot weight_c
+        + bias_c
 
-    Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
-    in a channel of a sample, an unusable out. The layer is unchanged then. An empty batch gives an
-    empty output and leaves the running statistics alone.
+    with var the biased variance. The authors' code has two layers in the place of one: its weights
+    joined, those for instances first, are `weight`, and its biases are alike; the running
+    statistics are those of its second layer.
 
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then. An empty batch gives an empty output and leaves the running
+    statistics alone.
+
+    References
+    ----------
+    .. [1] Pan, Luo, Shi and Tang, Two at Once: Enhancing Learning and Generalization Capacities via
+       IBN-Net, 2018 (arXiv 1807.09441).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.IBN(2)

@@ -30,52 +30,85 @@ _BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
 
 @register("IterNorm", aliases=("IterativeNorm",))
 class IterNorm(Guarded):
-    r"""Iterative normalization: whiten the channels of each group over the batch.
+    r"""Iterative normalization: the channels of each group whitened over the batch.
 
-    .. math:: y = W (x - \mathrm{mean}) \cdot weight + bias, \quad W \approx \Sigma^{-1/2},
-              \quad \Sigma = \frac{1}{m} \sum (x - \mathrm{mean})(x - \mathrm{mean})^T + \epsilon I
-
-    over the m values of each channel in the batch, for each group of d channels by itself. With
-    S = Sigma/tr(Sigma), W is P_T/sqrt(tr(Sigma)) of Newton's iteration
-
-        P_0 = I        P_k = (3*P_(k-1) - P_(k-1)³ S) / 2
-
-    In evaluation mean and W are the running ones, which follow in training:
-
-        running_mean += momentum * (mean - running_mean)
-        running_wm   += momentum * (W - running_wm)
-
-    The gradient goes through mean, covariance and all iterations.
-
-    Huang, Zhou, Zhu, Liu and Shao, Iterative Normalization: Beyond Standardization towards
-    Efficient Whitening, 2019 (arXiv 1904.03441).
+    The inverse root of the covariance comes from a few steps of Newton's iteration, through which
+    the gradient goes, too. In evaluation mean and whitening matrix are running ones [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    num_groups: G, whitened each by itself; it must divide C.
-    iterations: T, steps of the iteration. Directions of small variance are whitened in part with
-        few of them, and that is wanted: the paper takes 5.
-    eps: added to the diagonal of the covariance, > 0.
-    momentum: the weight of the new batch in the running statistics, 0 to 1.
-    affine: learn weight and bias; else both are None.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    num_groups
+        G, the number of groups, each whitened by itself; it must divide C.
+    iterations
+        T, the steps of the iteration. Directions of small variance are whitened in part with few of
+        them, and that is wanted: the paper takes 5.
+    eps
+        Added to the diagonal of the covariance.
+    momentum
+        The weight of the new batch in the running statistics.
+    affine
+        Learn weight and bias; else both are None.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first, or None. running_mean: (C,), zeros at first.
-    running_wm: (G, d, d), identities at first. grads: {"weight": (C,), "bias": (C,)} after
-    backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean : (C,)
+        The running mean, zeros at first.
+    running_wm : (G, d, d)
+        The running whitening matrices of groups of d channels, identities at first.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
-    x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), float32 or float64; y has its shape,
-    dtype and memory order. x is kept for backward, not copied (unless in place).
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range, and groups that do not divide the channels; for an x of another
+        rank or number of channels, or, in training, with one value per channel; for an `out` that
+        cannot be written to. The layer is unchanged then.
 
-    Raises TypeError for another dtype; ValueError for another rank or number of channels, groups
-    that do not divide the channels, one value per channel in training, an unusable out. The layer
-    is unchanged then. An empty batch gives an empty output and leaves the running statistics alone.
+    Notes
+    -----
+    .. math:: y = W (x - \mathrm{mean}) \cdot weight + bias, \quad W \approx \Sigma^{-1/2},
+        \quad \Sigma = \frac{1}{m} \sum (x - \mathrm{mean})(x - \mathrm{mean})^T + \epsilon I
 
+    over the m values of each channel in the batch, for each group of d channels by itself. W comes
+    from T steps of
+
+    .. math:: P_0 = I, \quad P_k = \frac{3 P_{k-1} - P_{k-1}^3 S}{2},
+        \quad S = \frac{\Sigma}{\mathrm{tr}(\Sigma)}, \quad W =
+        \frac{P_T}{\sqrt{\mathrm{tr}(\Sigma)}}
+
+    and in training the running ones follow:
+
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+        running\_wm &\leftarrow running\_wm + momentum \cdot (W - running\_wm)
+
+    x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory
+    order, and is written to `out` where it is given. x is kept for `backward`, not copied (unless
+    in place): leave it unchanged until then. An empty batch gives an empty output and leaves the
+    running statistics alone.
+
+    References
+    ----------
+    .. [1] Huang, Zhou, Zhu, Liu and Shao, Iterative Normalization: Beyond Standardization towards
+       Efficient Whitening, 2019 (arXiv 1904.03441).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.IterNorm(2, iterations=20)

@@ -32,55 +32,93 @@ _RANKS = (2, 3, 4, 5)
 
 @register("PowerNorm", aliases=("PN",))
 class PowerNorm(Guarded):
-    r"""Power normalization: each channel divided by a running quadratic mean, nothing centred.
+    r"""Power normalization: each channel over a running quadratic mean, nothing centred.
 
-    .. math:: y = weight \cdot xhat + bias \qquad xhat = \frac{x}{\sqrt{\phi + \epsilon}}
-
-    phi is running_phi as the batches before have left it, in training and in evaluation alike;
-    after a forward in training it follows the batch:
-
-        running_phi += momentum * (Σx²/m - running_phi)        m values per channel
-
-    In the first `warmup` batches, or in all for None (the paper's PN-V), phi in training is Σx²/m
-    of the batch itself.
-
-    Where phi is the running one it is no function of x, so the gradient is dx = g/sqrt(phi + eps)
-    with g = weight·dy. That is `gradient="exact"`. The paper's estimator, `gradient="paper"`, takes
-    off what the gradient through a quadratic mean would have been, by a running mean nu of it:
-
-        dx = (g - nu·xhat) / sqrt(phi + eps)
-        nu <- nu·(1 - momentum·Σxhat²/m) + momentum·Σ(g·xhat)/m
-
-    with nu as it was before the forward; a backward repeated for the same forward moves running_nu
-    anew, not twice. While phi is that of the batch, and in evaluation, both
-    gradients are the exact one; nu follows all batches of training.
-
-    Shen et al., PowerNorm: Rethinking Batch Normalization in Transformers, 2020 (arXiv 2003.07845),
-    where psi² is phi and alpha is 1 - momentum.
+    The quadratic mean is the one that the batches before have left, in training and in evaluation
+    alike; after a forward in training it follows the batch [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to phi, > 0.
-    momentum: the weight of the new batch in running_phi and running_nu, 0 to 1.
-    affine: learn weight and bias; else both are None.
-    warmup: how many batches are divided by their own quadratic mean; None for all.
-    gradient: "exact", or "paper" for the estimator.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last, as in a transformer.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the quadratic mean.
+    momentum
+        The weight of the new batch in `running_phi` and `running_nu`.
+    affine
+        Learn weight and bias; else both are None.
+    warmup
+        How many batches are divided by their own quadratic mean; None for all of them, which is the
+        PN-V of the paper.
+    gradient
+        The gradient to x while the quadratic mean is the running one: "exact", or "paper" for the
+        estimator of the paper.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, as in a transformer.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first, or None. running_phi: (C,), ones at first.
-    running_nu: (C,), zeros at first; None with "exact". num_batches_tracked: 0-D int64.
-    grads: of weight and bias after backward; exact in each case.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_phi : (C,)
+        The running quadratic mean, ones at first.
+    running_nu : (C,) or None
+        The running mean that the paper's estimator takes off, zeros at first; None with "exact".
+    num_batches_tracked : 0-D int64
+        How many batches they have followed.
+    grads : dict
+        The gradients of `weight` and `bias` after `backward`, exact in each case.
 
-    Calling the layer with x, (N, C) or (N, C, ...) of up to five axes, float32 or float64, gives y
-    of x's shape, dtype and memory order. Raises TypeError for another dtype; ValueError for
-    another rank or number of channels, or an unusable out. The layer is unchanged then. An empty
-    batch gives an empty output and leaves the running values alone.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels; for an `out`
+        that cannot be written to. The layer is unchanged then.
 
+    Notes
+    -----
+    .. math:: y = weight \cdot \hat{x} + bias \qquad \hat{x} = \frac{x}{\sqrt{\phi + \epsilon}}
+
+    phi is `running_phi`, which moves after a forward in training, by the m values of each channel;
+    in the first `warmup` batches it is the mean square of the batch itself:
+
+    .. math:: running\_phi \leftarrow running\_phi
+        + momentum \cdot \left(\frac{1}{m} \sum x^2 - running\_phi\right)
+
+    Where phi is the running one it is no function of x, so the exact gradient is g/sqrt(phi + eps)
+    with g = weight·dy. The paper's estimator takes off what the gradient through a quadratic mean
+    would have been, by a running mean nu of it:
+
+    .. math::
+
+        dx &= \frac{g - \nu \hat{x}}{\sqrt{\phi + \epsilon}}
+
+        \nu &\leftarrow \nu \cdot \left(1 - \frac{momentum}{m} \sum \hat{x}^2\right)
+        + \frac{momentum}{m} \sum g \hat{x}
+
+    with nu as it was before the forward; a backward repeated for the same forward moves
+    `running_nu` anew, not twice. While phi is that of the batch, and in evaluation, both gradients
+    are the exact one; nu follows all batches of training. In the paper psi² is phi and alpha is 1 -
+    momentum.
+
+    x is (N, C) or (N, C, ...) of up to five axes; y has its shape, dtype and memory order, and is
+    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
+    leave it unchanged until then. An empty batch gives an empty output and leaves the running
+    values alone.
+
+    References
+    ----------
+    .. [1] Shen et al., PowerNorm: Rethinking Batch Normalization in Transformers, 2020 (arXiv
+       2003.07845).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.PowerNorm(1, warmup=1)

@@ -57,50 +57,74 @@ class Reached(NamedTuple):
 
 @register("RevIN", aliases=("ReversibleInstanceNorm",))
 class RevIN(Guarded):
-    r"""Reversible instance normalization of time series, x (N, L, C): and `inverse` takes it back.
+    r"""Reversible instance normalization of time series, which `inverse` takes back.
 
-    .. math:: y = \frac{x - centre}{std} \cdot weight + bias
-              \qquad inverse(y) = \frac{y - bias}{weight} \cdot std + centre
-
-    For each series, one channel of one sample, std² = var + eps with the biased variance over its L
-    steps, and centre is its mean, or its last value. A model forecasts from layer(x), and
-    `layer.inverse` of the forecast has the level and scale of x. Training and evaluation are alike.
-
-    Kim, Kim, Tae, Park, Choi and Choo, Reversible Instance Normalization for Accurate Time-Series
-    Forecasting against Distribution Shift, ICLR 2022. The authors' code divides by weight + eps² in
-    the inverse, so that it undoes the forward in part only; here it divides by weight, which
-    must not be 0.
+    Each series, one channel of one sample of x (N, L, C), is centred and scaled by itself. A model
+    forecasts from `layer(x)`, and `inverse` of the forecast has the level and scale of x. Training
+    and evaluation are alike [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of series in a sample, >= 1.
-    eps: added to the variance, > 0.
-    affine: learn weight and bias; else both are None.
-    subtract_last: centre on the last value, not on the mean.
-    detach: take centre and std as constants in both backward passes, as the authors' code does.
-    dtype: of weight and bias, "float32" or "float64". Inputs may be either.
-    channel_axis: -1 for (N, L, C) as in the paper, 1 for (N, C, L).
+    num_features
+        C, the number of series in a sample.
+    eps
+        Added to the variance.
+    affine
+        Learn weight and bias; else both are None.
+    subtract_last
+        Centre on the last value, not on the mean.
+    detach
+        Take centre and std as constants in both backward passes, as the authors' code does.
+    dtype
+        Of weight and bias. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the series: -1 for (N, L, C) as in the paper, 1 for (N, C, L).
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first, or None. grads: {"weight": (C,), "bias": (C,)}
-    after backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
-    y has the shape, dtype and memory order of x, float32 or float64. x is kept for backward, not
-    copied (unless in place).
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or with series
+        of one step; for a weight of 0 in the inverse; for an `out` that cannot be written to. The
+        layer is unchanged then.
+    RuntimeError
+        For an inverse or a backward before any forward.
 
-    Gradients: the order is that of the chain rule. `inverse_backward` returns the gradient of the
+    Notes
+    -----
+    .. math:: y = \frac{x - centre}{std} \cdot weight + bias
+        \qquad inverse(y) = \frac{y - bias}{weight} \cdot std + centre
+
+    with std² = var + eps, var the biased variance of a series over its L steps, and centre its
+    mean, or its last value. The authors' code divides by weight + eps² in the inverse, so that it
+    undoes the forward in part only; here it divides by weight, which must not be 0.
+
+    The order of gradients is that of the chain rule. `inverse_backward` returns the gradient of the
     forecast, and `grads` are then those of the inverse alone; `backward`, called after it, returns
     dx with all that reaches x, by way of the inverse's centre and std too, and sets `grads` to the
-    sums over forward and inverse. Without an inverse since the forward it is as in any layer.
-    The pure pairs hand on what one needs of the other: y, saved = apply(x), then z, saved =
-    apply_inverse(saved, y), dy, grads, saved = pullback_inverse(saved, dz), and dx, grads =
-    pullback(saved, dy).
+    sums over forward and inverse. Without an inverse since the forward it is as in any layer. The
+    pure pairs hand on what one needs of the other: `apply`, then `apply_inverse` with what that has
+    saved, `pullback_inverse` with what the inverse has saved, and `pullback` with what that
+    returns.
 
-    Raises TypeError for another dtype; ValueError for another rank or number of channels, series of
-    one step, an unusable out, a weight of 0 in the inverse; RuntimeError for an inverse or a
-    backward before any forward. The layer is unchanged then.
+    y has the shape, dtype and memory order of x, and is written to `out` where it is given. x is
+    kept for `backward`, not copied (unless in place): leave it unchanged until then.
 
+    References
+    ----------
+    .. [1] Kim, Kim, Tae, Park, Choi and Choo, Reversible Instance Normalization for Accurate
+       Time-Series Forecasting against Distribution Shift, ICLR 2022.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.RevIN(1)

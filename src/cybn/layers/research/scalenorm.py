@@ -24,29 +24,51 @@ from ._common import Blockwise
 class ScaleNorm(Blockwise):
     r"""Scale normalization: every feature vector to the same length, which is learned.
 
-    .. math:: y = weight \cdot \frac{x}{\sqrt{\sum_i x_i^2 + \epsilon}}
-
-    The sum is over the C features of one sample and position. It is `RMSNorm` with one weight for
-    all features, and the same in training and evaluation.
-
-    Nguyen and Salazar, Transformers without Tears: Improving the Normalization of Self-Attention,
-    2019 (arXiv 1910.05895), where the weight is called g.
+    It is RMSNorm with one weight for all features, and the same in training and evaluation [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of features, >= 1.
-    eps: added to the sum of squares, > 0.
-    dtype: of the parameter, "float32" or "float64". Inputs may be either.
-    channel_axis: the axis of the features, -1, or 1 where they come before positions.
+    num_features
+        C, the number of features.
+    eps
+        Added to the sum of squares.
+    dtype
+        Of the parameter. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the features: -1, or 1 where they come before positions.
 
     Attributes
     ----------
-    weight: (1,), the square root of C at first. grads: {"weight": (1,)} after backward.
+    weight : (1,)
+        The learned length, the square root of C at first; g in the paper.
+    grads : dict
+        The gradient of `weight` after `backward`.
 
-    Calling the layer with x, (N, C) or (N, ..., C), float32 or float64, gives y of x's shape, dtype
-    and memory order. Raises TypeError for another dtype; ValueError for another rank or number of
-    features, or an unusable out.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of less than two axes or another number of features;
+        for an `out` that cannot be written to.
 
+    Notes
+    -----
+    .. math:: y = weight \cdot \frac{x}{\sqrt{\sum_i x_i^2 + \epsilon}}
+
+    The sum is over the C features of one sample and position.
+
+    x is (N, C) or (N, ..., C); y has its shape, dtype and memory order, and is written to `out`
+    where it is given. x is kept for `backward`, not copied (unless in place): leave it unchanged
+    until then.
+
+    References
+    ----------
+    .. [1] Nguyen and Salazar, Transformers without Tears: Improving the Normalization of
+       Self-Attention, 2019 (arXiv 1910.05895).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.ScaleNorm(2)

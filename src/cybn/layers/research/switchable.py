@@ -15,9 +15,9 @@ import numpy as np
 from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
 from ...validation import check_parameters
 from ..channelnorm import ChannelNorm
+from ..ranks import ranked
 from ._common import Guarded
 from ._planes import (
     accept,
@@ -30,59 +30,93 @@ from ._planes import (
 
 
 class SwitchableNorm(Guarded, ChannelNorm):
-    r"""Switchable normalization: each layer learns how to mix instance, layer and batch statistics.
+    r"""Switchable normalization of <shapes>: a learned mixture of statistics.
 
-    .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
-              \cdot weight + bias, \quad k \in \{instance, layer, batch\}
-
-    with a = softmax(mean_weight) and b = softmax(var_weight). mu_k and sigma²_k (biased) are those
-    of a channel of a sample (instance), of a sample (layer), and of a channel over the batch
-    (batch). In evaluation those of the batch are running statistics, which follow as in BatchNorm:
-
-        running_mean += momentum * (mean - running_mean)
-        running_var  += momentum * (var * m/(m-1) - running_var)        m values per channel
-
-    Luo, Ren, Peng, Zhang and Li, Differentiable Learning-to-Normalize via Switchable Normalization,
-    2018 (arXiv 1806.10779). The paper averages the statistics of a few batches after training;
-    running statistics, as the authors' code has too, are kept up during it.
+    Each layer learns how to mix the statistics of a channel of a sample (instance), of a sample
+    (layer), and of a channel over the batch (batch). In evaluation those of the batch are running
+    statistics [1]_.
 
     Parameters
     ----------
-    num_features: C, the number of channels, >= 1.
-    eps: added to the variance, > 0.
-    momentum: the weight of the new batch in the running statistics, 0 to 1; None averages all
-        batches alike. (The authors' code has the weight of the old ones, 0.9, there.)
-    affine: learn weight and bias; else both are None.
-    track_running_stats: keep running statistics; else they are None, and evaluation uses the
-        moments of its batch too.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance.
+    momentum
+        The weight of the new batch in the running statistics, where the authors' code has that of
+        the old ones, 0.9; None averages all batches alike.
+    affine
+        Learn weight and bias; else both are None.
+    track_running_stats
+        Keep running statistics; else they are None, and evaluation uses the moments of its batch,
+        too.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, <last>.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first. mean_weight, var_weight: (3,), ones at first: the
-    shares of instance, layer and batch before the softmax. running_mean, running_var: (C,), zeros
-    and ones. num_batches_tracked: 0-D int64. grads: by parameter, after backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    mean_weight, var_weight : (3,)
+        The shares of instance, layer and batch before the softmax, ones at first.
+    running_mean, running_var : (C,) or None
+        The running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        How many batches the running statistics have followed.
+    grads : dict
+        The gradients of the parameters after `backward`.
 
-    y has the shape, dtype and memory order of x, float32 or float64. x is kept for backward, not
-    copied (unless in place): leave it unchanged until then.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or with one
+        value in a channel of a sample; for an `out` that cannot be written to. The layer is
+        unchanged then.
 
-    Raises TypeError for another dtype; ValueError for another rank or number of channels, one value
-    in a channel of a sample, an unusable out. The layer is unchanged then. An empty batch gives an
-    empty output and leaves the running statistics alone.
+    Notes
+    -----
+    .. math:: y = \frac{x - \sum_k a_k \mu_k}{\sqrt{\sum_k b_k \sigma^2_k + \epsilon}}
+        \cdot weight + bias, \quad k \in \{instance, layer, batch\}
 
+    with a = softmax(mean_weight) and b = softmax(var_weight), and all variances biased. In training
+    the running statistics move by those of the batch, of m values per channel:
+
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (\mu - running\_mean)
+
+        running\_var &\leftarrow running\_var
+        + momentum \cdot \left(\frac{m}{m - 1} \sigma^2 - running\_var\right)
+
+    The paper averages the statistics of a few batches after training; running statistics, as the
+    authors' code has too, are kept up during it.
+
+    x is <shapes>, y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then. An
+    empty batch gives an empty output and leaves the running statistics alone.
+
+    References
+    ----------
+    .. [1] Luo, Ren, Peng, Zhang and Li, Differentiable Learning-to-Normalize via Switchable
+       Normalization, 2018 (arXiv 1806.10779).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.SwitchableNorm1d(2)
-    >>> x = np.array([[[0.0, 2.0], [4.0, 6.0]], [[0.0, 2.0], [4.0, 6.0]]])
-    >>> layer(x).round(3)[0]  # means 1, 3, 1 and 5, 3, 5; variances 1, 5, 1
-    array([[-1.091,  0.218],
-           [-0.218,  1.091]])
+    >>> layer = cybn.SwitchableNorm<d>(2)
+    >>> x = np.array([0.0, 2.0, 4.0, 6.0] * 2).reshape(2, 2, 2<ones>)
+    >>> layer(x).ravel().round(3)[:4]  # means 1, 3, 1 and 5, 3, 5; variances 1, 5, 1
+    array([-1.091,  0.218, -0.218,  1.091])
     >>> layer.mean_weight[:] = layer.var_weight[:] = [100, 0, 0]  # instance normalization
-    >>> layer(x).round(3)[0]
-    array([[-1.,  1.],
-           [-1.,  1.]])
+    >>> layer(x).ravel().round(3)[:4]
+    array([-1.,  1., -1.,  1.])
     >>> dx = layer.backward(x)
     >>> list(layer.grads)
     ['weight', 'bias', 'mean_weight', 'var_weight']
@@ -217,22 +251,6 @@ def _mixture(shares: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return (shares[:, None, None] * moments).sum(0)
 
 
-@register("SwitchableNorm1d", aliases=("SN1d",))
-class SwitchableNorm1d(SwitchableNorm):
-    """Switchable normalization of (N, C, L); see SwitchableNorm."""
-
-    ranks = (3,)
-
-
-@register("SwitchableNorm2d", aliases=("SN", "SN2d", "SwitchableNorm"))
-class SwitchableNorm2d(SwitchableNorm):
-    """Switchable normalization of (N, C, H, W); see SwitchableNorm."""
-
-    ranks = (4,)
-
-
-@register("SwitchableNorm3d", aliases=("SN3d",))
-class SwitchableNorm3d(SwitchableNorm):
-    """Switchable normalization of (N, C, D, H, W); see SwitchableNorm."""
-
-    ranks = (5,)
+SwitchableNorm1d, SwitchableNorm2d, SwitchableNorm3d = ranked(
+    SwitchableNorm, "SN", ranks=((3,), (4,), (5,))
+)

@@ -25,40 +25,60 @@ from ._common import Guarded
 
 @register("WeightStandardization", aliases=("WS", "WeightStandardisation"))
 class WeightStandardization(Guarded):
-    r"""Standardize a weight: each output filter to mean 0 and variance 1, times a gain if asked.
+    r"""Weight standardization: each output filter to mean 0 and variance 1.
 
-    .. math:: y_o = \frac{x_o - \mathrm{mean}_o}{\sqrt{\mathrm{var}_o + \epsilon}} \cdot gain_o
-
-    with mean and var (biased) over the I values of filter o. With `scaled` y is divided by √I
-    besides, so that a filter has norm 1. Training and evaluation are alike.
-
-    Qiao, Wang, Liu, Shen and Yuille, Micro-Batch Training with Batch-Channel Normalization and
-    Weight Standardization, 2019 (arXiv 1903.10520). Gain and scaling: Brock, De and Smith,
-    Characterizing Signal Propagation to Close the Performance Gap in Unnormalized ResNets, 2021
-    (arXiv 2101.08692).
+    What it normalizes is the weight of a linear layer or convolution, not an activation [1]_. A
+    filter may be multiplied by a gain that is learned [2]_. Training and evaluation are alike.
 
     Parameters
     ----------
-    out_channels: the number of filters, to learn a gain for each; None learns none and takes
-        weights of any number.
-    eps: added to the variance, > 0.
-    scaled: divide by √I.
-    dtype: of the gain, "float32" or "float64". Inputs may be either.
-    channel_axis: the axis of the filters: 0 as in PyTorch, (C_out, C_in, ...), or -1 as in
-        frameworks with channels last, (..., C_in, C_out).
+    out_channels
+        The number of filters, to learn a gain for each; None learns none and takes weights of any
+        number.
+    eps
+        Added to the variance.
+    scaled
+        Divide by the root of I, the values of a filter, so that a filter has norm 1.
+    dtype
+        Of the gain. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the filters: 0 as in PyTorch, (C_out, C_in, ...), or -1 as in frameworks with
+        channels last, (..., C_in, C_out).
 
     Attributes
     ----------
-    gain: (out_channels,), ones at first, or None. grads: {"gain": (out_channels,)} after backward,
-    or empty.
+    gain : (out_channels,) or None
+        The learned gain, ones at first.
+    grads : dict
+        The gradient of `gain` after `backward`, or empty.
 
-    Calling the layer with a weight x, float32 or float64, 2-D or more, returns y of its shape,
-    dtype and memory order; `backward` turns the gradient of y, which the layer that uses it gives,
-    into that of x. x is kept for backward, not copied (unless in place).
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for a weight of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for a weight of less than two axes, another number of filters
+        than `out_channels`, or filters of one value; for an `out` that cannot be written to.
 
-    Raises TypeError for another dtype; ValueError for a weight of less than two axes, another
-    number of filters than out_channels, filters of one value, an unusable out.
+    Notes
+    -----
+    .. math:: y_o = \frac{x_o - \mathrm{mean}_o}{\sqrt{\mathrm{var}_o + \epsilon}} \cdot gain_o
 
+    with mean and var (biased) over the I values of filter o.
+
+    x is a weight, 2-D or more; y has its shape, dtype and memory order, and is written to `out`
+    where it is given. `backward` turns the gradient of y, which the layer that uses it gives, into
+    that of x. x is kept for it, not copied (unless in place).
+
+    References
+    ----------
+    .. [1] Qiao, Wang, Liu, Shen and Yuille, Micro-Batch Training with Batch-Channel Normalization
+       and Weight Standardization, 2019 (arXiv 1903.10520).
+    .. [2] Brock, De and Smith, Characterizing Signal Propagation to Close the Performance Gap in
+       Unnormalized ResNets, 2021 (arXiv 2101.08692), for gain and scaling.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.WeightStandardization()

@@ -16,35 +16,61 @@ from .rownorm import RowNorm
 
 @register("GroupNorm", aliases=("GN",))
 class GroupNorm(RowNorm):
-    r"""Group normalization: each group of channels of a sample to mean 0 and variance 1, scaled.
+    r"""Group normalization: each group of channels of a sample to mean 0 and variance 1.
 
-    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
-
-    mean and var (biased) are those of num_channels/num_groups channels side by side, of one sample;
-    so they are in evaluation too. One group is layer normalization of the sample but for weight and
-    bias, which are the channels' own; as many groups as channels are instance normalization.
-
-    Wu and He, Group Normalization, 2018 (arXiv 1803.08494). Names, defaults and semantics are
-    PyTorch's.
+    The moments are those of num_channels/num_groups channels side by side of one sample, in
+    evaluation, too; then each channel is scaled and shifted [1]_. One group is layer normalization
+    of the sample but for weight and bias, which are the channels' own; as many groups as channels
+    are instance normalization. Names, defaults and semantics are those of PyTorch.
 
     Parameters
     ----------
-    num_groups: a divisor of num_channels.
-    num_channels: C, the number of channels.
-    eps: added to the variance, > 0.
-    affine: learn weight and bias; else both are None.
-    bias: False leaves out the bias alone.
-    dtype: of the parameters, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last.
+    num_groups
+        The number of groups, a divisor of `num_channels`.
+    num_channels
+        C, the number of channels.
+    eps
+        Added to the variance.
+    affine
+        Learn weight and bias; else both are None.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first; None where the options leave them out.
-    grads: {"weight": (C,), "bias": (C,)} after backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
-    x is (N, C) or (N, C, ...); for out and errors see LayerNorm. ValueError also for another number
-    of channels, and for one sample with one value per group. Channels last is copied on the way.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range, and groups that do not divide the channels; for an x of less
+        than two axes, with another number of channels or, of one sample, with one value per group;
+        for an `out` that cannot be written to. The layer is unchanged then.
 
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    with var the biased variance. x is (N, C) or (N, C, ...), with any strides; y has its shape,
+    dtype and memory order, and is written to `out` where it is given; x itself as `out` works in
+    place. x is kept for `backward` until the next `forward`, not copied (unless in place): leave it
+    unchanged until then.
+
+    References
+    ----------
+    .. [1] Wu and He, Group Normalization, 2018 (arXiv 1803.08494).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.create({"type": "GN", "num_groups": 2}, num_features=4)

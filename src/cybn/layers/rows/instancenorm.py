@@ -11,7 +11,6 @@ from ...functional.groups import check_instance_size, instance_checked
 from ...functional.rows import gradient_checked
 from ...layout import group_rows
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
 from ...validation import (
     as_float_array,
     check_channels,
@@ -19,53 +18,90 @@ from ...validation import (
     check_rank,
 )
 from ..channelnorm import ChannelNorm
+from ..ranks import ranked
 
 
 class InstanceNorm(ChannelNorm):
-    r"""Instance normalization: each channel of each sample to mean 0 and variance 1, then scaled.
+    r"""Instance normalization of <batch> or <sample>, channel by channel.
 
-    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
-
-    mean and var (biased) are those of one channel of one sample, n values, in evaluation too. With
-    track_running_stats evaluation takes running statistics instead, which in training follow
-
-        running_mean += momentum * (mean over the samples             - running_mean)
-        running_var  += momentum * (var * n/(n-1) over the samples    - running_var)
-
-    Ulyanov, Vedaldi and Lempitsky, Instance Normalization: The Missing Ingredient for Fast
-    Stylization, 2016 (arXiv 1607.08022). Names, defaults and semantics are PyTorch's; but where
+    Each channel of each sample is brought to mean 0 and variance 1 by its own moments, in
+    evaluation, too; then it may be scaled and shifted [1]_. With `track_running_stats` evaluation
+    takes running statistics instead. Names, defaults and semantics are those of PyTorch; but where
     PyTorch warns of another number of channels than num_features, this is an error.
 
     Parameters
     ----------
-    num_features: C, the number of channels.
-    eps: added to the variance, >= 0, and > 0 but with running statistics.
-    momentum: the weight of the new batch in the running statistics, 0 to 1; None leaves them alone.
-    affine: learn weight and bias; else both are None.
-    track_running_stats: keep running statistics; else they are None.
-    bias: False leaves out the bias alone.
-    dtype: of parameters and buffers, "float32" or "float64". Inputs may be either.
-    channel_axis: 1, or -1 for channels last, which is copied on the way.
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance; more than 0 but with running statistics.
+    momentum
+        The weight of the new batch in the running statistics; None leaves them alone.
+    affine
+        Learn weight and bias; else both are None.
+    track_running_stats
+        Keep running statistics; else they are None.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of parameters and buffers. Inputs may be float32 or float64 with either.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
     Attributes
     ----------
-    weight, bias: (C,), ones and zeros at first. running_mean, running_var: (C,), zeros and ones.
-    num_batches_tracked: 0-D int64, in the state dict for PyTorch's sake, which never counts here
-        either. Each is None where the options leave it out.
-    grads: {"weight": (C,), "bias": (C,)} after backward.
+    weight, bias : (C,) or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    running_mean, running_var : (C,) or None
+        The running statistics, zeros and ones at first.
+    num_batches_tracked : 0-D int64 or None
+        In the state dict for the sake of PyTorch, which never counts here either.
+    grads : dict
+        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
-    x is a batch, or one sample without the axis N. For out see LayerNorm. Raises TypeError for
-    another dtype; ValueError for another rank or number of channels, one value per channel of a
-    sample (but with running statistics), or an unusable out. The layer is unchanged then.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of another rank or number of channels, or, but with
+        running statistics, with one value per channel of a sample; for an `out` that cannot be
+        written to. The layer is unchanged then.
 
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    mean and var (biased) are those of the n values of a channel in a sample. In training running
+    statistics move by their means over the samples:
+
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+        running\_var &\leftarrow running\_var
+        + momentum \cdot \left(\frac{n}{n - 1} var - running\_var\right)
+
+    x is a batch, <batch>, or one sample, <sample>, with any strides; y has its shape, dtype and
+    memory order, and is written to `out` where it is given; x itself as `out` works in place. x is
+    kept for `backward` until the next `forward`, not copied (unless in place): leave it unchanged
+    until then.
+
+    References
+    ----------
+    .. [1] Ulyanov, Vedaldi and Lempitsky, Instance Normalization: The Missing Ingredient for Fast
+       Stylization, 2016 (arXiv 1607.08022).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.InstanceNorm1d(2)
+    >>> layer = cybn.InstanceNorm<d>(2)
     >>> layer
-    InstanceNorm1d(2, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)
-    >>> layer(np.array([[[1.0, 3.0], [10.0, 30.0]]])).round(3)
-    array([[[-1.,  1.],
-            [-1.,  1.]]])
+    InstanceNorm<d>(2, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)
+    >>> x = np.array([1.0, 3.0, 10.0, 30.0]).reshape(1, 2, 2<ones>)
+    >>> layer(x).ravel().round(3)
+    array([-1.,  1., -1.,  1.])
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()  # of one sample, and of a batch
@@ -154,22 +190,6 @@ def _unbatch(a: np.ndarray, alone: bool, out: np.ndarray | None) -> np.ndarray:
     return a[0] if alone else a
 
 
-@register("InstanceNorm1d", aliases=("IN1d",))
-class InstanceNorm1d(InstanceNorm):
-    """Instance normalization of (N, C, L) or (C, L); see InstanceNorm."""
-
-    ranks = (2, 3)
-
-
-@register("InstanceNorm2d", aliases=("IN", "IN2d", "InstanceNorm"))
-class InstanceNorm2d(InstanceNorm):
-    """Instance normalization of (N, C, H, W) or (C, H, W); see InstanceNorm."""
-
-    ranks = (3, 4)
-
-
-@register("InstanceNorm3d", aliases=("IN3d",))
-class InstanceNorm3d(InstanceNorm):
-    """Instance normalization of (N, C, D, H, W) or (C, D, H, W); see InstanceNorm."""
-
-    ranks = (4, 5)
+InstanceNorm1d, InstanceNorm2d, InstanceNorm3d = ranked(
+    InstanceNorm, "IN", ranks=((2, 3), (3, 4), (4, 5))
+)

@@ -13,36 +13,55 @@ from .rownorm import RowNorm
 
 @register("LayerNorm", aliases=("LN",))
 class LayerNorm(RowNorm):
-    r"""Layer normalization: each sample to mean 0 and variance 1 over its last axes, then scaled.
+    r"""Layer normalization: each sample to mean 0 and variance 1 over its last axes.
 
-    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
-
-    mean and var (biased) are those of the items on the last axes, which have the sizes
-    `normalized_shape`, at each index of the axes before them; so they are in evaluation too.
-
-    Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450). Names, defaults and
-    semantics are PyTorch's.
+    The moments are those of the items on the last axes, which have the sizes `normalized_shape`, at
+    each index of the axes before them, in evaluation, too; then each item is scaled and shifted by
+    a weight and bias of its own [1]_. Names, defaults and semantics are those of PyTorch.
 
     Parameters
     ----------
-    normalized_shape: the sizes of the last axes; an int is one axis.
-    eps: added to the variance, > 0.
-    elementwise_affine: learn weight and bias; else both are None.
-    bias: False leaves out the bias alone.
-    dtype: of the parameters, "float32" or "float64". Inputs may be either.
+    normalized_shape
+        The sizes of the last axes; an int is one axis.
+    eps
+        Added to the variance.
+    elementwise_affine
+        Learn weight and bias; else both are None.
+    bias
+        False leaves out the bias alone.
+    dtype
+        Of the parameters. Inputs may be float32 or float64 with either.
 
     Attributes
     ----------
-    weight, bias: of normalized_shape, ones and zeros at first; None where the options leave them
-        out. grads: the gradient of each after backward.
+    weight, bias : ndarray of shape normalized_shape, or None
+        The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    grads : dict
+        The gradients of `weight` and `bias` after `backward`.
 
-    Calling the layer with x, float32 or float64, any strides, returns y of x's shape, dtype and
-    memory order, in `out` where it is given; x itself as `out` works in place. x is kept for
-    backward until the next forward, not copied (unless in place): leave it unchanged until then.
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x with other last axes; for an `out` that cannot be
+        written to. The layer is unchanged then.
 
-    Raises TypeError for another dtype; ValueError for other last axes or an unusable out. The layer
-    is unchanged then.
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
 
+    with var the biased variance. x is of any shape (..., *normalized_shape), with any strides; y
+    has its shape, dtype and memory order, and is written to `out` where it is given; x itself as
+    `out` works in place. x is kept for `backward` until the next `forward`, not copied (unless in
+    place): leave it unchanged until then.
+
+    References
+    ----------
+    .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.LayerNorm(4)

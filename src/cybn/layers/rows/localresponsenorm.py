@@ -17,25 +17,55 @@ from ..base import Layer
 class LocalResponseNorm(Layer):
     r"""Local response normalization: each item divided by a power of what is around it.
 
-    .. math:: y = \frac{x}{s^\beta} \qquad s = k + \frac{\alpha}{size} \sum x^2
-
     The sum is over a window of `size` channels at the same place: size//2 before an item's own and
     (size-1)//2 after it; channels that are missing at the ends count as zero. There is nothing to
-    learn, and training and evaluation are the same.
-
-    Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural
-    Networks, 2012, section 3.3; their alpha is not divided by size, PyTorch's is, as here. Names,
-    defaults and semantics are PyTorch's.
+    learn, and training and evaluation are the same [1]_. Names, defaults and semantics are those of
+    PyTorch.
 
     Parameters
     ----------
-    size: channels in a window, >= 1.
-    alpha, beta, k: as in the equation. Where s becomes 0 or negative, y is not finite.
-    channel_axis: 1, or -1 for channels last.
+    size
+        The channels in a window.
+    alpha
+        The weight of the sum of squares, which is divided by `size`, as in PyTorch; the alpha of
+        the paper is not.
+    beta
+        The exponent.
+    k
+        Added to the weighted sum. Where that becomes 0 or negative, y is not finite.
+    channel_axis
+        The axis of the channels: 1, or -1 for channels last.
 
-    x is (N, C, L) or (N, C, ...) of any number of channels; for out and errors see LayerNorm. The
-    sums are in x's dtype. `num_features` means nothing here.
+    Attributes
+    ----------
+    grads : dict
+        Empty, since nothing is learned.
 
+    Raises
+    ------
+    TypeError
+        For an option of another type, and for an x of another dtype than float32 and float64.
+    ValueError
+        For an option out of range; for an x of less than three axes; for an `out` that cannot be
+        written to.
+
+    Notes
+    -----
+    .. math:: y = \frac{x}{s^\beta} \qquad s = k + \frac{\alpha}{size} \sum x^2
+
+    x is (N, C, L) or (N, C, ...) of any number of channels, with any strides: `num_features` of a
+    config means nothing here. The sums are in the dtype of x. y has its shape, dtype and memory
+    order, and is written to `out` where it is given; x itself as `out` works in place. x is kept
+    for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
+    then.
+
+    References
+    ----------
+    .. [1] Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural
+       Networks, 2012, section 3.3.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.LocalResponseNorm(2, alpha=2, beta=0.5, k=0)

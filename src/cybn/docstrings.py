@@ -1,0 +1,97 @@
+"""Docstrings in numpydoc's form, taken apart: which sections there are, and what an entry explains.
+
+The one parser of docstrings: `describe`, the command line and JSON Schema say of an option what the
+docstring of its class says. numpydoc itself was rejected: it brings Sphinx along, and at run time
+the package needs NumPy alone. A docstring in any other form is a text without sections.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+__all__ = ["Entry", "Parts", "explanations", "parts_of"]
+
+SECTIONS = (
+    "Parameters", "Attributes", "Methods", "Returns", "Yields", "Other Parameters", "Raises",
+    "Warns", "See Also", "Notes", "References", "Examples",
+)  # fmt: skip
+_HEADING = re.compile(rf"^({'|'.join(SECTIONS)})\n(-+)\n", re.MULTILINE)
+_INDENT = "    "
+
+
+class Entry(NamedTuple):
+    """One entry of a section such as Parameters: `names : type`, and what they mean.
+
+    `text` has its lines as they stand, less the indentation.
+    """
+
+    names: tuple[str, ...]
+    type: str
+    text: str
+
+    def __str__(self) -> str:
+        head = ", ".join(self.names) + (f" : {self.type}" if self.type else "")
+        lines = self.text.splitlines()
+        return "\n".join([head, *(f"{_INDENT}{line}".rstrip() for line in lines)])
+
+
+class Parts(NamedTuple):
+    """A docstring: its first line, what follows before any section, and the sections by name."""
+
+    summary: str
+    more: str
+    sections: Mapping[str, str]
+
+    def entries(self, section: str = "Parameters") -> list[Entry]:
+        """The entries of a section, in order.
+
+        >>> doc = parts_of("Scale.\\n\\nParameters\\n----------\\na, b : int\\n    Sizes of x.")
+        >>> doc.entries()
+        [Entry(names=('a', 'b'), type='int', text='Sizes of x.')]
+        """
+        found = []
+        for block in re.split(r"\n(?=\S)", self.sections.get(section, "")):
+            head, _, text = block.partition("\n")
+            names, _, kind = head.partition(" : ")
+            if head:
+                each = tuple(name.strip() for name in names.split(","))
+                found.append(Entry(each, kind.strip(), inspect.cleandoc(text)))
+        return found
+
+    def replaced(self, **sections: Iterable[object]) -> Parts:
+        """The same docstring with these sections, each an iterable of entries."""
+        texts = {name: "\n".join(map(str, each)) for name, each in sections.items()}
+        both = {**self.sections, **texts}
+        return self._replace(sections={name: both[name] for name in SECTIONS if name in both})
+
+    def __str__(self) -> str:
+        ruled = (f"{name}\n{'-' * len(name)}\n{text}" for name, text in self.sections.items())
+        return "\n\n".join(filter(None, (self.summary, self.more, *ruled))) + "\n"
+
+
+def parts_of(doc: str | None) -> Parts:
+    """A docstring taken apart; all of its parts are empty where there is none."""
+    before, *rest = _HEADING.split(inspect.cleandoc(doc or "") + "\n")
+    summary, _, more = before.strip().partition("\n")
+    sections = {name: text.strip("\n") for name, text in zip(rest[::3], rest[2::3], strict=True)}
+    return Parts(summary, more.strip(), sections)
+
+
+def explanations(cls: type) -> dict[str, str]:
+    """What the docstring of a class says of its options, by name, each in one line of text.
+
+    What it does not say its bases may, up to the one whose `__init__` takes the options, and the
+    class that this one takes options of.
+    """
+    said: dict[str, str] = {}
+    for each in cls.__mro__:
+        for entry in parts_of(each.__doc__).entries():
+            for name in entry.names:
+                said.setdefault(name, " ".join(entry.text.split()))
+        if "__init__" in vars(each):
+            parent = getattr(inspect.unwrap(each.__init__), "options_of", None)
+            return {**(explanations(parent) if parent else {}), **said}
+    return said

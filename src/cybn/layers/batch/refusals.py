@@ -1,0 +1,68 @@
+"""Batches that BatchNorm refuses, and what it says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...fixes import eval_fix
+
+if TYPE_CHECKING:
+    from ..channelnorm import ChannelArrays
+    from .batchnorm import BatchNorm
+
+__all__ = ["check_running", "single_value", "unfit_batch"]
+
+
+def check_running(layer: BatchNorm, arrays: ChannelArrays) -> None:
+    """ValueError where a batch of single values has no running statistics to go by."""
+    for name in ("running_mean", "running_var"):
+        if getattr(arrays, name) is None:
+            raise ValueError(
+                f"{type(layer).__name__} with on_single='running' needs {name}, which is None; "
+                f"assign an array to it, or set on_single='error'"
+            )
+
+
+def single_value(
+    layer: BatchNorm, shape: tuple[int, ...], masked: bool, place: slice | None
+) -> str:
+    """What is wrong with a batch, or a part of one, of one value per channel."""
+    part = f"samples {place.start} to {place.stop - 1} of " if place and place.stop else ""
+    of_mask = ", of which mask leaves one position" if masked else ""
+    more = "mask that leaves more" if masked else "larger batch"
+    return (
+        f"Expected more than 1 value per channel when training, got {part}input size "
+        f"{shape}{of_mask}; pass a {more}, or {eval_fix(layer.track_running_stats)}"
+    )
+
+
+def unfit_batch(
+    layer: BatchNorm,
+    stats: np.ndarray,
+    fit: np.ndarray,
+    batch: np.ndarray,
+    mask: np.ndarray | None,
+    place: slice | None,
+) -> str:
+    """What is wrong with a batch, or the part of it at `place`, whose statistics cannot be kept.
+
+    `fit` tells by channel which of them can.
+    """
+    bad = np.zeros(batch.shape, bool)
+    bad[place or ...] = ~np.isfinite(batch[place or ...])
+    if mask is not None:
+        bad &= np.expand_dims(mask, layer.channel_axis)
+    places = np.argwhere(bad)
+    if len(places):
+        where = tuple(int(i) for i in places[0])
+        what = f"got {batch[where]} at {where} of {batch.shape}; clean the batch"
+    else:
+        channel = np.flatnonzero(~fit)[0]
+        what = (
+            f"got a batch whose mean {stats[0, channel]:.3g} or variance "
+            f"{stats[1, channel]:.3g} in channel {channel} is more than {layer.dtype} holds; "
+            f"scale the batch"
+        )
+    return f"{type(layer).__name__} {what}, or build the layer with on_nonfinite='skip'"
