@@ -38,13 +38,18 @@ def batch_norm(
     channel_axis: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Normalize each channel of x, as `torch.nn.functional.batch_norm` does.
+    """Normalize each channel of x, as `torch.nn.functional.batch_norm` does.
 
     In training with the moments of x, which also move `running_mean` and `running_var` in place
     where they are given; else with the running statistics.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of `batch_norm_forward`.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[1.0], [2.0], [3.0], [4.0]])
@@ -86,47 +91,81 @@ def batch_norm_forward(
     negative_slope: float = 0.01,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
+    r"""Normalize each channel of x, and return the statistics beside the output.
 
-    With a residual z and an activation y = activation(norm(x) + z), in the same pass over memory.
-
-    With m values per channel, in training mean = Σx/m and var = Σ(x - mean)²/m are those of x, and
-
-        running_mean += momentum * (mean - running_mean)
-        running_var  += momentum * (var * m/(m-1) - running_var)
-        num_batches_tracked += 1
-
-    in place, each where it is given; momentum None stands for 1/num_batches_tracked, the cumulative
-    average. Else mean and var are the running ones. From Ioffe and Szegedy, Batch Normalization,
-    2015, algorithm 1 and 2.
+    In training with the moments of x, which the running statistics then follow in place, each where
+    it is given; else with the running statistics [1]_.
 
     Parameters
     ----------
-    x: float32 or float64, 2-D or more, C channels on `channel_axis`; any strides; never modified.
-    weight, bias, running_mean, running_var: (C,), float32 or float64, all of one dtype; or None.
-    num_batches_tracked: int64, 0-D; or None.
-    eps: added to the variance; > 0 in training.
-    momentum: the weight of this batch, 0 to 1, or None.
-    channel_axis: the axis of the channels.
-    out: an array like x to write y to; may be x or residual itself.
-    residual: what is added to the norm, of x's shape and dtype; or None.
-    activation: "relu", "leaky_relu" (with `negative_slope`), "relu6" or None.
-    who: the name that errors begin with.
+    x
+        The input, float32 or float64, 2-D or more, C channels on `channel_axis`; any strides. It is
+        never modified.
+    weight, bias
+        The scale and shift, (C,), float32 or float64, of one dtype with the running statistics; or
+        None.
+    running_mean, running_var
+        The running statistics, (C,), or None.
+    num_batches_tracked
+        The count of batches, int64, 0-D; or None.
+    training
+        Normalize by the moments of x, else by the running statistics.
+    momentum
+        The weight of this batch, 0 to 1; None stands for 1/num_batches_tracked, the cumulative
+        average.
+    eps
+        Added to the variance; more than 0 in training.
+    channel_axis
+        The axis of the channels.
+    out
+        An array like x to write to; it may be x or `residual` itself.
+    residual
+        What is added to the norm, of x's shape and dtype; or None.
+    activation
+        A function of the sum, "relu", "leaky_relu" or "relu6", in the same pass over memory; or
+        None.
+    negative_slope
+        The slope of "leaky_relu" below 0.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    y: of x's shape, dtype and memory order; `out` where it is given.
-    stats: (3, C) float64, the rows mean, var (biased) and rstd = 1/sqrt(var + eps).
+    y : ndarray
+        The output, of x's shape, dtype and memory order; `out` where it is given.
+    stats : ndarray
+        The statistics used, (3, C) float64: mean, var (biased) and rstd = 1/sqrt(var + eps).
 
     Raises
     ------
-    TypeError: a dtype other than float32 and float64, or mixed ones among the parameters.
-    ValueError: a shape, eps or momentum out of range, running statistics missing in evaluation, one
-    value per channel in training, an out that is read-only or overlaps x in part. Nothing has been
-    changed then.
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones among the parameters.
+    ValueError
+        For a shape, eps or momentum out of range, running statistics missing in evaluation, one
+        value per channel in training, an `out` that is read-only or overlaps x in part. Nothing has
+        been changed then.
+
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    With m values per channel the moments are mean = Σx/m and var = Σ(x - mean)²/m, and in training
+
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+        running\_var &\leftarrow running\_var
+        + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
 
     An empty x gives an empty y, statistics of 0 and 1/sqrt(eps), and leaves the running ones alone.
 
+    References
+    ----------
+    .. [1] Ioffe and Szegedy, Batch Normalization, 2015 (arXiv 1502.03167), algorithms 1 and 2.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> y, stats = functional.batch_norm_forward(np.array([[0.0, 1.0], [2.0, 1.0]]))
@@ -208,36 +247,54 @@ def batch_norm_backward(
     dresidual: np.ndarray | None = None,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""The gradients of batch_norm_forward.
-
-    With xhat = (x - mean)*rstd and m values per channel,
-
-        dbias   = Σ dy
-        dweight = Σ dy * xhat
-        dx      = weight * rstd * (dy - dbias/m - xhat * dweight/m)    in training
-        dx      = weight * rstd * dy                                   in evaluation
+    r"""Compute the gradients of `batch_norm_forward`.
 
     Parameters
     ----------
-    dy: the gradient of y, of x's shape and dtype; any strides.
-    x: what the forward was given.
-    stats: (3, C), what the forward returned.
-    weight: (C,), what the forward was given, or None.
-    training, channel_axis: as in the forward.
-    out: an array like x to write dx to; may be dy itself; must not overlap x.
-    y: what the forward returned; needed where it had an activation. dy is then first multiplied by
-        the activation's slope.
-    activation, negative_slope: as in the forward.
-    dresidual: an array like x for the gradient of the residual to be written to; or None.
-    who: the name that errors begin with.
+    dy
+        The gradient of y, of x's shape and dtype; any strides.
+    x, weight, training, channel_axis, activation, negative_slope
+        What the forward was given.
+    stats
+        What the forward returned, (3, C).
+    out
+        An array like x to write dx to; it may be dy itself, and must not overlap x.
+    y
+        What the forward returned; needed where it had an activation, by whose slope dy is
+        multiplied.
+    dresidual
+        An array like x for the gradient of the residual to be written to; or None.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    dx: of x's shape, dtype and memory order; `out` where it is given.
-    dweight, dbias: (C,) of weight's dtype, float32 without weight.
+    dx : ndarray
+        The gradient of x, of its shape, dtype and memory order; `out` where it is given.
+    dweight, dbias : ndarray
+        The gradients of weight and bias, (C,) of weight's dtype, float32 without weight.
 
-    Raises TypeError for dtypes, ValueError for shapes and an unusable out.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape that does not fit, and for an `out` that cannot be written to.
 
+    Notes
+    -----
+    With xhat = (x - mean)·rstd and m values per channel
+
+    .. math::
+
+        dbias &= \sum dy \qquad dweight = \sum dy \cdot \hat{x}
+
+        dx &= weight \cdot rstd \cdot \left(dy - \frac{dbias}{m} - \hat{x} \frac{dweight}{m}\right)
+
+    in training, and dx = weight·rstd·dy in evaluation.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[0.0], [2.0], [4.0]])

@@ -51,10 +51,15 @@ def group_norm(
     channel_axis: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Normalize each group of channels of a sample, as `torch.nn.functional.group_norm` does.
+    """Normalize each group of channels of a sample, as `torch.nn.functional.group_norm` does.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of `group_norm_forward`.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> functional.group_norm(np.array([[1.0, 3.0, 10.0, 30.0]]), 2).round(3)
@@ -76,28 +81,48 @@ def group_norm_forward(
     out: np.ndarray | None = None,
     who: str = "group_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
-
-    mean and var (biased) are those of C/num_groups channels side by side, of one sample. From Wu
-    and He, Group Normalization, 2018 (arXiv 1803.08494).
+    r"""Normalize each group of channels of a sample, and return the statistics, too.
 
     Parameters
     ----------
-    x: float32 or float64, samples on axis 0, C channels on `channel_axis`; any strides.
-    num_groups: a divisor of C.
-    weight, bias: (C,), float32 or float64, both of one dtype; or None.
-    eps: added to the variance, > 0.
-    channel_axis: the axis of the channels, not 0.
-    out: an array like x to write y to; may be x itself.
-    who: the name that errors begin with.
+    x
+        The input, float32 or float64, samples on axis 0, C channels on `channel_axis`; any strides.
+    num_groups
+        The number of groups of channels side by side, a divisor of C.
+    weight, bias
+        The scale and shift, (C,), float32 or float64, both of one dtype; or None.
+    eps
+        Added to the variance, more than 0.
+    channel_axis
+        The axis of the channels, not 0.
+    out
+        An array like x to write to; it may be x itself.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    y: of x's shape, dtype and memory order; `out` where it is given.
-    stats: (3, N*num_groups) float64: mean, var and rstd of each sample's groups, in order.
+    y : ndarray
+        The output, of x's shape, dtype and memory order; `out` where it is given.
+    stats : ndarray
+        The mean, var (biased) and rstd of each sample's groups, in order; (3, N*num_groups)
+        float64.
 
-    Raises TypeError for dtypes, ValueError for shapes, eps, an unusable out, and a single sample
-    with one value per group.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape that does not fit, for eps, for an `out` that cannot be written to, and for a
+        single sample with one value per group.
+
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    References
+    ----------
+    .. [1] Wu and He, Group Normalization, 2018 (arXiv 1803.08494).
     """
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
@@ -122,28 +147,47 @@ def group_norm_backward(
     out: np.ndarray | None = None,
     who: str = "group_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""The gradients of group_norm_forward.
-
-    With xhat = (x - mean)*rstd, g = dy*weight and the means over a group of one sample,
-
-        dweight = Σ dy * xhat        dbias = Σ dy        over all axes but the channels
-        dx      = rstd * (g - mean(g) - xhat * mean(g * xhat))
+    r"""Compute the gradients of `group_norm_forward`.
 
     Parameters
     ----------
-    dy: the gradient of y, of x's shape and dtype; any strides.
-    x, num_groups, weight, channel_axis: what the forward was given.
-    stats: what the forward returned.
-    out: an array like x to write dx to; may be dy itself; must not overlap x.
-    who: the name that errors begin with.
+    dy
+        The gradient of y, of x's shape and dtype; any strides.
+    x, num_groups, weight, channel_axis
+        What the forward was given.
+    stats
+        What the forward returned.
+    out
+        An array like x to write dx to; it may be dy itself, and must not overlap x.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    dx: of x's shape, dtype and memory order; `out` where it is given.
-    dweight, dbias: (C,) of weight's dtype, float32 without weight.
+    dx : ndarray
+        The gradient of x, of its shape, dtype and memory order; `out` where it is given.
+    dweight, dbias : ndarray
+        The gradients of weight and bias, (C,) of weight's dtype, float32 without weight.
 
-    Raises TypeError for dtypes, ValueError for shapes and an unusable out.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape that does not fit, and for an `out` that cannot be written to.
 
+    Notes
+    -----
+    With xhat = (x - mean)·rstd, g = dy·weight and the means over a group of one sample
+
+    .. math::
+
+        dweight &= \sum dy \cdot \hat{x} \qquad dbias = \sum dy
+
+        dx &= rstd \cdot (g - \mathrm{mean}(g) - \hat{x} \cdot \mathrm{mean}(g \hat{x}))
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[0.0, 2.0, 4.0, 1.0, 1.0, 1.0]])
@@ -171,19 +215,19 @@ def instance_norm(
     channel_axis: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Normalize each channel of each sample, as `torch.nn.functional.instance_norm` does.
+    """Normalize each channel of each sample, as `torch.nn.functional.instance_norm` does.
 
-    With use_input_stats by the moments of x, which also move `running_mean` and `running_var` in
-    place where they are given; else by the running statistics.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of `instance_norm_forward`.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
-    >>> functional.instance_norm(np.array([[[1.0, 3.0]], [[10.0, 30.0]]])).round(3)
-    array([[[-1.,  1.]],
-    <BLANKLINE>
-           [[-1.,  1.]]])
+    >>> functional.instance_norm(np.array([[[1.0, 3.0]], [[10.0, 30.0]]])).round(3).ravel()
+    array([-1.,  1., -1.,  1.])
     """
     return instance_norm_forward(
         x, weight, bias, running_mean, running_var, use_input_stats=use_input_stats,
@@ -205,35 +249,49 @@ def instance_norm_forward(
     out: np.ndarray | None = None,
     who: str = "instance_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
-
-    mean and var (biased) are those of one channel of one sample, n values. They move the running
-    statistics, where given, in place, by their means over the samples:
-
-        running_mean += momentum * (Σ mean / N           - running_mean)
-        running_var  += momentum * (Σ var / N * n/(n-1)  - running_var)
-
-    Without use_input_stats mean and var are the running ones. From Ulyanov, Vedaldi and Lempitsky,
-    Instance Normalization: The Missing Ingredient for Fast Stylization, 2016 (arXiv 1607.08022).
+    r"""Normalize each channel of each sample, and return the statistics, too.
 
     Parameters
     ----------
-    x: float32 or float64, samples on axis 0, C channels on `channel_axis`; any strides.
-    weight, bias, running_mean, running_var: (C,), float32 or float64, all of one dtype; or None.
-    momentum: the weight of this batch, 0 to 1.
-    eps: added to the variance; > 0 with use_input_stats.
-    channel_axis: the axis of the channels, not 0.
-    out: an array like x to write y to; may be x itself.
-    who: the name that errors begin with.
+    running_mean, running_var
+        The running statistics, (C,), or None. With `use_input_stats` they are moved in place.
+    use_input_stats
+        Normalize by the moments of x, else by the running statistics.
+    momentum
+        The weight of this batch in the running statistics, 0 to 1.
+    eps
+        Added to the variance; more than 0 with `use_input_stats`.
 
     Returns
     -------
-    y: of x's shape, dtype and memory order; `out` where it is given.
-    stats: float64, mean, var and rstd: (3, N*C) of each sample's channels, in order; (3, C) without
-        use_input_stats.
+    y : ndarray
+        The output, of x's shape, dtype and memory order; `out` where it is given.
+    stats : ndarray
+        The mean, var (biased) and rstd, float64: (3, N*C) of each sample's channels, in order; (3,
+        C) without `use_input_stats`.
 
-    Raises TypeError for dtypes, ValueError for shapes, eps or momentum out of range, an unusable
-    out, and one value per channel of a sample with use_input_stats. Nothing has been changed then.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape, eps or momentum out of range, an `out` that cannot be written to, and one value
+        per channel of a sample with `use_input_stats`. Nothing has been changed then.
+
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    With n values in a channel of a sample the running statistics follow the means over the samples,
+
+    .. math:: running\_mean \leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+    and running_var those of var·n/(n-1).
+
+    References
+    ----------
+    .. [1] Ulyanov, Vedaldi and Lempitsky, Instance Normalization: The Missing Ingredient for Fast
+       Stylization, 2016 (arXiv 1607.08022).
     """
     buffers = {"running_mean": running_mean, "running_var": running_var}
     if not use_input_stats:
@@ -281,9 +339,15 @@ def instance_norm_backward(
     out: np.ndarray | None = None,
     who: str = "instance_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""The gradients of instance_norm_forward: those of `group_norm_backward` with C groups.
+    """Compute the gradients of `instance_norm_forward`.
 
-    Without use_input_stats those of `batch_norm_backward` in evaluation.
+    They are those of `group_norm_backward` with C groups; without `use_input_stats` those of
+    `batch_norm_backward` in evaluation.
+
+    Parameters
+    ----------
+    x, weight, use_input_stats, channel_axis
+        What the forward was given.
     """
     if not use_input_stats:
         return batch_norm_backward(

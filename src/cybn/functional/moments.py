@@ -38,10 +38,24 @@ class Moments:
     what is rounded. A constant channel has exactly its value as mean and a variance of exactly 0.
     What is not finite in a channel stays in that channel.
 
+    Parameters
+    ----------
+    channels
+        C, the number of channels.
+
     Attributes
     ----------
-    count: values per channel. mean: (C,). squares: (C,), Σ(x - mean)². rest: (C,), what mean lacks.
+    count : int
+        The values per channel.
+    mean : (C,)
+        The mean of each channel.
+    squares : (C,)
+        The sum of squared deviations from the mean.
+    rest : (C,)
+        What `mean`, which is rounded, lacks.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn.functional import Moments
     >>> moments = Moments(1).add(np.array([[1e9], [1e9 + 1]])).add(np.array([[1e9 + 5]]))
@@ -57,7 +71,20 @@ class Moments:
 
     @classmethod
     def of(cls, count: int, mean: np.ndarray, squares: np.ndarray) -> Self:
-        """Those of data whose moments are known."""
+        """Those of data whose moments are known.
+
+        Parameters
+        ----------
+        count
+            The values per channel.
+        mean, squares
+            The mean of each channel and the sum of squared deviations from it, (C,).
+
+        Returns
+        -------
+        Moments
+            The moments, which more may be added to.
+        """
         self = cls(len(mean))
         if count:
             self.count, self._first, self.squares = count, mean.astype(float), squares.astype(float)
@@ -65,23 +92,52 @@ class Moments:
 
     @property
     def mean(self) -> np.ndarray:
+        """The mean of each channel, (C,)."""
         return self._first + self._away
 
     @property
     def rest(self) -> np.ndarray:
-        """(C,): what `mean`, which is rounded, lacks."""
+        """What `mean`, which is rounded, lacks, (C,)."""
         return (self._first - self.mean) + self._away
 
     def var(self, ddof: int = 0) -> np.ndarray:
-        """(C,): squares / (count - ddof); ddof 1 is the unbiased variance. 0 for no more values."""
+        """Divide the squares by count - ddof.
+
+        Parameters
+        ----------
+        ddof
+            Taken off the count: 1 for the unbiased variance.
+
+        Returns
+        -------
+        ndarray
+            The variance of each channel, (C,); 0 for no more values than `ddof`.
+        """
         return self.squares / max(self.count - ddof, 1)
 
     def add(self, x: np.ndarray, channel_axis: int = 1) -> Self:
-        """Take in an array of real numbers with C channels on that axis; any strides and dtype.
+        """Take in an array of real numbers.
 
-        Memory is bounded whatever the size of x, which may be a memory-mapped file. Raises
-        TypeError for complex numbers and for what is no number, ValueError for another number of
-        channels; nothing is changed then.
+        Memory is bounded whatever the size of x, which may be a memory-mapped file.
+
+        Parameters
+        ----------
+        x
+            The array, of any dtype of real numbers and any strides.
+        channel_axis
+            The axis of its channels.
+
+        Returns
+        -------
+        Moments
+            The same object.
+
+        Raises
+        ------
+        TypeError
+            For complex numbers and for what is no number; nothing is changed then.
+        ValueError
+            For another number of channels; nothing is changed then.
         """
         x = as_plain_array("Moments", "x", x)
         if x.dtype.kind not in "biuf":
@@ -111,7 +167,18 @@ class Moments:
         return self.merge(whole)
 
     def merge(self, other: Moments) -> Self:
-        """Take in what another has seen; one that has seen nothing changes nothing."""
+        """Take in what another has seen; one that has seen nothing changes nothing.
+
+        Parameters
+        ----------
+        other
+            The other one, of as many channels.
+
+        Returns
+        -------
+        Moments
+            The same object.
+        """
         m, n = self.count, other.count
         if not m:
             vars(self).update(vars(other))

@@ -27,10 +27,10 @@ def local_response_norm(
     channel_axis: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Damp each item by its neighbours in other channels, as PyTorch's `local_response_norm`.
+    """Damp each item by its neighbours in other channels, as PyTorch's `local_response_norm`.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of the forward.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> functional.local_response_norm(np.array([[[3.0], [4.0]]]), 2, alpha=2, beta=0.5, k=0)
@@ -51,27 +51,53 @@ def local_response_norm_forward(
     out: np.ndarray | None = None,
     who: str = "local_response_norm",
 ) -> np.ndarray:
-    r"""y = x / s^beta with s = k + alpha/size * Σ x², over a window of channels.
+    r"""Damp each item by its neighbours in other channels.
 
     The window has size//2 channels before an item's own and (size-1)//2 after it; where it reaches
-    over the end, what is missing counts as zero. From Krizhevsky, Sutskever and Hinton, ImageNet
-    Classification with Deep Convolutional Neural Networks, 2012, section 3.3; they do not divide
-    alpha by size, PyTorch does.
+    over the end, what is missing counts as zero [1]_. There are no statistics to hand over: the
+    backward finds s again, for less than it would cost to read it from memory.
 
     Parameters
     ----------
-    x: float32 or float64, 2-D or more, C channels on `channel_axis`; any strides; never modified.
-    size: channels in a window, >= 1.
-    alpha, beta, k: numbers; s must not become negative or zero.
-    channel_axis: the axis of the channels.
-    out: an array like x to write y to; may be x itself.
-    who: the name that errors begin with.
+    x
+        The input, float32 or float64, 2-D or more, C channels on `channel_axis`; any strides. It is
+        never modified.
+    size
+        The channels in a window, 1 or more.
+    alpha
+        The weight of the sum of squares, which is divided by `size`, as in PyTorch.
+    beta
+        The exponent.
+    k
+        Added to the weighted sum, which must not become negative or zero.
+    channel_axis
+        The axis of the channels.
+    out
+        An array like x to write to; it may be x itself.
+    who
+        The name that errors begin with.
 
-    Returns y of x's shape, dtype and memory order; `out` where it is given. The sums are in x's
-    dtype. There are no statistics to hand over: the backward finds s again, for less than it would
-    cost to read it from memory.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given. The sums are in
+        x's dtype.
 
-    Raises TypeError for a dtype or an option's type, ValueError for size and an unusable out.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, and for an option of another type.
+    ValueError
+        For `size` and for an `out` that cannot be written to.
+
+    Notes
+    -----
+    .. math:: y = \frac{x}{s^\beta} \qquad s = k + \frac{\alpha}{size} \sum x^2
+
+    References
+    ----------
+    .. [1] Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural
+       Networks, 2012, section 3.3, where alpha is not divided by size.
     """
     x = as_float_array(who, "x", x)
     channel_axis, _ = check_axis(who, x, channel_axis)
@@ -106,17 +132,28 @@ def local_response_norm_backward(
     out: np.ndarray | None = None,
     who: str = "local_response_norm",
 ) -> np.ndarray:
-    r"""The gradient of local_response_norm_forward.
+    r"""Compute the gradient of `local_response_norm_forward`.
 
-        dx = dy / s^beta - 2*alpha*beta/size * x * Σ dy*y/s
+    Parameters
+    ----------
+    dy
+        The gradient of y, of x's shape and dtype; any strides.
+    out
+        An array like x to write dx to; it may be dy itself, and must not overlap x.
+
+    Returns
+    -------
+    ndarray
+        The gradient dx, of x's shape, dtype and memory order; `out` where it is given.
+
+    Notes
+    -----
+    .. math:: dx = \frac{dy}{s^\beta} - \frac{2 \alpha \beta}{size} x \sum \frac{dy \cdot y}{s}
 
     the sum over the channels whose window the item is in.
 
-    dy: the gradient of y, of x's shape and dtype; any strides. out: an array like x to write dx to;
-    may be dy itself; must not overlap x. The rest is what the forward was given.
-
-    Returns dx of x's shape, dtype and memory order; `out` where it is given. Raises as the forward.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x, dy = np.array([[[3.0], [4.0]]]), np.array([[[0.0], [1.0]]])

@@ -46,10 +46,15 @@ def layer_norm(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Normalize each sample over its last axes, as `torch.nn.functional.layer_norm` does.
+    """Normalize each sample over its last axes, as `torch.nn.functional.layer_norm` does.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of `layer_norm_forward`.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> functional.layer_norm(np.array([[1.0, 2, 3, 4], [0, 0, 0, 8]]), 4).round(4)
@@ -69,26 +74,48 @@ def layer_norm_forward(
     out: np.ndarray | None = None,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""y = (x - mean) / sqrt(var + eps) * weight + bias, and the statistics it used.
+    r"""Normalize each row of x, and return the statistics, too.
 
-    mean and var (biased) are those of a row: the items on the last axes, at one index of the axes
-    before. From Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
+    A row is what lies on the last axes, at one index of the axes before them.
 
     Parameters
     ----------
-    x: float32 or float64, with the axes normalized_shape at the end; any strides; never modified.
-    normalized_shape: the sizes of those axes; an int is one axis.
-    weight, bias: of normalized_shape, float32 or float64, both of one dtype; or None.
-    eps: added to the variance, > 0.
-    out: an array like x to write y to; may be x itself.
-    who: the name that errors begin with.
+    x
+        The input, float32 or float64, with the axes `normalized_shape` at the end; any strides. It
+        is never modified.
+    normalized_shape
+        The sizes of those axes; an int is one axis.
+    weight, bias
+        The scale and shift, of `normalized_shape`, float32 or float64, both of one dtype; or None.
+    eps
+        Added to the variance, more than 0.
+    out
+        An array like x to write to; it may be x itself.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    y: of x's shape, dtype and memory order; `out` where it is given.
-    stats: (3, rows) float64: mean, var and rstd = 1/sqrt(var + eps) of each row, in order.
+    y : ndarray
+        The output, of x's shape, dtype and memory order; `out` where it is given.
+    stats : ndarray
+        The mean, var (biased) and rstd = 1/sqrt(var + eps) of each row, in order; (3, rows)
+        float64.
 
-    Raises TypeError for dtypes, ValueError for shapes, eps and an unusable out.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape that does not fit, for eps, and for an `out` that cannot be written to.
+
+    Notes
+    -----
+    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
+
+    References
+    ----------
+    .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
     """
     return _forward(x, normalized_shape, weight, bias, eps, True, out, who)
 
@@ -103,28 +130,48 @@ def layer_norm_backward(
     out: np.ndarray | None = None,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""The gradients of layer_norm_forward.
-
-    With xhat = (x - mean)*rstd, g = dy*weight and the means over a row of n items,
-
-        dweight = Σ dy * xhat        dbias = Σ dy        over the rows
-        dx      = rstd * (g - mean(g) - xhat * mean(g * xhat))
+    r"""Compute the gradients of `layer_norm_forward`.
 
     Parameters
     ----------
-    dy: the gradient of y, of x's shape and dtype; any strides.
-    x, normalized_shape, weight: what the forward was given.
-    stats: what the forward returned.
-    out: an array like x to write dx to; may be dy itself; must not overlap x.
-    who: the name that errors begin with.
+    dy
+        The gradient of y, of x's shape and dtype; any strides.
+    x, normalized_shape, weight
+        What the forward was given.
+    stats
+        What the forward returned.
+    out
+        An array like x to write dx to; it may be dy itself, and must not overlap x.
+    who
+        The name that errors begin with.
 
     Returns
     -------
-    dx: of x's shape, dtype and memory order; `out` where it is given.
-    dweight, dbias: of normalized_shape and weight's dtype, float32 without weight.
+    dx : ndarray
+        The gradient of x, of its shape, dtype and memory order; `out` where it is given.
+    dweight, dbias : ndarray
+        The gradients of weight and bias, of `normalized_shape` and weight's dtype, float32 without
+        weight.
 
-    Raises TypeError for dtypes, ValueError for shapes and an unusable out.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape that does not fit, and for an `out` that cannot be written to.
 
+    Notes
+    -----
+    With xhat = (x - mean)·rstd, g = dy·weight and the means over a row
+
+    .. math::
+
+        dweight &= \sum dy \cdot \hat{x} \qquad dbias = \sum dy \qquad \text{over the rows}
+
+        dx &= rstd \cdot (g - \mathrm{mean}(g) - \hat{x} \cdot \mathrm{mean}(g \hat{x}))
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[0.0, 2.0, 4.0]])
@@ -144,10 +191,15 @@ def rms_norm(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Divide each sample by its root mean square, as `torch.nn.functional.rms_norm` does.
+    """Divide each sample by its root mean square, as `torch.nn.functional.rms_norm` does.
 
-    Returns y of x's shape, dtype and memory order. Errors are those of `layer_norm_forward`.
+    Returns
+    -------
+    ndarray
+        The output y, of x's shape, dtype and memory order; `out` where it is given.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> functional.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), 4)
@@ -165,11 +217,30 @@ def rms_norm_forward(
     out: np.ndarray | None = None,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""y = x / sqrt(mean(x²) + eps) * weight, the mean being that of a row, and its statistics.
+    r"""Divide each row of x by its root mean square, and return the statistics, too.
 
-    From Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
-    eps None is the distance from 1 to the next float of x's dtype. The rows of stats are 0,
-    mean(x²) and 1/sqrt(mean(x²) + eps). For the rest see `layer_norm_forward`.
+    Parameters
+    ----------
+    weight
+        The scale, of `normalized_shape`, float32 or float64; or None.
+    eps
+        Added to the mean square, more than 0; None is the distance from 1 to the next float of x's
+        dtype.
+
+    Returns
+    -------
+    y : ndarray
+        The output, of x's shape, dtype and memory order; `out` where it is given.
+    stats : ndarray
+        Of each row, in order, 0, mean(x²) and 1/sqrt(mean(x²) + eps); (3, rows) float64.
+
+    Notes
+    -----
+    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight
+
+    References
+    ----------
+    .. [1] Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
     """
     x = as_float_array(who, "x", x)
     return _forward(x, normalized_shape, weight, None, eps_for(x, eps), False, out, who)
@@ -185,11 +256,24 @@ def rms_norm_backward(
     out: np.ndarray | None = None,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""dx and dweight of rms_norm_forward.
+    r"""Compute the gradients of `rms_norm_forward`.
 
-    With xhat = x*rstd and g = dy*weight, dweight = Σ dy * xhat over the rows and
-    dx = rstd * (g - xhat * mean(g * xhat)). For the rest see `layer_norm_backward`.
+    Returns
+    -------
+    dx : ndarray
+        The gradient of x, of its shape, dtype and memory order; `out` where it is given.
+    dweight : ndarray
+        The gradient of weight, of `normalized_shape` and weight's dtype, float32 without weight.
 
+    Notes
+    -----
+    With xhat = x·rstd, g = dy·weight and the mean over a row
+
+    .. math:: dweight = \sum dy \cdot \hat{x} \qquad
+        dx = rstd \cdot (g - \hat{x} \cdot \mathrm{mean}(g \hat{x}))
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[3.0, 4.0]])

@@ -45,12 +45,18 @@ def batch_norm_stats(
     channel_axis: int = 1,
     who: str = "batch_norm_stats",
 ) -> np.ndarray:
-    r"""mean, var and rstd of each channel of x, as `batch_norm_forward` computes them in training.
+    """Compute the statistics of each channel of x, as `batch_norm_forward` does in training.
 
-    Returns stats, (3, C) float64: mean, var (biased) and rstd = 1/sqrt(var + eps), to the bit those
-    of `batch_norm_forward`. The running statistics move as they do there, each where it is given.
-    Arguments and errors are the same, too; an empty x has the statistics 0, 0 and 1/sqrt(eps).
+    The running statistics move as they do there, each where it is given.
 
+    Returns
+    -------
+    ndarray
+        The statistics, (3, C) float64: mean, var (biased) and rstd = 1/sqrt(var + eps), to the bit
+        those of `batch_norm_forward`. Those of an empty x are 0, 0 and 1/sqrt(eps).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> functional.batch_norm_stats(np.array([[0.0, 1.0], [2.0, 1.0]])).round(3)
@@ -93,29 +99,52 @@ def update_running(
 ) -> int | None:
     r"""Move running statistics to those of a batch, all of them or none.
 
-        running_mean += momentum * (mean - running_mean)
-        running_var  += momentum * (var * m/(m-1) - running_var)
-        num_batches_tracked += 1
-
-    to the bit as `batch_norm_forward` does, in place, each where it is given. All values are found
-    and looked at before the first is written, and the GIL is held from the first to the last:
-    threads lose no update, and an interrupt comes before or after.
+    They move in place, each where it is given, to the bit as `batch_norm_forward` moves them. All
+    values are found and looked at before the first is written, and the GIL is held from the first
+    to the last: threads lose no update, and an interrupt comes before or after.
 
     Parameters
     ----------
-    stats: (3, C), what `batch_norm_forward` or `batch_norm_stats` returned.
-    m: the values per channel they are of, 2 or more.
-    running_mean, running_var: (C,), float32 or float64, both of one dtype; or None.
-    num_batches_tracked: int64, 0-D; or None.
-    momentum: the weight of this batch, 0 to 1, or None for 1/num_batches_tracked.
-    must_fit: move nothing if the dtype of the arrays cannot hold the mean or the variance of the
-        batch. A finite batch may have a variance that float32 cannot hold; else its largest number
-        stands for it.
+    stats
+        What `batch_norm_forward` or `batch_norm_stats` returned, (3, C).
+    m
+        The values per channel that they are of, 2 or more.
+    running_mean, running_var
+        The running statistics, (C,), float32 or float64, both of one dtype; or None.
+    num_batches_tracked
+        The count of batches, int64, 0-D; or None.
+    momentum
+        The weight of this batch, 0 to 1, or None for 1/num_batches_tracked.
+    must_fit
+        Move nothing if the dtype of the arrays cannot hold the mean or the variance of the batch. A
+        finite batch may have a variance that float32 cannot hold; else its largest number stands
+        for it.
+    who
+        The name that errors begin with.
 
-    Returns None where the statistics have moved, and else the first channel that kept them from it.
+    Returns
+    -------
+    int or None
+        The first channel that kept the statistics from moving; None where they have moved.
 
-    Raises TypeError and ValueError as `batch_norm_forward`; nothing has moved then.
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or mixed ones.
+    ValueError
+        For a shape, m or momentum out of range. Nothing has moved then.
 
+    Notes
+    -----
+    .. math::
+
+        running\_mean &\leftarrow running\_mean + momentum \cdot (mean - running\_mean)
+
+        running\_var &\leftarrow running\_var
+        + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from cybn import functional
     >>> x = np.array([[1.0, 1e20], [3.0, -1e20]], np.float32)
