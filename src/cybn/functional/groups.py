@@ -102,11 +102,12 @@ def group_norm_forward(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
-    dtype = check_per_channel(who, {"weight": weight, "bias": bias}, channels)
+    arrays = {"weight": weight, "bias": bias}
+    dtype = check_per_channel(who, arrays, channels)
     check_eps(who, eps, True)
     check_group_size(x, groups)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, **arrays)
     rows = group_rows(x, groups, channel_axis)
     return normalize_checked(x, rows, weight, bias, eps, True, out, dtype.char)
 
@@ -249,7 +250,7 @@ def instance_norm_forward(
     check_updatable(who, buffers)
     check_instance_size(x, channel_axis)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, weight=weight, bias=bias, **buffers)
     return instance_checked(
         x, weight, bias, running_mean, running_var, momentum or 0.0, eps, channel_axis, out,
         dtype.char,
@@ -298,7 +299,7 @@ def _backward(dy, x, stats, groups, weight, channel_axis, out, who):
     dtype = check_per_channel(who, {"weight": weight}, x.shape[channel_axis])
     rows = group_rows(x, groups, channel_axis)
     stats = check_stats(who, stats, rows.arrangement.shape[1])
-    dy = check_upstream(who, dy, x, out)
+    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     return gradient_checked(dy, x, rows, stats, weight, True, out, np.dtype(dtype))
 
 

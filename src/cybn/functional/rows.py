@@ -214,7 +214,7 @@ def _forward(x, normalized_shape, weight, bias, eps, centred, out, who):
     dtype = check_parameters(who, arrays, shape, "the normalized_shape")
     check_eps(who, eps, True)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, **arrays)
     rows = trailing_rows(x, len(shape))
     return normalize_checked(x, rows, weight, bias, eps, centred, out, dtype.char)
 
@@ -226,7 +226,7 @@ def _backward(dy, x, stats, normalized_shape, weight, centred, out, who):
     dtype = check_parameters(who, {"weight": weight}, shape, "the normalized_shape")
     rows = trailing_rows(x, len(shape))
     stats = check_stats(who, stats, rows.arrangement.shape[1])
-    dy = check_upstream(who, dy, x, out)
+    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
     return dx, *(a.reshape(shape) for a in grads)
 
