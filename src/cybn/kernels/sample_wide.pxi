@@ -17,7 +17,7 @@ cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2,
                             T kind) noexcept nogil:
     """Do the sums of g and g*xhat clear themselves? See doubt_sums."""
     s1, s2 = fabs(s1), fabs(s2)
-    return ((s1 + s2 < most_of(kind)) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
+    return ((s1 + s2 * (1 + job.rstd[r]) < most_of(kind)) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
             & (s2 * min(1.0, job.rstd[r]) > least_products(<double>job.n, 1, kind)))
 
 
@@ -61,7 +61,7 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2, T kind) 
     cdef double least = least_products(n, job.rstd[r], kind)
     cdef Py_ssize_t piece, i, at, items
     cdef Wide w
-    if not fabs(s1) + fabs(s2) < most_of(kind):
+    if not fabs(s1) + fabs(s2) * (1 + job.rstd[r]) < most_of(kind):
         return False
     if job.centred and fabs(s1) > MOST_MEAN * fabs(s2):
         spread = s1 * mean / (MOST_MEAN * MOST_MEAN)

@@ -163,7 +163,7 @@ cdef void doubt_sums(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     job.doubtful[u] = False
     for c in range(first_channel(job, u), last_channel(job, u)):
         s1, s2 = fabs(dbias[c]), fabs(dweight[c])
-        unit[c] = 0.0 if (in_range(mean[c], rstd[c], weight[c], rstd[c] + s1 + s2, most)
+        unit[c] = 0.0 if (in_range(mean[c], rstd[c], weight[c], rstd[c] * (1 + s2) + s1 + s2, most)
                           & ((s1 <= MOST_MEAN * s2) | past)
                           & (s2 > least) & (s2 * rstd[c] > least)) else 1.0
     if not any_doubt(job, u):
@@ -171,7 +171,7 @@ cdef void doubt_sums(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     for c in range(first_channel(job, u), last_channel(job, u)):
         if unit[c] != 0:
             s1, s2 = fabs(dbias[c]), fabs(dweight[c])
-            fine = (in_range(mean[c], rstd[c], weight[c], rstd[c] + s1 + s2, most)
+            fine = (in_range(mean[c], rstd[c], weight[c], rstd[c] * (1 + s2) + s1 + s2, most)
                     and rstd[c] * most > 1
                     and (past or s1 <= MOST_MEAN * s2 or spreads(job, c, kind))
                     and (s2 * min(1.0, rstd[c]) > least or holds(job, c, kind)))
