@@ -193,16 +193,20 @@ class Layer(Declared):
         Left out are those of parameters that the layer has not, and those that are None.
         """
         own = {}
-        for name, a in self.named_parameters():
-            g = grads.get(name)
+        for name, a in self._parameters.items():
+            g = grads.pop(name, None)
+            if a is None:
+                continue
             if g is None:
                 raise TypeError(
-                    f"{type(self).__name__}.gradients needs one of {name}, got {', '.join(grads)}"
+                    f"{type(self).__name__}.gradients needs one of {name}, got "
+                    f"{', '.join([*own, *grads]) or 'none'}"
                 )
-            same = getattr(g, "dtype", None) == a.dtype and g.shape == a.shape
-            own[name] = g if same else np.asarray(g, a.dtype).reshape(a.shape)
+            if type(g) is not np.ndarray or g.dtype is not a.dtype or g.shape != a.shape:
+                g = np.asarray(g, a.dtype).reshape(a.shape)
+            own[name] = g
         for name, g in grads.items():
-            if name not in self._parameters and g is not None:
+            if g is not None:
                 own[name] = g
         return own
 
@@ -237,10 +241,13 @@ class Layer(Declared):
                 f"{type(self).__name__}.backward needs a forward first: call the layer with x"
             )
         dx, grads = self.pullback(saved, dy, out=out)
-        own = self.__dict__
+        own, parameters = self.__dict__, self._parameters
         for name in self.differentiated:
-            own[f"d{name}"] = grads.pop(name, None)
-        own["grads"] = {name: self._like_parameter(name, g) for name, g in grads.items()}
+            own["d" + name] = grads.pop(name, None)
+        for name, g in grads.items():
+            if getattr(g, "dtype", None) is not getattr(parameters.get(name), "dtype", None):
+                grads[name] = self._like_parameter(name, g)
+        own["grads"] = grads
         return dx
 
     def fixed(self, who: str) -> Fixed:
