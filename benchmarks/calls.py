@@ -1,9 +1,8 @@
 """What a call of a layer costs on a small input, and how much of it is Python above the kernel.
 
-`python -m benchmarks.calls` calls the layers of cybn and PyTorch again and again on one small
-input, as `timeit` does, and prints microseconds of a call: the least of several rounds, in which
-all take turns. `python -m benchmarks` rotates inputs and takes medians instead; the question here
-is what the call is made of.
+`python -m benchmarks.calls` prints microseconds of a call, the least of several rounds in which
+all take turns on one input. `python -m benchmarks` rotates inputs and takes medians instead; the
+question here is what the call is made of.
 
 The kernel's part is found by calling it alone: the tables of `cybn.kernels` are replaced for one
 call of the layer, by functions that note their arguments, and what was noted is then called again.
@@ -12,110 +11,70 @@ A list of each kernel's arguments here was rejected, since it would have to foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from timeit import Timer
 from typing import Any
 
 from cybn import kernels
 
-from .arguments import Parser, positive
-from .contenders import Contender, Settings, find
+from .__main__ import Parser, positive
+from .cases import NORMS, Case, grid
+from .contenders import Cybn, Run, find
 from .data import Data
-from .norms import NORMS
 from .report import MODE_TITLES, NONE, number, table
-from .shapes import Case, grid
+from .runner import measure
 
-SHAPE = "32x64"
-ROUNDS, SECONDS = 7, 0.02  # of each contender; a round takes about so long
-
-Noted = list[tuple[Callable, tuple]]  # kernels and their arguments
+SHAPE, ROUNDS = "32x64", 25
+HEADER = ["microseconds", "cybn", "kernel", "Python above", "share", "torch", "x torch"]
 
 
 @contextmanager
-def noting() -> Iterator[Noted]:
+def noting() -> Iterator[list[Callable[[], Any]]]:
     """Note every call of a kernel."""
-    noted: Noted = []
-    tables = [each for each in vars(kernels).values() if _is_table(each)]
+    noted: list[Callable[[], Any]] = []
+    public = [each for name, each in vars(kernels).items() if not name.startswith("_")]
+    tables = [each for each in public if isinstance(each, dict)]
     originals = [dict(each) for each in tables]
 
-    def noter(kernel: Callable) -> Callable:
-        def note(*args: Any) -> Any:
-            noted.append((kernel, args))
-            return kernel(*args)
-
-        return note
+    def note(kernel: Callable[..., Any], *args: Any) -> Any:
+        noted.append(partial(kernel, *args))
+        return kernel(*args)
 
     try:
         for each in tables:
-            each.update({key: noter(kernel) for key, kernel in each.items()})
+            each.update({key: partial(note, kernel) for key, kernel in each.items()})
         yield noted
     finally:
         for each, original in zip(tables, originals, strict=True):
             each.update(original)
 
 
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(map(callable, value.values()))
+class Kernel(Cybn):
+    """The kernels that a call of the layer calls, with the same arguments."""
+
+    name = "kernel"
+
+    def prepare(self, case: Case, data: Data) -> Run:
+        run = super().prepare(case, data)
+        with noting() as noted:
+            kept = run.call(0)
+        alone, *more = noted
+        if more:
+            return Run(lambda i: [kernel() for kernel in noted], None, kept)
+        return Run(lambda i: alone(), None, kept)
 
 
-def kernels_of(call: Callable[[], Any]) -> Callable[[], Any] | None:
-    """A call of the kernels that `call` calls, with the same arguments; None if there are none."""
-    with noting() as noted:
-        call()
-    if len(noted) == 1:
-        ((kernel, args),) = noted
-        return lambda: kernel(*args)
-
-    def replay() -> None:
-        for kernel, args in noted:
-            kernel(*args)
-
-    return replay if noted else None
-
-
-def least(calls: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Microseconds of each call: the least mean of a round. All take turns."""
-    timers = {name: Timer(call) for name, call in calls.items()}
-    numbers = {name: _number(timer) for name, timer in timers.items()}
-    best = dict.fromkeys(timers, float("inf"))
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            seconds = timer.timeit(numbers[name]) / numbers[name]
-            best[name] = min(best[name], seconds * 1e6)
-    return best
-
-
-def _number(timer: Timer) -> int:
-    """How many calls fill a round."""
-    timer.timeit(3)
-    fastest = min(timer.timeit(1) for _ in range(5))
-    return max(1, round(SECONDS / max(fastest, 1e-7)))
-
-
-def measure(case: Case, contenders: Sequence[Contender], rounds: int = ROUNDS) -> dict[str, float]:
-    """Microseconds by contender, and of the kernels of cybn as "kernel"."""
-    data, calls = Data(case, 0), {}
-    for contender in contenders:
-        if contender.can(case):
-            call = contender.prepare(case, data).call
-            calls[contender.name] = lambda call=call: call(0)
-    if alone := kernels_of(calls["cybn"]):
-        calls["kernel"] = alone
-    return least(calls, rounds)
-
-
-def row(case: Case, got: dict[str, float]) -> list[str]:
+def row(case: Case, got: Mapping[str, float]) -> list[str]:
+    """Cells of HEADER, from the microseconds of each contender that there is."""
     whole, kernel, torch = (got.get(name) for name in ("cybn", "kernel", "torch"))
-    python = None if kernel is None else max(whole - kernel, 0)
+    python = kernel and max(whole - kernel, 0)
+    share = NONE if python is None else f"{python / whole:.0%}"
+    figures = [*map(number, (whole, kernel, python)), share, number(torch)]
     return [
         f"{case.operation}, {MODE_TITLES[case.mode]}",
-        number(whole),
-        number(kernel),
-        number(python),
-        NONE if python is None else f"{python / whole:.0%}",
-        number(torch),
+        *figures,
         number(torch and torch / whole),
     ]
 
@@ -127,18 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p.add_argument("--rounds", type=positive, default=ROUNDS, metavar="N", help=f"({ROUNDS})")
     options = p.parse_args(arguments)
     try:
-        cases = [
-            case
-            for case in grid(norms=options.norms, patterns=[options.shape], layouts=["first"])
-            if "x".join(map(str, case.shape)) == options.shape
-        ]
+        cases = grid(norms=options.norms, patterns=[options.shape], layouts=["first"])
     except ValueError as error:
         p.error(str(error))
-    contenders, left_out = find(["cybn", "torch"], Settings(1))
-    rows = [
-        ["microseconds", "cybn", "kernel", "Python above", "share", "torch", "x torch"],
-        *(row(case, measure(case, contenders, options.rounds)) for case in cases),
-    ]
+    contenders, left_out = find(["cybn", "torch"])
+    rows = [HEADER]
+    for case in cases:
+        timings = measure(case, [*contenders, Kernel()], Data(case, 0, count=1), options.rounds)
+        rows.append(
+            row(case, {t.contender.name: min(t.samples) * 1e6 for t in timings if t.samples})
+        )
     print(f"{options.shape} float32, 1 thread; {Path(kernels._module.__file__).name}")
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")

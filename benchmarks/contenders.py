@@ -1,4 +1,4 @@
-"""Contenders: cybn, plain NumPy, and what `peers` and `onednn` find installed.
+"""Contenders: cybn, plain NumPy, and what `peers`, `onednn` and `limit` find on this machine.
 
 A contender says which cases it can do, and turns a case and its data into a Run: `call(i)` does the
 work on the i-th input, with nothing around it that the library does not need, and `read` gives what
@@ -14,55 +14,47 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import cybn
 
+from .cases import Case, virtual_batch_size
 from .data import EPS, Data
 from .formulas import Formulas
-from .shapes import Case
-
-Arrays = Mapping[str, np.ndarray]
 
 
 class UnavailableError(Exception):
     """A contender that cannot take part here; the message says why."""
 
 
-class Settings(NamedTuple):
-    """What a contender may need to know to get ready."""
-
-    threads: int = 1
-    onednn: str | None = None  # path of its library
-
-
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A case, ready to be timed."""
 
     call: Callable[[int], Any]
-    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory
-    read: Callable[[int, Any], Arrays]
-    #: i -> what the arrays must be to the bit; None: what `check` says
-    exact: Callable[[int], Arrays] | None = None
+    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory; None
+    #: where there is nothing to check
+    read: Callable[[int, Any], Mapping[str, np.ndarray]] | None
+    kept: Any = None  # what must live as long, such as the outputs whose backward is timed
 
 
 class Contender:
-    """Base: does batch norm in float32 and float64, every layout, rank and mode."""
+    """Base."""
 
     name: str
-    streams: int | None = None  # arrays moved, where it does not do what the mode says
     note: str | None = None  # what is to be known of it, beside its version
 
-    def __init__(self, settings: Settings):
-        """Raises UnavailableError."""
-        self.threads = settings.threads
+    def __init__(self, threads: int = 1, onednn: str | None = None):
+        """`onednn` is the path of its library. Raises UnavailableError."""
+        self.threads, self.onednn = threads, onednn
+        self.start()
+
+    def start(self) -> None:
+        """Find the library and tell it the threads."""
 
     def can(self, case: Case) -> bool:
-        return case.operation == "batch_norm"
+        return True
 
     def prepare(self, case: Case, data: Data) -> Run:
         raise NotImplementedError
@@ -74,45 +66,31 @@ class Cybn(Contender):
     name = "cybn"
     into_out = False
 
-    def __init__(self, settings: Settings):
-        super().__init__(settings)
-        cybn.set_num_threads(settings.threads)
+    def start(self) -> None:
+        cybn.set_num_threads(self.threads)
         self.note = f"CPU level {cybn.show_config('dict')['cpu_level']}"
 
-    def can(self, case: Case) -> bool:
-        return case.layer in cybn.available()
-
     def prepare(self, case: Case, data: Data) -> Run:
-        if case.mode == "backward":
-            return self._backward(case, data)
-        layer, x = layer_of(case, data).train(case.mode == "forward"), data.x
-        out = data.out if self.into_out else [None] * data.count
-        if case.does.residual:
-            z = data.z
-            return Run(lambda i: layer(x[i], out=out[i], residual=z[i]), _output)
-        if self.into_out:
-            return Run(lambda i: layer(x[i], out=out[i]), _output)
-        return Run(lambda i: layer(x[i]), _output)
-
-    def _backward(self, case: Case, data: Data) -> Run:
+        x, every, residual = data.x, range(data.count), case.does.residual
+        outs = [{"out": data.out[i]} if self.into_out else {} for i in every]
+        inputs = [{"residual": data.z[i]} if residual else {} for i in every]
+        if case.mode != "backward":
+            layer = layer_of(case, data).train(case.mode == "forward")
+            given = [outs[i] | inputs[i] for i in every]
+            plain = not any(given)  # as one calls it: no keywords, not even none of them
+            return Run((lambda i: layer(x[i])) if plain else lambda i: layer(x[i], **given[i]), _y)
         # Backward belongs to the last forward of its layer, so each input has a layer.
-        layers, dy = [layer_of(case, data) for _ in data.x], data.dy
-        for i, layer in enumerate(layers):
-            layer(data.x[i], **({"residual": data.z[i]} if case.does.residual else {}))
-        out = data.out if self.into_out else [None] * data.count
-        if case.does.residual:  # dz is taken away, as one that goes on to another layer
-            return Run(
-                lambda i: (
-                    layers[i].backward(dy[i], out=out[i]), layers[i].grads,
-                    vars(layers[i]).pop("dresidual"),
-                ),
-                _gradients,
-            )  # fmt: skip
-        if self.into_out:
-            return Run(
-                lambda i: (layers[i].backward(dy[i], out=out[i]), layers[i].grads), _gradients
-            )
-        return Run(lambda i: (layers[i].backward(dy[i]), layers[i].grads), _gradients)
+        layers, dy = [layer_of(case, data) for _ in every], data.dy
+        y = [layers[i](x[i], **inputs[i]) for i in every]
+
+        def call(i: int) -> tuple[Any, ...]:
+            layer = layers[i]
+            dx = layer.backward(dy[i], **outs[i]) if outs[i] else layer.backward(dy[i])
+            if residual:  # dz is taken away, as one that goes on to another layer
+                return dx, layer.grads, vars(layer).pop("dresidual")
+            return dx, layer.grads
+
+        return Run(call, _gradients, y)
 
 
 class CybnOut(Cybn):
@@ -126,99 +104,98 @@ class CybnUnfused(Cybn):
     name = "cybn-unfused"
 
     def can(self, case: Case) -> bool:
-        return case.norm == "fused" and super().can(case)
+        return case.norm == "fused"
 
     def prepare(self, case: Case, data: Data) -> Run:
-        x, dy, residual = data.x, data.dy, case.does.residual
-        z = data.z if residual else None
+        x, dy, z = data.x, data.dy, data.z if case.does.residual else None
+        layers = [layer_of(case, data, activation=None) for _ in x]
 
         def forward(layer: cybn.Layer, i: int) -> np.ndarray:
             y = layer(x[i])
-            if residual:
+            if z is not None:
                 np.add(y, z[i], out=y)
             return np.maximum(y, 0, out=y)
 
-        def backward(i: int) -> tuple[np.ndarray, ...]:
+        def backward(i: int) -> tuple[Any, ...]:
             g = dy[i] * (y[i] > 0)
-            if residual:
+            if z is not None:
                 return layers[i].backward(g), layers[i].grads, g
             return layers[i].backward(g, out=g), layers[i].grads
 
         if case.mode == "forward":
-            layer = layer_of(case, data, activation=None)
-            return Run(lambda i: forward(layer, i), _output)
-        layers = [layer_of(case, data, activation=None) for _ in x]
+            return Run(lambda i: forward(layers[0], i), _y)
         y = [forward(layer, i) for i, layer in enumerate(layers)]
         return Run(backward, _gradients)
 
 
 def layer_of(case: Case, data: Data, **options: Any) -> cybn.Layer:
     """The layer of a case with the arrays of its data; `options` override those of the case."""
-    spec = {"type": case.layer, "eps": EPS, **case.options, **options}
-    layer = cybn.create(spec, num_features=case.channels)
-    arrays = {"weight": data.weight, "bias": data.bias}
-    layer.load_state_dict(
-        {**arrays, "running_mean": data.mean, "running_var": data.var}, strict=False
-    )
+    spec = {"type": case.layer, "eps": EPS, "dtype": case.dtype, **case.does.options}
+    if case.layout == "last":
+        spec["channel_axis"] = -1
+    if case.norm == "ghost":
+        spec["virtual_batch_size"] = virtual_batch_size(case.shape)
+    layer = cybn.create(spec | options, num_features=case.channels)
+    layer.load_state_dict(data.arrays, strict=False)
     return layer
+
+
+def _y(i: int, y: np.ndarray) -> dict[str, np.ndarray]:
+    return {"y": y}
+
+
+def _gradients(i: int, got: tuple[Any, ...]) -> dict[str, np.ndarray]:
+    """Of dx, the gradients of the parameters by name and, where there is a residual, dz."""
+    dx, grads, *dz = got
+    named = {f"d{name}": grad for name, grad in grads.items()}
+    return {"dx": dx, **named, **dict(zip(["dz"], dz, strict=False))}
 
 
 class NumPy(Contender):
     """What one writes without a library: the formulas, in the dtype of the data."""
 
     name = "numpy"
+    np: Any = np
 
-    def can(self, case: Case) -> bool:
-        return True
+    def put(self, a: np.ndarray) -> Any:
+        return a
+
+    def compiled(self, formula: Callable[..., Any]) -> Callable[..., Any]:
+        return formula
 
     def prepare(self, case: Case, data: Data) -> Run:
-        norm, weight, bias = Formulas(np, case), data.weight, data.bias
-        x, running = data.x, (data.mean, data.var)
-        z = data.z if case.does.residual else [None] * data.count
-        if case.mode == "evaluation":
-            return Run(lambda i: norm.evaluate(x[i], weight, bias, *running), _output)
-        if case.mode == "forward":
-
-            def forward(i: int) -> tuple[np.ndarray, Any]:
-                nonlocal running
-                y, saved, running = norm.forward(x[i], weight, bias, *running, z[i])
-                return y, saved
-
-            return Run(forward, lambda i, got: {"y": got[0]})
-        saved = [
-            norm.kept(*norm.forward(a, weight, bias, *running, b))
-            for a, b in zip(x, z, strict=True)
-        ]
-        dy = data.dy
+        norm, every = Formulas(self.np, case), range(data.count)
+        forward, arrays = self.compiled(norm.forward), [*map(self.put, data.arrays.values())]
+        x, weight = [*map(self.put, data.x)], arrays[0]
+        z = [*map(self.put, data.z)] if case.does.residual else [None] * data.count
+        if case.mode != "backward":
+            return Run(
+                lambda i: forward(x[i], *arrays, z[i]), lambda i, got: {"y": np.asarray(got[0])}
+            )
+        backward, dy = self.compiled(norm.backward), [*map(self.put, data.dy)]
+        saved = [forward(x[i], *arrays, z[i])[:2] for i in every]
         return Run(
-            lambda i: norm.backward(dy[i], x[i], weight, *saved[i]), lambda i, grads: grads
+            lambda i: backward(dy[i], x[i], weight, *saved[i]),
+            lambda i, grads: {name: np.asarray(a) for name, a in grads.items()},
         )
-
-
-def _output(i: int, y: np.ndarray) -> Arrays:
-    return {"y": y}
-
-
-def _gradients(i: int, got: tuple[Any, ...]) -> Arrays:
-    """Of dx, the gradients of the parameters by name and, where there is a residual, dz."""
-    dx, grads, *dz = got
-    named = {f"d{name}": grad for name, grad in grads.items()}
-    return {"dx": dx, **named, **({"dz": dz[0]} if dz else {})}
 
 
 #: name -> module of this package and class; in the order of the tables
 CONTENDERS = {
-    "cybn": ("contenders", "Cybn"),
-    "cybn-out": ("contenders", "CybnOut"),
-    "cybn-unfused": ("contenders", "CybnUnfused"),
-    "torch": ("peers", "Torch"),
-    "torch-compiled": ("peers", "TorchCompiled"),
-    "jax": ("peers", "Jax"),
-    "onnxruntime": ("peers", "OnnxRuntime"),
-    "onednn": ("onednn", "OneDNN"),
-    "onednn-blocked": ("onednn", "OneDNNBlocked"),
-    "numpy": ("contenders", "NumPy"),
+    "cybn": "contenders.Cybn",
+    "cybn-out": "contenders.CybnOut",
+    "cybn-unfused": "contenders.CybnUnfused",
+    "torch": "peers.Torch",
+    "torch-op": "peers.TorchOp",
+    "torch-compiled": "peers.TorchCompiled",
+    "jax": "peers.Jax",
+    "onnxruntime": "peers.OnnxRuntime",
+    "onednn": "onednn.OneDNN",
+    "onednn-blocked": "onednn.OneDNNBlocked",
+    "numpy": "contenders.NumPy",
 }
+#: what the others are held against; the faster of them is "limit"
+LIMITS = {"limit-plain": "limit.Limit", "limit-streaming": "limit.StreamingLimit"}
 #: compiling takes half a minute for each case
 ON_REQUEST = ("torch-compiled",)
 #: those that write into an existing array
@@ -226,14 +203,15 @@ INTO_OUT = ("cybn-out", "onednn", "onednn-blocked")
 
 
 def find(
-    names: Sequence[str], settings: Settings
+    names: Sequence[str], threads: int = 1, onednn: str | None = None
 ) -> tuple[list[Contender], dict[str, str]]:
     """The contenders of these names that can take part, and why the others cannot."""
     found, left_out = [], {}
     for name in names:
-        module, cls = CONTENDERS[name]
+        module, _, cls = (CONTENDERS | LIMITS)[name].partition(".")
+        contender = getattr(importlib.import_module(f".{module}", __package__), cls)
         try:
-            found.append(getattr(importlib.import_module(f".{module}", __package__), cls)(settings))
+            found.append(contender(threads, onednn))
         except UnavailableError as reason:
             left_out[name] = str(reason)
     return found, left_out

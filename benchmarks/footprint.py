@@ -7,7 +7,7 @@ have, are 2, the input and dy not counted.
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,38 +18,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .worker import ROOT, environment
+from .cases import Case
+from .contenders import Contender, find
+from .data import Data
+from .runner import apart
 
+ROOT = Path(__file__).parents[1]
 MEMORY_SHAPE = (32, 64, 56, 56)
 MEASURE_MEMORY = ("cybn", "torch", "numpy")
-_IMPORT = """
-import time, numpy
-start = time.perf_counter()
-{what}
-print((time.perf_counter() - start) * 1e3)
-"""
-IMPORTS = {
-    "import_ms": "import cybn",
-    "import_layer_ms": "from cybn import BatchNorm2d",
-}
-
-
-class FootprintError(RuntimeError):
-    """A command that should have measured something failed."""
+IMPORTS = {"import_ms": "import cybn", "import_layer_ms": "from cybn import BatchNorm2d"}
+_IMPORT = "import time, numpy; a = time.perf_counter(); {}; print(time.perf_counter() - a)"
 
 
 def measure(contenders: Sequence[str], repeats: int = 7) -> dict[str, Any]:
     """Import times in ms; peak memory of those contenders that are known here."""
-    samples: dict[str, list[float]] = {name: [] for name in IMPORTS}
-    for _ in range(repeats + 1):  # the first brings the files from the disk
-        for name, what in IMPORTS.items():
-            samples[name].append(float(_python("-c", _IMPORT.format(what=what))))
-    memory = {
-        name: json.loads(_python("-m", f"{__package__}.memory", name, *map(str, MEMORY_SHAPE)))
-        for name in MEASURE_MEMORY
-        if name in contenders
-    }
-    return {**{name: median(times[1:]) for name, times in samples.items()}, "memory": memory}
+    got: dict[str, Any] = {}
+    for name, what in IMPORTS.items():
+        # The first brings the files from the disk.
+        times = [float(_python("-c", _IMPORT.format(what))) for _ in range(repeats + 1)][1:]
+        got[name] = median(times) * 1e3
+    known = [name for name in MEASURE_MEMORY if name in contenders]
+    return got | {"memory": {name: apart(peak, name) for name in known}}
 
 
 def build() -> dict[str, Any]:
@@ -60,29 +49,47 @@ def build() -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder:
         source, wheels = Path(folder, "source"), Path(folder, "wheels")
-        shutil.copytree(
-            ROOT,
-            source,
-            ignore=shutil.ignore_patterns(
-                ".*", "build", "dist", "*.so", "*.pyd", "*.c", "*.egg-info", "__pycache__"
-            ),
-        )
+        earlier = (".*", "build", "dist", "*.so", "*.pyd", "*.c", "*.egg-info", "__pycache__")
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*earlier))
         start = time.perf_counter()
-        _python(
-            "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-            "--no-cache-dir", "--wheel-dir", str(wheels), str(source),
-        )  # fmt: skip
+        _python("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+                "--no-cache-dir", "--wheel-dir", str(wheels), str(source))  # fmt: skip
         seconds = time.perf_counter() - start
         (wheel,) = wheels.glob("*.whl")
-        size = wheel.stat().st_size
-        return {"wheel": wheel.name, "wheel_mb": size / 1e6, "build_s": seconds}
+        return {"wheel": wheel.name, "wheel_mb": wheel.stat().st_size / 1e6, "build_s": seconds}
 
 
 def _python(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment(1), capture_output=True, text=True
-    )
+    """What a new Python prints. Raises RuntimeError."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise FootprintError(f"python {arguments[0]} {arguments[1][:40].strip()}: {last}")
+        raise RuntimeError(f"python {' '.join(arguments)[:60]}: {last}")
     return done.stdout
+
+
+def peak(name: str, shape: tuple[int, ...] = MEMORY_SHAPE) -> float | None:
+    """Of a contender, in this process, which must not have held more before; None if unknown."""
+    found, _ = find([name])
+    if not found or not _most_resident():
+        return None
+    _both(found[0], Case("batch_norm", (2, shape[1], 4, 4), mode="backward"))  # sets things up
+    case = Case("batch_norm", shape, mode="backward")
+    return _both(found[0], case) / case.nbytes
+
+
+def _both(contender: Contender, case: Case) -> int:
+    """Bytes that a forward and a backward take at most."""
+    data = Data(case, 0, count=1)
+    _ = data.x, data.dy
+    before = _most_resident()
+    run = contender.prepare(case, data)  # runs and keeps the forward
+    _ = run.call(0)
+    return _most_resident() - before
+
+
+def _most_resident() -> int:
+    """Bytes that this process has had in memory at most; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 if found else 0

@@ -1,4 +1,4 @@
-"""Every norm in the operations that NumPy and JAX share, for the contenders that have no library.
+"""Every norm in the operations that NumPy and JAX share, for their contenders and the check.
 
 A norm is a view of x, the axes of the view over which moments are taken, and the shape in which
 weight and bias meet it:
@@ -19,102 +19,85 @@ per norm and library was rejected: twelve pairs that must agree.
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
+from .cases import GROUPS, Case, virtual_batch_size
 from .data import EPS, MOMENTUM
-from .norms import GROUPS
-from .shapes import Case
 
 Array = Any  # of NumPy or of JAX
+Axes = tuple[int, ...]
 
 
-class View(NamedTuple):
-    shape: tuple[int, ...]  # of x
-    over: tuple[int, ...]  # axes of the moments
-    along: tuple[int, ...]  # shape of weight and bias, with an axis for each of x
-
-
-def view_of(case: Case) -> View:
-    """How the input of a case, as it lies in memory, is looked at."""
-    shape, rank, norm = case.memory_shape, len(case.shape), case.norm
-    inner = tuple(range(2, rank))
+def view_of(case: Case) -> tuple[Axes, Axes, Axes]:
+    """How an input is looked at: its shape, the axes of the moments, and the shape of a weight."""
+    shape = case.memory_shape
+    n, c, *rest = shape
+    inner = tuple(range(2, len(shape)))
     ones = (1,) * len(inner)
-    if norm in ("layer", "rms"):
-        return View(shape, (1,), (1, shape[1]))
-    if norm == "instance":
-        return View(shape, inner, (1, shape[1], *ones))
-    if norm == "group":
-        n, c, *rest = shape
-        return View((n, GROUPS, c // GROUPS, prod(rest)), (2, 3), (1, GROUPS, c // GROUPS, 1))
-    if norm == "ghost":
-        n, size = shape[0], case.virtual_batch_size
+    if case.norm in ("layer", "rms"):
+        return shape, (1,), (1, c)
+    if case.norm == "instance":
+        return shape, inner, (1, c, *ones)
+    if case.norm == "group":
+        return (n, GROUPS, c // GROUPS, prod(rest)), (2, 3), (1, GROUPS, c // GROUPS, 1)
+    if case.norm == "ghost":
+        size = virtual_batch_size(shape)
         over = (1, *(axis + 1 for axis in inner))
-        return View((n // size, size, *shape[1:]), over, (1, 1, shape[1], *ones))
-    axis = case.channel_axis % rank
-    over = tuple(i for i in range(rank) if i != axis)
-    return View(shape, over, tuple(shape[axis] if i == axis else 1 for i in range(rank)))
+        return (n // size, size, c, *rest), over, (1, 1, c, *ones)
+    over = tuple(axis for axis in range(len(shape)) if axis != case.axis)
+    return shape, over, tuple(1 if axis in over else side for axis, side in enumerate(shape))
 
 
 class Formulas:
     """The norm of a case, with `numpy` or `jax.numpy`; changes nothing that it is given."""
 
     def __init__(self, np: Any, case: Case):
-        self.np, self.case, self.view = np, case, view_of(case)
-        shape, over, along = self.view
-        self.m = prod(shape[axis] for axis in over)
+        self.np, self.case = np, case
+        self.shape, self.over, self.along = view_of(case)
+        self.m = prod(self.shape[axis] for axis in self.over)
         self.centred = case.norm != "rms"
-        self.tracked = case.norm in ("batch", "fused", "ghost")
         self.activated = case.norm == "fused"
         # Sums of the gradients of weight and bias, and those in the gradient of x, share some axes.
-        summed = tuple(axis for axis, side in enumerate(along) if side == 1)
-        self.common = tuple(axis for axis in summed if axis in over)
-        self.rest_summed = tuple(axis for axis in summed if axis not in over)
-        self.rest_over = tuple(axis for axis in over if axis not in summed)
+        summed = [axis for axis, side in enumerate(self.along) if side == 1]
+        self.common = tuple(axis for axis in summed if axis in self.over)
+        self.rest_summed = tuple(axis for axis in summed if axis not in self.over)
+        self.rest_over = tuple(axis for axis in self.over if axis not in summed)
 
     def forward(self, x, weight, bias, mean, var, z=None) -> tuple[Array, tuple, tuple]:
         """y; mean and rstd of x; and the running statistics that follow, mean and var."""
-        shape, over, along = self.view
-        away, mu = x.reshape(shape), None
-        if self.centred:
-            mu = away.mean(over, keepdims=True)
-            away = away - mu
-        moment = self.np.square(away).mean(over, keepdims=True)
+        running, x_shape, x = (mean, var), x.shape, x.reshape(self.shape)
+        weight, bias = weight.reshape(self.along), bias.reshape(self.along)
+        if self.case.mode == "evaluation":
+            mu, moment = mean.reshape(self.along), var.reshape(self.along)
+            away = x - mu
+        else:
+            mu = x.mean(self.over, keepdims=True) if self.centred else None
+            away = x - mu if self.centred else x
+            moment = self.np.square(away).mean(self.over, keepdims=True)
+            if self.case.norm in ("batch", "fused", "ghost"):
+                running = self._moved(mean, var, mu, moment)
         rstd = 1 / self.np.sqrt(moment + EPS)
-        y = away * (weight.reshape(along) * rstd)
-        if self.centred:
-            y = y + bias.reshape(along)
-        y = y.reshape(x.shape)
+        y = away * (weight * rstd)
+        y = (y + bias if self.centred else y).reshape(x_shape)
         if z is not None:
             y = y + z
         if self.activated:
             y = self.np.maximum(y, 0)
-        running = self._moved(mean, var, mu, moment) if self.tracked else (mean, var)
         return y, (mu, rstd), running
 
-    def kept(self, y, moments, running) -> tuple:
-        """What backward needs of what forward returned."""
-        return (*moments, y) if self.activated else moments
-
-    def evaluate(self, x, weight, bias, mean, var) -> Array:
-        """y of batch norm by the running statistics."""
-        along = self.view.along
-        scale = (weight / self.np.sqrt(var + EPS)).reshape(along)
-        return (x - mean.reshape(along)) * scale + bias.reshape(along)
-
-    def backward(self, dy, x, weight, mu, rstd, y=None) -> dict[str, Array]:
-        """The gradients, by what they belong to."""
-        grads = {}
+    def backward(self, dy, x, weight, y, moments) -> dict[str, Array]:
+        """The gradients, by what they belong to; y and the moments are those of forward."""
+        grads, (mu, rstd) = {}, moments
         if self.activated:
             dy = dy * (y > 0)
             if self.case.does.residual:
                 grads["dz"] = dy
-        shape, _, along = self.view
-        weight, g, xhat = weight.reshape(along), dy.reshape(shape), x.reshape(shape)
+        weight, g, xhat = weight.reshape(self.along), dy.reshape(self.shape), x.reshape(self.shape)
         xhat = (xhat - mu if self.centred else xhat) * rstd
-        sums = self._sum(g, self.common) if self.centred else None
         products = self._sum(g * xhat, self.common)
         dx = g * (weight * rstd) - xhat * (rstd * self._mean(products * weight))
         if self.centred:
+            sums = self._sum(g, self.common)
             dx = dx - rstd * self._mean(sums * weight)
             grads["dbias"] = self._sum(sums, self.rest_summed).ravel()
         grads["dweight"] = self._sum(products, self.rest_summed).ravel()
@@ -122,8 +105,7 @@ class Formulas:
 
     def _moved(self, mean, var, mu, moment):
         """One step for each virtual batch; batch norm has one."""
-        channels = self.case.channels
-        for a, b in zip(mu.reshape(-1, channels), moment.reshape(-1, channels), strict=True):
+        for a, b in zip(mu.reshape(-1, mean.size), moment.reshape(-1, mean.size), strict=True):
             mean = mean + MOMENTUM * (a - mean)
             var = var + MOMENTUM * (b * (self.m / (self.m - 1)) - var)
         return mean, var

@@ -1,176 +1,115 @@
-"""The goals, and what a run says about each.
+"""The goals: a table, and what a run says about each of its lines.
 
-Each goal is a set of figures, one per case, each the higher the better, and what their geometric
-mean and the lowest of them must be. All are ratios inside one run.
+A goal is about the cases of a norm, mode and layout. Its figure is in each case how many times
+faster `ours` is than `theirs`, the higher the better; beside LIMIT that is the fraction of what the
+machine attains for the bytes that the layout forces (`Case.forced`). Wanted of the figures are a
+geometric mean and a lowest. All are ratios inside one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from .norms import MODES, TRAINING
-from .results import Results, geometric_mean
-from .shapes import LAYOUTS, Case
+from .cases import SMALLEST, Case
+from .results import LIMIT, Results, geometric_mean
 
-Figures = Mapping[str, float]  # label of the case -> figure
-
-SMALLEST = "smallest"
-#: norm -> what the goals call it
-OTHERS = {
-    "layer": "LayerNorm", "rms": "RMSNorm", "group": "GroupNorm", "instance": "InstanceNorm",
-}  # fmt: skip
-#: noise that a fraction on two threads may lose against the fraction on one, and count as kept
+LARGE = "above the cache"  # of `Goal.cases`: those larger than the last-level cache
+#: of its fraction of the limit on one thread, what a pass keeps on more; the rest is noise
 KEPT = 0.95
 
 
-@dataclass(frozen=True)
-class Goal:
-    what: str
-    wanted: str
-    figures: Callable[[Results, int], Figures]
+class Goal(NamedTuple):
+    norm: str
+    mode: str
+    layout: str  # "" for both
+    cases: str  # LARGE, SMALLEST, or "" for all but the smallest
+    ours: str
+    theirs: str
     mean: float
     lowest: float | None = None
 
-
-@dataclass(frozen=True)
-class Verdict:
-    mean: float
-    lowest_first: list[tuple[str, float]]  # the cases and their figures
-    met: bool
+    @property
+    def what(self) -> str:
+        beside = "of the limit" if self.theirs == LIMIT else f"x {self.theirs}"
+        layout = f"channels {self.layout}" if self.layout else ""
+        return ", ".join(filter(None, (f"{self.norm} {self.mode}", layout, self.cases, beside)))
 
     @property
-    def lowest(self) -> float:
-        return self.lowest_first[0][1]
+    def wanted(self) -> str:
+        return f">= {self.mean:g}" + (f", nowhere < {self.lowest:g}" if self.lowest else "")
+
+    def covers(self, case: Case, cache: int) -> bool:
+        small = case.group == SMALLEST
+        return (
+            (case.norm, case.mode) == (self.norm, self.mode)
+            and self.layout in ("", case.layout)
+            and small == (self.cases == SMALLEST)
+            and (self.cases != LARGE or case.nbytes > cache)
+        )
 
 
-def judge(goal: Goal, results: Results, threads: int) -> Verdict | None:
-    """None where the run has no figures for it."""
-    figures = goal.figures(results, threads)
-    if not figures:
-        return None
-    mean = geometric_mean(figures.values())
-    lowest_first = sorted(figures.items(), key=lambda item: item[1])
-    met = mean >= goal.mean and (goal.lowest is None or lowest_first[0][1] >= goal.lowest)
-    return Verdict(mean, lowest_first, met)
-
-
-# Figures
-
-
-def _cases(results: Results, modes, layouts=LAYOUTS, norm: str = "batch") -> list[Case]:
-    """The cases of the grid, the smallest call aside."""
-    return [
-        case
-        for case in results.cases
-        if case.mode in modes
-        and case.layout in layouts
-        and case.norm == norm
-        and case.group != SMALLEST
-    ]
-
-
-def _figures(cases: Iterable[Case], figure: Callable[[Case], float | None]) -> Figures:
-    """The figure of each case that has one, by shape, and by what else varies among them."""
-    found = {case: value for case in cases if (value := figure(case)) is not None}
-    varying = [
-        name
-        for name in ("operation", "mode", "dtype")
-        if len({getattr(case, name) for case in found}) > 1
-    ]
-    return {
-        " ".join([case.label, *(getattr(case, name) for name in varying)]): value
-        for case, value in found.items()
-    }
-
-
-def faster(
-    results: Results, threads: int, *, ours: str = "cybn", theirs: str = "torch", **which
-) -> Figures:
-    """How many times faster `ours` is."""
-    return _figures(
-        _cases(results, **which), lambda case: results.ratio(case, threads, ours, theirs)
-    )
-
-
-def of_limit(results: Results, threads: int, *, modes: Iterable[str]) -> Figures:
-    """Fraction of the limit for tensors above the last-level cache, into an existing array."""
-    return _figures(
-        (case for case in _cases(results, modes) if case.nbytes > results.cache),
-        lambda case: results.fraction(case, threads, "cybn-out"),
-    )
-
-
-def kept(results: Results, threads: int) -> Figures:
-    """Fraction of the limit on these threads over that on one."""
-    if threads == 1:
-        return {}
-    one, more = (of_limit(results, n, modes=MODES) for n in (1, threads))
-    return {label: more[label] / one[label] for label in more if label in one}
-
-
-def call_overhead(results: Results, threads: int, *, modes: Iterable[str]) -> Figures:
-    """How many times faster the smallest call is than PyTorch's."""
-    return _figures(
-        (case for case in results.cases if case.group == SMALLEST and case.mode in modes),
-        lambda case: results.ratio(case, threads, "cybn", "torch"),
-    )
-
-
-FIRST, LAST = ("first",), ("last",)
-FORWARD, BACKWARD, EVALUATION = ("forward",), ("backward",), ("evaluation",)
-_BLOCKED = {"ours": "cybn-out", "theirs": "onednn-blocked", "layouts": FIRST}
-
-
-def _goal(what: str, wanted: str, mean: float, lowest: float | None, figures, **how) -> Goal:
-    return Goal(what, wanted, partial(figures, **how), mean, lowest)
-
-
+#: norms: mode, layout, the mean wanted against PyTorch; nowhere is cybn to be slower
+_TORCH = {
+    ("batch", "fused", "ghost"): [("forward", "first", 6), ("backward", "first", 2.5)],
+    ("batch",): [("forward", "last", 2), ("backward", "last", 1.7), ("evaluation", "", 2)],
+    ("layer", "group", "instance"): [("forward", "", 2), ("backward", "", 2)],
+    ("rms",): [("forward", "", 5), ("backward", "", 5)],
+}
+_LIMIT = {"forward": 0.85, "backward": 0.85, "evaluation": 0.95}
 GOALS = [
-    _goal("batch forward, channels first, x PyTorch", ">= 6, nowhere < 2", 6, 2,
-          faster, modes=FORWARD, layouts=FIRST),
-    _goal("batch forward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
-          faster, modes=FORWARD, layouts=LAST),
-    _goal("batch backward, channels first, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
-          faster, modes=BACKWARD, layouts=FIRST),
-    _goal("batch backward, channels last, x PyTorch", ">= 3, nowhere < 1.5", 3, 1.5,
-          faster, modes=BACKWARD, layouts=LAST),
-    _goal("batch evaluation, x PyTorch", ">= 1.5, nowhere < 1", 1.5, 1,
-          faster, modes=EVALUATION),
-    _goal("batch forward, x oneDNN on blocks", ">= 1.3", 1.3, None,
-          faster, modes=FORWARD, **_BLOCKED),
-    _goal("batch backward, x oneDNN on blocks", ">= 1.3", 1.3, None,
-          faster, modes=BACKWARD, **_BLOCKED),
-    _goal("batch forward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=FORWARD),
-    _goal("batch backward, fraction of the limit", ">= 0.75", 0.75, None, of_limit, modes=BACKWARD),
-    _goal("batch evaluation, fraction of the limit", ">= 0.9", 0.9, None,
-          of_limit, modes=EVALUATION),
-    _goal("batch fraction kept from one thread", f">= {KEPT} of it", KEPT, None, kept),
-    _goal("batch smallest call, training, x PyTorch", ">= 8", 8, None,
-          call_overhead, modes=FORWARD),
-    *(
-        _goal(f"{name} {mode}, x PyTorch", ">= 2, nowhere < 1", 2, 1,
-              faster, modes=(mode,), norm=norm)
-        for norm, name in OTHERS.items() for mode in TRAINING
-    ),
-    _goal("fused forward, x PyTorch", ">= 6, nowhere < 2", 6, 2,
-          faster, modes=FORWARD, norm="fused"),
-    _goal("fused backward, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
-          faster, modes=BACKWARD, norm="fused"),
-    _goal("fused forward, x unfused here", "nowhere < 1", 1, 1,
-          faster, theirs="cybn-unfused", modes=FORWARD, norm="fused"),
-    _goal("fused backward, x unfused here", "nowhere < 1", 1, 1,
-          faster, theirs="cybn-unfused", modes=BACKWARD, norm="fused"),
-    _goal("ghost forward, x PyTorch", ">= 6, nowhere < 2", 6, 2,
-          faster, modes=FORWARD, norm="ghost"),
-    _goal("ghost backward, x PyTorch", ">= 4, nowhere < 1.5", 4, 1.5,
-          faster, modes=BACKWARD, norm="ghost"),
+    *(Goal("batch", mode, layout, LARGE, "cybn-out", LIMIT, mean)
+      for mode, mean in _LIMIT.items() for layout in ("first", "last")),
+    *(Goal(norm, mode, layout, "", "cybn", "torch", mean, 1)
+      for norms, wanted in _TORCH.items() for norm in norms for mode, layout, mean in wanted),
+    Goal("batch", "forward", "first", "", "cybn-out", "onednn-blocked", 1.5, 0.9),
+    Goal("batch", "backward", "first", "", "cybn-out", "onednn-blocked", 1.3, 0.9),
+    Goal("fused", "forward", "", "", "cybn", "cybn-unfused", 1, 1),
+    Goal("fused", "backward", "", "", "cybn", "cybn-unfused", 1, 1),
+    Goal("batch", "forward", "", SMALLEST, "cybn", "torch", 8),
+    Goal("batch", "evaluation", "", SMALLEST, "cybn", "torch", 5),
+    Goal("batch", "backward", "", SMALLEST, "cybn", "torch-op", 2.5),
+    Goal("layer", "forward", "", SMALLEST, "cybn", "torch", 2.5),
 ]  # fmt: skip
-
-#: these do not depend on the number of threads; in the figure's own unit, the lower the better
-FOOTPRINT_GOALS = [
-    ("import beyond NumPy", "<= 30 ms", "import_ms", 30.0, "ms"),
-    ("wheel", "<= 1.5 MB", "wheel_mb", 1.5, "MB"),
-    ("wheel built", "< 90 s", "build_s", 90.0, "s"),
+#: what does not depend on threads: what, figure, the most of it, unit
+FOOTPRINT = [
+    ("import beyond NumPy", "import_ms", 30.0, "ms"),
+    ("wheel", "wheel_mb", 1.5, "MB"),
+    ("wheel built", "build_s", 60.0, "s"),
 ]
+
+
+class Verdict(NamedTuple):
+    what: str
+    wanted: str
+    mean: float | None = None  # None where nothing was measured
+    lowest_first: Sequence[tuple[str, float]] = ()  # the cases and their figures
+    met: bool = False
+
+
+def figures(goal: Goal, results: Results, threads: int) -> dict[Case, float]:
+    """The figure of each case that has one."""
+    cases = (case for case in results.cases if goal.covers(case, results.cache))
+    found = {case: results.ratio(case, threads, goal.ours, goal.theirs) for case in cases}
+    return {case: value for case, value in found.items() if value is not None}
+
+
+def verdicts(results: Results, threads: int) -> list[Verdict]:
+    """One for each goal, and one for what the threads keep, in the order of the table."""
+    found, kept = [], {}
+    for goal in GOALS:
+        got = figures(goal, results, threads)
+        found.append(_judge(goal.what, goal.wanted, got, goal.mean, goal.lowest or 0))
+        if goal.theirs == LIMIT and threads > 1:
+            one = figures(goal, results, 1)
+            kept |= {case: got[case] / one[case] for case in got if case in one}
+    what = "batch, kept of the fraction on one thread"
+    return [*found, _judge(what, f">= {KEPT}", kept, KEPT, 0)]
+
+
+def _judge(what: str, wanted: str, got: dict[Case, float], mean: float, lowest: float) -> Verdict:
+    reached = geometric_mean(got.values())
+    if reached is None:
+        return Verdict(what, wanted)
+    order = sorted(((str(case), value) for case, value in got.items()), key=lambda item: item[1])
+    return Verdict(what, wanted, reached, order, reached >= mean and order[0][1] >= lowest)

@@ -1,130 +1,124 @@
 """How fast this machine moves the bytes of a case: the limit that a kernel is held against.
 
-The limit of a forward or an evaluation is the fastest of these on the same arrays:
+A loop in C reads as many arrays and writes as many as the case is forced to (`Case.forced`), on all
+threads, and does nothing else: what it writes is the XOR of what it reads. It does so with ordinary
+stores, which are the faster ones where a cache holds the output, and with streaming stores, which
+do not read a line before they write it; the limit is the faster of the two.
 
-    copy-plain      np.copyto: what the C library's memcpy makes of it, one thread
-    copy-streaming  cybn's evaluation kernel on the input seen as one channel of mean 0, variance 1,
-                    into an existing array, told to use streaming stores: y = x on all threads
-
-and that of a backward pass, in bytes per second, the fastest of copy-streaming and
-
-    add-plain       np.add into an existing array: reads two, writes one, one thread
-    add-streaming   cybn's gradient kernel in evaluation, told likewise, on all threads: reads x and
-                    dy, writes dx = dy. The input is seen as many channels, so that the second look
-                    that the kernel takes at each finds it in a cache
-
-They are contenders like any other: interleaved, on the same rotating arrays, and checked. Measured
-in bytes that must move; the lines an ordinary store reads first are not counted. cybn's own kernels
-give the streaming stores since NumPy has none and a compiler should not be needed; they are a limit
-only if their arithmetic is hidden, and the plain ones stand beside them in case it is not.
-
-This is the one place that calls the compiled entry points directly.
+They are contenders like any other: interleaved, on the same rotating arrays. The loop is compiled
+when it is first needed, by the compiler that the installation of cybn needed; without one there are
+no fractions. cybn's own kernels were rejected: a limit that shares their loops hides what these
+lose.
 """
 
 from __future__ import annotations
 
-import math
+import ctypes
+import os
+import shlex
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
 
-import numpy as np
+from .cases import Case
+from .contenders import Contender, Run, UnavailableError
+from .data import Data, last_level_cache
 
-from cybn.functional.gates import OPEN
-from cybn.kernels import gradient, normalize_inference
+SOURCE = r"""
+#include <stddef.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#define STREAM(p, v) _mm_stream_si128((__m128i *)(p), (__m128i)(v))
+#else
+#define STREAM(p, v) (*(p) = (v))
+#endif
+typedef long long word __attribute__((vector_size(16), aligned(8), may_alias));
 
-from .contenders import Contender, Run, Settings
-from .data import Data
-from .shapes import Case
+static inline __attribute__((always_inline)) void
+move(ptrdiff_t i, ptrdiff_t end, int reads, int writes, int stream, word **in, word **out) {
+    for (; i < end; i++) {
+        word v = in[0][i];
+        for (int k = 1; k < reads; k++) v ^= in[k][i];
+        for (int k = 0; k < writes; k++)
+            if (stream) STREAM(&out[k][i], v);
+            else out[k][i] = v;
+    }
+}
 
-CACHE = 1 << 20  # bytes that the kernels may count on to find again
-STRIP = 8192
+#define CASE(R, W) case 10 * R + W: \
+    if (stream) move(i, end, R, W, 1, in, out); else move(i, end, R, W, 0, in, out); break;
+
+void run(ptrdiff_t n, int reads, int writes, int stream, int threads, word **in, word **out) {
+    #pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        ptrdiff_t i = n * t / threads, end = n * (t + 1) / threads;
+        switch (10 * reads + writes) {
+            CASE(1, 1) CASE(2, 1) CASE(3, 1) CASE(4, 1) CASE(3, 2) CASE(6, 2)
+        }
+#ifdef __SSE2__
+        _mm_sfence();
+#endif
+    }
+}
+"""
+FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+WORD = 16
+LEAST_BYTES = 1 << 18  # for a thread more than one
 
 
-def _flat(arrays: list[np.ndarray], channels: int = 1) -> list[np.ndarray]:
-    return [a.reshape(1, channels, -1) for a in arrays]
-
-
-def _identity(dtype: str, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """stats for mean 0 and variance 1, and the parameters 0 and 1."""
-    stats = np.array([[0.0], [1.0], [1.0]]).repeat(channels, 1)
-    return stats, np.zeros(channels, dtype), np.ones(channels, dtype)
-
-
-def _strips(size: int) -> int:
-    """A number of channels, a power of two, that leaves each STRIP items or more."""
-    strips = math.gcd(size, 1 << 20)
-    while strips > 1 and size // strips < STRIP:
-        strips //= 2
-    return strips
+@cache
+def library() -> ctypes.CDLL:
+    """The compiled loop. Raises UnavailableError."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, "limit.c"), Path(folder, "limit.so")
+        source.write_text(SOURCE)
+        command = [*compiler, *FLAGS, "-o", str(made), str(source)]
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True)
+            return ctypes.CDLL(str(made))
+        except (OSError, subprocess.CalledProcessError) as error:
+            last = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+            raise UnavailableError(f"its loop was not compiled: {last}") from None
 
 
 class Limit(Contender):
-    """Base: every operation and layout."""
+    """With ordinary stores."""
 
-    modes: tuple[str, ...] = ()
+    name = "limit-plain"
+    stream = 0
+
+    def start(self) -> None:
+        self._run = library().run
 
     def can(self, case: Case) -> bool:
-        return case.mode in self.modes
-
-
-class CopyPlain(Limit):
-    name, streams, modes = "copy-plain", 2, ("forward", "evaluation")
+        return case.nbytes >= WORD
 
     def prepare(self, case: Case, data: Data) -> Run:
-        x, out, copyto = _flat(data.x), _flat(data.out), np.copyto
-        return Run(
-            lambda i: copyto(out[i], x[i]), lambda i, _: {"y": out[i]}, lambda i: {"y": x[i]}
-        )
+        reads, writes = case.forced(last_level_cache())
+        threads = min(self.threads, 1 + case.nbytes // LEAST_BYTES)
+        head = ctypes.c_ssize_t(case.nbytes // WORD), reads, writes, self.stream, threads
+        kinds = [data.x]
+        kinds += [data.dy] if case.mode == "backward" else []
+        kinds += [data.z] if case.does.residual else []
+        calls = []
+        for i in range(data.count):
+            # No array twice in a call: a second look is at one that comes half a round later.
+            later = (i + data.count // 2) % data.count
+            inputs = [kind[j] for j in (i, later) for kind in kinds][:reads]
+            outputs = [data.out[i], data.out[i - 1]][:writes]
+            calls.append((*head, _pointers(inputs), _pointers(outputs)))
+        run = self._run
+        return Run(lambda i: run(*calls[i]), None)
 
 
-class CopyStreaming(Limit):
-    name, streams, modes = "copy-streaming", 2, ("forward", "evaluation", "backward")
+class StreamingLimit(Limit):
+    """With streaming stores."""
 
-    def prepare(self, case: Case, data: Data) -> Run:
-        x, out, threads = _flat(data.x), _flat(data.out), self.threads
-        stats, zero, one = _identity(case.dtype, 1)
-        kernel = normalize_inference[np.dtype(case.dtype).char * 2]
-        return Run(
-            lambda i: kernel(
-                out[i], stats, x[i], None, zero, one, one, zero, 0.0, *OPEN, threads, CACHE, True
-            ),
-            lambda i, _: {"y": out[i]},
-            lambda i: {"y": x[i]},
-        )
+    name = "limit-streaming"
+    stream = 1
 
 
-class AddPlain(Limit):
-    name, streams, modes = "add-plain", 3, ("backward",)
-
-    def prepare(self, case: Case, data: Data) -> Run:
-        x, dy, out, add = _flat(data.x), _flat(data.dy), _flat(data.out), np.add
-        return Run(
-            lambda i: add(x[i], dy[i], out[i]),
-            lambda i, _: {"dx": out[i]},
-            lambda i: {"dx": x[i] + dy[i]},
-        )
-
-
-class AddStreaming(Limit):
-    name, streams, modes = "add-streaming", 3, ("backward",)
-
-    def prepare(self, case: Case, data: Data) -> Run:
-        strips, threads = _strips(case.size), self.threads
-        x, dy, out = (_flat(arrays, strips) for arrays in (data.x, data.dy, data.out))
-        stats, _, one = _identity(case.dtype, strips)
-        kernel = gradient[np.dtype(case.dtype).char * 2]
-        return Run(
-            lambda i: kernel(
-                out[i], None, None, None, dy[i], x[i], None, stats, one, False, *OPEN,
-                threads, CACHE, True,
-            ),
-            lambda i, _: {"dx": out[i]},
-            lambda i: {"dx": dy[i]},
-        )
-
-
-LIMITS: dict[str, type[Limit]] = {
-    cls.name: cls for cls in (CopyPlain, CopyStreaming, AddPlain, AddStreaming)
-}
-
-
-def limits(settings: Settings) -> list[Contender]:
-    return [cls(settings) for cls in LIMITS.values()]
+def _pointers(arrays: list) -> ctypes.Array:
+    return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))

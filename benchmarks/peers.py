@@ -1,24 +1,27 @@
 """Peers from package indexes: PyTorch, JAX, ONNX Runtime. Each is imported when it is asked for.
 
-Each is called as its users call it: PyTorch's backward through autograd, with the graph kept. Where
-there is a choice, it is the one that suits the peer: PyTorch adds and clips in place what follows a
-batch norm, as torchvision does; JAX's backward has the saved statistics handed to it, so that
-nothing is computed twice; ONNX Runtime keeps its own values in and out.
+Each is called as its users call it: PyTorch's backward through autograd, with the graph kept; of
+small calls the bare operator as well, which is the least that PyTorch can take. Where there is a
+choice, it is the one that suits the peer: PyTorch adds and clips in place what follows a batch
+norm, as torchvision does; JAX's backward has the saved statistics handed to it, so that nothing is
+computed twice; ONNX Runtime keeps its own values in and out.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from math import prod
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .contenders import Arrays, Contender, Run, Settings, UnavailableError
+from .cases import GROUPS, Case, virtual_batch_size
+from .contenders import Contender, NumPy, Run, UnavailableError
 from .data import EPS, MOMENTUM, Data
-from .formulas import Formulas
-from .norms import GROUPS
-from .shapes import Case
+
+SMALL = 1 << 18  # bytes of an input of which a call, not its arithmetic, may decide
 
 
 def imported(name: str) -> ModuleType:
@@ -35,29 +38,25 @@ class Torch(Contender):
 
     name = "torch"
 
-    def __init__(self, settings: Settings):
-        super().__init__(settings)
+    def start(self) -> None:
         self.torch = imported("torch")
-        self.torch.set_num_threads(settings.threads)
-
-    def can(self, case: Case) -> bool:
-        return True
+        self.torch.set_num_threads(self.threads)
 
     def prepare(self, case: Case, data: Data) -> Run:
         module = self._module(case, data)
         forward = self._ready(self._forward(case, module))
-        inputs = [(self._tensor(case, a),) for a in data.x]
-        if case.does.residual:
-            z = (self._tensor(case, a) for a in data.z)
-            inputs = [(*x, each) for x, each in zip(inputs, z, strict=True)]
+        given = (data.x, data.z) if case.does.residual else (data.x,)
+        inputs = [
+            tuple(self._tensor(case, a) for a in arrays) for arrays in zip(*given, strict=True)
+        ]
         if case.mode != "backward":
-            return Run(lambda i: forward(*inputs[i]), self._reader(case))
+            return Run(lambda i: forward(*inputs[i]), self._reader(case, ("y",)))
         dy = [self._tensor(case, a) for a in data.dy]
         for tensor in (tensor for tensors in inputs for tensor in tensors):
             tensor.requires_grad_()
         y = [forward(*tensors) for tensors in inputs]
         grad, parameters = self.torch.autograd.grad, dict(module.named_parameters())
-        names = ("dx", "dz")[: len(inputs[0])] + tuple(f"d{name}" for name in parameters)
+        names = ("dx", "dz")[: len(given)] + tuple(f"d{name}" for name in parameters)
         wanted = [(*tensors, *parameters.values()) for tensors in inputs]
         return Run(
             lambda i: grad(y[i], wanted[i], dy[i], retain_graph=True), self._reader(case, names)
@@ -68,22 +67,15 @@ class Torch(Contender):
         return forward
 
     def _module(self, case: Case, data: Data) -> Any:
-        torch, channels = self.torch, case.channels
+        torch = self.torch
+        sizes = (GROUPS, case.channels) if case.norm == "group" else (case.channels,)
         options = {"eps": EPS, "dtype": getattr(torch, case.dtype)}
-        cls = getattr(torch.nn, case.layer.removeprefix("Ghost"))
-        if case.norm == "group":
-            module = cls(GROUPS, channels, **options)
-        elif case.norm in ("layer", "rms"):
-            module = cls(channels, **options)
-        else:
-            module = cls(channels, momentum=MOMENTUM, affine=True, **options)
-        arrays = {"weight": data.weight, "bias": data.bias}
-        arrays |= {"running_mean": data.mean, "running_var": data.var}
-        there = module.state_dict()
-        module.load_state_dict(
-            {name: torch.from_numpy(a) for name, a in arrays.items() if name in there},
-            strict=False,
-        )
+        if case.norm == "instance":
+            options["affine"] = True
+        module = getattr(torch.nn, case.layer.removeprefix("Ghost"))(*sizes, **options)
+        there = module.state_dict()  # whose tensors are the module's own
+        for name in there.keys() & data.arrays.keys():
+            there[name].copy_(torch.from_numpy(data.arrays[name]))
         if case.mode == "evaluation":
             return module.eval().requires_grad_(False)  # nothing is kept for a backward
         return module.train()
@@ -100,7 +92,7 @@ class Torch(Contender):
 
             return forward
         if case.norm == "ghost":
-            size, norm = case.virtual_batch_size, torch.nn.functional.batch_norm
+            size, norm = virtual_batch_size(case.shape), torch.nn.functional.batch_norm
             arrays = module.running_mean, module.running_var, module.weight, module.bias
 
             def forward(x: Any) -> Any:
@@ -115,15 +107,12 @@ class Torch(Contender):
         tensor = self.torch.from_numpy(a)
         return tensor.movedim(-1, 1) if case.layout == "last" else tensor
 
-    def _reader(self, case: Case, names: tuple[str, ...] = ("y",)):
-        def array(tensor: Any) -> np.ndarray:
-            if case.layout == "last" and tensor.ndim > 1:
-                tensor = tensor.movedim(1, -1)
-            return tensor.detach().numpy()
-
-        def read(i: int, got: Any) -> Arrays:
+    def _reader(self, case: Case, names: tuple[str, ...]):
+        def read(i: int, got: Any) -> dict[str, np.ndarray]:
             tensors = (got,) if names == ("y",) else got
-            return dict(zip(names, map(array, tensors), strict=True))
+            last = case.layout == "last"
+            arrays = (a.movedim(1, -1) if last and a.ndim > 1 else a for a in tensors)
+            return {n: a.detach().numpy() for n, a in zip(names, arrays, strict=True)}
 
         return read
 
@@ -140,48 +129,63 @@ class TorchCompiled(Torch):
         return torch.compile(forward, dynamic=False)
 
 
-class Jax(Contender):
+class TorchOp(Torch):
+    """The operator of a backward alone, without autograd, in small calls.
+
+    RMS norm, instance norm and what is composed of several operators have none on the CPU.
+    """
+
+    name = "torch-op"
+
+    def can(self, case: Case) -> bool:
+        norm = case.norm in ("batch", "layer", "group")
+        return norm and case.mode == "backward" and case.nbytes <= SMALL
+
+    def prepare(self, case: Case, data: Data) -> Run:
+        with self.torch.no_grad():
+            return self._prepare(case, data)
+
+    def _prepare(self, case: Case, data: Data) -> Run:
+        torch, ops, (n, c, *_), size = self.torch, self.torch.ops.aten, case.shape, prod(case.shape)
+        weight, bias, *running = map(torch.from_numpy, data.arrays.values())
+        group, every = (n, c, size // (n * c), GROUPS), [True] * 3
+        given = {  # after x
+            "batch": (weight, bias, *running, True, MOMENTUM, EPS),
+            "layer": ([c], weight, bias, EPS),
+            "group": (weight, bias, *group, EPS),
+        }
+        given_back = {  # after dy and x, with mean and rstd where None stands
+            "batch": (weight, *running, None, True, EPS, every),
+            "layer": ([c], None, weight, bias, every),
+            "group": (None, weight, *group, every),
+        }
+        name = f"native_{case.norm}_norm"
+        forward, backward = getattr(ops, name).default, getattr(ops, f"{name}_backward").default
+        tail = given_back[case.norm]
+        at = tail.index(None)
+        calls = []
+        for x, dy in zip(data.x, data.dy, strict=True):
+            a, g = self._tensor(case, x), self._tensor(case, dy)
+            _, *moments = forward(a, *given[case.norm])
+            calls.append((g, a, *tail[:at], *moments, *tail[at + 1 :]))
+        names = ("dx", "dweight", "dbias")
+        return Run(lambda i: backward(*calls[i]), self._reader(case, names))
+
+
+class Jax(NumPy):
     """JAX under jit, on the CPU. Its threads were set by the environment of this process."""
 
     name = "jax"
 
-    def __init__(self, settings: Settings):
-        super().__init__(settings)
+    def start(self) -> None:
         self.jax = imported("jax")
         self.jax.config.update("jax_platforms", "cpu")
         self.jax.config.update("jax_enable_x64", True)
+        self.np, self.put = self.jax.numpy, self.jax.device_put
 
-    def can(self, case: Case) -> bool:
-        return True
-
-    def prepare(self, case: Case, data: Data) -> Run:
-        put, jit, wait = self.jax.device_put, self.jax.jit, self.jax.block_until_ready
-        norm = Formulas(self.jax.numpy, case)
-        weight, bias, *running = map(put, (data.weight, data.bias, data.mean, data.var))
-        x = [put(a) for a in data.x]
-        if case.mode == "evaluation":
-            evaluate = jit(norm.evaluate)
-            return Run(
-                lambda i: wait(evaluate(x[i], weight, bias, *running)),
-                lambda i, y: {"y": np.asarray(y)},
-            )
-        forward = jit(norm.forward)
-        z = [(put(a),) for a in data.z] if case.does.residual else [()] * data.count
-        if case.mode == "forward":
-            return Run(
-                lambda i: wait(forward(x[i], weight, bias, *running, *z[i])),
-                lambda i, got: {"y": np.asarray(got[0])},
-            )
-        dy = [put(a) for a in data.dy]
-        saved = [
-            norm.kept(*wait(forward(a, weight, bias, *running, *b)))
-            for a, b in zip(x, z, strict=True)
-        ]
-        backward = jit(norm.backward)
-        return Run(
-            lambda i: wait(backward(dy[i], x[i], weight, *saved[i])),
-            lambda i, got: {name: np.asarray(a) for name, a in got.items()},
-        )
+    def compiled(self, formula: Callable[..., Any]) -> Callable[..., Any]:
+        jitted, wait = self.jax.jit(formula), self.jax.block_until_ready
+        return lambda *args: wait(jitted(*args))
 
 
 class OnnxRuntime(Contender):
@@ -189,12 +193,12 @@ class OnnxRuntime(Contender):
 
     name = "onnxruntime"
 
-    def __init__(self, settings: Settings):
-        super().__init__(settings)
+    def start(self) -> None:
         self.onnx, self.runtime = imported("onnx"), imported("onnxruntime")
 
     def can(self, case: Case) -> bool:
-        return super().can(case) and case.mode == "evaluation" and case.layout == "first"
+        evaluation = case.operation == "batch_norm" and case.mode == "evaluation"
+        return evaluation and case.layout == "first"
 
     def prepare(self, case: Case, data: Data) -> Run:
         options = self.runtime.SessionOptions()
@@ -210,7 +214,7 @@ class OnnxRuntime(Contender):
         helper, from_array = self.onnx.helper, self.onnx.numpy_helper.from_array
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(case.dtype))
         x, y = (helper.make_tensor_value_info(name, kind, case.shape) for name in "xy")
-        arrays = {"w": data.weight, "b": data.bias, "mean": data.mean, "var": data.var}
+        arrays = data.arrays
         node = helper.make_node("BatchNormalization", ["x", *arrays], ["y"], epsilon=EPS)
         graph = helper.make_graph(
             [node], "batch_norm", [x], [y], [from_array(a, name) for name, a in arrays.items()]

@@ -1,58 +1,88 @@
-"""python -m benchmarks: the command line. No test looks at a time."""
+"""python -m benchmarks: the grid and the command lines, on tiny settings. No time is tested."""
 
-import dataclasses
 import json
 import re
 
 import pytest
-from benchmarking import BIG, SMALL, results_of, row
+from benchmarking import SMALL, results_of, row
 
-from benchmarks import limit, norms, report, worker
+from benchmarks import calls, cases, report
 from benchmarks.__main__ import main
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, LIMITS
 
 pytestmark = pytest.mark.usefixtures("restore_threads")
 
+
+def test_grid_has_every_operation_and_every_case_once():
+    grid = cases.grid()
+    assert len(set(grid)) == len(grid)
+    assert {case.operation for case in grid} == set(cases.OPERATIONS)
+    assert all(case.does.takes(case.shape) for case in grid)
+    batch = [case for case in grid if case.group == "resnet50" and case.norm == "batch"]
+    assert len(batch) == 9 * 2 * 3
+    smallest = [case for case in grid if case.group == cases.SMALLEST]
+    assert {case.operation for case in smallest} == set(cases.OPERATIONS)
+    assert set(cases.grid(quick=True)) < set(grid)
+    assert {case.norm for case in cases.grid(quick=True)} == set(cases.NORMS)
+
+
+@pytest.mark.parametrize(("pattern", "labels"), [
+    ("32x64x56x56", {"32x64x56x56", "32x64x56x56*", "32x64x56x56 + z"}),
+    ("3d", {"2x16x40x40x40"}),
+    ("100x16*", {"100x16x784"}),
+    ("layer_norm", {"30x300", "256x768", "5120x1024", "32768x768", "8192x4096", "8x4"}),
+])
+def test_shapes_by_name(pattern, labels):
+    assert {case.label for case in cases.grid(patterns=[pattern])} >= labels
+
+
+@pytest.mark.parametrize(("shape", "norms"), [
+    ("5x6", {"batch", "layer", "rms", "fused"}),
+    ("1x6", {"layer", "rms"}),
+    ("1x32x2", {"batch", "group", "instance", "fused"}),
+    ("16x6x1x1", {"batch", "fused", "ghost"}),
+    ("256x6", {"batch", "layer", "rms", "fused", "ghost"}),
+])
+def test_a_shape_is_a_case_for_each_norm_that_takes_it(shape, norms):
+    assert {case.norm for case in cases.grid(patterns=[shape])} == norms
+
+
+@pytest.mark.parametrize(("operation", "mode", "useful", "above", "below"), [
+    ("batch_norm", "forward", 2, (2, 1), (1, 1)),
+    ("batch_norm", "backward", 3, (4, 1), (2, 1)),
+    ("batch_norm", "evaluation", 2, (1, 1), (1, 1)),
+    ("batch_norm_add_relu", "forward", 3, (3, 1), (2, 1)),
+    ("batch_norm_add_relu", "backward", 5, (6, 2), (3, 2)),
+])
+def test_bytes_that_channels_last_forces(operation, mode, useful, above, below):
+    for layout, shape in (("last", (2, 3, 4, 5)), ("first", (40, 3))):
+        case = cases.Case(operation, shape, layout, mode=mode)
+        assert case.useful == useful * case.nbytes == useful * 480
+        assert case.forced(cache=479) == above
+        assert case.forced(cache=480) == below
+    assert cases.Case(operation, (2, 3, 4, 5), mode=mode).forced(cache=0) == below
+
+
 TINY = ["--repeats", "1", "--no-footprint", "--threads", "1"]
-OURS = ["--contenders", "cybn", "cybn-out", "cybn-unfused", "numpy"]
+OURS = ["cybn", "cybn-out", "cybn-unfused", "numpy"]
 
 
-def test_two_tiny_shapes(tmp_path, capfd):
-    kept = tmp_path / "kept.json"
-    shapes = ["--norms", "batch", "--shapes", "4x3x5", "smallest"]
-    status = main([*TINY, *OURS, *shapes, "--json", str(kept)])
-    captured = capfd.readouterr()
-    assert captured.err == ""
-    assert status == 0
-    for title in ("forward, training, 1 thread, float32", "backward, 1 thread", "evaluation, 1"):
-        assert title in captured.out
-    assert re.search(r"^4x3x5\*", captured.out, re.MULTILINE)
-    assert "microseconds of the smallest call" in captured.out
-    assert "The goals, from 9 cases" in captured.out
-    plain = json.loads(kept.read_text())
-    assert {r["contender"] for r in plain["rows"]} == {"cybn", "cybn-out", "numpy", *limit.LIMITS}
-    assert len(plain["rows"]) == 3 * 3 * (3 + 2) + 3  # limits: 2 a mode, one more in backward
-    assert main(["--show", str(kept)]) == 0
-    assert capfd.readouterr().out == captured.out
-
-
-def test_every_norm_has_its_table_and_its_goals(tmp_path, capfd):
-    kept, shapes = tmp_path / "kept.json", ["16x32x2x3", "256x6"]
-    status = main([*TINY, *OURS, "--modes", "forward", "--shapes", *shapes, "--json", str(kept)])
-    captured = capfd.readouterr()
-    assert captured.err == ""
-    assert status == 0
+def test_every_norm_has_its_table(tmp_path, capfd):
+    kept, shapes = tmp_path / "kept.json", ["16x32x2x3", "256x6", "smallest"]
+    status = main([*TINY, "--contenders", *OURS, "--shapes", *shapes, "--json", str(kept)])
+    shown = capfd.readouterr()
+    assert (status, shown.err) == (0, "")
     for title in report.NORM_TITLES.values():
-        assert f"\n{title}: forward, training, 1 thread, float32\n" in captured.out
-    assert re.search(r"^256x6 \+ z ", captured.out, re.MULTILINE)
-    goals = captured.out.partition("The goals, ")[2]
-    measured = r"^fused forward, x unfused here +nowhere < 1 +[\d.]+ +[\d.]+ "
-    assert re.search(measured, goals, re.MULTILINE)
-    assert "LayerNorm forward, x PyTorch" in goals
-    operations = {r["operation"] for r in json.loads(kept.read_text())["rows"]}
-    assert operations == set(norms.OPERATIONS)
+        assert f"\n{title}: backward, 1 thread\n" in shown.out
+    assert re.search(r"^16x32x2x3\* +float32 ", shown.out, re.MULTILINE)
+    assert re.search(r"^256x6 \+ z +float32 ", shown.out, re.MULTILINE)
+    measured = r"^fused forward, x cybn-unfused +>= 1, nowhere < 1 +[\d.]+ +[\d.]+ "
+    assert re.search(measured, shown.out.partition("The goals, ")[2], re.MULTILINE)
+    rows = json.loads(kept.read_text())["samples"]
+    left_out = {name for name in LIMITS if f"left out: {name}" in shown.out}
+    assert {r["contender"] for r in rows} == {*OURS, *LIMITS} - left_out
     assert main(["--show", str(kept)]) == 0
-    assert capfd.readouterr().out == captured.out
+    assert capfd.readouterr().out == shown.out
 
 
 def test_a_mismatch_fails_the_run(tmp_path, capsys):
@@ -63,21 +93,6 @@ def test_a_mismatch_fails_the_run(tmp_path, capsys):
     assert "PROBLEM: cybn, somewhere: y is off" in capsys.readouterr().out
 
 
-def test_plot(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
-    backward = dataclasses.replace(BIG, mode="backward")
-    results = results_of(
-        *(row(case, name, 1.0, threads)
-          for case in (BIG, backward) for name in ("cybn", "torch", "copy-streaming")
-          for threads in (1, 2)),
-    )  # fmt: skip
-    results.save(tmp_path / "a.json")
-    picture = tmp_path / "a.png"
-    assert main(["--show", str(tmp_path / "a.json"), "--plot", str(picture)]) == 0
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert f"{picture} written" in capsys.readouterr().out
-
-
 def test_list_runs_nothing(capsys):
     assert main(["--list", "--shapes", "image", "--compiled", "--norms", "batch"]) == 0
     text = capsys.readouterr().out
@@ -85,45 +100,45 @@ def test_list_runs_nothing(capsys):
     assert text.count("batch_norm") == 2 * 3
 
 
-def test_operations_that_cybn_lacks_are_left_out(capsys, monkeypatch):
-    monkeypatch.setattr("cybn.available", lambda: ["BatchNorm1d"])
-    assert main(["--list", "--shapes", "rows", "1d"]) == 0
-    text = capsys.readouterr().out
-    assert "left out: layer_norm: cybn has no LayerNorm" in text
-    assert "5120x1024" not in text
-
-
 @pytest.mark.parametrize(("arguments", "told"), [
     (["--shapes", "resnet"], "'resnet' is no group (resnet50, "),
+    (["--shapes", "0x3"], "'0x3' is no group"),
     (["--shapes", "4096x256", "--layouts", "last"], "leaves no case"),
-    (["--norms", "layer", "--modes", "evaluation"], "leaves no case"),
-    (["--norms", "group", "--shapes", "8x48x2x2"], "is no group (resnet50, densenet121)"),
+    (["--norms", "group", "--shapes", "8x48x2x2"], "'8x48x2x2' is no group (resnet50, "),
     (["--norms", "sideways"], "invalid choice: 'sideways'"),
     (["--threads", "0"], "'0' is no integer from 1 to 1024"),
-    (["--repeats", "many"], "'many' is no integer"),
     (["--contenders", "nobody"], "invalid choice: 'nobody'"),
-    (["--modes", "sideways"], "invalid choice: 'sideways'"),
     (["--seed", "-1", "--shapes", "smallest"], "--seed must not be negative"),
     (["--json", "{tmp}/none/a.json"], "none/a.json: no file can be written there"),
-    (["--plot", "{tmp}"], "no file can be written there"),
     (["--compare", "{tmp}/a.json", "{tmp}/b.json"], "a.json"),
-    (["--compare", "{tmp}/a.json"], "expected 2 arguments"),
     (["--show", "{tmp}/a.json"], "a.json"),
-    (["--frobnicate"], "--frobnicate"),
 ])
 def test_bad_option_is_one_line(tmp_path, capsys, arguments, told):
     try:
         status = main([argument.format(tmp=tmp_path) for argument in arguments])
     except SystemExit as exit_:
         status = exit_.code
-    captured = capsys.readouterr()
-    assert status == 2
-    assert re.fullmatch(r"python -m benchmarks: error: .+\n", captured.err)
-    assert told in captured.err
-    assert captured.out == ""
+    shown = capsys.readouterr()
+    assert (status, shown.out) == (2, "")
+    assert re.fullmatch(r"python -m benchmarks: error: .+\n", shown.err)
+    assert told in shown.err
 
 
-def test_a_worker_that_ends_badly_is_an_error(monkeypatch, capsys):
-    monkeypatch.setattr(worker, "__package__", "no_such_package")
-    assert main([*TINY, "--shapes", "smallest"]) == 2
-    assert re.fullmatch(r"python -m benchmarks: error: .* status 1\n", capsys.readouterr().err)
+def test_calls(capsys):
+    calls.main(["--shape", "32x6", "--norms", "batch", "rms", "--rounds", "1"])
+    text = capsys.readouterr().out
+    assert text.startswith("32x6 float32, 1 thread; _")
+    figures = r"^(\w+, [\w, ]+?)(?:  +[\d.]+){4}% "
+    assert re.findall(figures, text, re.MULTILINE) == [
+        "batch_norm, forward, training", "batch_norm, backward", "batch_norm, evaluation",
+        "rms_norm, forward, training", "rms_norm, backward",
+    ]  # fmt: skip
+    with pytest.raises(SystemExit):
+        calls.main(["--shape", "none"])
+    assert "error: 'none' is no group" in capsys.readouterr().err
+
+
+def test_the_parts_of_a_call_add_up():
+    cells = calls.row(SMALL, {"cybn": 8.0, "kernel": 2.0, "torch": 20.0})
+    assert cells[1:] == ["8.00", "2.00", "6.00", "75%", "20.0", "2.50"]
+    assert calls.row(SMALL, {"cybn": 8.0})[1:] == ["8.00", "-", "-", "-", "-", "-"]

@@ -1,14 +1,16 @@
 """benchmarks/: what contenders compute, and that the check of it can fail."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from benchmarking import SMALL
 
-from benchmarks import check, limit, memory, norms, shapes, timing
-from benchmarks.contenders import CONTENDERS, ON_REQUEST, Contender, Run, Settings, find
-from benchmarks.data import Data
+from benchmarks import calls, cases, check, footprint, runner
+from benchmarks.contenders import CONTENDERS, LIMITS, ON_REQUEST, Contender, find
+from benchmarks.data import EPS, Data, arrays_needed, last_level_cache
+from cybn import kernels, reference
 
 pytestmark = pytest.mark.usefixtures("restore_threads", "in_a_hurry")
 
@@ -16,151 +18,178 @@ pytestmark = pytest.mark.usefixtures("restore_threads", "in_a_hurry")
 @pytest.fixture
 def in_a_hurry(monkeypatch):
     """What is checked is what contenders compute; how long they take is of no interest here."""
-    monkeypatch.setattr(timing, "WARM_UP_SECONDS", 0)
-    monkeypatch.setattr(timing, "SAMPLE_SECONDS", 0)
+    monkeypatch.setattr(runner, "WARM_UP_SECONDS", 0)
+    monkeypatch.setattr(runner, "SAMPLE_SECONDS", 0)
 
 
 EVERY = [
-    *(shapes.Case("batch_norm", (4, 6, 3, 5), layout, mode=mode)
-      for layout in shapes.LAYOUTS for mode in norms.MODES),
-    *(case for shape in ("16x64x3x5", "256x6", "2x3x4x2x2")
-      for case in shapes.grid(patterns=[shape], layouts=["first"])),
-]  # fmt: skip
+    *cases.grid(patterns=["4x6x3x5"], norms=["batch"]),
+    *cases.grid(patterns=["16x64x3x5", "256x6", "2x3x4x2x2"], layouts=["first"]),
+]
+every_case = pytest.mark.parametrize("case", EVERY, ids=str)
 
 
-@pytest.mark.parametrize("dtype", shapes.DTYPES)
-@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.key.replace(" float32", ""))
-def test_our_contenders_compute_what_they_should(case, dtype):
-    case = replace(case, dtype=dtype)
-    names = ["cybn", "cybn-out", "cybn-unfused", "numpy"]
-    contenders = find(names, Settings())[0] + limit.limits(Settings())
-    timings = timing.measure(case, contenders, Data(case, 3), 1)
-    assert [t.problem for t in timings] == [None] * len(timings)
-    assert all(len(t.samples) == 1 and t.samples[0] > 0 for t in timings)
-    took_part = {t.contender.name for t in timings}
-    assert {"cybn", "cybn-out", "numpy", "copy-streaming"} <= took_part
-    assert ("cybn-unfused" in took_part) == (case.norm == "fused")
+def by_reference(case, data):
+    """What `cybn.reference` makes of the first input: y, or dx, dweight, dbias and dz."""
+    weight, bias, mean, var = (a.astype(float) for a in data.arrays.values())
+    x, dy, z = (a[0].astype(float) for a in (data.x, data.dy, data.z))
+    if case.norm in ("layer", "rms", "group", "instance"):
+        name = "group" if case.norm == "instance" else case.norm
+        sizes = cases.GROUPS if case.norm == "group" else case.channels
+        if case.mode == "backward":
+            return getattr(reference, f"{name}_norm_backward")(dy, x, sizes, weight, EPS)
+        given = (weight,) if name == "rms" else (weight, bias)
+        return [getattr(reference, f"{name}_norm")(x, sizes, *given, EPS)]
+    x, dy, z = (reference.to_ncl(a, case.axis) for a in (x, dy, z))
+    size = cases.virtual_batch_size(case.shape) if case.norm == "ghost" else len(x)
+    parts = []
+    for some in (slice(start, start + size) for start in range(0, len(x), size)):
+        moments = (mean, var) if case.mode == "evaluation" else reference.moments(x[some])
+        y = reference.normalize(x[some], *moments, weight, bias, EPS)
+        y += z[some] * case.does.residual
+        g = dy[some] * (y > 0) if case.norm == "fused" else dy[some]
+        if case.mode == "backward":
+            parts.append([*reference.backward_training(g, x[some], *moments, weight, EPS), g])
+        else:
+            parts.append([np.maximum(y, 0) if case.norm == "fused" else y])
+    return [
+        sum(arrays) if arrays[0].ndim == 1 else np.concatenate(arrays).reshape(case.memory_shape)
+        for arrays in zip(*parts, strict=True)
+    ]
+
+
+@every_case
+def test_the_check_is_the_reference(case):
+    data = Data(case, 2)
+    names = ["dx", "dweight", "dbias", "dz"] if case.mode == "backward" else ["y"]
+    right = dict(zip(names, by_reference(case, data), strict=False))
+    want = check.expected(case, data, 0)
+    assert want.keys() <= right.keys()
+    assert (want.keys() >= {"dx", "dweight"}) == (case.mode == "backward")
+    for name, (value, _) in want.items():
+        np.testing.assert_allclose(value, right[name], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore")  # those of peers are theirs
 @pytest.mark.parametrize("name", [n for n in CONTENDERS if n not in ON_REQUEST])
-def test_every_contender_takes_part_or_says_why(name):
-    found, left_out = find([name], Settings())
+def test_every_contender_computes_that_or_says_why_it_cannot_take_part(name):
+    found, left_out = find([name])
     assert len(found) + len(left_out) == 1
     assert all(reason and "\n" not in reason for reason in left_out.values())
-    for contender in found:
-        assert contender.name == name
-        for case in shapes.grid(patterns=["16x64x2x2", "256x6"]):
-            if not contender.can(case):
-                continue
-            timings = timing.measure(case, [contender], Data(case, 4), 1)
-            assert [t.problem for t in timings] == [None] * len(timings)
+    done = set()
+    for case in [replace(case, dtype=dtype) for case in EVERY for dtype in cases.DTYPES]:
+        data = Data(case, 3, count=2)
+        for timing in runner.measure(case, found, data, 1):
+            assert (case, timing.problem) == (case, None)
+            assert len(timing.samples) == 1
+            done.add(case.norm)
+    assert done or left_out
+    if name in ("cybn", "cybn-out", "numpy"):
+        assert done == set(cases.NORMS)
 
 
-@pytest.mark.parametrize(("name", "spoil"), [
-    ("y", lambda y: y * 1.01),
-    ("y", lambda y: np.where(y == y.max(), np.nan, y)),
-    ("y", lambda y: y[:-1]),
-    ("z", lambda y: y),
-])
-def test_another_result_is_a_problem(name, spoil):
+@every_case
+def test_limits_move_what_a_case_forces(case, monkeypatch):
+    data, (reads, writes) = Data(case, 4, count=4), case.forced(0)
+    monkeypatch.setattr("benchmarks.limit.last_level_cache", lambda: 0)
+    limits, left_out = find(LIMITS, threads=2)
+    if left_out:
+        pytest.skip(str(left_out))
+    kinds = [data.x, *([data.dy] if case.mode == "backward" else []),
+             *([data.z] if case.does.residual else [])]  # fmt: skip
+    inputs = [kind[i] for i in (1, 3) for kind in kinds][:reads]
+    want = np.bitwise_xor.reduce([a.view(np.int32).ravel() for a in inputs])
+    size = want.size // 4 * 4  # the loop moves 16 bytes at a time
+    for limit in limits:
+        for a in data.out:
+            a.fill(0)
+        limit.prepare(case, data).call(1)
+        outputs = [a.view(np.int32).ravel() for a in data.out]
+        assert [a.any() for a in outputs] == [writes == 2, True, False, False]
+        for a in outputs[2 - writes : 2]:
+            assert np.array_equal(a[:size], want[:size])
+
+
+@every_case
+def test_every_output_is_checked(case):
+    data = Data(case, 5, count=1)
+    run, want = find(["numpy"])[0][0].prepare(case, data), check.expected(case, data, 0)
+    right = run.read(0, run.call(0))
+    assert check.problem(case, want, right) is None
+    assert right.keys() == want.keys()
+    for name, a in right.items():
+        for wrong, told in (
+            (a + 0.05 * (1 + np.abs(a).max()), "is off by"),
+            (np.where(a == a.max(), np.nan, a), "is off by nan"),
+            (a[:-1], ": its shape is"),
+        ):
+            assert re.match(f"{name} ?{told}", check.problem(case, want, {**right, name: wrong}))
+        others = {key: other for key, other in right.items() if key != name}
+        assert check.problem(case, want, others) == f"{name} missing"
+
+
+def test_what_is_wrong_is_reported_and_harms_no_other():
     class Wrong(Contender):
         name = "wrong"
 
         def prepare(self, case, data):
-            right = find(["numpy"], Settings())[0][0].prepare(case, data)
-            return Run(right.call, lambda i, got: {key: spoil(right.read(i, got)["y"])})
+            run = numpy.prepare(case, data)
+            return run._replace(read=lambda i, got: {"y": run.read(i, got)["y"] + 1})
 
-    key, case = name, shapes.Case("batch_norm", (8, 4, 5))
-    (measured,) = timing.measure(case, [Wrong(Settings())], Data(case, 5), 1)
-    assert measured.problem is not None
-    assert measured.problem.startswith("y")
-
-
-def test_a_contender_that_fails_harms_no_other():
     class Broken(Contender):
         name = "broken"
 
         def prepare(self, case, data):
             raise RuntimeError("two\nlines")
 
-    case = shapes.Case("batch_norm", (8, 4))
-    contenders = [Broken(Settings()), *find(["numpy"], Settings())[0]]
-    broken, fine = timing.measure(case, contenders, Data(case, 6), 1)
-    assert broken.problem == "RuntimeError: two lines"
-    assert fine.problem is None
-
-
-def result_of(case, data):
-    """What plain NumPy makes of the first input, as a contender reads it; arrays of its own."""
-    run = find(["numpy"], Settings())[0][0].prepare(case, data)
-    return {name: np.array(a) for name, a in run.read(0, run.call(0)).items()}
-
-
-@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.key.replace(" float32", ""))
-def test_every_output_is_checked(case):
-    data = Data(case, 7)
-    right = result_of(case, data)
-    assert check.problem(case, data, 0, right) is None
-    assert right.keys() == check.expected(case, data, 0).keys()
-    for name, a in right.items():
-        other = {**right, name: a + 0.05 * (1 + np.abs(a).max())}
-        assert check.problem(case, data, 0, other).startswith(f"{name} is off by")
-        shorter = {**right, name: a[:-1]}
-        assert check.problem(case, data, 0, shorter).startswith(f"{name}: its shape is")
-        missing = {key: a for key, a in right.items() if key != name}
-        assert check.problem(case, data, 0, missing) == f"{name} missing"
+    numpy = find(["numpy"])[0][0]
+    timings = runner.measure(SMALL, [Wrong(), Broken(), numpy], Data(SMALL, 6), 1)
+    wrong, broken, fine = (timing.problem for timing in timings)
+    assert re.match("y is off by", wrong)
+    assert (broken, fine) == ("RuntimeError: two lines", None)
 
 
 def test_a_value_of_zero_but_for_rounding_may_pass_the_relu_or_not():
-    case = shapes.Case("batch_norm_add_relu", (8, 4), mode="backward")
-    data = Data(case, 8)
-    normalized = result_of(shapes.Case("batch_norm", (8, 4)), data)["y"]
-    data.z[0][3, 2] = -normalized[3, 2]
-    data.dy[0][3, 2] = 5
-    raw = np.array(data.z[0])
-    for nudge in (-1e-5, 1e-5):
-        data.z[0][...] = raw
-        data.z[0][3, 2] += nudge
-        got = result_of(case, data)
-        data.z[0][...] = raw
-        assert check.problem(case, data, 0, got) is None
-    data.z[0][3, 2] -= 0.01  # now it is below 0 for sure
-    assert check.problem(case, data, 0, got).startswith("dx is off by")
-
-
-@pytest.mark.parametrize(("operation", "shape"), [
-    ("batch_norm", (32, 512, 28, 28)), ("group_norm", (32, 512, 28, 28)),
-    ("instance_norm", (32, 512, 28, 28)), ("layer_norm", (8192, 1024)), ("rms_norm", (8192, 1024)),
-    ("batch_norm_add_relu", (32, 512, 28, 28)), ("ghost_batch_norm", (32, 512, 28, 28)),
-])
-def test_of_large_tensors_a_part_is_checked_from_the_first_to_the_last(operation, shape):
-    case = shapes.Case(operation, shape, mode="backward")
-    data = Data(case, 9)
-    data.count = 1
-    places = np.arange(case.size, dtype=np.float32).reshape(shape)
+    case = cases.Case("batch_norm_add_relu", (8, 4), mode="backward")
+    data, numpy = Data(case, 8, count=1), find(["numpy"])[0][0]
+    plain = replace(case, operation="batch_norm", mode="forward")
+    y = numpy.prepare(plain, data).call(0)[0]
+    data.z[0][3, 2], data.dy[0][3, 2] = -y[3, 2], 5
     want = check.expected(case, data, 0)
-    part = want["dx"].part(places)
-    assert part.size <= check.MOST_VALUES
-    assert part.flat[0] == 0
-    assert part.flat[-1] == places.flat[-1]
-    weights = want["dweight"].part(np.arange(case.channels))
-    assert (weights[0], weights[-1]) == (0, case.channels - 1)
-    assert want["dweight"].value.shape == weights.shape
+    for nudge in (-1e-5, 1e-5):
+        data.z[0][3, 2] = nudge - y[3, 2]
+        run = numpy.prepare(case, data)
+        got = run.read(0, run.call(0))
+        assert check.problem(case, want, got) is None
+    data.z[0][3, 2] = -0.01 - y[3, 2]  # below 0 for sure, where `got` let it through
+    assert check.problem(case, check.expected(case, data, 0), got).startswith("dx is off by")
 
 
-def test_small_tensors_are_checked_whole():
-    assert len(check.spread(SMALL.channels, SMALL.size)) == SMALL.channels
+def test_data_is_random_aligned_and_larger_than_the_cache():
+    first, second, again = (Data(SMALL, seed, count=2) for seed in (1, 2, 1))
+    assert all(a.ctypes.data % 64 == 0 and a.shape == SMALL.shape for a in first.x)
+    assert np.array_equal(first.x[0], again.x[0])
+    assert not np.array_equal(first.x[0], second.x[0])
+    assert not np.array_equal(first.x[0], first.x[1])
+    for nbytes in (1 << 20, 10 << 20, 100 << 20):
+        count = arrays_needed(nbytes)
+        assert count == 64 or (count > 1 and (count - 1) * nbytes >= 2 * last_level_cache())
+
+
+@every_case
+def test_the_kernels_alone_do_what_the_layer_does(case):
+    data = Data(case, 1, count=1)
+    tables = {name: dict(each) for name, each in vars(kernels).items() if isinstance(each, dict)}
+    run = calls.Kernel().prepare(case, data)
+    assert all(vars(kernels)[name] == each for name, each in tables.items())
+    y = run.kept[0] if case.mode == "backward" else run.kept
+    before = y.copy()
+    y[...] = np.nan
+    run.call(0)
+    assert np.array_equal(y, before)
 
 
 @pytest.mark.parametrize("name", ["cybn", "numpy"])
 def test_memory_is_measured_of_a_forward_and_a_backward(name):
-    case = shapes.Case("batch_norm", (4, 6, 3, 5))
-    both = memory.PASSES[name](case)
-    for shape in (case.shape, (2, 6, 3, 3)):
-        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        y, grads = both(x, x)
-        dx = grads["dx"] if name == "numpy" else grads
-        assert y.shape == dx.shape == shape
-    peak = memory.peak(name, case.shape)
+    peak = footprint.peak(name, (4, 6, 3, 5))
     assert peak is None or peak >= 0

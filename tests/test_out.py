@@ -9,8 +9,10 @@ from runs import bits, state_bits
 from strategies import layouts
 
 import cybn
+from cybn import functional
 from cybn.functional import batch_norm, batch_norm_backward, batch_norm_forward
 
+RUNNING = ["running_mean", "running_var"]
 SHAPES = st.sampled_from([(5, 3), (300, 3), (4, 700), (4, 3, 5), (3, 2, 300), (9, 80, 7)])
 # Layouts that can be written to
 writeable = layouts.filter(lambda layout: layout.__name__ != "read_only")
@@ -149,3 +151,55 @@ def test_after_a_forward_in_place_its_memory_is_free():
     layer(x, out=x)
     assert bits(layer.backward(np.eye(5, 3, dtype=np.float32), out=x)) == bits(expected)
     assert bits(x) == bits(expected)
+
+
+def inside(a, x):
+    """An out like x in whose memory `a` lies, and `a` there."""
+    memory = np.zeros(x.size + a.size, x.dtype)
+    own = memory[: a.size].reshape(a.shape)
+    own[...] = a
+    return memory[: x.size].reshape(x.shape), own
+
+
+X = np.random.default_rng(0).normal(1, 2, (6, 4, 5)).astype(np.float32)
+W = np.ones(4, np.float32)
+FORWARDS = {
+    "batch": (functional.batch_norm_forward, {}, ["weight", "bias", *RUNNING]),
+    "evaluation": (functional.batch_norm_forward, {"training": False}, ["weight", *RUNNING]),
+    "group": (functional.group_norm_forward, {"num_groups": 2}, ["weight", "bias"]),
+    "instance": (functional.instance_norm_forward, {}, ["weight", "bias", *RUNNING]),
+    "layer": (functional.layer_norm_forward, {"normalized_shape": 5}, ["weight", "bias"]),
+    "rms": (functional.rms_norm_forward, {"normalized_shape": 5}, ["weight"]),
+}
+BACKWARDS = {
+    "batch": functional.batch_norm_backward,
+    "evaluation": functional.batch_norm_backward,
+    "group": functional.group_norm_backward,
+    "instance": functional.instance_norm_backward,
+    "layer": functional.layer_norm_backward,
+    "rms": functional.rms_norm_backward,
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_out_must_not_lie_in_what_lies_on_channels(name):
+    forward, options, names = FORWARDS[name]
+    width = np.ones(5, np.float32) if "normalized_shape" in options else W
+    arrays = {each: width.copy() for each in names}
+    _, stats = forward(X, **arrays, **options)
+    for each in names:
+        out, own = inside(arrays[each], X)
+        before = bits(own)
+        with pytest.raises(ValueError, match=f"an out that overlaps {each}"):
+            forward(X, **{**arrays, each: own}, **options, out=out)
+        assert bits(own) == before
+    backward = BACKWARDS[name]
+    how = {**options, "weight": width}
+    out, how["weight"] = inside(width, X)
+    with pytest.raises(ValueError, match="an out that overlaps weight"):
+        backward(X, X, stats, **how, out=out)
+    wide, x = np.zeros((6, 4, 5)), X.astype(np.float64)
+    own = wide.reshape(-1)[: stats.size].reshape(stats.shape)
+    own[...] = stats
+    with pytest.raises(ValueError, match="an out that overlaps stats"):
+        backward(x, x, own, **options, out=wide)

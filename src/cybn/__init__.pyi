@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
 from . import functional, reference, testing
-from .config import available, describe, load_config, register, schema
+from .catalogue import available, describe, schema
+from .config import load_config, register
 from .include import get_include
 from .info import show_config
 from .kernels.outputs import release_output_cache, set_output_cache

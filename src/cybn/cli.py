@@ -19,7 +19,8 @@ from typing import Any
 
 import cybn
 
-from .config import available, check_entries, describe
+from .catalogue import available, describe
+from .config import check_entries
 from .configfile import FORMATS, MAX_BYTES, parse_config, read_config
 from .messages import place
 from .plugins import PluginError, PluginWarning, plugins

@@ -13,42 +13,60 @@ option that means the width in each layer, and None, for no norm at all, gives N
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .budget import Budget
+from .catalogue import ANY_WIDTH, available, describe, schema
 from .configfile import read_config
-from .docstrings import explanations, parts_of
-from .kinds import Kind, kind_of
+from .kinds import Kind
 from .layers.base import Layer
 from .messages import place, printable, shown
-from .options import PositiveInt, bind, check, json_schema, name_schema, options_of
-from .plugins import PluginError, PluginWarning, plugins
-from .registry import Entry, UnknownName, UnknownOption, register, registry
+from .options import bind, check, options_of
+from .plugins import PluginError
+from .registry import UnknownName, UnknownOption, register, registry
 
 __all__ = ["available", "check_config", "create", "describe", "load_config", "register", "schema"]
 
 MAX_DEPTH = 32  # levels of tables and lists around an entry of a config file
 MAX_ENTRIES = 10_000  # a YAML file of a page can spell billions
 
-_ANY_WIDTH = kind_of(PositiveInt)  # num_features for a layer that has no width
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
-
 
 def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any) -> Layer | None:
-    """Build the layer that ``spec`` describes; ``options`` override what it says.
+    """Build the layer that `spec` describes.
 
-    ``spec`` is a name or alias, a dict with ``"type"``, a Layer class, or None, which gives None;
-    it is never modified. ``num_features`` is understood by every layer: it sets the option that
-    means the width there, unless that option is given itself, and is dropped where there is none,
-    once it is known to be a width. Errors: UnknownName for an unknown layer, UnknownOption for an
-    unknown option, TypeError for a missing option or a value of the wrong type, ValueError for a
-    value out of range or a rule between options that is broken.
+    Parameters
+    ----------
+    spec
+        A name or alias, a dict with "type", a Layer class, or None, which gives None. It is never
+        modified.
+    **options
+        Options that override what the spec says. `num_features` is understood by every layer: it
+        sets the option that means the width there, unless that option is given itself, and is
+        dropped where there is none, once it is known to be a width.
 
+    Returns
+    -------
+    Layer or None
+        A new layer.
+
+    Raises
+    ------
+    UnknownName
+        For an unknown layer.
+    UnknownOption
+        For an unknown option.
+    TypeError
+        For a missing option or a value of the wrong type.
+    ValueError
+        For a value out of range or a rule between options that is broken.
+
+    Examples
+    --------
+    >>> import cybn
     >>> norm = {"type": "BN1d", "eps": 1e-3}
-    >>> create(norm, num_features=16)
+    >>> cybn.create(norm, num_features=16)
     BatchNorm1d(16, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
     """
     if spec is None:
@@ -58,12 +76,30 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
 
 
 def load_config(path: str | os.PathLike[str]) -> Any:
-    """The layers of a .toml, .json, .yaml or .yml file, in the shape of the file.
+    """Build the layers of a .toml, .json, .yaml or .yml file, in the shape of the file.
 
-    A table with ``type`` is a layer, and so are a name and null (None); a list is a list of
-    entries; a table without ``type`` is a dict of entries. Errors have the class that ``create``
-    raises and begin with the file and the entry; FileNotFoundError, ImportError (no PyYAML) and
-    ValueError (malformed, wrong shape, too large) tell of the file itself.
+    A table with `type` is a layer, and so are a name and null (None); a list is a list of entries;
+    a table without `type` is a dict of entries.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Layer, list, dict or None
+        The layers.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file that there is not.
+    ImportError
+        For YAML without PyYAML.
+    ValueError
+        For a file that is malformed, of the wrong shape or too large. What is wrong with an entry
+        has the class that `create` raises and begins with the file and the entry.
     """
 
     budget = Budget()
@@ -103,90 +139,6 @@ def check_entries(path: str | os.PathLike[str], tree: Any) -> list[Checked]:
 
     _mapped(path, tree, build)
     return report
-
-
-def available() -> list[str]:
-    """The canonical names of all layers, those of plugins too, in alphabetical order.
-
-    Plugins are not imported for it. PluginWarning, once, where metadata of one is malformed or two
-    claim a name.
-    """
-    plugins.warn()
-    return registry.names()
-
-
-def describe(name: str) -> dict[str, Any]:
-    """Tell where a layer comes from and what it takes.
-
-    Parameters
-    ----------
-    name : str
-        The name of the layer or an alias.
-
-    Returns
-    -------
-    dict
-        `name`, `aliases`, `module`; `origin`, which is "built-in" or a plugin's, with the
-        `distribution` and `version` of a plugin, else None; `summary` and `explanation`, the
-        beginning of the docstring; `options`, for each its `type`, `required`, `default` and
-        `description`, which is None where the docstring does not say what the option means.
-
-    Raises
-    ------
-    UnknownName
-        If no layer is called so.
-    PluginError
-        If the plugin that brings it is broken.
-
-    Examples
-    --------
-    >>> import cybn
-    >>> bias = cybn.describe("bn1d")["options"]["bias"]
-    >>> bias["type"], bias["default"], bias["description"]
-    ('bool', True, 'False leaves out the bias alone.')
-    """
-    entry = registry.entry(name)
-    plugin, doc, said = plugins.of(entry.cls), parts_of(entry.cls.__doc__), explanations(entry.cls)
-    return {
-        "name": entry.name,
-        "aliases": list(entry.aliases),
-        "origin": plugin.distribution if plugin else entry.origin,
-        "distribution": plugin.distribution if plugin else None,
-        "version": plugin.version if plugin else None,
-        "module": entry.cls.__module__,
-        "summary": doc.summary,
-        "explanation": doc.more,
-        "options": {
-            option.name: {
-                "type": option.kind.text,
-                "required": option.required,
-                "default": None if option.required else option.default,
-                "description": said.get(option.name),
-            }
-            for option in options_of(entry.cls).values()
-        },
-    }
-
-
-def schema(name: str | None = None) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a layer's config; without a name, of whatever create takes.
-
-    That is the config of any layer, the name of one that needs no option, or null. Every plugin is
-    imported for it, and a broken one left out with a PluginWarning.
-    """
-    if name is not None:
-        return {"$schema": _DRAFT, **_schema(registry.entry(name))}
-    layers, alone = [], []
-    for each in available():
-        try:
-            entry = registry.entry(each)
-            layers.append(_schema(entry))
-        except PluginError as error:
-            warnings.warn(f"{error}; left out of the schema", PluginWarning, stacklevel=2)
-        else:
-            alone += _names(entry) if _needs_nothing(entry.cls) else []
-    bare = [name_schema(alone)] if alone else []
-    return {"$schema": _DRAFT, "oneOf": [*layers, *bare, {"type": "null"}]}
 
 
 def _resolve(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
@@ -230,7 +182,7 @@ def _prepared(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str
 def _width(cls: type[Layer]) -> Kind:
     # What num_features may be in a config of the class
     option = options_of(cls).get(cls.num_features_option)
-    return _ANY_WIDTH if option is None else option.kind
+    return ANY_WIDTH if option is None else option.kind
 
 
 def _build(spec: Any, budget: Budget) -> Layer | None:
@@ -272,29 +224,3 @@ def _located(error: Exception, path: Any, entry: str = "") -> Exception:
         if isinstance(error, cls):
             return cls(f"{where}: {error}")
     return RuntimeError(f"{where}: {type(error).__name__}: {error}")
-
-
-def _schema(entry: Entry) -> dict[str, Any]:
-    # As create understands num_features everywhere, so does the schema
-    result = json_schema(entry.cls, _names(entry))
-    properties, required = result["properties"], result["required"]
-    if "num_features" not in properties:
-        width = entry.cls.num_features_option
-        properties["num_features"] = properties.get(width) or _ANY_WIDTH.schema()
-        if width in required:
-            required.remove(width)
-            result["anyOf"] = [{"required": [width]}, {"required": ["num_features"]}]
-    return result
-
-
-def _names(entry: Entry) -> list[str]:
-    # Whatever `type` may say, without regard to spelling
-    return list(dict.fromkeys([*entry.names, *plugins.long_names(entry)]))
-
-
-def _needs_nothing(cls: type[Layer]) -> bool:
-    try:
-        check(cls, bind(cls, (), {}))
-    except (TypeError, ValueError):
-        return False
-    return True

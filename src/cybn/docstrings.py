@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 from typing import NamedTuple
 
-__all__ = ["Entry", "Parts", "explanations", "parts_of"]
+__all__ = ["Entry", "Parts", "complete", "explanations", "parts_of"]
 
 SECTIONS = (
     "Parameters", "Attributes", "Methods", "Returns", "Yields", "Other Parameters", "Raises",
@@ -95,3 +96,28 @@ def explanations(cls: type) -> dict[str, str]:
             parent = getattr(inspect.unwrap(each.__init__), "options_of", None)
             return {**(explanations(parent) if parent else {}), **said}
     return said
+
+
+def complete(function: Callable, *others: Callable | str) -> None:
+    """Put into the docstring of a function what it lacks and others, or a docstring, explain.
+
+    That are its parameters, in their order, and the sections Returns and Raises.
+    """
+    if function.__doc__ is None:  # left out by -OO
+        return
+    parts = parts_of(function.__doc__)
+    known = [parts_of(each if isinstance(each, str) else each.__doc__) for each in others]
+    said = {n: e for each in (*reversed(known), parts) for e in each.entries() for n in e.names}
+    names = [
+        "*" * ((one.kind is one.VAR_POSITIONAL) + 2 * (one.kind is one.VAR_KEYWORD)) + one.name
+        for one in inspect.signature(function).parameters.values()
+    ]
+    # an entry may be of names that this function has not, or has elsewhere
+    runs = groupby((name for name in names if name in said), key=lambda name: said[name])
+    entries = [entry._replace(names=tuple(own)) for entry, own in runs]
+    sections: dict[str, Iterable[object]] = {"Parameters": entries} if entries else {}
+    for each in known:
+        for name in ("Returns", "Raises"):
+            if name in each.sections and name not in parts.sections:
+                sections.setdefault(name, [each.sections[name]])
+    function.__doc__ = str(parts.replaced(**sections))

@@ -20,17 +20,32 @@ def installed_version() -> str:
 
 
 def show_config(mode: str = "print") -> dict[str, Any] | None:
-    """Print version, CPU level, OpenMP, threads, NumPy and plugins; with mode="dict" return them.
+    """Print version, CPU level, OpenMP, threads, NumPy and plugins, or return them.
 
-    Raises ValueError for another mode.
+    Parameters
+    ----------
+    mode
+        Either "print", or "dict" to return them.
 
+    Returns
+    -------
+    dict or None
+        The facts, with "dict".
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
     >>> import cybn
     >>> cybn.show_config("dict")["threads"] >= 1
     True
     """
     if mode not in ("print", "dict"):
         raise ValueError(f"show_config takes mode 'print' or 'dict', got {mode!r}")
-    from .config import available  # above this floor, and only asked when it is shown
+    from .catalogue import available  # above this floor, and only asked when it is shown
     from .plugins import plugins
 
     openmp = _machine.openmp_version()

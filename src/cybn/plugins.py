@@ -307,8 +307,14 @@ def _is_called(entry: Entry, name: str) -> bool:
 def use_plugins(on: bool = True) -> None:
     """Leave the layers of plugins out, or let them in again, whatever CYBN_PLUGINS says.
 
-    True also looks anew for what is installed, and gives broken plugins another chance.
+    Parameters
+    ----------
+    on
+        Whether they are in. True also looks anew for what is installed, and gives broken plugins
+        another chance.
 
+    Examples
+    --------
     >>> import cybn
     >>> cybn.use_plugins(False)
     >>> cybn.show_config("dict")["plugins"]

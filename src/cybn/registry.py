@@ -99,13 +99,32 @@ class Registry:
     def register(
         self, name: str, *, aliases: Iterable[str] = (), force: bool = False
     ) -> Callable[[T], T]:
-        """Class decorator: make the class buildable by ``name`` and ``aliases``.
+        """Make a class buildable by `name` and `aliases`: a class decorator.
 
-        ``force=True`` takes the names from their present owners: a class whose own name is taken
-        goes with all its aliases, one that only loses an alias stays. Registering a class again
-        under its own name is harmless. Errors: ValueError for a name that is malformed or taken,
-        TypeError for one that is not a str and for a decorated object that is no class, or that is
-        no subclass of `Layer`.
+        Registering a class again under its own name is harmless.
+
+        Parameters
+        ----------
+        name
+            The canonical name: letters, digits, "_" and "-".
+        aliases
+            Further names.
+        force
+            Take the names from their present owners: a class whose own name is taken goes with all
+            its aliases, one that only loses an alias stays.
+
+        Returns
+        -------
+        callable
+            The decorator, which returns the class.
+
+        Raises
+        ------
+        ValueError
+            For a name that is malformed or taken.
+        TypeError
+            For a name that is no str, and for a decorated object that is no class, or no subclass
+            of `Layer`.
         """
         if isinstance(name, type):
             raise TypeError(f"register needs a name: @register({name.__name__!r})")

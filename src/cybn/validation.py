@@ -254,7 +254,7 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
         )
 
 
-def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray) -> bool:
+def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray | None) -> bool:
     """Is `out` exactly x (in place)? Raises where it cannot be written to.
 
     `others` are inputs that out must not touch at all. TypeError for what is no array or has
@@ -288,12 +288,14 @@ def keep_input(
     return x.copy(order="K") if out is not None and check_out(who, out, x, **others) else x
 
 
-def check_upstream(who: str, dy: object, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-    """dy as an array that fits x and out."""
+def check_upstream(
+    who: str, dy: object, x: np.ndarray, out: np.ndarray | None, /, **others: np.ndarray | None
+) -> np.ndarray:
+    """dy as an array that fits x and out, which must touch neither x nor the others."""
     dy = as_float_array(who, "dy", dy)
     check_like(who, "dy", dy, x)
     if out is not None:
-        check_out(who, out, dy, x=x)
+        check_out(who, out, dy, x=x, **others)
     return dy
 
 

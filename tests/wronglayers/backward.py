@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 
+import cybn
+
 from .right import After, OwnBackward, Right, WrongGrads, wrong
 
 # Gradients
@@ -177,6 +179,22 @@ class SavesAPlainTuple(Right):
 class PullsDxAlone(Right):
     def pullback(self, saved, dy, *, out=None):
         return super().pullback(saved, dy, out=out)[0]
+
+
+@wrong("runs", r"a forward that leaves an array of shape \(6, 4\) in self._saved, no tuple that")
+class LeavesXItself(cybn.Layer):
+    """In the way of a layer that writes forward and backward, and no pair."""
+
+    num_features_option = None
+
+    def forward(self, x, *, out=None):
+        self._saved = x
+        return np.multiply(x, 2, out=out)
+
+    def backward(self, dy, *, out=None):
+        (x,) = self._saved
+        self.grads = {}
+        return np.multiply(dy, np.full_like(x, 2), out=out)
 
 
 @wrong("pair-same", "forward and backward give another output, dx, .* than the pair")

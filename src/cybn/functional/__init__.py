@@ -7,29 +7,18 @@ needs, and nothing is kept in between. The layers are thin over these.
 An input is checked here, once, and turned into the view that the kernels take.
 """
 
+from ..docstrings import complete
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
-from .groups import (
-    group_norm,
-    group_norm_backward,
-    group_norm_forward,
-    instance_norm,
-    instance_norm_backward,
-    instance_norm_forward,
-)
+from .groups import group_norm, group_norm_backward, group_norm_forward
+from .instance import instance_norm, instance_norm_backward, instance_norm_forward
 from .moments import Moments
 from .response import (
     local_response_norm,
     local_response_norm_backward,
     local_response_norm_forward,
 )
-from .rows import (
-    layer_norm,
-    layer_norm_backward,
-    layer_norm_forward,
-    rms_norm,
-    rms_norm_backward,
-    rms_norm_forward,
-)
+from .rms import rms_norm, rms_norm_backward, rms_norm_forward
+from .rows import layer_norm, layer_norm_backward, layer_norm_forward
 from .stats import batch_norm_stats, update_running
 
 __all__ = [
@@ -55,3 +44,20 @@ __all__ = [
     "rms_norm_forward",
     "update_running",
 ]
+
+# What two functions take alike is explained by one of them. The first of each line is completed.
+for _function, *_others in (
+    (batch_norm, batch_norm_forward),
+    (batch_norm_stats, batch_norm_forward),
+    (group_norm, group_norm_forward),
+    (instance_norm_forward, group_norm_forward),
+    (instance_norm_backward, group_norm_backward),
+    (instance_norm, instance_norm_forward),
+    (layer_norm, layer_norm_forward),
+    (rms_norm_forward, layer_norm_forward),
+    (rms_norm_backward, layer_norm_backward),
+    (rms_norm, rms_norm_forward),
+    (local_response_norm, local_response_norm_forward),
+    (local_response_norm_backward, local_response_norm_forward),
+):
+    complete(_function, *_others)

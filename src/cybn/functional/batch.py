@@ -195,7 +195,7 @@ def batch_norm_forward(
     if residual is not None:
         residual = check_residual(who, residual, x)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, weight=weight, bias=bias, **buffers)
         if residual is not None:
             check_out(who, out, residual)
     return forward_checked(
@@ -308,7 +308,7 @@ def batch_norm_backward(
     channel_axis, channels = check_axis(who, x, channel_axis)
     dtype = check_per_channel(who, {"weight": weight}, channels)
     stats = check_stats(who, stats, channels)
-    dy = check_upstream(who, dy, x, out)
+    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     gate = gate_of(who, activation, negative_slope)
     if gate is not OPEN:
         if y is None:
@@ -317,7 +317,9 @@ def batch_norm_backward(
         check_like(who, "y", y, x)
     if dresidual is not None:
         check_out(who, dresidual, x)
-        check_separate(who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y)
+        check_separate(
+            who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y, stats=stats, weight=weight
+        )
     if out is not None and y is not None:
         check_separate(who, "out", out, y=y)
     return backward_checked(

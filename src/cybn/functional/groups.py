@@ -1,12 +1,6 @@
-r"""Group and instance normalization: rows of channels within a sample.
-
-Instance normalization is group normalization with a group to each channel, but for its running
-statistics. In evaluation with those it is batch normalization, and taken from there.
-"""
+"""Group normalization: rows of channels within a sample."""
 
 from __future__ import annotations
-
-from math import prod
 
 import numpy as np
 
@@ -17,26 +11,15 @@ from ..validation import (
     check_axis,
     check_eps,
     check_groups,
-    check_momentum,
     check_more_than_one,
     check_out,
     check_per_channel,
     check_stats,
-    check_updatable,
     check_upstream,
 )
-from .batch import batch_norm_backward, batch_norm_forward
 from .rows import gradient_checked, normalize_checked
-from .running import Step, follow
 
-__all__ = [
-    "group_norm",
-    "group_norm_backward",
-    "group_norm_forward",
-    "instance_norm",
-    "instance_norm_backward",
-    "instance_norm_forward",
-]
+__all__ = ["group_norm", "group_norm_backward", "group_norm_forward"]
 
 _COUNT = kind_of(PositiveInt)
 
@@ -127,11 +110,12 @@ def group_norm_forward(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
-    dtype = check_per_channel(who, {"weight": weight, "bias": bias}, channels)
+    arrays = {"weight": weight, "bias": bias}
+    dtype = check_per_channel(who, arrays, channels)
     check_eps(who, eps, True)
     check_group_size(x, groups)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, **arrays)
     rows = group_rows(x, groups, channel_axis)
     return normalize_checked(x, rows, weight, bias, eps, True, out, dtype.char)
 
@@ -199,170 +183,14 @@ def group_norm_backward(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
-    return _backward(dy, x, stats, groups, weight, channel_axis, out, who)
+    return gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who)
 
 
-def instance_norm(
-    x: np.ndarray,
-    running_mean: np.ndarray | None = None,
-    running_var: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    bias: np.ndarray | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    *,
-    channel_axis: int = 1,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Normalize each channel of each sample, as `torch.nn.functional.instance_norm` does.
-
-    Returns
-    -------
-    ndarray
-        The output y, of x's shape, dtype and memory order; `out` where it is given.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cybn import functional
-    >>> functional.instance_norm(np.array([[[1.0, 3.0]], [[10.0, 30.0]]])).round(3).ravel()
-    array([-1.,  1., -1.,  1.])
-    """
-    return instance_norm_forward(
-        x, weight, bias, running_mean, running_var, use_input_stats=use_input_stats,
-        momentum=momentum, eps=eps, channel_axis=channel_axis, out=out,
-    )[0]  # fmt: skip
-
-
-def instance_norm_forward(
-    x: np.ndarray,
-    weight: np.ndarray | None = None,
-    bias: np.ndarray | None = None,
-    running_mean: np.ndarray | None = None,
-    running_var: np.ndarray | None = None,
-    *,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    channel_axis: int = 1,
-    out: np.ndarray | None = None,
-    who: str = "instance_norm",
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Normalize each channel of each sample, and return the statistics, too.
-
-    Parameters
-    ----------
-    running_mean, running_var
-        The running statistics, (C,), or None. With `use_input_stats` they are moved in place.
-    use_input_stats
-        Normalize by the moments of x, else by the running statistics.
-    momentum
-        The weight of this batch in the running statistics, 0 to 1.
-    eps
-        Added to the variance; more than 0 with `use_input_stats`.
-
-    Returns
-    -------
-    y : ndarray
-        The output, of x's shape, dtype and memory order; `out` where it is given.
-    stats : ndarray
-        The mean, var (biased) and rstd, float64: (3, N*C) of each sample's channels, in order; (3,
-        C) without `use_input_stats`.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64, or mixed ones.
-    ValueError
-        For a shape, eps or momentum out of range, an `out` that cannot be written to, and one value
-        per channel of a sample with `use_input_stats`. Nothing has been changed then.
-
-    Notes
-    -----
-    .. math:: y = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}} \cdot weight + bias
-
-    With n values in a channel of a sample the running statistics follow the means over the samples,
-
-    .. math:: running\_mean \leftarrow running\_mean + momentum \cdot (mean - running\_mean)
-
-    and running_var those of var·n/(n-1).
-
-    References
-    ----------
-    .. [1] Ulyanov, Vedaldi and Lempitsky, Instance Normalization: The Missing Ingredient for Fast
-       Stylization, 2016 (arXiv 1607.08022).
-    """
-    buffers = {"running_mean": running_mean, "running_var": running_var}
-    if not use_input_stats:
-        return batch_norm_forward(
-            x, weight, bias, running_mean, running_var, training=False, eps=eps,
-            channel_axis=channel_axis, out=out, who=who,
-        )  # fmt: skip
-    x = as_float_array(who, "x", x)
-    channel_axis, channels = check_samples(who, x, channel_axis)
-    dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
-    check_eps(who, eps, True)
-    check_momentum(who, momentum)
-    check_updatable(who, buffers)
-    check_instance_size(x, channel_axis)
-    if out is not None:
-        check_out(who, out, x)
-    return instance_checked(
-        x, weight, bias, running_mean, running_var, momentum or 0.0, eps, channel_axis, out,
-        dtype.char,
-    )  # fmt: skip
-
-
-def instance_checked(
-    x, weight, bias, running_mean, running_var, momentum, eps, channel_axis, out, parameter_char
-):  # fmt: skip
-    """instance_norm_forward with use_input_stats, for arguments that were checked."""
-    channels = x.shape[channel_axis]
-    rows = group_rows(x, channels, channel_axis)
-    y, stats = normalize_checked(x, rows, weight, bias, eps, True, out, parameter_char)
-    if x.size and momentum:
-        of_samples = stats.reshape(3, -1, channels).mean(1)
-        n = x.size // stats.shape[1]
-        follow([Step(running_mean, running_var, None, of_samples, n, momentum)])
-    return y, stats
-
-
-def instance_norm_backward(
-    dy: np.ndarray,
-    x: np.ndarray,
-    stats: np.ndarray,
-    weight: np.ndarray | None = None,
-    *,
-    use_input_stats: bool = True,
-    channel_axis: int = 1,
-    out: np.ndarray | None = None,
-    who: str = "instance_norm",
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the gradients of `instance_norm_forward`.
-
-    They are those of `group_norm_backward` with C groups; without `use_input_stats` those of
-    `batch_norm_backward` in evaluation.
-
-    Parameters
-    ----------
-    x, weight, use_input_stats, channel_axis
-        What the forward was given.
-    """
-    if not use_input_stats:
-        return batch_norm_backward(
-            dy, x, stats, weight, training=False, channel_axis=channel_axis, out=out, who=who
-        )
-    x = as_float_array(who, "x", x)
-    channel_axis, channels = check_samples(who, x, channel_axis)
-    return _backward(dy, x, stats, channels, weight, channel_axis, out, who)
-
-
-def _backward(dy, x, stats, groups, weight, channel_axis, out, who):
+def gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who):
     dtype = check_per_channel(who, {"weight": weight}, x.shape[channel_axis])
     rows = group_rows(x, groups, channel_axis)
     stats = check_stats(who, stats, rows.arrangement.shape[1])
-    dy = check_upstream(who, dy, x, out)
+    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     return gradient_checked(dy, x, rows, stats, weight, True, out, np.dtype(dtype))
 
 
@@ -379,14 +207,6 @@ def check_group_size(x: np.ndarray, groups: int) -> None:
     count = x.size // (len(x) * groups) if len(x) else 0
     fix = "use fewer groups" if groups > 1 else "pass larger samples"
     check_more_than_one(x, count, "value per group", fix)
-
-
-def check_instance_size(x: np.ndarray, channel_axis: int, training: bool = True) -> None:
-    """ValueError where a channel of a sample has a single value."""
-    axis = channel_axis % x.ndim
-    count = prod(n for i, n in enumerate(x.shape) if i not in (0, axis))
-    what = "spatial element when training" if training else "spatial element"
-    check_more_than_one(x, count, what, "pass larger samples")
 
 
 def _check_groups(who: str, channels: int, num_groups: int) -> int:

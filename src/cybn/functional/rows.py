@@ -25,14 +25,7 @@ from ..validation import (
     check_upstream,
 )
 
-__all__ = [
-    "layer_norm",
-    "layer_norm_backward",
-    "layer_norm_forward",
-    "rms_norm",
-    "rms_norm_backward",
-    "rms_norm_forward",
-]
+__all__ = ["layer_norm", "layer_norm_backward", "layer_norm_forward"]
 
 _SHAPE = Sizes()
 
@@ -117,7 +110,7 @@ def layer_norm_forward(
     ----------
     .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
     """
-    return _forward(x, normalized_shape, weight, bias, eps, True, out, who)
+    return rows_forward(x, normalized_shape, weight, bias, eps, True, out, who)
 
 
 def layer_norm_backward(
@@ -180,117 +173,10 @@ def layer_norm_backward(
     >>> dx.round(4), dbias
     (array([[ 0.1021, -0.2041,  0.1021]]), array([1., 0., 0.], dtype=float32))
     """
-    return _backward(dy, x, stats, normalized_shape, weight, True, out, who)
+    return rows_backward(dy, x, stats, normalized_shape, weight, True, out, who)
 
 
-def rms_norm(
-    x: np.ndarray,
-    normalized_shape: int | Sequence[int],
-    weight: np.ndarray | None = None,
-    eps: float | None = None,
-    *,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Divide each sample by its root mean square, as `torch.nn.functional.rms_norm` does.
-
-    Returns
-    -------
-    ndarray
-        The output y, of x's shape, dtype and memory order; `out` where it is given.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cybn import functional
-    >>> functional.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), 4)
-    array([[1.2, 1.6, 0. , 0. ]])
-    """
-    return rms_norm_forward(x, normalized_shape, weight, eps, out=out)[0]
-
-
-def rms_norm_forward(
-    x: np.ndarray,
-    normalized_shape: int | Sequence[int],
-    weight: np.ndarray | None = None,
-    eps: float | None = None,
-    *,
-    out: np.ndarray | None = None,
-    who: str = "rms_norm",
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Divide each row of x by its root mean square, and return the statistics, too.
-
-    Parameters
-    ----------
-    weight
-        The scale, of `normalized_shape`, float32 or float64; or None.
-    eps
-        Added to the mean square, more than 0; None is the distance from 1 to the next float of x's
-        dtype.
-
-    Returns
-    -------
-    y : ndarray
-        The output, of x's shape, dtype and memory order; `out` where it is given.
-    stats : ndarray
-        Of each row, in order, 0, mean(x²) and 1/sqrt(mean(x²) + eps); (3, rows) float64.
-
-    Notes
-    -----
-    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight
-
-    References
-    ----------
-    .. [1] Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
-    """
-    x = as_float_array(who, "x", x)
-    return _forward(x, normalized_shape, weight, None, eps_for(x, eps), False, out, who)
-
-
-def rms_norm_backward(
-    dy: np.ndarray,
-    x: np.ndarray,
-    stats: np.ndarray,
-    normalized_shape: int | Sequence[int],
-    weight: np.ndarray | None = None,
-    *,
-    out: np.ndarray | None = None,
-    who: str = "rms_norm",
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Compute the gradients of `rms_norm_forward`.
-
-    Returns
-    -------
-    dx : ndarray
-        The gradient of x, of its shape, dtype and memory order; `out` where it is given.
-    dweight : ndarray
-        The gradient of weight, of `normalized_shape` and weight's dtype, float32 without weight.
-
-    Notes
-    -----
-    With xhat = x·rstd, g = dy·weight and the mean over a row
-
-    .. math:: dweight = \sum dy \cdot \hat{x} \qquad
-        dx = rstd \cdot (g - \hat{x} \cdot \mathrm{mean}(g \hat{x}))
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cybn import functional
-    >>> x = np.array([[3.0, 4.0]])
-    >>> y, stats = functional.rms_norm_forward(x, 2)
-    >>> dx, dweight = functional.rms_norm_backward(x, x, stats, 2)
-    >>> dx.round(4) + 0.0  # along x the output does not change
-    array([[0., 0.]])
-    """
-    return _backward(dy, x, stats, normalized_shape, weight, False, out, who)[:2]
-
-
-def eps_for(x: np.ndarray, eps: float | None) -> float:
-    """The eps of an RMS norm: None is that of the dtype."""
-    return float(np.finfo(x.dtype).eps) if eps is None else eps
-
-
-def _forward(x, normalized_shape, weight, bias, eps, centred, out, who):
+def rows_forward(x, normalized_shape, weight, bias, eps, centred, out, who):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
     check_normalized_shape(who, x, shape)
@@ -298,19 +184,19 @@ def _forward(x, normalized_shape, weight, bias, eps, centred, out, who):
     dtype = check_parameters(who, arrays, shape, "the normalized_shape")
     check_eps(who, eps, True)
     if out is not None:
-        check_out(who, out, x)
+        check_out(who, out, x, **arrays)
     rows = trailing_rows(x, len(shape))
     return normalize_checked(x, rows, weight, bias, eps, centred, out, dtype.char)
 
 
-def _backward(dy, x, stats, normalized_shape, weight, centred, out, who):
+def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
     check_normalized_shape(who, x, shape)
     dtype = check_parameters(who, {"weight": weight}, shape, "the normalized_shape")
     rows = trailing_rows(x, len(shape))
     stats = check_stats(who, stats, rows.arrangement.shape[1])
-    dy = check_upstream(who, dy, x, out)
+    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
     return dx, *(a.reshape(shape) for a in grads)
 

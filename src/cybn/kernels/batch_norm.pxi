@@ -74,7 +74,7 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
     # So many doubles for each channel of a part, which has as many channels as there is room for.
-    items = sums + 4 + COEFS + (1 + COEFS) * job.fold * job.each
+    items = sums + 6 + COEFS + (1 + COEFS) * job.fold * job.each
     room = max(<Py_ssize_t>MOST_SCRATCH, N * C * L * <Py_ssize_t>sizeof(T) // SCRATCH_SHARE)
     job.part = room // (items * <Py_ssize_t>sizeof(double))
     job.part = C if job.fold > 1 else min(C, ceil_div(max(<Py_ssize_t>1, job.part), part_unit(job))
@@ -89,8 +89,9 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
     scratch += 4 * C
     job.k, job.s1 = scratch, scratch + n
     job.s2, job.rest = scratch + 2 * n, scratch + 3 * n
-    job.channel = scratch + 4 * n
-    job.coef = scratch + (4 + COEFS) * n
+    job.unit, job.doubtful = scratch + 4 * n, <char *>(scratch + 5 * n)
+    job.channel = scratch + 6 * n
+    job.coef = scratch + (6 + COEFS) * n
     job.centre = <double *>job.coef + COEFS * n * job.fold * job.each
     job.sums = job.centre + n * job.fold * job.each
     job.mean, job.var, job.rstd = stats, stats + C, stats + 2 * C

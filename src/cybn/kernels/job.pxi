@@ -56,7 +56,9 @@ cdef struct Job:
     double *s1              # the sums, when the blocks are merged
     double *s2
     double *rest            # what the mean, rounded to T, lacks
-    # Scratch, for the channels of a part, as are the last four above.
+    double *unit            # 0, or what x is multiplied by where it is doubtful (wide.pxi)
+    char *doubtful          # per unit: is any of its channels?
+    # Scratch, for the channels of a part, as are the last six above.
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double
     void *coef              # COEFS arrays of `width` items of T

@@ -33,8 +33,17 @@ def empty_like(a: np.ndarray) -> np.ndarray:
 def set_output_cache(limit: int) -> None:
     """Keep up to `limit` bytes of memory of outputs that are gone, for those to come.
 
-    0 keeps none. The default is 512 MiB. Raises TypeError where `limit` is not an int, ValueError
-    where it is negative. More than the system can address is no limit.
+    Parameters
+    ----------
+    limit
+        The bytes, by default 512 MiB; 0 keeps none. More than the system can address is no limit.
+
+    Raises
+    ------
+    TypeError
+        If `limit` is not an int.
+    ValueError
+        If `limit` is negative.
     """
     size = whole(limit)
     if size is None:
@@ -45,7 +54,13 @@ def set_output_cache(limit: int) -> None:
 
 
 def release_output_cache() -> int:
-    """Give the memory that is kept back to the system; returns how many bytes it was."""
+    """Give the memory that is kept back to the system.
+
+    Returns
+    -------
+    int
+        How many bytes it was.
+    """
     held = _memory.held()
     _memory.release()
     return held

@@ -84,7 +84,17 @@ def set_num_threads(n: int) -> None:
 
     Small inputs stay on the calling thread. Results are the same, to the bit, for any `n`.
 
-    Raises TypeError where `n` is not an int, ValueError where it is below 1.
+    Parameters
+    ----------
+    n
+        The number of threads.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an int.
+    ValueError
+        If `n` is below 1, or more than any machine has.
     """
     global _wanted, _runtime_then
     threads = whole(n)
@@ -96,11 +106,16 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """The most threads a call from here would use.
+    """Tell the most threads that a call from here would use.
 
     In this order: 1 in a forked child and without OpenMP; a lower limit that threadpoolctl or
-    `omp_set_num_threads` has since put on the calling thread; what `set_num_threads` said;
-    `OMP_NUM_THREADS`; the CPUs this process may use.
+    omp_set_num_threads has since put on the calling thread; what `set_num_threads` said;
+    OMP_NUM_THREADS; the CPUs this process may use.
+
+    Returns
+    -------
+    int
+        The number of threads.
     """
     if _forked or not _machine.openmp_version():
         return 1

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..options import Bounds, bind, check, options_of
 from ..validation import as_plain_array
+from .documented import Documented
 from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
@@ -34,6 +35,11 @@ class Declared:
     _checked: Any = None
     grads: dict[str, np.ndarray]
     training: bool
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(cls.__doc__, str):
+            cls.__doc__ = Documented(cls.__doc__)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         options = check(cls, bind(cls, args, kwargs))

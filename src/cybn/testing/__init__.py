@@ -14,17 +14,9 @@ base: it is no dependency of the library, and the hard cases are known and few.
 []
 """
 
-from ._run import (
-    Check,
-    ConformanceError,
-    ConformanceErrors,
-    Report,
-    Result,
-    check_layer,
-    check_names,
-    checks_for,
-    run_checks,
-)
+from ..docstrings import complete
+from ._results import ConformanceError, ConformanceErrors, Report, Result
+from ._run import Check, check_layer, check_names, checks_for, run_checks
 
 __all__ = [
     "Check",
@@ -37,3 +29,6 @@ __all__ = [
     "checks_for",
     "run_checks",
 ]
+
+for _function in (checks_for, run_checks):  # what they take alike is explained once
+    complete(_function, check_layer)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from ..messages import did_you_mean, listed
 from . import _checks  # noqa: F401  (fills RULES)
+from ._results import ConformanceError, ConformanceErrors, Report, Result
 from ._rules import RULES, Broken, NotApplicable, Rule
 from ._subject import Case, NotBuilt, Spec, Subject, quiet
 
@@ -25,83 +26,29 @@ BUILDS = Rule(
 
 ALL = {BUILDS.name: BUILDS, **RULES}
 
-Outcome = Literal["passed", "failed", "excused", "advice", "not applicable", "skipped"]
-
-
-class ConformanceError(AssertionError):
-    """A layer does not keep a promise.
-
-    check, layer: their names. seen: what was seen, with numbers. fix: what to change. shape: of the
-    input, None where it has nothing to do with one. where: the input and the mode in words.
-    """
-
-    __module__ = __package__
-
-    def __init__(
-        self,
-        check: str,
-        layer: str,
-        seen: str,
-        fix: str,
-        shape: tuple[int, ...] | None = None,
-        where: str = "",
-    ) -> None:
-        self.check, self.layer, self.seen, self.fix = check, layer, seen, fix
-        self.shape, self.where = shape, where
-        super().__init__(f"{layer} fails the check {check!r}{where}: {seen}. {fix}")
-
-    def __reduce__(self) -> tuple:
-        return type(self), (
-            self.check, self.layer, self.seen, self.fix, self.shape, self.where
-        )  # fmt: skip
-
-
-class ConformanceErrors(ConformanceError):  # noqa: N818
-    """Several promises that a layer does not keep: `failures` has the error of each."""
-
-    __module__ = __package__
-
-    def __init__(self, failures: Sequence[ConformanceError]) -> None:
-        self.failures = tuple(failures)
-        names = ", ".join(error.check for error in failures)
-        lines = "".join(f"\n- {error}" for error in failures)
-        super().__init__(names, failures[0].layer, "", "")
-        self.args = (f"{self.layer} fails {len(failures)} checks: {names}{lines}",)
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.failures,)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a check found: `outcome`, and in `detail` the failure, the excuse or the reason."""
-
-    check: str
-    outcome: Outcome
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.outcome:14}  {self.check}{f': {self.detail}' if self.detail else ''}"
-
-
-class Report(list[Result]):
-    """The results of check_layer, one for each check."""
-
-    def named(self, outcome: Outcome) -> list[str]:
-        """The names of the checks with that outcome."""
-        return [result.check for result in self if result.outcome == outcome]
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self))
-
 
 @dataclass(frozen=True)
 class Check:
     """One check of one layer: call it, and it returns None or raises ConformanceError.
 
     An excused check that fails raises unittest.SkipTest, which pytest shows as skipped, with the
-    excuse; so does one that means nothing since another of the same list fails. `name` is what
-    `excuse` takes, and `__name__`, with the layer's, the id in pytest.
+    excuse; so does one that means nothing since another of the same list fails. `name` is what the
+    excuse of `check_layer` is given by, and `__name__`, with the layer's, the id in pytest.
+
+    Parameters
+    ----------
+    rule
+        What is checked.
+    subject
+        The layer.
+    excuse
+        Why the check need not pass, or None.
+    advice
+        A failure is reported and is no error.
+    needed
+        The checks that have to pass for this one to mean anything.
+    beside
+        The names of all checks of the same list.
     """
 
     rule: Rule
@@ -224,7 +171,13 @@ class Check:
 
 
 def check_names() -> list[str]:
-    """The names of all checks, in the order in which they run."""
+    """List the names of all checks, in the order in which they run.
+
+    Returns
+    -------
+    list of str
+        The names.
+    """
     return list(ALL)
 
 
@@ -237,11 +190,22 @@ def checks_for(
     strict: bool = False,
     **options: Any,
 ) -> list[Check]:
-    """The checks of a layer as a list of callables, for `pytest.mark.parametrize`.
+    """Make a list of the checks of a layer as callables, for `pytest.mark.parametrize`.
 
-    Arguments are those of check_layer; without `strict` its checks are left out. Nothing is built
-    before a check is called.
+    Nothing is built before a check is called.
 
+    Parameters
+    ----------
+    strict
+        Take the strict checks, which are about misuse, too.
+
+    Returns
+    -------
+    list of Check
+        The checks.
+
+    Examples
+    --------
     >>> from cybn.testing import checks_for
     >>> checks = checks_for("BatchNorm1d")
     >>> checks[0]
@@ -265,23 +229,41 @@ def check_layer(
 
     Parameters
     ----------
-    spec: a registered name, a dict with "type", a Layer class, a layer (its class and options), or
-        a function that returns a new layer. Required options get plain values; the width is 4
-        unless it is given.
-    input_shapes: shapes of inputs to check with, as [(8, 16), (8, 16, 7)]; the width is the second
-        or the last axis of each. Without, ranks 2 to 5 are tried, and those that the layer takes
-        are checked.
-    excuse: why a check need not pass, by the name of the check. A class may say the same in
+    spec
+        A registered name, a dict with "type", a Layer class, a layer (its class and options), or a
+        function that returns a new layer. Required options get plain values; the width is 4 unless
+        it is given.
+    input_shapes
+        The shapes of inputs to check with, as [(8, 16), (8, 16, 7)]; the width is the second or the
+        last axis of each. Without, ranks 2 to 5 are tried, and those that the layer takes are
+        checked.
+    excuse
+        Why a check need not pass, by the name of the check. A class may say the same in
         `excused_checks`.
-    only: the names of the checks to run; all without.
-    strict: take failures of the strict checks, which are about misuse, as errors, too; they are
-        advice in the report otherwise.
-    options: of the layer, as `cybn.create` takes them.
+    only
+        The names of the checks to run; all without.
+    strict
+        Take failures of the strict checks, which are about misuse, as errors, too; they are advice
+        in the report otherwise.
+    **options
+        Options of the layer, as `cybn.create` takes them.
 
-    Returns a Report, a list with a Result for each check. Raises ConformanceError, an
-    AssertionError, for one failure and ConformanceErrors for several; ValueError for the name of a
-    check that there is not; UnknownName for a layer that there is not.
+    Returns
+    -------
+    Report
+        A list with a Result for each check.
 
+    Raises
+    ------
+    ConformanceError
+        For one failure, and ConformanceErrors for several: both are AssertionErrors.
+    ValueError
+        For the name of a check that there is not.
+    UnknownName
+        For a layer that there is not.
+
+    Examples
+    --------
     >>> from cybn.testing import check_layer
     >>> report = check_layer("BatchNorm1d")
     >>> report[0]
@@ -306,10 +288,24 @@ def run_checks(
     strict: bool = False,
     **options: Any,
 ) -> tuple[Report, list[ConformanceError]]:
-    """What check_layer finds, as a report and the errors of what has failed; raises none of them.
+    """Check a layer as `check_layer` does, and raise nothing that a check has found.
 
     A mistake that many checks would show is one failure, of the first of them; those that mean
     nothing without it are skipped.
+
+    Returns
+    -------
+    report : Report
+        A list with a Result for each check.
+    failures : list of ConformanceError
+        The errors of what has failed.
+
+    Raises
+    ------
+    ValueError
+        For the name of a check that there is not.
+    UnknownName
+        For a layer that there is not.
     """
     report, failures = Report(), {}
     for check in _checks_of(spec, input_shapes, excuse, only, strict, options):

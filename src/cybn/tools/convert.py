@@ -31,30 +31,48 @@ def convert(
     drop: Iterable[str] = (),
     **options: Any,
 ) -> Any:
-    """New layers of another class with the options, arrays and mode of `layers`.
+    """Make layers of another class with the options, arrays and mode of `layers`.
+
+    Options and arrays that both classes have are carried over, and the width, whatever a class
+    calls it. Other options of the new class have their defaults, its other arrays the values of a
+    new layer. Lost, which is an error unless it is in `drop`, are an option that the new class has
+    not and that is not at its default, and an array that it has not and that has changed since the
+    layer was new.
 
     Parameters
     ----------
-    layers: a layer, or a list, tuple or dict of them, nested at will; the result has the same
-        form. None in it stays None. The layers are not modified, and share no memory with the new
-        ones. A layer that is there twice is converted once, and an array that two layers share
-        (the same array, not a view) is shared by the new ones.
-    target: the registered name of the new class, or the class; or a dict that gives one for the
-        names of the classes to convert, and then all other layers are left as they are, the same
-        objects.
-    drop: names of options and arrays that may be lost.
-    options: options of the new layers, which go before those of the old.
+    layers
+        A layer, or a list, tuple or dict of them, nested at will; None in it stays None. The layers
+        are not modified, and share no memory with the new ones. A layer that is there twice is
+        converted once, and an array that two layers share (the same array, not a view) is shared by
+        the new ones.
+    target
+        The registered name of the new class, or the class; or a dict that gives one for the names
+        of the classes to convert, and then all other layers are left as they are, the same objects.
+    drop
+        Names of options and arrays that may be lost.
+    **options
+        Options of the new layers, which go before those of the old.
 
-    Options and arrays that both have are carried over, and the width, whatever a class calls it.
-    Other options of the new class have their defaults, its other arrays the values of a new layer.
-    Lost, which is an error unless it is in `drop`, are an option that the new class has not and
-    that is not at its default, and an array that it has not and that has changed since the layer
-    was new.
+    Returns
+    -------
+    Layer, list, tuple or dict
+        The new layers, in the form of `layers`.
 
-    Raises UnknownName for an unknown target, UnknownOption for an option it has not, TypeError for
-    what is no layer, ValueError for what would be lost, for an array of another shape, and for one
-    that a converted layer shares with one that is left as it is.
+    Raises
+    ------
+    UnknownName
+        For an unknown target.
+    UnknownOption
+        For an option that the target has not.
+    TypeError
+        For what is no layer.
+    ValueError
+        For what would be lost, for an array of another shape, and for one that a converted layer
+        shares with one that is left as it is.
 
+    Examples
+    --------
     >>> import cybn
     >>> layer = cybn.BatchNorm2d(3, eps=1e-3)
     >>> layer.weight[...] = 7
@@ -81,18 +99,34 @@ def convert(
 
 
 def freeze(layers: Any) -> Any:
-    """BatchNorm layers as FrozenBatchNorm ones: the same in evaluation, and always in evaluation.
-
-    layers: a layer, or a list, tuple or dict of them, nested at will; the result has the same form.
-    What has no running statistics to freeze, and what is frozen already, stays as it is, the same
-    object.
+    """Make frozen layers of batch norms: the same in evaluation, and always in evaluation.
 
     Not kept is what a frozen layer has no use for: momentum, num_batches_tracked, weight_init,
     on_single and on_nonfinite; all other options and arrays are. What is shared stays so, as in
-    convert. Raises ValueError for a BatchNorm without running statistics,
-    which would go on normalizing by each batch, and for one with an activation, and TypeError for
-    another layer that keeps them.
+    `convert`.
 
+    Parameters
+    ----------
+    layers
+        A layer, or a list, tuple or dict of them, nested at will. What has no running statistics to
+        freeze, and what is frozen already, stays as it is, the same object.
+
+    Returns
+    -------
+    Layer, list, tuple or dict
+        The frozen layers, in the form of `layers`.
+
+    Raises
+    ------
+    TypeError
+        For what is no layer, and for a layer with running statistics of which there is no frozen
+        form.
+    ValueError
+        For a batch norm without running statistics, which would go on normalizing by each batch,
+        and for one with an activation.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> net = {"norm1": cybn.BatchNorm1d(2), "norm2": None, "norm3": cybn.Normalize(0.5)}
@@ -118,13 +152,32 @@ def freeze(layers: Any) -> Any:
 
 
 def unfreeze(layers: Any, **options: Any) -> Any:
-    """FrozenBatchNorm layers as BatchNorm ones, with the same weight, bias and running statistics.
-
-    layers: as in freeze; what is not frozen stays as it is, the same object.
-    options: of the new layers, such as momentum; by default those of a new BatchNorm.
+    """Make batch norms of frozen layers, with the same weight, bias and running statistics.
 
     num_batches_tracked begins at 0.
 
+    Parameters
+    ----------
+    layers
+        A layer, or a list, tuple or dict of them, nested at will. What is not frozen stays as it
+        is, the same object.
+    **options
+        Options of the new layers, such as momentum; by default those of a new batch norm.
+
+    Returns
+    -------
+    Layer, list, tuple or dict
+        The batch norms, in the form of `layers`.
+
+    Raises
+    ------
+    UnknownOption
+        For an option that a batch norm has not.
+    TypeError
+        For what is no layer.
+
+    Examples
+    --------
     >>> import cybn
     >>> cybn.unfreeze(cybn.FrozenBatchNorm2d(3, eps=1e-3), momentum=0.01)
     BatchNorm2d(3, eps=0.001, momentum=0.01, affine=True, track_running_stats=True)

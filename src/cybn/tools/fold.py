@@ -64,24 +64,39 @@ def fold(
     transposed: bool = False,
     groups: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight and bias of one layer that does what a layer and then `norm` do.
+    r"""Compute the weight and bias of one layer that does what a layer and then `norm` do.
 
     Parameters
     ----------
-    weight: of a linear layer (out, in), a convolution (out, in/groups, *kernel), or a transposed
-        convolution (in, out/groups, *kernel); float32 or float64.
-    bias: (out,), or None for a layer without one.
-    norm: a batch norm of `out` channels in evaluation, a frozen one, or a Normalize.
-    transposed: weight is that of a transposed convolution.
-    groups: of a transposed convolution; of no account for others.
+    weight
+        That of a linear layer (out, in), a convolution (out, in/groups, \*kernel), or a transposed
+        convolution (in, out/groups, \*kernel); float32 or float64.
+    bias
+        That of the layer, (out,), or None for a layer without one.
+    norm
+        A batch norm of `out` channels in evaluation, a frozen one, or a Normalize.
+    transposed
+        The weight is that of a transposed convolution.
+    groups
+        The groups of a transposed convolution; of no account for others.
 
-    Returns new arrays of weight's dtype, each value within an ulp of the exact one; the bias is
-    (out,) in any case. Arguments are not modified.
+    Returns
+    -------
+    weight : ndarray
+        The new weight, of weight's dtype; each value is within an ulp of the exact one.
+    bias : ndarray
+        The new bias, (out,), of the same dtype, as exact. Arguments are not modified.
 
-    Raises TypeError for another dtype or layer; ValueError for a norm that is in training, keeps no
-    running statistics or has an activation, for shapes that do not fit, and for values that are not
-    finite, before or after.
+    Raises
+    ------
+    TypeError
+        For another dtype, or a layer that is no scale and shift.
+    ValueError
+        For a norm that is in training, keeps no running statistics or has an activation, for shapes
+        that do not fit, and for values that are not finite, before or after.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> rng = np.random.default_rng(0)
@@ -115,17 +130,42 @@ def fold(
 def fold_into_next(
     weight: np.ndarray, bias: np.ndarray | None, norm: Layer, *, groups: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight and bias of one layer that does what `norm` and then a layer do.
+    r"""Compute the weight and bias of one layer that does what `norm` and then a layer do.
 
     Exact for a linear layer, and for a convolution **without padding**: zeros that a convolution
     pads with come after the norm, and folded they would come before it. (Padding x with the value
     that the norm takes to zero, -shift/scale, is exact too.) A transposed convolution pads by its
     nature, so it is not offered.
 
-    Parameters, errors and results are those of `fold`, but norm has `in` channels, and groups are
-    those of the convolution, weight (out, in/groups, *kernel). Weights are within an ulp; the bias
-    is a sum over a row of weights in float64.
+    Parameters
+    ----------
+    weight
+        That of a linear layer (out, in) or a convolution (out, in/groups, \*kernel); float32 or
+        float64.
+    bias
+        That of the layer, (out,), or None for a layer without one.
+    norm
+        A batch norm of `in` channels in evaluation, a frozen one, or a Normalize.
+    groups
+        The groups of the convolution.
 
+    Returns
+    -------
+    weight : ndarray
+        The new weight, of weight's dtype; each value is within an ulp of the exact one.
+    bias : ndarray
+        The new bias, (out,), of the same dtype: a sum over a row of weights in float64.
+
+    Raises
+    ------
+    TypeError
+        For another dtype, or a layer that is no scale and shift.
+    ValueError
+        For a norm that is in training, keeps no running statistics or has an activation, for shapes
+        that do not fit, and for values that are not finite, before or after.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> rng = np.random.default_rng(0)

@@ -49,21 +49,10 @@ def recalibrate(
     total: int | None = None,
     progress: bool | None = None,
 ) -> None:
-    """Set running_mean and running_var of batch norms to the moments of all that `data` makes them.
+    """Set the running statistics of batch norms to the moments of all that `data` makes them.
 
-    Parameters
-    ----------
-    layers: a batch norm, or a list, tuple or dict of them, nested at will; None in it is passed by.
-    forward: runs the network on one batch; what it returns is not used. Everything but the layers
-        stays as it is: switch dropout and the like to evaluation.
-    data: the batches, of any sizes. A batch of one value per channel is an error, as in training.
-        What a layer would not learn from in training, such as a batch with NaN where its
-        on_nonfinite is "skip", is left out of its statistics, and a RuntimeWarning says how often.
-    total: how many batches there are, for the progress bar; by default len(data), if it has one.
-    progress: None shows a bar on a terminal if tqdm is there, for what takes long; True, False.
-
-    For each layer running_mean is the mean and running_var the unbiased variance of all values it
-    was called with, in float64 until they are stored; a layer that is called several times for a
+    For each layer running_mean is the mean and running_var the unbiased variance of all values that
+    it was called with, in float64 until they are stored; a layer that is called several times for a
     batch counts all of it. num_batches_tracked becomes the number of calls with values, from where
     training goes on with momentum None; otherwise momentum plays no part. weight, bias, grads, mode
     and what a pending backward needs are as before.
@@ -71,10 +60,38 @@ def recalibrate(
     The layers normalize by each batch meanwhile, whatever their mode. Nothing is changed before the
     last batch is through: whatever is raised, all statistics are as they were.
 
-    Raises TypeError for what is no batch norm with statistics of its own (a frozen one, say),
-    ValueError for one without running statistics, for one that no batch reached, and for moments
-    that are not finite; and what `forward` and `data` raise.
+    Parameters
+    ----------
+    layers
+        A batch norm, or a list, tuple or dict of them, nested at will; None in it is passed by.
+    forward
+        What runs the network on one batch; what it returns is not used. Everything but the layers
+        stays as it is: switch dropout and the like to evaluation.
+    data
+        The batches, of any sizes. A batch of one value per channel is an error, as in training.
+        What a layer would not learn from in training, such as a batch with NaN where its
+        on_nonfinite is "skip", is left out of its statistics.
+    total
+        How many batches there are, for the progress bar; by default len(data), if it has one.
+    progress
+        Whether there is a progress bar; None shows one on a terminal if tqdm is there, for what
+        takes long.
 
+    Raises
+    ------
+    TypeError
+        For what is no batch norm with statistics of its own (a frozen one, say).
+    ValueError
+        For a layer without running statistics, for one that no batch reached, and for moments that
+        are not finite. What `forward` and `data` raise comes through.
+
+    Warns
+    -----
+    RuntimeWarning
+        For calls whose values were left out: how many.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> import cybn
     >>> layer = cybn.BatchNorm1d(1).eval()

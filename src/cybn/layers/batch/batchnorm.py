@@ -17,24 +17,11 @@ from ...validation import check_eps, check_input, check_separate
 from ..channelnorm import ChannelArrays, ChannelNorm
 from ..fixed import Fixed, fixed_batch_norm
 from ..ranks import ranked
-from .refusals import check_running, single_value, unfit_batch
+from .batches import Batch, check_running, single_value, unfit_batch
 
 _CHARS = {"float32": "f", "float64": "d"}
-_NO_STATISTICS = None, None, None
-
-
-class Batch(NamedTuple):
-    """A batch, or a part of one, to be normalized, and how: nothing is left that is not in order.
-
-    x is (M, C), the valid positions, where there is a mask.
-    """
-
-    x: np.ndarray
-    residual: np.ndarray | None
-    mask: np.ndarray | None
-    arrays: ChannelArrays
-    of_batch: bool  # by moments of its own, else by the running statistics
-    moves: bool  # the running statistics
+# A NamedTuple of a tuple, without the call of its constructor, which takes the fields one by one.
+new = tuple.__new__
 
 
 class BatchNorm(ChannelNorm):
@@ -228,8 +215,11 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(who, residual, x)
         if mask is not None:
             mask = check_mask(who, mask, x, axis)
-        kept = self.begin(x, out, residual=residual)
-        batch = self._looked_at(kept, residual, mask, self.channel_arrays())
+        checked, kept = self._checked, x
+        if out is not None or checked is None:  # else nothing is left that begin would look at
+            kept, checked = self.begin(x, out, residual=residual), None
+        arrays = checked[""] if checked else self.channel_arrays()
+        batch = self._looked_at(kept, residual, mask, arrays)
         try:
             y, saved, step = self._normalize(batch, kept, out)
         except BaseException:
@@ -254,22 +244,23 @@ class BatchNorm(ChannelNorm):
         if mask is not None:
             x = pick(x, mask, axis)
             residual = None if residual is None else pick(residual, mask, axis)
-        of_batch = self.training or arrays.running_mean is None or arrays.running_var is None
-        if of_batch and x.size == self.num_features:
-            of_batch = not (self.training and self.on_single == "running")
+        size, training = x.size, self.training
+        of_batch = training or arrays.running_mean is None or arrays.running_var is None
+        if of_batch and size == self.num_features:
+            of_batch = not (training and self.on_single == "running")
             if of_batch:
                 raise ValueError(single_value(self, batch.shape, mask is not None, place))
             check_running(self, arrays)
         if of_batch and self.eps == 0:
             check_eps(type(self).__name__, self.eps, True)
-        learns = of_batch and self.training and x.size > 0
+        learns = of_batch and training and size > 0
         moves = learns and self.track_running_stats
         if learns and self.on_nonfinite == "error":
             stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
             if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
                 fit = self._fit(stats, x)
                 raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
-        return Batch(x, residual, mask, arrays, of_batch, moves)
+        return new(Batch, (x, residual, mask, arrays, of_batch, moves))
 
     def _normalize(
         self, batch: Batch, kept: np.ndarray, out: np.ndarray | None, last: bool = True
@@ -278,41 +269,43 @@ class BatchNorm(ChannelNorm):
 
         `last`: nothing is computed after this batch, so that its kernel may move them.
         """
-        x, residual, mask, (weight, bias, *running), of_batch, moves = batch
-        gate = OPEN
+        x, residual, mask, arrays, of_batch, moves = batch
+        weight, bias, mean, var, count = arrays
+        axis = axis_then = self.channel_axis
+        to, gate = out, OPEN
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
-        axis = self.channel_axis if mask is None else 1
-        y = empty_like(kept) if mask is not None and out is None else out
-        at_once = not of_batch or (last and moves and mask is None and self._lets_all_in)
+        if mask is not None:
+            y = empty_like(kept) if out is None else out
+            to, axis, last = None, 1, False
+        step_size = self.momentum
+        if step_size is None:
+            step_size = self.step_size(count)
+        later = moves and not (last and self.on_nonfinite == "propagate")
+        if later or not (moves or not of_batch):
+            mean = var = count = None
         weight_then = None if weight is None else weight.copy()
         try:
             y_valid, stats = forward_checked(
-                x, weight, bias, *(running if at_once else _NO_STATISTICS), of_batch,
-                self.step_size(running[2]), self.eps, axis, y if mask is None else None,
+                x, weight, bias, mean, var, count, of_batch, step_size, self.eps, axis, to,
                 _CHARS[self.dtype], residual, gate,
             )  # fmt: skip
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        y = y_valid if mask is None else put(y_valid, mask, y, self.channel_axis)
         step = None
-        if moves and not at_once and (self._lets_all_in or self._fit(stats, x).all()):
-            step = self.step(running, stats, x)
-        saved = BatchNorm.Saved(
-            kept, stats, weight_then, of_batch, self.channel_axis,
-            None if gate is OPEN else y_valid, gate, residual is not None,
-            None if mask is None else mask.copy(), None if mask is None else x,
-        )  # fmt: skip
-        return y, saved, step
-
-    @property
-    def _lets_all_in(self) -> bool:
-        return self.on_nonfinite == "propagate"
+        if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
+            step = self.step(arrays[2:], stats, x)
+        y_then = None if gate is OPEN else y_valid
+        saved = kept, stats, weight_then, of_batch, axis_then, y_then, gate, residual is not None
+        if mask is None:
+            return y_valid, new(BatchNorm.Saved, (*saved, None, None)), step
+        y = put(y_valid, mask, y, axis_then)
+        return y, BatchNorm.Saved(*saved, mask.copy(), x), step
 
     def keeps_finite(self, name: str) -> bool:
         """Parameters, and statistics that on_nonfinite protects."""
-        return name in self._parameters or not self._lets_all_in
+        return name in self._parameters or self.on_nonfinite != "propagate"
 
     def _fit(self, stats: np.ndarray, x: np.ndarray) -> np.ndarray:
         return fits(stats, x.size // self.num_features, np.dtype(self.dtype))

@@ -152,8 +152,8 @@ class ConditionalBatchNorm(ChannelNorm):
         who, axis = type(self).__name__, self.channel_axis
         x = check_input(who, x, self.ranks, self.num_features, axis)
         kept = self.begin(x, out)
-        labels = self._checked_labels(labels, len(x))
         weight, bias = self._table("weight"), self._table("bias")
+        labels = self._checked_labels(labels, len(x))
         of_batch = self.training or self.running_mean is None or self.running_var is None
         stats, step = self._stats(x, of_batch)
         y = empty_like(x) if out is None else out
@@ -210,7 +210,7 @@ class ConditionalBatchNorm(ChannelNorm):
 
     def _checked_labels(self, labels: object, samples: int) -> np.ndarray:
         """labels as an (N,) array of ints within range."""
-        who, many = type(self).__name__, len(self.weight)
+        who, many = type(self).__name__, self.num_classes
         if labels is None:
             return np.zeros(samples, np.intp)
         labels = np.asarray(labels)

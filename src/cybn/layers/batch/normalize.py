@@ -24,6 +24,7 @@ from ...validation import (
     check_axis,
     check_channels,
     check_out,
+    check_per_channel,
     check_separate,
     check_updatable,
     whole,
@@ -256,6 +257,8 @@ class Normalize(Layer):
 
     def _std(self) -> np.ndarray:
         # std as it divides: 1 for a constant channel
+        own = {"mean": self.mean, "std": self.std}
+        check_per_channel("Normalize", own, self.num_features, np.dtype(np.float64))
         if not (self.std >= 0).all():
             raise ValueError(f"Normalize needs std >= 0, got {self.std[~(self.std >= 0)][0]}")
         return np.where(self.std > 0, self.std, 1.0)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...functional.batch_checked import backward_checked, forward_checked
-from ...functional.groups import check_instance_size, instance_checked
+from ...functional.instance import check_instance_size, instance_checked
 from ...functional.rows import gradient_checked
 from ...layout import group_rows
 from ...options import Bounds, DType, PositiveInt

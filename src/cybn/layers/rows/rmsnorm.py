@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ...functional.rows import eps_for
+from ...functional.rms import eps_for
 from ...options import Bounds, DType, Shape
 from ...registry import register
 from .rownorm import RowNorm

@@ -1,8 +1,8 @@
-"""Batches that BatchNorm refuses, and what it says of them."""
+"""What BatchNorm computes from, a Batch, and what it says of a batch that it refuses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from ..channelnorm import ChannelArrays
     from .batchnorm import BatchNorm
 
-__all__ = ["check_running", "single_value", "unfit_batch"]
+__all__ = ["Batch", "check_running", "single_value", "unfit_batch"]
+
+
+class Batch(NamedTuple):
+    """A batch, or a part of one, to be normalized, and how: nothing is left that is not in order.
+
+    x is (M, C), the valid positions, where there is a mask.
+    """
+
+    x: np.ndarray
+    residual: np.ndarray | None
+    mask: np.ndarray | None
+    arrays: ChannelArrays
+    of_batch: bool  # by moments of its own, else by the running statistics
+    moves: bool  # the running statistics
 
 
 def check_running(layer: BatchNorm, arrays: ChannelArrays) -> None:
