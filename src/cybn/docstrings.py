@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-__all__ = ["Entry", "Parts", "complete", "explanations", "parts_of"]
+__all__ = ["Entry", "Parts", "complete", "entries_of", "explanations", "parts_of"]
 
 SECTIONS = (
     "Parameters", "Attributes", "Methods", "Returns", "Yields", "Other Parameters", "Raises",
@@ -81,21 +81,27 @@ def parts_of(doc: str | None) -> Parts:
     return Parts(summary, more.strip(), sections)
 
 
-def explanations(cls: type) -> dict[str, str]:
-    """What the docstring of a class says of its options, by name, each in one line of text.
+def entries_of(cls: type) -> dict[str, Entry]:
+    """What is written of the options of a class, by name.
 
-    What it does not say its bases may, up to the one whose `__init__` takes the options, and the
-    class that this one takes options of.
+    What its docstring does not say its bases may, up to the one whose `__init__` takes the options,
+    and the class that this one takes options of.
     """
-    said: dict[str, str] = {}
+    said: dict[str, Entry] = {}
     for each in cls.__mro__:
-        for entry in parts_of(each.__doc__).entries():
+        doc = vars(each).get("__doc__")
+        for entry in parts_of(getattr(doc, "text", doc)).entries():  # as written, not completed
             for name in entry.names:
-                said.setdefault(name, " ".join(entry.text.split()))
+                said.setdefault(name, entry)
         if "__init__" in vars(each):
             parent = getattr(inspect.unwrap(each.__init__), "options_of", None)
-            return {**(explanations(parent) if parent else {}), **said}
+            return {**(entries_of(parent) if parent else {}), **said}
     return said
+
+
+def explanations(cls: type) -> dict[str, str]:
+    """What the options of a class mean, as far as somebody says it: by name, in one line each."""
+    return {name: " ".join(entry.text.split()) for name, entry in entries_of(cls).items()}
 
 
 def complete(function: Callable, *others: Callable | str) -> None:

@@ -214,7 +214,7 @@ def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
     out that JSON Schema cannot say.
     """
     names = list(names) or [getattr(cls, "registered_name", cls.__name__)]
-    options, said = options_of(cls).values(), explanations(cls)
+    options, meaning = options_of(cls).values(), explanations(cls)
     defaults = {option.name: option.default for option in options if not option.required}
     rules = [said for rule in rules_of(cls) if (said := rule.schema(defaults))]
     return {
@@ -226,7 +226,7 @@ def json_schema(cls: type, names: Sequence[str] = ()) -> dict[str, Any]:
                 option.name: {
                     **option.kind.schema(),
                     **_default(option),
-                    **({"description": said[option.name]} if option.name in said else {}),
+                    **({"description": meaning[option.name]} if option.name in meaning else {}),
                 }
                 for option in options
             },

@@ -45,8 +45,12 @@ __all__ = [
     "update_running",
 ]
 
-# What two functions take alike is explained by one of them. The first of each line is completed.
+# What two functions take alike is explained by one of them: the first of each line is completed,
+# and its parameters are put in order.
 for _function, *_others in (
+    (batch_norm_backward,),
+    (group_norm_backward,),
+    (layer_norm_backward,),
     (batch_norm, batch_norm_forward),
     (batch_norm_stats, batch_norm_forward),
     (group_norm, group_norm_forward),

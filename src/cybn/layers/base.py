@@ -16,26 +16,34 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..fixes import rank_fix
 from ..messages import did_you_mean, listed
 from ..options import Rule
 from ..registry import registry
-from ..validation import (
-    as_float_array,
-    check_channels,
-    check_out,
-    check_separate,
-    check_upstream,
-)
-from .declared import Declared
 from .fixed import Fixed
+from .pair import Pair
 
 
-class Layer(Declared):
+class Layer(Pair):
     """Base of every layer.
 
-    A layer is a class with options and a pure pair:
+    A layer is a class with options and a pure pair. Every option and every array is an attribute.
+    An option is checked again when it is assigned to; one that has shaped the layer, as `dtype` and
+    `affine` do, cannot be assigned.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        The options of the class, by position and by name.
+
+    Attributes
+    ----------
+    training : bool
+        The mode, which `train` and `eval` set.
+    grads : dict
+        The gradients by the name of the parameter, replaced by every backward.
+
+    Examples
+    --------
     >>> from typing import NamedTuple
     >>> import numpy as np
     >>> import cybn
@@ -59,13 +67,6 @@ class Layer(Declared):
     Scale(2, init=3.0)
     >>> cybn.testing.check_layer("Scale", strict=True).named("failed")
     []
-
-    Attributes
-    ----------
-    training: bool, set by train() and eval().
-    grads: dict, parameter name to its gradient, replaced by every backward.
-    Every option of the class, checked again when it is assigned to; one that has shaped the layer,
-    as `dtype` and `affine` do, cannot be assigned. Every parameter and buffer.
     """
 
     registered_name: ClassVar[str]
@@ -88,132 +89,81 @@ class Layer(Declared):
     #: do running_mean and running_var follow the moments of all that a channel is called with? Then
     #: `cybn.recalibrate` sets them
     running_moments: ClassVar[bool] = False
-    #: arrays that may be set to None after the layer was built, as they are where options say so
-    optional_arrays: ClassVar[tuple[str, ...]] = ()
     #: further inputs whose gradients `pullback` gives beside those of the parameters; after
     #: `backward` that of `residual` is `layer.dresidual`, None where there was none
     differentiated: ClassVar[tuple[str, ...]] = ()
-    #: what `apply` hands to `pullback`: a NamedTuple whose first field is x, or an array like it
-    Saved: ClassVar[type]
-
     #: what the last forward keeps for backward
     _saved: Any = None
 
     # The pure pair, which a variant writes
 
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
-        """The output for x, in `out` where it is given, and what `pullback` needs.
+        """Compute the output for x, and what `pullback` needs.
 
-        In training running statistics move, and nothing else of the layer changes. Further inputs
-        are given by name. x is kept in what is returned, not copied (unless `out` is x): leave it
-        unchanged until the pullback.
+        In training running statistics move, and nothing else of the layer changes. A layer that
+        takes further inputs takes them by name. x is kept in what is returned, not copied (unless
+        `out` is x): leave it unchanged until the pullback.
+
+        Parameters
+        ----------
+        x
+            The input, float32 or float64, any strides.
+        out
+            An array like x to write to; it may be x itself.
+
+        Returns
+        -------
+        y : ndarray
+            The output, of x's shape, dtype and memory order; `out` where it is given.
+        saved : NamedTuple
+            What `pullback` needs; its first field is x, or an array like it.
         """
         raise NotImplementedError(f"{type(self).__name__} has no apply")
 
     def pullback(
         self, saved: Any, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients by name, for the gradient dy of y.
+        """Compute the gradients of an `apply`, given that of its output.
 
-        `saved` is what `apply` has returned; the gradient is that of the layer as it was then, and
-        may be asked for again. dy has the shape and dtype of x; `out` may be dy itself.
+        They are those of the layer as it was then, and may be asked for again.
+
+        Parameters
+        ----------
+        saved
+            What `apply` has returned beside y.
+        dy
+            The gradient of y, of x's shape and dtype.
+        out
+            An array like x to write to; it may be dy itself.
+
+        Returns
+        -------
+        dx : ndarray
+            The gradient of x; `out` where it is given.
+        grads : dict
+            The gradients of the parameters, and of further inputs that have one, by name.
         """
         raise NotImplementedError(f"{type(self).__name__} has no pullback")
-
-    # What a variant writes its pair with
-
-    def begin(
-        self,
-        x: np.ndarray,
-        out: np.ndarray | None = None,
-        *,
-        ndim: int | tuple[int, ...] = (),
-        channels: int | None = None,
-        channel_axis: int = 1,
-        residual: np.ndarray | None = None,
-        keep: bool = True,
-        **others: np.ndarray,
-    ) -> np.ndarray:
-        """x as an apply may use and keep it, once x, `out` and the layer are known to be good.
-
-        A copy where `out` is x itself, since y is then written over x, unless the layer need not
-        `keep` it. TypeError for a dtype other
-        than float32 and float64; ValueError unless x.ndim is `ndim`, or one of them, and x has so
-        many `channels`, and for an array of the layer that is missing.
-
-        An `out` has the shape and dtype of x. It may be x, or `residual`, an input that is like x;
-        it must not overlap them in part, nor any of the `others` or an array of the layer.
-        """
-        who = type(self).__name__
-        x = as_float_array(who, "x", x)
-        ranks = (ndim,) if isinstance(ndim, int) else ndim
-        if ranks and x.ndim not in ranks:
-            expected = " or ".join(f"{n}-D" for n in ranks)
-            fix = rank_fix(who, x, ranks, channels, channel_axis)
-            raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}{fix}")
-        if channels is not None:
-            if not -x.ndim <= channel_axis < x.ndim:
-                raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
-            check_channels(who, x, channels, channel_axis, own=ranks or None)
-        if self._checked is None:
-            self._check_there()
-        if out is None:
-            return x
-        in_place = check_out(who, out, x, **others)
-        if residual is not None:
-            check_out(who, out, residual)
-        check_separate(who, "out", out, **self._arrays())
-        return x.copy(order="K") if in_place and keep else x
-
-    def undo(self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None) -> None:
-        """After a call that has failed: what `begin` made of x, written back where `out` was x."""
-        if kept is not x and out is not None:
-            out[...] = kept
-
-    def resume(self, saved: Any, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """dy, once `saved`, dy and `out` are known to be good: the first line of a pullback.
-
-        TypeError for what another layer has saved and for a dtype, ValueError for a shape and an
-        `out` that cannot be written to.
-        """
-        who = type(self).__name__
-        if not isinstance(saved, self.Saved):
-            raise TypeError(
-                f"{who}.pullback takes what {who}.apply has returned beside y, "
-                f"got {type(saved).__module__}.{type(saved).__qualname__}"
-            )
-        dy = check_upstream(who, dy, saved[0], out)
-        if out is not None:
-            check_separate(who, "out", out, **self._arrays())
-        return dy
-
-    def gradients(self, **grads: Any) -> dict[str, np.ndarray]:
-        """Gradients by name, in the shape and dtype of their parameters.
-
-        Left out are those of parameters that the layer has not, and those that are None.
-        """
-        own = {}
-        for name, a in self._parameters.items():
-            g = grads.pop(name, None)
-            if a is None:
-                continue
-            if g is None:
-                raise TypeError(
-                    f"{type(self).__name__}.gradients needs one of {name}, got "
-                    f"{', '.join([*own, *grads]) or 'none'}"
-                )
-            if type(g) is not np.ndarray or g.dtype is not a.dtype or g.shape != a.shape:
-                g = np.asarray(g, a.dtype).reshape(a.shape)
-            own[name] = g
-        for name, g in grads.items():
-            if g is not None:
-                own[name] = g
-        return own
 
     # The same pair with a memory of one call
 
     def forward(self, x: np.ndarray, *, out: np.ndarray | None = None, **inputs: Any) -> np.ndarray:
-        """The output for x, in `out` where it is given; `backward` is then that of this call."""
+        """Compute the output for x; `backward` is then that of this call.
+
+        Parameters
+        ----------
+        x
+            The input, float32 or float64, any strides.
+        out
+            An array like x to write to; it may be x itself.
+        **inputs
+            Further inputs that the layer takes.
+
+        Returns
+        -------
+        ndarray
+            The output, of x's shape, dtype and memory order; `out` where it is given.
+        """
         if inputs:
             self._check_inputs(inputs)
         y, saved = self.apply(x, out=out, **inputs)
@@ -228,12 +178,31 @@ class Layer(Declared):
             cls.__call__ = cls.forward
 
     def backward(self, dy: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        """dx of the last forward, in `out` where it is given; sets `grads`.
+        """Compute dx of the last forward, and set `grads`.
 
-        dy has the shape and dtype of that forward's x; `out` may be dy itself. The gradient is that
-        of the forward as it was, with the weight of that time, and may be asked for again.
+        The gradient is that of the forward as it was, with the weight of that time, and may be
+        asked for again.
 
-        Raises RuntimeError before any forward; TypeError and ValueError as the forward does.
+        Parameters
+        ----------
+        dy
+            The gradient of the output, of the shape and dtype of that forward's x.
+        out
+            An array like x to write to; it may be dy itself.
+
+        Returns
+        -------
+        ndarray
+            The gradient of x; `out` where it is given.
+
+        Raises
+        ------
+        RuntimeError
+            Before any forward.
+        TypeError
+            For a dtype.
+        ValueError
+            For a shape, and for an `out` that cannot be written to.
         """
         saved = self._saved
         if saved is None:
@@ -251,31 +220,74 @@ class Layer(Declared):
         return dx
 
     def fixed(self, who: str) -> Fixed:
-        """What the layer is as a scale and a shift in its present state, for `cybn.fold`.
+        """Tell what the layer is as a scale and a shift in its present state, for `cybn.fold`.
 
-        Raises ValueError, with a message that begins with `who`, where it is none; a class that
-        never is one does not define this.
+        A class that never is one does not define this.
+
+        Parameters
+        ----------
+        who
+            What the message of an error begins with.
+
+        Returns
+        -------
+        Fixed
+            The scale and shift.
+
+        Raises
+        ------
+        TypeError
+            If the class never is one.
+        ValueError
+            If the layer is none in its present state.
         """
         raise TypeError(f"{who} cannot take {type(self).__name__}, which is no scale and shift")
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
-        """What else a call of this layer with x may take, by name: a sample for tests and checks.
+        """Make what else a call of this layer with x may take: a sample for tests and checks.
 
         A layer that takes labels, a mask or a second array returns a fitting one; most take none.
+
+        Parameters
+        ----------
+        x
+            The input.
+
+        Returns
+        -------
+        dict
+            The further inputs by name.
         """
         return {}
 
     # Modes
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training (or evaluation) and return the layer."""
+        """Switch to training, or to evaluation.
+
+        Parameters
+        ----------
+        mode
+            True for training.
+
+        Returns
+        -------
+        Layer
+            The layer itself.
+        """
         if not isinstance(mode, (bool, np.bool_)):
             raise ValueError(f"train() takes True or False, got {mode!r}")
         self.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switch to evaluation and return the layer."""
+        """Switch to evaluation.
+
+        Returns
+        -------
+        Layer
+            The layer itself.
+        """
         return self.train(False)
 
     # Inside
@@ -294,15 +306,6 @@ class Layer(Declared):
         elif hint := did_you_mean(wrong, ("out", *known)):
             fix = hint.removeprefix("; ")
         raise TypeError(f"{type(self).__name__} takes no {wrong} in a call; {fix}")
-
-    def _check_there(self) -> None:
-        """ValueError for an array that the layer was built with and that is None now."""
-        for name in (*self._parameters, *self._buffers):
-            missing = getattr(self, name, None) is None and name in self._needed
-            if missing and name not in self.optional_arrays:
-                raise ValueError(
-                    f"{type(self).__name__} needs {name}, which is None; assign an array to it"
-                )
 
 
 @cache

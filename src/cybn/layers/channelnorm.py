@@ -39,20 +39,49 @@ class ChannelNorm(Layer):
         self.register_buffer("num_batches_tracked", np.array(0) if tracked else None)
 
     def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1, no batches, as in a new layer."""
+        """Set the running mean to 0, the variance to 1 and the count to 0, as in a new layer."""
         self._fill(self._buffers, {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0})
 
     def reset_parameters(self) -> None:
-        """weight 1, bias 0 and running statistics as in a new layer."""
+        """Set weight to 1, bias to 0 and running statistics as in a new layer."""
         self.reset_running_stats()
         self._fill(self._parameters, {"weight": 1, "bias": 0})
 
     def channel_arrays(self, prefix: str = "") -> ChannelArrays:
-        """The arrays whose names begin with `prefix`, fit for the kernels."""
+        """Take the arrays whose names begin with `prefix`, fit for the kernels.
+
+        Parameters
+        ----------
+        prefix
+            What the names of the arrays begin with.
+
+        Returns
+        -------
+        ChannelArrays
+            The arrays.
+        """
         return (self._checked or {}).get(prefix) or self.check_arrays(prefix)
 
     def check_arrays(self, prefix: str = "") -> ChannelArrays:
-        """The same, looked at again: TypeError or ValueError for one that is not in order."""
+        """Take the same arrays as `channel_arrays`, looked at again.
+
+        Parameters
+        ----------
+        prefix
+            What the names of the arrays begin with.
+
+        Returns
+        -------
+        ChannelArrays
+            The arrays.
+
+        Raises
+        ------
+        TypeError
+            For a dtype.
+        ValueError
+            For another array that is not in order.
+        """
         who = type(self).__name__
         own = {**self._parameters, **self._buffers}
         arrays = ChannelArrays(*(own.get(prefix + name) for name in ChannelArrays._fields))
@@ -81,17 +110,49 @@ class ChannelNorm(Layer):
                         )
 
     def running_arrays(self) -> tuple[np.ndarray | None, ...]:
-        """running_mean, running_var and num_batches_tracked, fit for the kernels."""
+        """Take the running statistics and their count, fit for the kernels.
+
+        Returns
+        -------
+        tuple
+            The running_mean, running_var and num_batches_tracked, each None where there is none.
+        """
         return self.channel_arrays()[2:]
 
     def step(self, running: Iterable[np.ndarray | None], stats: np.ndarray, x: np.ndarray) -> Step:
-        """How the running statistics move by x, whose statistics are `stats`."""
+        """Tell how the running statistics move by x.
+
+        Parameters
+        ----------
+        running
+            What `running_arrays` returns.
+        stats
+            The statistics of x.
+        x
+            The input.
+
+        Returns
+        -------
+        Step
+            The step, which has not been taken.
+        """
         mean, var, count = running
         m = x.size // self.num_features
         return Step(mean, var, count, stats, m, self.step_size(count))
 
     def step_size(self, count: np.ndarray | None) -> float:
-        """momentum as kernels take it."""
+        """Take momentum as kernels do.
+
+        Parameters
+        ----------
+        count
+            The count of batches, or None.
+
+        Returns
+        -------
+        float
+            The weight of a batch.
+        """
         if self.momentum is not None:
             return self.momentum
         return CUMULATIVE if count is not None else 0.0

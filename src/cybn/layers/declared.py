@@ -12,27 +12,24 @@ have to have the same arrays. Their constructor also tells the rules between opt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
 import numpy as np
 
-from ..options import Bounds, bind, check, options_of
-from ..validation import as_plain_array
+from ..options import bind, check, options_of
+from .arrays import Arrays
 from .documented import Documented
-from .state import IncompatibleKeys, checked_state
 
 _PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
 _trying: ContextVar[bool] = ContextVar("trying", default=False)  # is a value being tried on a twin?
 
 
-class Declared:
+class Declared(Arrays):
     """Options and arrays of a layer; see Layer."""
 
-    #: what a layer has found out about its arrays; None once one of them is another array
-    _checked: Any = None
     grads: dict[str, np.ndarray]
     training: bool
 
@@ -61,87 +58,40 @@ class Declared:
 
     # What a variant declares
 
-    def register_parameter(self, name: str, value: np.ndarray | None) -> None:
-        """Declare a learned array, or None where an option leaves it out."""
-        self._declare(self._parameters, name, value)
-
-    def register_buffer(
-        self, name: str, value: np.ndarray | None, *, holds: Bounds | None = None
-    ) -> None:
-        """Declare an array that is part of the state but not learned, or None.
-
-        `holds` bounds its values: a state dict with others is refused. Where nothing is said the
-        values of a name that ends in `_var` are to be >= 0.
-        """
-        self._declare(self._buffers, name, value)
-        if holds is None and name.endswith("_var"):
-            holds = Bounds(ge=0)
-        if holds is not None:
-            self._bounds[name] = holds
-
     def settle_option(self, name: str, value: Any) -> None:
-        """Set an option that the layer finds out by itself, as a lazy one its width."""
+        """Set an option that the layer finds out by itself, as a lazy one its width.
+
+        Parameters
+        ----------
+        name
+            The option.
+        value
+            Its value.
+        """
         vars(self)[name] = value
-
-    # Parameters, buffers and state
-
-    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
-        return ((name, a) for name, a in self._parameters.items() if a is not None)
-
-    def parameters(self) -> Iterator[np.ndarray]:
-        return (a for _, a in self.named_parameters())
-
-    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        return ((name, a) for name, a in self._buffers.items() if a is not None)
-
-    def buffers(self) -> Iterator[np.ndarray]:
-        return (a for _, a in self.named_buffers())
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name: what np.savez can save."""
-        return {name: a.copy() for name, a in self._arrays().items()}
-
-    def load_state_dict(
-        self, state: Mapping[str, np.ndarray], strict: bool = True
-    ) -> IncompatibleKeys:
-        """Copy a state dict, of this library or of PyTorch, into the layer's arrays.
-
-        Names, dtypes, shapes and values are all checked first; if anything is wrong nothing is
-        changed. Floats are converted to the layer's dtype. Parameters have to be finite, and
-        buffers within what the layer declares of them; statistics that are not finite load where
-        the layer's own may become so. A count that is missing, as in checkpoints from before there
-        was one, stays as it is. With strict=False missing and unexpected names are left alone.
-
-        Returns the missing and the unexpected names. Raises StateError, a LookupError and
-        ValueError, for missing or unexpected names, ValueError for a shape or value, TypeError for
-        a dtype.
-        """
-        arrays = self._arrays()
-        loaded, keys = checked_state(self, state, strict)
-        for name, value in loaded.items():
-            arrays[name][...] = value
-        return keys
-
-    def keeps_finite(self, name: str) -> bool:
-        """Are the values of this parameter or buffer finite whatever the layer is called with?"""
-        return name in self._parameters
-
-    def check_values(self, loaded: Mapping[str, np.ndarray]) -> None:
-        """ValueError for arrays of a state dict, each in order by itself, that do not go together.
-
-        For a layer to override. Whatever its own arrays may become has to pass.
-        """
 
     # Options
 
     def get_config(self) -> dict[str, Any]:
-        """The layer as a plain dict: `cybn.create(layer.get_config())` builds an equal one."""
+        """Tell what the layer is: `cybn.create(layer.get_config())` builds an equal one.
+
+        Returns
+        -------
+        dict
+            The registered name as "type", and the options.
+        """
         cls = type(self)
         options = {name: vars(self).get(name, value) for name, value in self._options.items()}
         return {"type": vars(cls).get("registered_name", cls.__name__), **check(cls, options)}
 
     def extra_repr(self) -> str:
-        """The options as repr shows them: what must be given, then what may be, by name."""
+        """Show the options as repr does: what must be given, then what may be, by name.
+
+        Returns
+        -------
+        str
+            What stands in the brackets.
+        """
         config = self.get_config()
         shown = []
         for name, option in options_of(type(self)).items():
@@ -206,14 +156,6 @@ class Declared:
 
     # Inside
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
-
-    def _like_parameter(self, name: str, grad: Any) -> Any:
-        """A gradient in its parameter's dtype, as an optimizer wants it."""
-        parameter = self._parameters.get(name)
-        return grad if parameter is None else np.asarray(grad, parameter.dtype)
-
     def _checked_mode(self, mode: object) -> bool:
         if not isinstance(mode, (bool, np.bool_)):
             raise ValueError(
@@ -221,24 +163,6 @@ class Declared:
                 f"train() and eval() set it"
             )
         return bool(mode)
-
-    def _declare(self, store: dict[str, Any], name: str, value: np.ndarray | None) -> None:
-        parts = name.split(".")  # dotted names are those of arrays in PyTorch's nested modules
-        good = parts[0].isidentifier() and all(p.isidentifier() or p.isdigit() for p in parts)
-        if not good or hasattr(type(self), name):
-            raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
-        vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
-        store[name] = self._array(name, value)
-        (self._needed.discard if value is None else self._needed.add)(name)
-        vars(self)["_checked"] = None
-
-    def _array(self, name: str, value: Any) -> np.ndarray | None:
-        if value is not None and not isinstance(value, np.ndarray):
-            raise TypeError(
-                f"{type(self).__name__}: {name} must be an ndarray or None, got {value!r} "
-                f"({type(value).__name__}); to change its values assign to {name}[...]"
-            )
-        return value if value is None else as_plain_array(type(self).__name__, name, value)
 
     def _try_option(self, name: str, value: Any) -> None:
         """Raise unless a layer with this value of an option is one with the same arrays."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from ..docstrings import Entry, parts_of
+from ..docstrings import Entry, entries_of, parts_of
 from ..options import Option, options_of
 
 __all__ = ["Documented"]
@@ -36,18 +36,16 @@ class Documented:
 
 
 def _completed(cls: type, text: str) -> str:
-    parts, options = parts_of(text), options_of(cls)
-    own = {name: entry for entry in parts.entries() for name in entry.names}
-    parent = getattr(inspect.unwrap(cls.__init__), "options_of", None)
-    theirs = parts_of(parent.__doc__ if parent else None)
-    said = {name: entry for entry in theirs.entries() for name in entry.names} | own
+    parts, options, said = parts_of(text), options_of(cls), entries_of(cls)
     entries = dict.fromkeys(said[name] for name in options if name in said)
     if not entries:
         return text
     sections = {"Parameters": [_typed(entry, options) for entry in entries]}
+    parent = getattr(inspect.unwrap(cls.__init__), "options_of", None)
+    theirs = parts_of(parent.__doc__ if parent else None).sections
     for name in _INHERITED:
-        if name not in parts.sections and name in theirs.sections:
-            sections[name] = [theirs.sections[name]]
+        if name in theirs and name not in parts.sections:
+            sections[name] = [theirs[name]]
     return str(parts.replaced(**sections))
 
 

@@ -73,7 +73,7 @@ class Lazy(Layer):
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], strict: bool = True
     ) -> IncompatibleKeys:
-        """As Layer.load_state_dict; num_features is that of the state dict if there is none yet."""
+        """Load as Layer.load_state_dict does; the state dict may tell num_features."""
         width = None
         if self.num_features is None and isinstance(state, Mapping):
             names = (*self._parameters, *self._buffers)
@@ -89,9 +89,17 @@ class Lazy(Layer):
         return super().load_state_dict(state, strict)
 
     def to_plain(self) -> Layer:
-        """The plain layer with this one's options, mode and arrays, which the two share.
+        """Make the plain layer with this one's options, mode and arrays, which the two share.
 
-        Raises RuntimeError before the first input.
+        Returns
+        -------
+        Layer
+            The plain layer.
+
+        Raises
+        ------
+        RuntimeError
+            Before the first input.
         """
         if self.num_features is None:
             raise RuntimeError(

@@ -2,8 +2,45 @@
 
 Formulas stand in the order of the papers, forward and backward side by side, computed in float64.
 It is never a fallback: nothing in the package calls it.
+
+What the arguments of all functions are, where one does not say otherwise:
+
+Parameters
+----------
+x
+    The input, (N, C, L) for batch norm and its relatives.
+channel_axis
+    The axis of the channels.
+dy
+    The gradient of the output, of x's shape.
+mean, var
+    The moments that x is normalized with, (C,); the variance is the biased one.
+running_mean, running_var
+    The running statistics, (C,).
+r, d
+    The factor and the shift of `correction`, (C,).
+m
+    How many values per channel the moments are of.
+momentum
+    The weight of the new batch.
+weight, bias
+    The scale and shift, an array with the shape of what is normalized alike, or a number.
+eps
+    Added to the variance.
+centred
+    Whether the mean is subtracted.
+normalized_shape
+    The sizes of the last axes, which are a row; an int is one axis.
+num_groups
+    The number of groups of channels side by side.
+size
+    The channels in a window.
+alpha, beta, k
+    The weight of the sum of squares before it is divided by `size`, the exponent, and what is added
+    to the sum.
 """
 
+from ..docstrings import complete as _complete
 from .batch import (
     backward_inference,
     backward_training,
@@ -59,3 +96,6 @@ __all__ = [
     "update_running_instances",
     "xhat_of",
 ]
+
+for _name in __all__:
+    _complete(globals()[_name], __doc__ or "")

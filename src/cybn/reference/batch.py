@@ -31,17 +31,31 @@ __all__ = [
 
 
 def to_ncl(x: np.ndarray, channel_axis: int = 1) -> np.ndarray:
-    """x as (N, C, L): what is before the channel axis becomes N, what is after it L."""
+    """View x as (N, C, L): what is before the channel axis becomes N, what is after it L.
+
+    Returns
+    -------
+    ndarray
+        The view, (N, C, L).
+    """
     axis = channel_axis % x.ndim
     before, channels, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     return x.reshape(int(np.prod(before)), channels, int(np.prod(after)))
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """mean = Σx/m and var = Σ(x - mean)²/m of each channel, in two passes.
+    """Compute mean = Σx/m and var = Σ(x - mean)²/m of each channel, in two passes.
 
-    The sum of the deviations, zero but for rounding, corrects the second pass (Chan, Golub and
-    LeVeque, Algorithms for Computing the Sample Variance, 1983).
+    The sum of the deviations, zero but for rounding, corrects the second pass [1]_.
+
+    Returns
+    -------
+    tuple of ndarray
+        The moments mean and var, (C,).
+
+    References
+    ----------
+    .. [1] Chan, Golub and LeVeque, Algorithms for Computing the Sample Variance, 1983.
     """
     x = np.asarray(x, np.float64)
     m = x.shape[0] * x.shape[2]
@@ -53,7 +67,13 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def xhat_of(x: np.ndarray, mean: np.ndarray, var: np.ndarray, eps: float) -> np.ndarray:
-    """xhat = (x - mean) / sqrt(var + eps)."""
+    """Compute xhat = (x - mean) / sqrt(var + eps).
+
+    Returns
+    -------
+    ndarray
+        The normalized x, (N, C, L).
+    """
     return (np.asarray(x, np.float64) - mean[:, None]) / np.sqrt(var + eps)[:, None]
 
 
@@ -65,7 +85,13 @@ def normalize(
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """y = weight * xhat + bias."""
+    """Compute y = weight * xhat + bias.
+
+    Returns
+    -------
+    ndarray
+        The output, (N, C, L).
+    """
     weight, bias = np.reshape(weight, (-1, 1)), np.reshape(bias, (-1, 1))
     return weight * xhat_of(x, mean, var, eps) + bias
 
@@ -78,7 +104,13 @@ def update_running(
     m: int,
     momentum: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The running statistics after one more batch; the variance kept is the unbiased one."""
+    """Compute the running statistics after one more batch.
+
+    Returns
+    -------
+    tuple of ndarray
+        The new running_mean and running_var, (C,); the variance that goes in is the unbiased one.
+    """
     unbiased = var * m / (m - 1)
     return (
         running_mean + momentum * (mean - running_mean),
@@ -94,9 +126,14 @@ def backward_training(
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight and dbias where mean and var are the moments of x.
+    """Compute the gradients where mean and var are the moments of x.
 
-    dbias = Σdy, dweight = Σdy·xhat, dx = weight·rstd·(dy - dbias/m - xhat·dweight/m).
+    They are dbias = Σdy, dweight = Σdy·xhat, dx = weight·rstd·(dy - dbias/m - xhat·dweight/m).
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, dweight and dbias: dx (N, C, L), the others (C,).
     """
     dy = np.asarray(dy, np.float64)
     m = x.shape[0] * x.shape[2]
@@ -116,7 +153,13 @@ def backward_inference(
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight and dbias where mean and var are constants: dx = weight·rstd·dy."""
+    """Compute the gradients where mean and var are constants: dx = weight·rstd·dy.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, dweight and dbias: dx (N, C, L), the others (C,).
+    """
     dy = np.asarray(dy, np.float64)
     dbias = dy.sum((0, 2))
     dweight = (dy * xhat_of(x, mean, var, eps)).sum((0, 2))

@@ -35,7 +35,18 @@ def correction(
     d_max: float,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """r and d, which take the output in training to that in evaluation, within limits."""
+    """Compute r and d, which take the output in training to that in evaluation, within limits.
+
+    Parameters
+    ----------
+    r_max, d_max
+        The limits: r is within [1/r_max, r_max], d within [-d_max, d_max].
+
+    Returns
+    -------
+    tuple of ndarray
+        The factor r and the shift d, (C,).
+    """
     std, running_std = np.sqrt(var + eps), np.sqrt(running_var + eps)
     r = np.clip(std / running_std, 1 / r_max, r_max)
     d = np.clip((mean - running_mean) / running_std, -d_max, d_max)
@@ -50,7 +61,13 @@ def renorm(
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """y = (xhat * r + d) * weight + bias with the moments of x."""
+    """Compute y = (xhat * r + d) * weight + bias with the moments of x.
+
+    Returns
+    -------
+    ndarray
+        The output, (N, C, L).
+    """
     xhat = xhat_of(x, *moments(x), eps)
     weight, bias = np.reshape(weight, (-1, 1)), np.reshape(bias, (-1, 1))
     return (xhat * r[:, None] + d[:, None]) * weight + bias
@@ -64,7 +81,15 @@ def backward_renorm(
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight = Σdy·(xhat·r + d) and dbias = Σdy, with r and d as constants."""
+    """Compute the gradients of `renorm`, with r and d as constants.
+
+    They are dweight = Σdy·(xhat·r + d), dbias = Σdy, and dx as of batch norm with weight·r.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, dweight and dbias: dx (N, C, L), the others (C,).
+    """
     dx, products, dbias = backward_training(dy, x, *moments(x), weight * r, eps)
     return dx, products * r + dbias * d, dbias
 
@@ -78,7 +103,20 @@ def conditional(
     labels: np.ndarray,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """y_n = weight[label_n] * xhat_n + bias[label_n]; weight, bias: (classes, C), labels: (N,)."""
+    """Compute y_n = weight[label_n] * xhat_n + bias[label_n] for each sample n.
+
+    Parameters
+    ----------
+    weight, bias
+        The scale and shift of each class, (classes, C).
+    labels
+        The class of each sample, (N,).
+
+    Returns
+    -------
+    ndarray
+        The output, (N, C, L).
+    """
     xhat = xhat_of(x, mean, var, eps)
     return weight[labels][:, :, None] * xhat + bias[labels][:, :, None]
 
@@ -93,10 +131,25 @@ def backward_conditional(
     training: bool,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight and dbias, the sums of Σdy·xhat and Σdy over the samples of each class.
+    """Compute the gradients of `conditional`.
 
     dx is that of batch norm without weight for g_n = weight[label_n] * dy_n; past the statistics,
-    as in evaluation, rstd * g.
+    as in evaluation, rstd * g. dweight and dbias are the sums of Σdy·xhat and Σdy over the samples
+    of each class.
+
+    Parameters
+    ----------
+    weight
+        The scale of each class, (classes, C).
+    labels
+        The class of each sample, (N,).
+    training
+        Whether mean and var are the moments of x.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, dweight and dbias: dx (N, C, L), the others (classes, C).
     """
     g = weight[labels][:, :, None] * np.asarray(dy, np.float64)
     if training:

@@ -16,7 +16,15 @@ __all__ = ["local_response_norm", "local_response_norm_backward", "response_scal
 
 
 def response_scale(x: np.ndarray, size: int, alpha: float, k: float) -> np.ndarray:
-    """s = k + alpha/size * Σx² over the channels c - size//2 to c + (size-1)//2 that there are."""
+    """Compute s = k + alpha/size * Σx² over a window of channels.
+
+    They are c - size//2 to c + (size-1)//2, as far as there are such.
+
+    Returns
+    -------
+    ndarray
+        The scale of each item, of x's shape.
+    """
     x = np.asarray(x, np.float64)
     s = np.empty(x.shape)
     for c in range(x.shape[1]):
@@ -28,7 +36,13 @@ def response_scale(x: np.ndarray, size: int, alpha: float, k: float) -> np.ndarr
 def local_response_norm(
     x: np.ndarray, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> np.ndarray:
-    """y = x / s^beta."""
+    """Compute y = x / s^beta.
+
+    Returns
+    -------
+    ndarray
+        The output, of x's shape.
+    """
     return x / response_scale(x, size, alpha, k) ** beta
 
 
@@ -40,10 +54,15 @@ def local_response_norm_backward(
     beta: float = 0.75,
     k: float = 1.0,
 ) -> np.ndarray:
-    """dx = dy/s^beta - 2·alpha·beta/size · x · Σ dy·y/s.
+    """Compute dx = dy/s^beta - 2·alpha·beta/size · x · Σ dy·y/s.
 
     y_j depends on x_i by its own x and by s_j, in whose window i is: i is in the window of the
     channels i - (size-1)//2 to i + size//2.
+
+    Returns
+    -------
+    ndarray
+        The gradient of x, of its shape.
     """
     s = response_scale(x, size, alpha, k)
     along = dy * local_response_norm(x, size, alpha, beta, k) / s

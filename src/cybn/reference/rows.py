@@ -36,9 +36,14 @@ __all__ = [
 
 
 def row_moments(x: np.ndarray, centred: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """mean = Σx/n and var = Σ(x - mean)²/n of each row of x, (..., n); mean 0 if not centred.
+    """Compute mean = Σx/n and var = Σ(x - mean)²/n of each row of x, (..., n).
 
     Two passes; the sum of the deviations, zero but for rounding, corrects the second.
+
+    Returns
+    -------
+    tuple of ndarray
+        The moments mean and var, (...); the mean is 0 if rows are not centred.
     """
     x = np.asarray(x, np.float64)
     if not centred:
@@ -50,7 +55,13 @@ def row_moments(x: np.ndarray, centred: bool = True) -> tuple[np.ndarray, np.nda
 
 
 def normalize_row(x: np.ndarray, eps: float, centred: bool = True) -> np.ndarray:
-    """xhat = (x - mean) / sqrt(var + eps) of each row."""
+    """Compute xhat = (x - mean) / sqrt(var + eps) of each row of x, (..., n).
+
+    Returns
+    -------
+    ndarray
+        The normalized x.
+    """
     mean, var = row_moments(x, centred)
     return (np.asarray(x, np.float64) - mean[..., None]) / np.sqrt(var + eps)[..., None]
 
@@ -58,9 +69,19 @@ def normalize_row(x: np.ndarray, eps: float, centred: bool = True) -> np.ndarray
 def normalize_row_backward(
     g: np.ndarray, x: np.ndarray, eps: float, centred: bool = True
 ) -> np.ndarray:
-    """dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) for g, the gradient of xhat.
+    """Compute dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) of each row.
 
     mean(g) is what goes through the mean of x, and is missing where that is not subtracted.
+
+    Parameters
+    ----------
+    g
+        The gradient of xhat.
+
+    Returns
+    -------
+    ndarray
+        The gradient of x.
     """
     _, var = row_moments(x, centred)
     xhat = normalize_row(x, eps, centred)
@@ -76,7 +97,13 @@ def layer_norm(
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """y = weight * xhat + bias, a row being the last axes, of the sizes normalized_shape."""
+    """Compute y = weight * xhat + bias, a row being the last axes.
+
+    Returns
+    -------
+    ndarray
+        The output, of x's shape.
+    """
     return _layer(x, normalized_shape, eps, True) * weight + bias
 
 
@@ -87,7 +114,13 @@ def layer_norm_backward(
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight = Σdy·xhat and dbias = Σdy, the sums over the rows."""
+    """Compute the gradients of `layer_norm`: dweight = Σdy·xhat, dbias = Σdy over the rows, and dx.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, dweight and dbias: dx of x's shape, the others of `normalized_shape`.
+    """
     return _layer_backward(dy, x, normalized_shape, weight, eps, True)
 
 
@@ -97,7 +130,18 @@ def rms_norm(
     weight: np.ndarray | float = 1.0,
     eps: float | None = None,
 ) -> np.ndarray:
-    """y = weight * x / sqrt(mean(x²) + eps), over the last axes; eps None is that of x's dtype."""
+    """Compute y = weight * x / sqrt(mean(x²) + eps), over the last axes.
+
+    Parameters
+    ----------
+    eps
+        Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+
+    Returns
+    -------
+    ndarray
+        The output, of x's shape.
+    """
     return _layer(x, normalized_shape, _eps(x, eps), False) * weight
 
 
@@ -108,7 +152,18 @@ def rms_norm_backward(
     weight: np.ndarray | float = 1.0,
     eps: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dx and dweight = Σdy·xhat, the sum over the rows."""
+    """Compute the gradients of `rms_norm`: dweight = Σdy·xhat over the rows, and dx.
+
+    Parameters
+    ----------
+    eps
+        Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx and dweight: dx of x's shape, dweight of `normalized_shape`.
+    """
     return _layer_backward(dy, x, normalized_shape, weight, _eps(x, eps), False)[:2]
 
 
@@ -119,7 +174,13 @@ def group_norm(
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """y = weight * xhat + bias of x, (N, C, ...); a row is a group of channels of one sample."""
+    """Compute y = weight * xhat + bias of x, (N, C, ...); a row is a group of a sample.
+
+    Returns
+    -------
+    ndarray
+        The output, of x's shape.
+    """
     xhat = normalize_row(_groups(x, num_groups), eps).reshape(x.shape)
     return xhat * _per_channel(weight, x) + _per_channel(bias, x)
 
@@ -131,7 +192,13 @@ def group_norm_backward(
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dweight = Σdy·xhat and dbias = Σdy, the sums over all axes but the channels."""
+    """Compute the gradients of `group_norm`, with sums over all axes but the channels.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, of x's shape, dweight = Σdy·xhat and dbias = Σdy, (C,).
+    """
     dy = np.asarray(dy, np.float64)
     rows = _groups(x, num_groups)
     xhat = normalize_row(rows, eps).reshape(x.shape)
@@ -147,21 +214,40 @@ def instance_norm(
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """group_norm with a group to each channel."""
+    """Compute `group_norm` with a group to each channel.
+
+    Returns
+    -------
+    ndarray
+        The output, of x's shape.
+    """
     return group_norm(x, x.shape[1], weight, bias, eps)
 
 
 def instance_norm_backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray | float = 1.0, eps: float = 1e-5
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """group_norm_backward with a group to each channel."""
+    """Compute the gradients of `instance_norm`.
+
+    Returns
+    -------
+    tuple of ndarray
+        The gradients dx, of x's shape, dweight = Σdy·xhat and dbias = Σdy, (C,).
+    """
     return group_norm_backward(dy, x, x.shape[1], weight, eps)
 
 
 def update_running_instances(
     running_mean: np.ndarray, running_var: np.ndarray, x: np.ndarray, momentum: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The running statistics after x, (N, C, ...): means over the samples, variances unbiased."""
+    """Compute the running statistics after x, (N, C, ...).
+
+    Returns
+    -------
+    tuple of ndarray
+        The new running_mean and running_var, (C,), after the means over the samples of mean and
+        unbiased variance.
+    """
     mean, var = row_moments(_groups(x, x.shape[1]))
     n = prod(x.shape[2:])
     unbiased = var * n / (n - 1)

@@ -92,7 +92,13 @@ class Result:
 
 
 class Report(list[Result]):
-    """The results of check_layer, one for each check."""
+    """The results of check_layer, one for each check.
+
+    Parameters
+    ----------
+    iterable
+        The results.
+    """
 
     def named(self, outcome: Outcome) -> list[str]:
         """List the names of the checks with an outcome.

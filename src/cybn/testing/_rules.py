@@ -80,3 +80,16 @@ def expect(holds: object, seen: str) -> None:
     """The promise is broken unless `holds`."""
     if not holds:
         raise Broken(seen)
+
+
+# The one that all others need: it is no test of a case, and runs before them.
+BUILDS = Rule(
+    "builds",
+    "The layer can be built from its name or class, and takes an input.",
+    "Give every option but the width a default that its annotation takes, and set "
+    "num_features_option to the option that means the width, or to None, so that "
+    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit. Another "
+    "error than a ValueError for a shape is a mistake in apply.",
+    (True,),
+    lambda case: None,
+)

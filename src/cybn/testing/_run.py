@@ -10,19 +10,8 @@ from typing import Any
 from ..messages import did_you_mean, listed
 from . import _checks  # noqa: F401  (fills RULES)
 from ._results import ConformanceError, ConformanceErrors, Report, Result
-from ._rules import RULES, Broken, NotApplicable, Rule
+from ._rules import BUILDS, RULES, Broken, NotApplicable, Rule
 from ._subject import Case, NotBuilt, Spec, Subject, quiet
-
-BUILDS = Rule(
-    "builds",
-    "The layer can be built from its name or class, and takes an input.",
-    "Give every option but the width a default that its annotation takes, and set "
-    "num_features_option to the option that means the width, or to None, so that "
-    "cybn.create(name, num_features=4) works; or pass options and input_shapes that fit. Another "
-    "error than a ValueError for a shape is a mistake in apply.",
-    (True,),
-    lambda case: None,
-)
 
 ALL = {BUILDS.name: BUILDS, **RULES}
 
@@ -111,7 +100,13 @@ class Check:
             verdicts[self.name] = None
 
     def verdict(self) -> ConformanceError | None:
-        """The error of the check, or None; it runs at most once."""
+        """Run the check once, for all that need it.
+
+        Returns
+        -------
+        ConformanceError or None
+            The error of a failure; None where it passes or means nothing.
+        """
         verdicts = self.subject.verdicts
         if self.name not in verdicts:
             with suppress(NotApplicable, ConformanceError):
@@ -136,7 +131,15 @@ class Check:
             raise NotApplicable("; ".join(dict.fromkeys(reasons)))
 
     def result(self) -> tuple[Result, ConformanceError | None]:
-        """The result, and the error of a failure that has no excuse."""
+        """Run the check, whatever comes of it.
+
+        Returns
+        -------
+        result : Result
+            What it found.
+        error : ConformanceError or None
+            The error of a failure.
+        """
         try:
             self.run()
         except NotApplicable as error:

@@ -182,7 +182,7 @@ class BatchNorm(ChannelNorm):
         self._fill_weight()
 
     def reset_parameters(self) -> None:
-        """weight as weight_init says, bias 0 and running statistics as in a new layer."""
+        """Set weight as weight_init says, bias to 0 and running statistics as in a new layer."""
         super().reset_parameters()
         self._fill_weight()
 
@@ -313,7 +313,7 @@ class BatchNorm(ChannelNorm):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients of weight, bias and residual."""
+        """Compute dx and the gradients of weight, bias and residual."""
         dy = self.resume(saved, dy, out)
         if out is not None and saved.y is not None:
             check_separate(type(self).__name__, "out", out, y=saved.y)

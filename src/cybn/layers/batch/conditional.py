@@ -175,7 +175,7 @@ class ConditionalBatchNorm(ChannelNorm):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients of weight and bias.
+        """Compute dx, in `out` where it is given, and the gradients of weight and bias.
 
         In evaluation dx = rstd * weight[label] * dy, with the sums for dweight and dbias of each
         sample. In training that is done without rstd, which may be too small for dy's dtype, and
@@ -205,7 +205,7 @@ class ConditionalBatchNorm(ChannelNorm):
         return dx, grads
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Labels that go through all classes."""
+        """Give labels that go through all classes."""
         return {"labels": np.arange(len(x)) % self.num_classes}
 
     def _checked_labels(self, labels: object, samples: int) -> np.ndarray:

@@ -133,7 +133,7 @@ class FrozenBatchNorm(Layer):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx = weight * rstd * dy, in `out` where it is given, and {}."""
+        """Compute dx = weight * rstd * dy, in `out` where it is given, and {}."""
         dy, (_, weight, var, eps, axis) = self.resume(saved, dy, out), saved
         dx, _ = batch_norm_forward(
             dy, weight, None, np.zeros_like(var), var,
@@ -142,13 +142,13 @@ class FrozenBatchNorm(Layer):
         return dx, {}
 
     def keeps_finite(self, name: str) -> bool:
-        """weight and bias; statistics that were frozen may have been anything."""
+        """Tell so of weight and bias; statistics that were frozen may have been anything."""
         return name in ("weight", "bias")
 
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], strict: bool = True
     ) -> IncompatibleKeys:
-        """As Layer.load_state_dict; num_batches_tracked in `state` is passed over."""
+        """Load as Layer.load_state_dict does; num_batches_tracked in `state` is passed over."""
         own: Any = state
         if isinstance(state, Mapping):
             own = {name: a for name, a in state.items() if name != "num_batches_tracked"}

@@ -62,7 +62,7 @@ class LazyBatchNorm(Lazy):
     running_moments = True  # a lazy layer computes what the plain one does
 
     def fixed(self, who: str) -> Fixed:
-        """As the plain layer, once there is a width."""
+        """Tell what the plain layer does, once there is a width."""
         return super().fixed(who)
 
 

@@ -7,33 +7,25 @@ of batch norm in evaluation with weight 1/std, and so is its inverse, with weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from copy import copy
-from math import prod
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ...functional import Moments, batch_norm_forward
+from ...functional import batch_norm_forward
 from ...options import Bounds, GivenOne, OneLength, PositiveInt
-from ...progress import with_progress
 from ...registry import register
 from ...validation import (
     as_float_array,
-    as_plain_array,
     check_axis,
     check_channels,
     check_out,
     check_per_channel,
     check_separate,
-    check_updatable,
-    whole,
 )
-from ..base import Layer
 from ..fixed import Fixed
 from ..state import COUNT
+from .fitting import Fitted
 
-CHUNK = 64 << 20  # bytes of the data that fit() reads at a time
 _NEAR = 2.0**-20  # of std: what mean lacks and does not tell in the std of what is added later
 _FEW = 8  # channels whose mean and std repr shows
 
@@ -41,7 +33,7 @@ Scale = Annotated[float, Bounds(ge=0)]
 
 
 @register("Normalize")
-class Normalize(Layer):
+class Normalize(Fitted):
     r"""Feature scaling: each channel less its mean, over its standard deviation, both fixed.
 
     In evaluation and in training alike. Mean and standard deviation are given, or fitted to any
@@ -141,84 +133,45 @@ class Normalize(Layer):
         return y, self.Saved(np.broadcast_to(np.empty((), y.dtype), y.shape), scale)
 
     def transform(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        """The same as calling the layer."""
+        """Normalize x: the same as calling the layer.
+
+        Parameters
+        ----------
+        x
+            The input.
+        out
+            An array like x to write to; it may be x itself.
+
+        Returns
+        -------
+        ndarray
+            The output.
+        """
         return self.forward(x, out=out)
 
     def inverse(self, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        """y * std + mean, the x that `transform` made y of, in `out` where it is given."""
+        """Compute y * std + mean, the x that `transform` made y of.
+
+        Parameters
+        ----------
+        y
+            The output of `transform`.
+        out
+            An array like y to write to; it may be y itself.
+
+        Returns
+        -------
+        ndarray
+            The input x.
+        """
         return self._affine("y", y, out, times=self._std(), plus=self.mean)
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx = dy / std, in `out` where it is given, and {}."""
+        """Compute dx = dy / std, in `out` where it is given, and {}."""
         dy = self.resume(saved, dy, out)
         return self._affine("dy", dy, out, times=saved.scale), {}
-
-    @classmethod
-    def fit(
-        cls,
-        data: Any,
-        *,
-        channel_axis: Literal[1, -1] = 1,
-        unbiased: bool = False,
-        batch_size: int | None = None,
-        progress: bool | None = None,
-    ) -> Self:
-        """A Normalize with the mean and std of `data`, read once, in bounded memory.
-
-        data: an array, a memory-mapped file or anything that gives arrays by slices (HDF5, zarr),
-        of any real dtype; or an iterable of such batches.
-        batch_size: items of axis 0 to read at a time; by default as many as make 64 MiB.
-        progress: None shows a bar on a terminal if tqdm is there, for what takes long; True, False.
-
-        Sums are in float64, whatever the dtype, as `cybn.functional.Moments` merges them. Raises
-        ValueError for no data, data that is not finite and batches of different widths, TypeError
-        for what holds no real numbers.
-
-        >>> import numpy as np
-        >>> import cybn
-        >>> layer = cybn.Normalize.fit(np.array([[1, 5], [3, 5]]))
-        >>> layer.mean, layer.std, layer.count
-        (array([2., 5.]), array([1., 0.]), array(2))
-        """
-        whole = hasattr(data, "shape") and hasattr(data, "__getitem__")
-        chunks, total = _chunks(data, batch_size) if whole else (data, None)
-        moments = None
-        for chunk in with_progress(chunks, "fit", total, progress):
-            chunk = as_plain_array("Normalize.fit", "data", chunk)
-            _, channels = check_axis("Normalize.fit", chunk, channel_axis)
-            moments = moments or Moments(channels)
-            _check_finite(moments.add(chunk, channel_axis))
-        if moments is None or not moments.count:
-            raise ValueError("Normalize.fit got no data; pass an array or batches with values")
-        layer = cls(num_features=channels, unbiased=unbiased, channel_axis=channel_axis)
-        return layer._take(moments)
-
-    def partial_fit(self, x: np.ndarray) -> Self:
-        """Take x, any real dtype, into mean and std as if it had come with all before.
-
-        Statistics that were given, not fitted, weigh nothing: the first batch replaces them.
-        Returns the layer. Errors are those of `fit`, and leave the layer as it was.
-        """
-        x = as_plain_array("Normalize", "x", x)
-        self._check_width(x)
-        return self._take(Moments(x.shape[self.channel_axis]).add(x, self.channel_axis))
-
-    def merge(self, other: Normalize) -> Self:
-        """Take in what another one was fitted to, as if this one had been fitted to both.
-
-        One whose mean and std were given adds nothing. Returns the layer. Raises TypeError for
-        another class, ValueError for another number of channels.
-        """
-        if not isinstance(other, Normalize):
-            raise TypeError(f"Normalize merges with another Normalize, got {type(other).__name__}")
-        if other.num_features != self.num_features and not (self._any_width or other._any_width):
-            raise ValueError(
-                f"Normalize of {self.num_features} channels cannot merge with one of "
-                f"{other.num_features}"
-            )
-        return self._take(other._moments())
 
     def fixed(self, who: str) -> Fixed:
         """A scale and a shift, always."""
@@ -238,7 +191,7 @@ class Normalize(Layer):
         return super().get_config() | own
 
     def extra_repr(self) -> str:
-        """As other layers, but without mean and std of many channels."""
+        """Show what other layers do, but without mean and std of many channels."""
         if self.num_features <= _FEW:
             return super().extra_repr()
         config = {name: value for name, value in self.get_config().items() if name != "type"}
@@ -285,59 +238,3 @@ class Normalize(Layer):
         if not self._any_width:
             build = "mean and std for {} channels"
             check_channels("Normalize", a, self.num_features, self.channel_axis, build, name=name)
-
-    def _moments(self) -> Moments:
-        # As they were before they were rounded to mean and std, if those are still the same and
-        # the rounding mattered. It hardly ever does: a layer that was loaded goes on as this one.
-        count, exact = int(self.count), vars(self).get("_exact")
-        if exact is not None and exact.count == count and np.array_equal(
-            (self.mean, self.std), (exact.mean, self._std_of(exact))
-        ):
-            return copy(exact)
-        return Moments.of(count, self.mean, self.std**2 * max(count - self.unbiased, 1))
-
-    def _std_of(self, moments: Moments) -> np.ndarray:
-        return np.sqrt(moments.var(ddof=int(self.unbiased)))
-
-    def _take(self, new: Moments) -> Self:
-        if new.count:
-            moments = _check_finite(self._moments().merge(new))
-            check_updatable("Normalize", dict(self.named_buffers()))
-            std = self._std_of(moments)
-            near = np.abs(moments.rest) <= _NEAR * std
-            if self._any_width:  # it is of the width of the data from here on
-                self._any_width = False
-                self.settle_option("num_features", len(std))
-                self.register_buffer("mean", np.empty(self.num_features))
-                self.register_buffer("std", np.empty(self.num_features), holds=Bounds(ge=0))
-            self.mean[...], self.std[...], self.count[...] = moments.mean, std, moments.count
-            vars(self)["_exact"] = None if near.all() else moments
-        return self
-
-
-def _check_finite(moments: Moments) -> Moments:
-    bad = np.flatnonzero(~(np.isfinite(moments.mean) & np.isfinite(moments.squares)))
-    if bad.size:
-        raise ValueError(
-            f"Normalize got data that is not finite, or too large to square, in channel "
-            f"{', '.join(map(str, bad[:_FEW]))}; leave out or fill in such values first"
-        )
-    return moments
-
-
-def _chunks(data: Any, batch_size: int | None) -> tuple[Iterable[Any], int]:
-    # Slices along axis 0, and how many
-    n = len(data)
-    if batch_size is None:
-        itemsize = getattr(getattr(data, "dtype", None), "itemsize", 8)
-        size = max(1, CHUNK // max(1, itemsize * prod(data.shape[1:])))
-    else:
-        size = whole(batch_size) or 0
-    if size < 1:
-        raise ValueError(f"Normalize.fit needs a batch_size >= 1, got {batch_size!r}")
-
-    def slices() -> Iterator[Any]:
-        for start in range(0, n, size):
-            yield data[start : start + size]
-
-    return slices(), -(-n // size)

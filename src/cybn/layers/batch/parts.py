@@ -55,7 +55,7 @@ class PartedBatchNorm(BatchNorm):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """As in BatchNorm, through the moments of each part.
+        """Compute the gradients of BatchNorm, through the moments of each part.
 
         The gradients of parameters that no part went through are zero.
         """

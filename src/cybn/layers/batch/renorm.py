@@ -156,7 +156,13 @@ class BatchRenorm(ChannelNorm):
         return fixed_batch_norm(self, who)
 
     def limits(self) -> tuple[float, float]:
-        """r_max and d_max of the next training batch."""
+        """Tell the limits of r and d of the next training batch.
+
+        Returns
+        -------
+        tuple of float
+            The limits r_max and d_max.
+        """
         step, start = int(self.num_batches_tracked), self.warmup_steps
 
         def grown(stop: int) -> float:
@@ -213,7 +219,7 @@ class BatchRenorm(ChannelNorm):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, with r and d as constants, and the gradients of weight and bias."""
+        """Compute dx, with r and d as constants, and the gradients of weight and bias."""
         dy, (x, stats, scale, r, d, training, axis) = self.resume(saved, dy, out), saved
         # dscale = Σ dy*xhat and dbias = Σ dy, where y = xhat*scale + weight*d + bias
         dx, dscale, dbias = batch_norm_backward(

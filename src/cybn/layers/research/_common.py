@@ -112,7 +112,7 @@ class Guarded(Layer):
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, NamedTuple]:
-        """y, in `out` where it is given, and what `pullback` needs. See the class."""
+        """Compute y, in `out` where it is given, and what `pullback` needs. See the class."""
         x = as_float_array(type(self).__name__, "x", x)
         return self._guarded(x, self._accepted(x, out), out)
 
@@ -120,7 +120,7 @@ class Guarded(Layer):
     def pullback(
         self, saved: NamedTuple, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients of the parameters."""
+        """Compute dx, in `out` where it is given, and the gradients of the parameters."""
         return self._pulled_back(saved, self.resume(saved, dy, out), out)
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
@@ -179,22 +179,66 @@ class Blockwise(Guarded):
         fitting: Fitting
 
     def learn(self, name: str, value: float | None) -> None:
-        """Declare a parameter full of `value`; None leaves it out."""
+        """Declare a parameter full of a value.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        value
+            The value; None leaves the parameter out.
+        """
         filled = None if value is None else np.full(self._size(name), value, self.dtype)
         self.register_parameter(name, filled)
 
     def unit(self) -> int:
-        """How many channels have to be in one block."""
+        """Tell how many channels have to be in one block.
+
+        Returns
+        -------
+        int
+            The number.
+        """
         return 1
 
     def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
-        """y of a block."""
+        """Compute y of a block.
+
+        Parameters
+        ----------
+        x
+            The block, in the dtype that the class computes in.
+        p
+            The parameters and moments that fit to it.
+
+        Returns
+        -------
+        ndarray
+            The output.
+        """
         raise NotImplementedError
 
     def backward_block(
         self, dy: np.ndarray, x: np.ndarray, p: Fitting
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx of a block, and what the block adds to the gradient of each parameter."""
+        """Compute dx of a block, and what the block adds to the gradient of each parameter.
+
+        Parameters
+        ----------
+        dy
+            The gradient of the output of the block.
+        x
+            The block.
+        p
+            The parameters and moments that fit to it.
+
+        Returns
+        -------
+        dx : ndarray
+            The gradient of the block.
+        grads : dict
+            The sums of the parameters by name.
+        """
         raise NotImplementedError
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:

@@ -125,7 +125,7 @@ class AdaIN(Guarded):
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None, style: np.ndarray | None = None
     ) -> tuple[np.ndarray, Saved]:
-        """x with the statistics of the style, and what pullback needs. See the class."""
+        """Give x the statistics of the style, and tell what pullback needs. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         x = as_float_array(who, "x", x)
         others = {} if style is None else {"style": self._check_style(style)}

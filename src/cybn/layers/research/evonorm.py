@@ -23,7 +23,7 @@ from ._common import Blockwise, Fitting, blocks, dot, moments, total
 
 @register("EvoNormS0")
 class EvoNormS0(Blockwise):
-    r"""EvoNorm S0: a swish of learned slope, over the deviation of its group of channels.
+    r"""EvoNormS0: a swish of learned slope, over the deviation of its group of channels.
 
     No activation is to follow. It is the same in training and evaluation [1]_.
 
@@ -151,7 +151,7 @@ class EvoNormS0(Blockwise):
 
 @register("EvoNormB0")
 class EvoNormB0(Blockwise):
-    r"""EvoNorm B0: x over the larger of the batch's deviation and one that depends on x.
+    r"""EvoNormB0: x over the larger of the batch's deviation and one that depends on x.
 
     No activation is to follow. In evaluation the deviation of the batch is the running one [1]_.
 

@@ -15,15 +15,9 @@ from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...registry import register
 from ...validation import (
-    as_float_array,
-    check_channels,
     check_per_channel,
-    check_rank,
-    check_separate,
-    check_upstream,
-    keep_input,
 )
-from ._common import Guarded, quiet
+from ._inverse import Inverse, Reached, Reversible
 from ._planes import (
     accept,
     check_planes,
@@ -37,26 +31,8 @@ from ._planes import (
 _RANKS = (3,)
 
 
-class Inverse(NamedTuple):
-    """What the pullback of an inverse needs."""
-
-    y: np.ndarray
-    weight: np.ndarray
-    bias: np.ndarray
-    axis: int
-
-
-class Reached(NamedTuple):
-    """What an inverse has done to the gradient of the forward before it."""
-
-    by_std: np.ndarray
-    by_centre: np.ndarray
-    dweight: np.ndarray
-    dbias: np.ndarray
-
-
 @register("RevIN", aliases=("ReversibleInstanceNorm",))
-class RevIN(Guarded):
+class RevIN(Reversible):
     r"""Reversible instance normalization of time series, which `inverse` takes back.
 
     Each series, one channel of one sample of x (N, L, C), is centred and scaled by itself. A model
@@ -115,8 +91,8 @@ class RevIN(Guarded):
     saved, `pullback_inverse` with what the inverse has saved, and `pullback` with what that
     returns.
 
-    y has the shape, dtype and memory order of x, and is written to `out` where it is given. x is
-    kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is (N, L, C); y has its shape, dtype and memory order, and is written to `out` where it is
+    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
 
     References
     ----------
@@ -230,87 +206,6 @@ class RevIN(Guarded):
                 dx_last += (_last(x, axis) - mean) * slope + dcentre
                 np.moveaxis(dx, axis, 1)[:, :, -1] = dx_last
         return dx, self.gradients(weight=dweight, bias=dbias)
-
-    def inverse(self, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        """(y - bias)/weight * std + centre, with the std and centre of the last forward.
-
-        y is (N, H, C) with the N of that forward and any number of steps; weight and bias are the
-        present ones. `out` may be y itself. y is kept for `inverse_backward`.
-        """
-        if self._saved is None:
-            raise RuntimeError(
-                f"{type(self).__name__}.inverse needs a forward first: call the layer with x"
-            )
-        z, vars(self)["_saved"] = self.apply_inverse(self._saved, y, out=out)
-        return z
-
-    def inverse_backward(self, dz: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        """The gradient of the last inverse's y, given that of its output; sets `grads`.
-
-        The next `backward` adds these to its own, and takes what reaches std and centre to x.
-        """
-        saved = self._saved
-        if saved is None or saved.inverse is None:
-            raise RuntimeError(
-                f"{type(self).__name__}.inverse_backward needs an inverse since the last forward: "
-                f"call inverse(y)"
-            )
-        dy, self.grads, vars(self)["_saved"] = self.pullback_inverse(saved, dz, out=out)
-        return dy
-
-    @quiet
-    def apply_inverse(
-        self, saved: Saved, y: np.ndarray, *, out: np.ndarray | None = None
-    ) -> tuple[np.ndarray, Saved]:
-        """`inverse` of the apply that has returned `saved`, and `saved` for `pullback_inverse`."""
-        who, axis = f"{type(self).__name__}.inverse", self.channel_axis
-        x, centre, rstd = saved.x, saved.centre, saved.rstd
-        y = as_float_array(who, "y", y)
-        check_rank(who, y, _RANKS, axis)
-        check_channels(who, y, self.num_features, axis)
-        if len(y) != len(x):
-            raise ValueError(
-                f"{who} expects {len(x)} samples, as many as the last forward had, got {len(y)} in "
-                f"{y.shape}"
-            )
-        self._check_there()
-        weight, bias = self._affine()
-        if not weight.all():
-            raise ValueError(
-                f"{who} cannot divide by the weight 0 of channel {int(np.argmin(weight != 0))}; "
-                f"keep weights away from 0, or build the layer with affine=False"
-            )
-        kept = keep_input(who, y, out, x=x, **self._arrays())
-        try:
-            z = move_planes(kept, bias, 1 / (rstd * weight), centre, axis, out)
-        except BaseException:
-            self.undo(y, kept, out)
-            raise
-        return z, saved._replace(inverse=Inverse(kept, weight, bias, axis), reached=None)
-
-    @quiet
-    def pullback_inverse(
-        self, saved: Saved, dz: np.ndarray, *, out: np.ndarray | None = None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray], Saved]:
-        """dy, the gradients of weight and bias, and `saved` for the `pullback` of the apply:
-
-            dy      = dz*std/weight            dbias = -Σ dz*std/weight
-            dweight = -Σ dz*(y - bias)*std/weight²
-            dstd    = Σ dz*(y - bias)/weight        dcentre = Σ dz
-
-        That pullback adds dweight and dbias to its own, and takes dstd and dcentre to x.
-        """
-        who = f"{type(self).__name__}.inverse_backward"
-        y, weight, bias, axis = saved.inverse
-        dz = check_upstream(who, dz, y, out)
-        if out is not None:
-            check_separate(who, "out", out, x=saved.x, **self._arrays())
-        scale = 1 / (saved.rstd * weight)
-        dy, along, total = products(dz, y, bias, np.ones(1), scale, axis, out)
-        dweight, dbias = -(along * scale / weight).sum(0), -(total * scale).sum(0)
-        reached = Reached(along / weight, total, dweight, dbias)
-        grads = self.gradients(weight=dweight, bias=dbias)
-        return dy, grads, saved._replace(reached=reached)
 
 
 def _last(a: np.ndarray, axis: int) -> np.ndarray:

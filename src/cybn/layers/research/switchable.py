@@ -157,7 +157,7 @@ class SwitchableNorm(Guarded, ChannelNorm):
         self.register_parameter("var_weight", np.ones(3, self.dtype))
 
     def reset_parameters(self) -> None:
-        """weight 1, bias 0, equal shares and running statistics as in a new layer."""
+        """Set weight to 1, bias to 0, equal shares and running statistics as in a new layer."""
         super().reset_parameters()
         self.mean_weight[...] = self.var_weight[...] = 1
 

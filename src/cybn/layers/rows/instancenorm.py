@@ -167,7 +167,7 @@ class InstanceNorm(ChannelNorm):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients of weight and bias."""
+        """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dtype, names = np.dtype(self.dtype), dict(self.named_parameters())
         dy, (x, stats, weight, running, alone, axis) = self.resume(saved, dy, out), saved
         x, dy, dx = (_batch(a, alone) for a in (x, dy, out))

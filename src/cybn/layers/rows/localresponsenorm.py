@@ -53,7 +53,7 @@ class LocalResponseNorm(Layer):
     -----
     .. math:: y = \frac{x}{s^\beta} \qquad s = k + \frac{\alpha}{size} \sum x^2
 
-    x is (N, C, L) or (N, C, ...) of any number of channels, with any strides: `num_features` of a
+    x is (N, C, L) or (N, C, ...) of any number of channels, with any strides: num_features in a
     config means nothing here. The sums are in the dtype of x. y has its shape, dtype and memory
     order, and is written to `out` where it is given; x itself as `out` works in place. x is kept
     for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
@@ -124,5 +124,5 @@ class LocalResponseNorm(Layer):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and {}."""
+        """Compute dx, in `out` where it is given, and {}."""
         return backward_checked(self.resume(saved, dy, out), *saved, out), {}

@@ -51,7 +51,7 @@ class RMSNorm(RowNorm):
     -----
     .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight
 
-    x is of any shape (..., *normalized_shape), with any strides; y has its shape, dtype and memory
+    x is of any shape (..., normalized_shape), with any strides; y has its shape, dtype and memory
     order, and is written to `out` where it is given; x itself as `out` works in place. x is kept
     for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
     then.

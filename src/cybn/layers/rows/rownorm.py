@@ -32,7 +32,7 @@ class RowNorm(Layer):
     centred: ClassVar[bool] = True
 
     def reset_parameters(self) -> None:
-        """weight 1 and bias 0, as in a new layer."""
+        """Set weight to 1 and bias to 0, as in a new layer."""
         for name, a in self.named_parameters():
             a[...] = name == "weight"
 
@@ -57,7 +57,7 @@ class RowNorm(Layer):
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, in `out` where it is given, and the gradients of weight and bias."""
+        """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dy = self.resume(saved, dy, out)
         names = dict(self.named_parameters())
         dx, dweight, dbias = gradient_checked(
