@@ -107,7 +107,8 @@ def _describe(args: argparse.Namespace) -> None:
     _wrapped(f"{_origin(layer)}, {layer['module']}")
     for paragraph in filter(None, layer["explanation"].split("\n\n")):
         print()
-        _wrapped(paragraph)
+        # what is indented, such as a formula, stands as its author has put it
+        print(paragraph) if "\n " in f"\n{paragraph}" else _wrapped(paragraph)
     for name, option in layer["options"].items():
         default = "required" if option["required"] else repr(option["default"])
         print()

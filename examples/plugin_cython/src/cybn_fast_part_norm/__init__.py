@@ -20,17 +20,42 @@ __all__ = ["FastPartNorm"]
 
 @cybn.register("FastPartNorm")
 class FastPartNorm(cybn.Layer):
-    """Normalize each channel of each sample, and take off only a part of its mean.
+    r"""Normalize each channel of each sample, and take off only a part of its mean.
 
-        y = (x - part * mean) / sqrt(var + eps) * weight + bias
+    With part=1 this is instance normalization, with part=0 the mean stays.
 
-    mean and var (biased) are those of the values of one channel in one sample. x is (N, C, ...), of
-    3 to 5 dimensions, float32 or float64. With part=1 this is instance normalization, with part=0
-    the mean stays.
-    x is kept for the backward pass; leave it unchanged until then.
+    Parameters
+    ----------
+    num_features
+        C, the number of channels.
+    eps
+        Added to the variance.
+    part
+        How much of the mean is taken off.
+    dtype
+        Of weight and bias. Inputs may be float32 or float64 with either.
 
-    Raises TypeError for another dtype, ValueError for another shape or an unusable out.
+    Attributes
+    ----------
+    weight, bias : (C,)
+        The learned scale and shift, ones and zeros at first.
 
+    Raises
+    ------
+    TypeError
+        For another dtype.
+    ValueError
+        For another shape, and for an `out` that cannot be written to.
+
+    Notes ----- .. math:: y = \frac{x - part \cdot \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
+    \cdot weight + bias
+
+    with mean and var (biased) those of the values of one channel in one sample. x is (N, C, ...),
+    of 3 to 5 dimensions, float32 or float64, and kept for the backward pass: leave it unchanged
+    until then.
+
+    Examples
+    --------
     >>> layer = cybn.create("FastPartNorm", num_features=1, part=0.5)
     >>> layer(np.array([[[1.0, 3.0]]])).round(3)
     array([[[0., 2.]]])
