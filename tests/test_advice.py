@@ -29,7 +29,7 @@ VALUE = re.compile(r"(is|are) usual\b|is a new one\b|would fit\b|set it$|\bdid y
 #: texts that look like advice, and which test follows them or why nobody can
 ELSEWHERE = {
     "cli.py": "texts of the command line, in test_cli.py",
-    "testing/_run.py": "what a report says; wronglayers has a layer for each check",
+    "testing/_rules.py": "what a report says; wronglayers has a layer for each check",
     "testing/_checks": "what a report says; wronglayers has a layer for each check",
     "admission.py": "of a plugin's entry point, in test_broken_plugins.py",
     "environment.py": "of the environment at import, in test_environment.py",

@@ -102,3 +102,9 @@ def inverse_of_a_weight_of_0(given):
     yield lambda: layer.inverse(x)
     other = cybn.RevIN(3, affine=False)
     yield lambda: (other(x), other.inverse(x))
+
+
+def a_mean_that_is_none(given):
+    layer = cybn.Normalize([1.0, 2.0])
+    yield lambda: setattr(layer, "mean", None)
+    yield lambda: setattr(layer, "mean", np.zeros(2))
