@@ -14,6 +14,7 @@ deviation sigma, and k the item that a kernel subtracts from all the others:
 """
 
 from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 
@@ -58,6 +59,45 @@ def exact_xhat(x, eps=1e-5):
         rstd = 1 / np.sqrt(float(var + Fraction(eps)))
         result[:, c] = np.reshape(away, x[:, c].shape) * rstd
     return result
+
+
+def _root(value):
+    """The square root of a Fraction, right to 60 digits."""
+    shift = 2 * max(0, 200 + value.denominator.bit_length() - value.numerator.bit_length())
+    return Fraction(isqrt((value.numerator << shift) // value.denominator), 1 << shift // 2)
+
+
+def _rounded(value):
+    """A Fraction of 200 bits near another: products of long ones would take for ever."""
+    size = value.numerator.bit_length() - value.denominator.bit_length()
+    unit = Fraction(2) ** (size - 200)
+    return round(value / unit) * unit
+
+
+def _floats(values):
+    most = Fraction(np.finfo(np.float64).max)
+    return np.array([float(v) if abs(v) <= most else np.copysign(np.inf, v) for v in values])
+
+
+def exact_norm(x, dy, weight, bias, eps, centred=True):
+    """y, dx, dy*xhat and their sums of a norm over all of x, from Fractions, as float64.
+
+    x and dy have one axis; weight and bias one value for each item, or are numbers.
+    """
+    weight, bias = np.broadcast_to(weight, x.shape), np.broadcast_to(bias, x.shape)
+    x, dy, weight, bias = ([Fraction(v) for v in a.tolist()] for a in (x, dy, weight, bias))
+    m = len(x)
+    mean = sum(x) / m if centred else 0
+    away = [v - mean for v in x]
+    rstd = 1 / _rounded(_root(sum(v * v for v in away) / m + Fraction(eps)))
+    xhat = [_rounded(v * rstd) for v in away]
+    g = [a * w for a, w in zip(dy, weight, strict=True)]
+    g_mean = sum(g) / m if centred else 0
+    along = sum(a * h for a, h in zip(g, xhat, strict=True)) / m
+    y = [h * w + b for h, w, b in zip(xhat, weight, bias, strict=True)]
+    dx = [rstd * (a - g_mean - h * along) for a, h in zip(g, xhat, strict=True)]
+    products = [a * h for a, h in zip(dy, xhat, strict=True)]
+    return (*map(_floats, (y, dx, products)), *_floats([sum(products), sum(dy)]))
 
 
 def mean_bound(var, mean, m, dtype):
@@ -158,3 +198,15 @@ def assert_within(got, exact, bound, what=""):
             f"{what} at {at}: got {got[at]!r}, exact {exact[at]!r}, off by {error[at]:.3g}, "
             f"bound {bound[at]:.3g}; {bad.sum()} of {bad.size} are off"
         )
+
+
+def assert_near(got, exact, units, what=""):
+    """Right to so many roundings of the largest exact value; infinite where it is beyond dtype."""
+    got, exact = np.asarray(got), np.asarray(exact, np.float64)
+    about = np.finfo(got.dtype)
+    finite = np.abs(exact) <= about.max
+    with np.errstate(over="ignore"):
+        assert np.array_equal(got[~finite], exact[~finite].astype(got.dtype)), what
+    bound = units * float(about.eps) / 2 * np.abs(exact[finite]).max(initial=0)
+    error = np.abs(got[finite].astype(np.float64) - exact[finite]).max(initial=0)
+    assert error <= bound + float(about.smallest_subnormal), (what, error, bound)

@@ -119,7 +119,7 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
     job.units = ceil_div(C, job.tile)
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
-    sums += (8 + COEFS) * C + (1 + COEFS) * job.width
+    sums += (10 + COEFS) * C + (1 + COEFS) * job.width
     scratch = <double *>malloc(sums * sizeof(double))
     if scratch == NULL:
         raise MemoryError(f"batch norm needs {sums * sizeof(double)} bytes of scratch")
@@ -127,8 +127,9 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
     job.dweight, job.dbias = scratch + 2 * C, scratch + 3 * C
     job.k, job.s1 = scratch + 4 * C, scratch + 5 * C
     job.s2, job.rest = scratch + 6 * C, scratch + 7 * C
-    job.channel = scratch + 8 * C
-    job.coef = scratch + (8 + COEFS) * C
+    job.unit, job.doubtful = scratch + 8 * C, <char *>(scratch + 9 * C)
+    job.channel = scratch + 10 * C
+    job.coef = scratch + (10 + COEFS) * C
     job.centre = <double *>job.coef + COEFS * job.width
     job.sums = job.centre + job.width
     job.mean, job.var, job.rstd = stats, stats + C, stats + 2 * C

@@ -223,6 +223,7 @@ cdef void settle_column_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
                 job.var[c] = -1                 # marks the channel
     if again:
         sum_doubtful(job, u, kind)
+    settle_beyond(job, first, last, kind)
     settle_normal(job, u, kind)
 
 
@@ -361,3 +362,11 @@ cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) no
                           <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
                           <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
                           coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream, job.ahead)
+
+
+cdef void write_wide_columns(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+    """A block of a unit with doubtful channels; folded lines are rows of the view again."""
+    cdef Tile t = tile_of(job, u, b)
+    cdef Py_ssize_t rows = t.lines * job.fold + left_of(job, b) // (job.C * job.L)
+    cdef Py_ssize_t stop = t.start + t.n if job.fold == 1 else job.C * job.L
+    write_wide(job, t.line * job.fold, rows, t.start, stop, True, kind)

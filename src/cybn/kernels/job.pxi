@@ -53,6 +53,8 @@ cdef struct Job:
     double *s1              # the sums, when the blocks are merged
     double *s2
     double *rest            # what the mean, rounded to T, lacks
+    double *unit            # 0, or what x is multiplied by where it is doubtful (wide.pxi)
+    char *doubtful          # per unit: is any of its channels?
     # Scratch.
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double

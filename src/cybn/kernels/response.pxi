@@ -9,7 +9,8 @@
 # The work is a grid of samples by panels. A large sample is cut along L, so that what its windows
 # share stays in cache; a panel is then a run of items of each channel, and else all of a sample. An
 # output depends on the input alone, so neither panels nor threads change a bit of it. Sums are kept
-# in T: there are `size` terms, all of one sign.
+# in T: there are `size` terms, all of one sign. Where they, or what they are multiplied by, may
+# leave the range of T, all is computed again in double: of a piece forward, of a panel backward.
 
 cdef enum:
     PIECE = 512             # items that are worked on at a time
@@ -40,7 +41,7 @@ cdef inline Panel panel_of(Response *job, Py_ssize_t i) noexcept nogil:
     return p
 
 
-cdef inline void add_window(T *s, const T *a, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
+cdef inline void add_window(A *s, const T *a, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
                             Py_ssize_t size, Py_ssize_t before, Py_ssize_t after,
                             bint squared) noexcept nogil:
     """s[i] = sum of a[at + i + o*step], or of its square, over -before <= o <= after.
@@ -55,10 +56,10 @@ cdef inline void add_window(T *s, const T *a, Py_ssize_t at, Py_ssize_t n, Py_ss
         first, last = max(<Py_ssize_t>0, -place), min(n, size - place)
         if squared:
             for i in range(first, last):
-                s[i] += a[place + i] * a[place + i]
+                s[i] += <A>a[place + i] * <A>a[place + i]
         else:
             for i in range(first, last):
-                s[i] += a[place + i]
+                s[i] += <A>a[place + i]
 
 
 cdef inline T root(T value) noexcept nogil:
@@ -90,46 +91,90 @@ cdef inline void settle_scale(T *p, T *s, Py_ssize_t n, double ratio, double bet
             p[i] = <T>pow(s[i], -beta)
 
 
+cdef inline bint any_beyond(const T *a, Py_ssize_t n, double least, double most) noexcept nogil:
+    """Is the size of one of n items not between the two?"""
+    cdef T low = <T>least, high = <T>most
+    cdef bint found = False
+    cdef Py_ssize_t i
+    for i in range(n):
+        found |= not ((a[i] >= low) & (a[i] <= high))
+    return found
+
+
+cdef inline bint scale_piece(Response *job, Panel panel, Py_ssize_t at, Py_ssize_t n, A *p, A *s,
+                             T kind) noexcept nogil:
+    """OUT s, p of n items, in A. Returns whether A may be too narrow for them."""
+    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
+    add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
+    settle_scale(p, s, n, job.ratio, job.beta, job.k)
+    return any_beyond(s, n, 1 / most_scale(s[0]), most_scale(s[0]))
+
+
+cdef inline double most_scale(T kind) noexcept nogil:
+    """s below it, and above its reciprocal, leaves room for what is multiplied by it in T."""
+    return 2.0 ** 32 if T is float else 2.0 ** 256
+
+
 cdef void respond_panel(Response *job, Panel panel, T kind) noexcept nogil:
     cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
     cdef T *y = <T *>job.out + panel.sample * job.out_stride
     cdef Py_ssize_t line, piece, j, i, n, at
-    cdef T s[PIECE]
-    cdef T p[PIECE]
+    cdef T[PIECE] s
+    cdef T[PIECE] p
+    cdef double[PIECE] wide_s
+    cdef double[PIECE] wide_p
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
             j = piece * PIECE
             at = panel.start + line * job.L + j
             n = min(<Py_ssize_t>PIECE, panel.n - j)
-            add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
-            settle_scale(p, s, n, job.ratio, job.beta, job.k)
-            for i in range(n):
-                y[at + i] = x[at + i] * p[i]
+            if unlikely(scale_piece(job, panel, at, n, p, s, kind)):
+                scale_piece(job, panel, at, n, wide_p, wide_s, kind)
+                for i in range(n):
+                    y[at + i] = <T>(x[at + i] * wide_p[i])
+            else:
+                for i in range(n):
+                    y[at + i] = x[at + i] * p[i]
 
 
-cdef void respond_back_panel(Response *job, Panel panel, T *scratch, T kind) noexcept nogil:
-    """dx = dy*p - 2*ratio*beta*x * sum(dy*y/s), over the windows that the item is in.
+cdef bint slope_panel(Response *job, Panel panel, A *scratch, T kind) noexcept nogil:
+    """OUT scratch: p = s^-beta and dy*y/s of the items of a panel, in A.
 
-    Scratch: 2 arrays of the items of the panel: p = s^-beta and dy*y/s.
+    Returns whether A may be too narrow for them.
     """
     cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
     cdef const T *dy = <const T *>job.dy + panel.sample * job.dy_stride
-    cdef T *dx = <T *>job.out + panel.sample * job.out_stride
-    cdef Py_ssize_t step = panel.n if panel.lines > 1 else job.L, items = panel.lines * panel.n
     cdef Py_ssize_t line, piece, j, i, n, at, here
-    cdef T *p = scratch
-    cdef T *slope = scratch + items
-    cdef T factor = <T>(2 * job.ratio * job.beta)
-    cdef T s[PIECE]
+    cdef A *p = scratch
+    cdef A *slope = scratch + panel.lines * panel.n
+    cdef A[PIECE] s
+    cdef A[PIECE] size
+    cdef bint beyond = False
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
             j = piece * PIECE
             at, here = panel.start + line * job.L + j, line * panel.n + j
             n = min(<Py_ssize_t>PIECE, panel.n - j)
-            add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
-            settle_scale(p + here, s, n, job.ratio, job.beta, job.k)
+            beyond |= scale_piece(job, panel, at, n, p + here, s, kind)
             for i in range(n):
-                slope[here + i] = dy[at + i] * x[at + i] * p[here + i] / s[i]
+                slope[here + i] = <A>dy[at + i] * x[at + i] * p[here + i] / s[i]
+            for i in range(n):
+                size[i] = fabs(slope[here + i])
+            beyond |= any_beyond(size, n, 0, most_of(size[0]))
+    return beyond
+
+
+cdef void write_slopes(Response *job, Panel panel, const A *scratch, T kind) noexcept nogil:
+    """dx of a panel, from what slope_panel found."""
+    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
+    cdef const T *dy = <const T *>job.dy + panel.sample * job.dy_stride
+    cdef T *dx = <T *>job.out + panel.sample * job.out_stride
+    cdef Py_ssize_t step = panel.n if panel.lines > 1 else job.L, items = panel.lines * panel.n
+    cdef Py_ssize_t line, piece, j, i, n, at, here
+    cdef const A *p = scratch
+    cdef const A *slope = scratch + items
+    cdef A factor = <A>(2 * job.ratio * job.beta)
+    cdef A[PIECE] s
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
             j = piece * PIECE
@@ -137,10 +182,22 @@ cdef void respond_back_panel(Response *job, Panel panel, T *scratch, T kind) noe
             n = min(<Py_ssize_t>PIECE, panel.n - j)
             add_window(s, slope, here, n, step, items, job.after, job.before, False)
             for i in range(n):
-                dx[at + i] = dy[at + i] * p[here + i] - factor * x[at + i] * s[i]
+                dx[at + i] = <T>(<A>dy[at + i] * p[here + i] - factor * x[at + i] * s[i])
 
 
-cdef void respond_panels(Response *job, Py_ssize_t start, Py_ssize_t stop, T *scratch,
+cdef void respond_back_panel(Response *job, Panel panel, double *scratch, T kind) noexcept nogil:
+    """dx = dy*p - 2*ratio*beta*x * sum(dy*y/s), over the windows that the item is in.
+
+    Scratch: room for 2 arrays of the items of the panel.
+    """
+    if unlikely(slope_panel(job, panel, <T *>scratch, kind)):
+        slope_panel(job, panel, scratch, kind)
+        write_slopes(job, panel, <const double *>scratch, kind)
+    else:
+        write_slopes(job, panel, <const T *>scratch, kind)
+
+
+cdef void respond_panels(Response *job, Py_ssize_t start, Py_ssize_t stop, double *scratch,
                          T kind) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(start, stop):
@@ -168,7 +225,7 @@ cdef int set_response(Response *job, const T[:, :, :] x, Py_ssize_t size, double
     return 0
 
 
-cdef void run_response(Response *job, T *scratch, Py_ssize_t room, int threads,
+cdef void run_response(Response *job, double *scratch, Py_ssize_t room, int threads,
                        T kind) noexcept nogil:
     """Share the panels out to threads, with `room` items of scratch for each."""
     cdef Py_ssize_t t, total = job.N * job.panels
@@ -186,7 +243,7 @@ def respond(T[:, :, :] y, const T[:, :, :] x, Py_ssize_t size, double alpha, dou
     set_response(&job, x, size, alpha, beta, k)
     job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     with nogil:
-        run_response(&job, &kind, 0, threads, kind)
+        run_response(&job, NULL, 0, threads, kind)
 
 
 def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssize_t size,
@@ -194,14 +251,14 @@ def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssiz
     """OUT dx, which may be dy. IN dy, x (N, C, L)."""
     cdef Response job
     cdef Py_ssize_t room
-    cdef T *scratch
+    cdef double *scratch
     cdef T kind = 0
     assert x.size > 0 and is_view(x, x) and is_view(dy, x) and is_view(dx, x) and size > 0
     set_response(&job, x, size, alpha, beta, k)
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
     room = 2 * job.C * job.panel
-    scratch = <T *>malloc(threads * room * sizeof(T))
+    scratch = <double *>malloc(threads * room * sizeof(double))
     if scratch == NULL:
         raise MemoryError(f"local response norm needs {threads * room} items of scratch")
     with nogil:

@@ -94,6 +94,7 @@ cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
         block += 3
         job.k[c], job.s1[c], job.s2[c] = k, s1, s2
     settle_moments(job, first, last, kind)
+    settle_beyond(job, first, last, kind)
     settle_normal(job, u, kind)
 
 
@@ -102,8 +103,11 @@ cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at
+    cdef bint doubtful = job.doubtful[u]
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
+            if doubtful and job.unit[c] != 0:   # written in double
+                continue
             at = c * job.L + p.start
             if job.gating:
                 normalize_gated(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at,
@@ -177,9 +181,12 @@ cdef void settle_row_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
 cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at, w = job.width
+    cdef bint doubtful = job.doubtful[u]
     cdef const T *coef = <const T *>job.coef
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
+            if doubtful and job.unit[c] != 0:   # written in double
+                continue
             at = c * job.L + p.start
             if job.gating:
                 gradient_gated(<T *>job.out + r * job.out_stride + at,
@@ -195,3 +202,13 @@ cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexc
                            <const T *>job.x + r * job.x_stride + at, p.n, <T>1,
                            coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
                            job.ahead)
+
+
+cdef void write_wide_rows(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+    """A block of the doubtful channels of a unit."""
+    cdef Piece p = piece_of(job, b)
+    cdef Py_ssize_t c, at
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        at = c * job.L + p.start
+        if job.unit[c] != 0:
+            write_wide(job, p.row, p.rows, at, at + p.n, False, kind)

@@ -36,7 +36,7 @@ cdef void walk_rows(Samples *job, double *sums, Py_ssize_t start, Py_ssize_t sto
         settle_rows(&mine, start + t * tile, last, backward, kind)
         for r in range(start + t * tile, last):
             if backward:
-                write_gradient(&mine, &kind, r, 0, job.cells, kind)
+                write_gradient(&mine, &kind, NULL, r, 0, job.cells, kind)
             else:
                 write_normal(&mine, r, 0, job.cells, kind)
     if job.stream:
@@ -65,7 +65,8 @@ cdef void walk_shard(Samples *job, double *sums, T *slopes, Py_ssize_t s, Py_ssi
                 mine.row = r
                 reduce_products(&mine, r, 0, cells, kind)
                 settle_slopes(&mine, r, kind)
-            write_gradient(&mine, slopes + g * job.n, r, max(<Py_ssize_t>0, first - g * cells),
+            write_gradient(&mine, slopes + g * job.n, shared - start + g * job.n, r,
+                           max(<Py_ssize_t>0, first - g * cells),
                            min(cells, last - g * cells), kind)
         if (v + 1 - s * job.shard) % COLUMN_RUN == 0 or v + 1 == stop:
             empty(shared, slopes + start, n)
@@ -98,7 +99,7 @@ cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step, 
             else:
                 reduce_moments(job, r, first, last, kind)
         elif backward:
-            write_gradient(job, &kind, r, first, last, kind)
+            write_gradient(job, &kind, NULL, r, first, last, kind)
         else:
             write_normal(job, r, first, last, kind)
     if step == 1 and job.stream:
@@ -172,6 +173,21 @@ cdef inline void spread_values(T *to, const P[:] values, double otherwise, Py_ss
             to[i * run + j] = value
 
 
+cdef inline bint any_odd(const P *values, Py_ssize_t step, Py_ssize_t n, double most,
+                         T kind) noexcept nogil:
+    """Is there a value that T should not multiply others by, or loses bits of?"""
+    cdef bint odd = False
+    cdef Py_ssize_t i
+    if values == NULL:
+        return False
+    for i in range(n):
+        odd |= not fabs(values[i * step]) < most
+    if sizeof(T) < sizeof(P):
+        for i in range(n):
+            odd |= fabs(values[i * step]) < FLT_MIN and values[i * step] != 0
+    return odd
+
+
 cdef double *open_samples(Samples *job, const P[:] weight, const P[:] bias, Py_ssize_t run,
                           int threads, bint backward, bint near, T kind) except NULL:
     """Scratch, to be freed by the caller; weights and biases as the cells need them."""
@@ -183,15 +199,23 @@ cdef double *open_samples(Samples *job, const P[:] weight, const P[:] bias, Py_s
     sums *= 3 * max(job.cells, job.pieces)
     items = 2 * width if job.items else 0
     extra = 2 * width * (job.shards + threads) if job.items and backward else 0
-    values = values if job.affine and not job.items else 0
-    scratch = <double *>malloc((3 * job.rows + sums + 2 * values + items + extra) * sizeof(double))
+    job.odd = (any_odd(start_of(weight), step_of(weight), width // run, most_factor(kind), kind)
+               or any_odd(start_of(bias), step_of(bias), width // run, most_of(kind), kind))
+    if job.items:
+        values = width if job.odd else 0
+    values = values if job.affine else 0
+    scratch = <double *>malloc((5 * job.rows + sums + 2 * values + items + extra) * sizeof(double))
     if scratch == NULL:
         raise MemoryError(f"a norm of {job.rows} rows has no memory left for its sums")
     job.g_mean, job.along, job.rest = scratch, scratch + job.rows, scratch + 2 * job.rows
-    job.sums = scratch + 3 * job.rows
+    job.unit, job.centre = scratch + 3 * job.rows, scratch + 4 * job.rows
+    job.sums = scratch + 5 * job.rows
     job.row_sums = 2 * job.cells if backward else 3 * job.pieces
     job.weight, job.bias = job.sums + sums, job.sums + sums + values
-    if values:
+    if values and job.items:
+        spread_values(<double *>job.weight, weight, 1.0, values, run)
+        spread_values(<double *>job.bias, bias, 0.0, values, run)
+    elif values:
         fill(<double *>job.weight, start_of(weight), step_of(weight), 1.0, values)
         fill(<double *>job.bias, start_of(bias), step_of(bias), 0.0, values)
     job.weights = <void *>(job.bias + values)

@@ -23,6 +23,7 @@ cdef enum:
 
 cdef struct Samples:
     bint centred, items, affine
+    bint odd                # are there weights, or biases, that T should not multiply?
     void *out
     const void *x
     const void *dy
@@ -41,10 +42,12 @@ cdef struct Samples:
     double *g_mean          # mean of g = dy*weight, and of g*xhat
     double *along
     double *rest            # what the mean, rounded to T, lacks
+    double *unit            # 0, or what x is multiplied by where a row is doubtful
+    double *centre          # doubtful rows: what g is taken about; g_mean is that of the rest
     double *sums            # 3 for each piece forward, 2 for each cell backward,
     Py_ssize_t row          # for the rows from this one on,
     Py_ssize_t row_sums     # so many for each
-    const double *weight    # by runs: (groups * n/run,)
+    const double *weight    # by runs (groups * n/run,); by items (groups * n,) where they are odd
     const double *bias
     void *weights           # by items: (groups * n,) of T
     void *biases
@@ -169,6 +172,13 @@ cdef void settle_sample(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
     else:
         job.var[r], job.mean[r], job.rest[r] = s2 / m, 0, 0
     job.rstd[r] = 1 / sqrt(job.var[r] + job.eps)
+    if sizeof(T) == sizeof(double) and unlikely(not isfinite(job.var[r])):
+        moments_beyond(&job.mean[r], &job.var[r], &job.rstd[r], <const T *>job.x + r * job.n, 1, 0,
+                       job.n, job.eps, job.centred)
+        job.rest[r] = 0
+    job.unit[r] = 0
+    if unlikely(doubtful_row(job, r, kind)):
+        job.unit[r] = unit_for(job.mean[r], job.rstd[r], kind)
 
 
 cdef void write_normal(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize_t last,
@@ -180,6 +190,9 @@ cdef void write_normal(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize_t 
     cdef Py_ssize_t i, at
     cdef Cell cell
     cdef double scale
+    if unlikely(job.unit[r] != 0):
+        write_wide_cells(job, NULL, r, first, last, False, kind)
+        return
     for i in range(first, last):
         cell = cell_of(job, r, i)
         if job.items:
@@ -189,6 +202,9 @@ cdef void write_normal(Samples *job, Py_ssize_t r, Py_ssize_t first, Py_ssize_t 
                                job.stream, job.ahead)
         elif job.affine:
             scale = job.weight[cell.owner] * job.rstd[r]
+            if unlikely(fabs(scale) * most_of(kind) < 1 and scale != 0):
+                write_wide_cells(job, NULL, r, i, i + 1, False, kind)
+                continue
             normalize(y + cell.start, x + cell.start, cell.n, mean, clamped(scale, kind),
                       <T>(job.bias[cell.owner] - job.rest[r] * scale), job.stream, job.ahead)
         else:
@@ -242,11 +258,17 @@ cdef void settle_slopes(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
         cell += 2
     job.g_mean[r] = g / job.n if job.centred else 0
     job.along[r] = along / job.n
+    job.unit[r] = 0
+    if unlikely(doubtful_row(job, r, kind) or not sums_clear(job, r, g, along, kind)):
+        doubt_slopes(job, r, g, along, kind)
 
 
-cdef void write_gradient(Samples *job, T *slopes, Py_ssize_t r, Py_ssize_t first,
+cdef void write_gradient(Samples *job, T *slopes, double *shared, Py_ssize_t r, Py_ssize_t first,
                          Py_ssize_t last, T kind) noexcept nogil:
-    """dx of cells; by items, what they add to dbias and dweight is added to `slopes`."""
+    """dx of cells; by items, what they add to dbias and dweight is added to `slopes`.
+
+    What doubtful rows add is beyond T: it goes to `shared` at once.
+    """
     cdef const T *dy = <const T *>job.dy + r * job.n
     cdef const T *x = <const T *>job.x + r * job.n
     cdef T *dx = <T *>job.out + r * job.n
@@ -257,6 +279,9 @@ cdef void write_gradient(Samples *job, T *slopes, Py_ssize_t r, Py_ssize_t first
     cdef T along = <T>job.along[r] if job.items else clamped(job.along[r] * job.rstd[r], kind)
     cdef Py_ssize_t i, width = job.groups * job.n
     cdef Cell cell
+    if unlikely(job.unit[r] != 0):
+        write_wide_cells(job, shared, r, first, last, True, kind)
+        return
     for i in range(first, last):
         cell = cell_of(job, r, i)
         if job.items:

@@ -142,6 +142,7 @@ cdef inline void settle_normal(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.rest[c] = (job.k[c] - mean[c]) + job.s1[c] / m
     settle_output(job, u, kind)
+    doubt_output(job, u, kind)
 
 
 cdef inline void settle_given(Job *job, Py_ssize_t u, T kind) noexcept nogil:
@@ -193,3 +194,4 @@ cdef inline void settle_gradient(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     spread_coef(job, u, 3, kind)
     if not through:
         spread_coef(job, u, 4, kind)
+    doubt_sums(job, u, kind)

@@ -8,6 +8,7 @@ cdef inline void prepare(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     elif job.task == INFERENCE:
         settle_given(job, u, kind)
         settle_output(job, u, kind)
+        doubt_output(job, u, kind)
     else:
         settle_products(job, u, kind)
 
@@ -47,6 +48,11 @@ cdef inline void apply(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept no
     cdef Py_ssize_t stride = job.x_stride
     if job.out == NULL:
         return
+    if unlikely(job.doubtful[u]):
+        if job.columns:
+            write_wide_columns(job, u, b, kind)
+            return
+        write_wide_rows(job, u, b, kind)        # and the others below
     if job.task == GRADIENT:
         if job.columns:
             apply_column_gradient(job, u, b, kind)

@@ -1,0 +1,255 @@
+# Doubtful channels (doubt.pxi) in double: summed once more, and written from xhat and from dy about
+# its mean, by the positions of the (N, C, L) view, for rows and columns alike.
+#
+# float32 has all of its range in double. float64 has no wider type: where its deviations are too
+# large they are taken of x/4, and their squares of x*BEYOND. Sums of dy that overflow double do.
+#
+# Rejected: channel by channel (channels last would be walked item by item).
+
+cdef enum:
+    WIDE = 128              # positions that are worked on at a time
+
+cdef double BEYOND = 2.0 ** -600
+
+cdef struct Wide:           # coefficients of WIDE positions side by side, or of all of them at [0]
+    double unit[WIDE]       # xhat = (x*unit - mean)*rstd - rest
+    double mean[WIDE]
+    double rstd[WIDE]
+    double rest[WIDE]
+    double weight[WIDE]     # y = xhat*weight + bias
+    double bias[WIDE]
+    double centre[WIDE]     # dx = ((dy - centre) - dy_mean - xhat*along)*scale
+    double dy_mean[WIDE]
+    double along[WIDE]
+    double scale[WIDE]
+    double zero[WIDE]
+    bint chosen[WIDE]       # is the channel doubtful?
+
+
+cdef inline void load_hats(double *hats, const T *x, Py_ssize_t n, const Wide *w,
+                           bint each) noexcept nogil:
+    """OUT hats: xhat of n items."""
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        j = i if each else 0
+        hats[i] = xhat(<double>x[i] * w.unit[j], w.mean[j], w.rstd[j], -w.rest[j])
+
+
+cdef inline void load_gated(double *g, const T *dy, const T *y, Py_ssize_t n, bint gating,
+                            T slope, T most) noexcept nogil:
+    """OUT g: n items of dy, or of what a gate of output y lets through."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        g[i] = gated(<double>dy[i], <double>y[i], <double>slope, <double>most) if gating else dy[i]
+
+
+cdef void moments_beyond(double *mean, double *var, double *rstd, const T *x, Py_ssize_t rows,
+                         Py_ssize_t stride, Py_ssize_t n, double eps,
+                         bint centred) noexcept nogil:
+    """The moments of rows of n items, whose squares overflow double. var may be infinite."""
+    cdef double m = <double>(rows * n), at = 0, d
+    cdef double[2] s
+    cdef double[2] block
+    cdef Py_ssize_t r, i, j, look
+    for look in range(2 if centred else 1):
+        s[0] = s[1] = 0
+        for r in range(rows):
+            for j in range(ceil_div(n, ROW_BLOCK)):
+                block[0] = block[1] = 0
+                for i in range(j * ROW_BLOCK, min((j + 1) * <Py_ssize_t>ROW_BLOCK, n)):
+                    d = x[r * stride + i] * BEYOND - at
+                    block[0] += d
+                    block[1] += d * d
+                s[0] += block[0]
+                s[1] += block[1]
+        if centred:
+            at += s[0] / m
+    d = s[0] / m if centred else 0
+    d = s[1] / m - d * d
+    mean[0] = at / BEYOND
+    var[0] = d / BEYOND / BEYOND
+    rstd[0] = BEYOND / sqrt(d + eps * BEYOND * BEYOND)
+
+
+cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last, T kind) noexcept nogil:
+    """Moments of channels whose squares overflow double."""
+    cdef Py_ssize_t c
+    if sizeof(T) < sizeof(double):
+        return
+    for c in range(first, last):
+        if not isfinite(job.var[c]):
+            moments_beyond(&job.mean[c], &job.var[c], &job.rstd[c],
+                           <const T *>job.x + c * job.L, job.N, job.x_stride, job.L, job.eps, True)
+            job.k[c], job.s1[c] = job.mean[c], 0
+
+
+# The second look, and the output, by the positions of the (N, C, L) view: rows and columns alike.
+
+cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n, T kind) noexcept nogil:
+    """OUT w: the coefficients of n positions from `at` on. Returns whether any is doubtful."""
+    cdef double m = <double>(job.N * job.L), unit
+    cdef bint backward = job.task >= GRADIENT, doubtful = False
+    cdef Py_ssize_t i, c
+    for i in range(n):
+        c = (at + i) // job.L
+        w.chosen[i] = job.unit[c] != 0
+        doubtful |= w.chosen[i]
+        unit = job.unit[c] if job.unit[c] != 0 else 1
+        w.unit[i], w.mean[i] = unit, job.mean[c] * unit
+        w.rstd[i] = clamped(job.rstd[c] / unit, unit)
+        w.rest[i] = job.rest[c] * job.rstd[c] if sizeof(T) == sizeof(double) else 0
+        w.zero[i] = 0
+        if backward:
+            w.centre[i] = job.k[c] if job.task == GRADIENT else 0
+            w.dy_mean[i] = job.s1[c] / m if job.task == GRADIENT else 0
+            w.along[i] = job.dweight[c] / m if job.task == GRADIENT else 0
+            w.scale[i] = clamped(job.weight[c] * job.rstd[c], unit)
+        else:
+            w.weight[i], w.bias[i] = job.weight[c], job.bias[c]
+    return doubtful
+
+
+cdef void sum_positions(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssize_t n,
+                        T kind) noexcept nogil:
+    """OUT sums: WIDE each of dy - centre, (dy - centre)*xhat and xhat, down n positions."""
+    cdef double[WIDE] hats
+    cdef double[WIDE] g
+    cdef double[3 * WIDE] block
+    cdef Py_ssize_t r, i
+    memset(sums, 0, 3 * WIDE * sizeof(double))
+    memset(block, 0, 3 * WIDE * sizeof(double))
+    for r in range(job.N):
+        load_hats(hats, <const T *>job.x + r * job.x_stride + at, n, w, True)
+        load_gated(g, <const T *>job.dy + r * job.dy_stride + at,
+                   <const T *>job.y + r * job.y_stride + at, n, job.gating, <T>job.slope,
+                   <T>job.most)
+        for i in range(n):
+            g[i] -= w.centre[i]
+            block[i] += g[i]
+            block[WIDE + i] += g[i] * hats[i]
+            block[2 * WIDE + i] += hats[i]
+        if (r + 1) % COLUMN_BLOCK == 0 or r + 1 == job.N:
+            empty(sums, block, 3 * WIDE)
+
+
+cdef void look_positions(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """s1, s2 and rest of doubtful channels: the sums of dy - k, (dy - k)*xhat and xhat."""
+    cdef double sums[3 * WIDE]
+    cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u)
+    cdef Py_ssize_t piece, at, i, n, c, run
+    cdef Wide w
+    for c in range(first, last):
+        if job.unit[c] != 0:
+            job.s1[c] = job.s2[c] = job.rest[c] = 0
+    for piece in range(ceil_div((last - first) * job.L, WIDE)):
+        at = first * job.L + piece * WIDE
+        n = min(<Py_ssize_t>WIDE, last * job.L - at)
+        if not fill_wide(job, &w, at, n, kind):
+            continue
+        memset(w.rest, 0, sizeof(w.rest))       # which is what is being summed
+        sum_positions(job, sums, &w, at, n, kind)
+        i = 0
+        while i < n:
+            c = (at + i) // job.L
+            run = min(n, (c + 1) * job.L - at) - i
+            if job.unit[c] != 0:
+                job.s1[c] += sum_doubles(sums + i, run)
+                job.s2[c] += sum_doubles(sums + WIDE + i, run)
+                job.rest[c] += sum_doubles(sums + 2 * WIDE + i, run)
+            i += run
+
+
+cdef void look_again(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+    """dbias and dweight of the doubtful channels of a unit, from dy about k, and about its mean.
+
+    The first k is an item, so that nothing is left of a constant dy. The sum of xhat is 0 but for
+    the error that the mean may have; if it is more, the statistics are not those of x alone, and
+    dweight has it.
+    """
+    cdef double m = <double>(job.N * job.L), off = 2.0 ** -14 if T is float else 2.0 ** -42
+    cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), c
+    cdef bint through = job.task == GRADIENT
+    for c in range(first, last):
+        if job.unit[c] != 0:
+            job.k[c] = 0
+            if through:
+                load_gated(&job.k[c], <const T *>job.dy + c * job.L,
+                           <const T *>job.y + c * job.L, 1, job.gating, <T>job.slope, <T>job.most)
+    look_positions(job, u, kind)
+    if through:
+        for c in range(first, last):
+            if job.unit[c] != 0:
+                job.k[c] += job.s1[c] / m
+        look_positions(job, u, kind)
+    for c in range(first, last):
+        if job.unit[c] != 0:
+            job.dbias[c] = job.k[c] * m + job.s1[c]
+            job.dweight[c] = job.s2[c]
+            if fabs(job.rest[c]) > m * (off + 2.0 ** -50 * fabs(job.mean[c]) * job.rstd[c]):
+                job.dweight[c] += job.k[c] * job.rest[c]
+            job.rest[c] = 0
+
+
+cdef void write_wide(Job *job, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t start, Py_ssize_t stop,
+                     bint mixed, T kind) noexcept nogil:
+    """The output of some rows of the view, at positions [start, stop), in double.
+
+    mixed: not all are doubtful, and job.coef lies on positions; the others are written in T.
+    """
+    cdef double[WIDE] hats
+    cdef double[WIDE] g
+    cdef double[WIDE] z
+    cdef double[WIDE] wide
+    cdef T lean[WIDE]
+    cdef Py_ssize_t piece, r, i, at, n, width = job.width
+    cdef const T *coef
+    cdef const T *x
+    cdef const T *dy
+    cdef const T *y
+    cdef T *dz
+    cdef T *out
+    cdef T slope = <T>job.slope, most = <T>job.most
+    cdef Wide w
+    for piece in range(ceil_div(stop - start, WIDE)):
+        at = start + piece * WIDE
+        n = min(<Py_ssize_t>WIDE, stop - at)
+        fill_wide(job, &w, at, n, kind)
+        coef = coef_of(job, 0, kind) + at
+        for r in range(row, row + rows):
+            x = <const T *>job.x + r * job.x_stride + at
+            if job.task < GRADIENT:
+                if mixed:
+                    normalize_each_gated(lean, x, residual_at(job, r, at, x), n, coef,
+                                         coef + width, coef + 2 * width, slope, most, False, 0)
+                load_hats(hats, x, n, &w, True)
+                if job.residual != NULL:
+                    load_gated(z, residual_at(job, r, at, x), x, n, False, slope, most)
+                normalize_each_gated(wide, hats, z if job.residual != NULL else NULL, n, w.zero,
+                                     w.weight, w.bias, <double>slope, <double>most, False, 0)
+            else:
+                dy = <const T *>job.dy + r * job.dy_stride + at
+                y = <const T *>job.y + r * job.y_stride + at
+                dz = dresidual_at(job, r, at, kind)
+                if mixed and job.task == GRADIENT and job.gating:
+                    gradient_each_gated(lean, <T *>NULL, dy, x, y, n, coef, coef + width,
+                                        coef + 2 * width, coef + 3 * width, slope, most, False, 0)
+                elif mixed and job.task == GRADIENT:
+                    gradient_each(lean, dy, x, n, coef, coef + width, coef + 2 * width,
+                                  coef + 3 * width, False, 0)
+                elif mixed:
+                    normalize_each(lean, dy, n, coef + 2 * width, coef + 3 * width,
+                                   coef + 4 * width, False, 0)
+                load_hats(hats, x, n, &w, True)
+                load_gated(g, dy, y, n, job.gating, slope, most)
+                if dz != NULL:
+                    for i in range(n):
+                        dz[i] = <T>g[i]
+                for i in range(n):
+                    g[i] -= w.centre[i]
+                if job.task == GRADIENT:
+                    gradient_each(wide, g, hats, n, w.zero, w.along, w.dy_mean, w.scale, False, 0)
+                else:
+                    normalize_each(wide, g, n, w.zero, w.scale, w.zero, False, 0)
+            out = <T *>job.out + r * job.out_stride + at
+            for i in range(n):
+                out[i] = <T>wide[i] if w.chosen[i] else lean[i]
