@@ -202,7 +202,7 @@ def assert_within(got, exact, bound, what=""):
 
 
 def assert_near(got, exact, units, what=""):
-    """Right to so many roundings of the largest exact value; infinite where that is beyond dtype."""
+    """Right to so many roundings of the largest exact value; infinite where it is beyond dtype."""
     got, exact = np.asarray(got), np.asarray(exact, np.float64)
     about = np.finfo(got.dtype)
     finite = np.abs(exact) <= about.max

@@ -27,15 +27,25 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def data(view, dtype):
-    """Channels of every kind that takes a path of its own: doubtful sums, constants, NaN."""
+    """Channels of every kind that takes a path of its own: doubtful sums, constants, NaN.
+
+    Of those of dy there are so many that each meets each of x.
+    """
     rng = np.random.default_rng(sum(view))
     x, dy = rng.normal(1, 2, (2, *view))
     kinds = [
         lambda a: a, lambda a: a + 1e6, lambda a: a * 0 + 0.1, lambda a: a * 1e-42,
         lambda a: np.where(a > 3, np.nan, a), lambda a: a * 1e30, np.sort,
+        lambda a: np.where(a > 1, 3e38, -3e38),
+    ]  # fmt: skip
+    above = [
+        lambda a: a, lambda a: a, lambda a: a + 1e5, lambda a: a * 0 + 3e37, lambda a: a * 1e-43,
+        lambda a: np.clip(a * 1e38, -3e38, 3e38), lambda a: a * 0, lambda a: a * 1e-25,
+        lambda a: np.where(a > 6, np.nan, a), lambda a: a + 17 * 2, lambda a: a,
     ]  # fmt: skip
     for c in range(view[1]):
         x[:, c] = kinds[(c + sum(view)) % len(kinds)](x[:, c])
+        dy[:, c] = above[(c + sum(view)) % len(above)](dy[:, c])
     with np.errstate(under="ignore"):
         return x.astype(dtype), dy.astype(dtype)
 

@@ -61,11 +61,12 @@ def run(module, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, str
     return {"y": y, "stats": stats, "dx": dx, "dweight": dweight, "dbias": dbias}
 
 
-def data(shape, dtype, kinds):
+def data(shape, dtype, kinds, above=(np.asarray,)):
     rng = np.random.default_rng(sum(shape))
     x, dy = rng.normal(1, 2, (2, *shape[:2]))
     for r in range(len(x)):
         x[r] = kinds[(r + sum(shape)) % len(kinds)](x[r])
+        dy[r] = above[(r + sum(shape)) % len(above)](dy[r])
     with np.errstate(under="ignore"):
         return x.astype(dtype), dy.astype(dtype)
 
@@ -73,7 +74,11 @@ def data(shape, dtype, kinds):
 SANE = [lambda a: a, lambda a: a + 1e4, lambda a: a * 0 + 0.1, lambda a: a * 1e-3 - 3, np.sort]
 HOSTILE = [
     *SANE, lambda a: a * 1e-42, lambda a: np.where(a > 3, np.nan, a), lambda a: a * 1e30,
-    lambda a: a + 1e7,
+    lambda a: a + 1e7, lambda a: np.where(a > 1, 3e38, -3e38),
+]  # fmt: skip
+ABOVE = [
+    lambda a: a, lambda a: a, lambda a: a + 1e5, lambda a: a * 0 + 3e37, lambda a: a * 1e-43,
+    lambda a: np.clip(a * 1e38, -3e38, 3e38), lambda a: a * 0,
 ]  # fmt: skip
 
 
@@ -125,7 +130,7 @@ def test_the_mean_square_too(shape, dtype):
 @centrings
 @shapes
 def test_threads_walks_stores_and_levels_give_the_same_bits(shape, centred, dtype, level):
-    x, dy = data(shape, dtype, HOSTILE)
+    x, dy = data(shape, dtype, HOSTILE, ABOVE)
     module = levels.load(level)
     for affine in (True, False):
         plain = run(levels.load("baseline"), x, dy, shape, centred, affine=affine)

@@ -95,7 +95,7 @@ def test_the_wheel_brings_the_command_and_its_licence(distribution, files, metad
     assert [name for name in files if name.endswith("licenses/LICENSE")]
     with zipfile.ZipFile(distribution.wheel) as wheel:
         (name,) = (name for name in files if name.endswith("entry_points.txt"))
-        assert "cybn = cybn.cli:main" in wheel.read(name).decode()
+        assert "cybn = cybn.__main__:main" in wheel.read(name).decode()
     assert metadata["License-Expression"] == "BSD-3-Clause"
 
 

@@ -109,6 +109,12 @@ def normalize_by_nothing(given):
     yield lambda: cybn.Normalize.fit(_X)
 
 
+def no_mean_after_all(given):
+    layer = cybn.Normalize([0.5, 0.25], [1, 2])
+    yield lambda: setattr(layer, "mean", None)
+    yield lambda: setattr(layer, "mean", np.zeros(2))
+
+
 def fit_to_nothing(given):
     yield lambda: cybn.Normalize.fit([])
     yield lambda: cybn.Normalize.fit(_X)

@@ -9,8 +9,8 @@
 # The work is a grid of samples by panels. A large sample is cut along L, so that what its windows
 # share stays in cache; a panel is then a run of items of each channel, and else all of a sample. An
 # output depends on the input alone, so neither panels nor threads change a bit of it. Sums are kept
-# in T: there are `size` terms, all of one sign. Where they, or what is multiplied by them, may leave
-# the range of T, all of it is computed again in double: of a piece forward, of a panel backward.
+# in T: there are `size` terms, all of one sign. Where they, or what they are multiplied by, may
+# leave the range of T, all is computed again in double: of a piece forward, of a panel backward.
 
 cdef enum:
     PIECE = 512             # items that are worked on at a time

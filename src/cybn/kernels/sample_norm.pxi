@@ -66,7 +66,8 @@ cdef void walk_shard(Samples *job, double *sums, T *slopes, Py_ssize_t s, Py_ssi
                 reduce_products(&mine, r, 0, cells, kind)
                 settle_slopes(&mine, r, kind)
             write_gradient(&mine, slopes + g * job.n, shared - start + g * job.n, r,
-                           max(<Py_ssize_t>0, first - g * cells), min(cells, last - g * cells), kind)
+                           max(<Py_ssize_t>0, first - g * cells),
+                           min(cells, last - g * cells), kind)
         if (v + 1 - s * job.shard) % COLUMN_RUN == 0 or v + 1 == stop:
             empty(shared, slopes + start, n)
             empty(shared + width, slopes + width + start, n)

@@ -1,6 +1,6 @@
-# Rows of samples.pxi that the arithmetic of T is not good enough for, in double: as in wide.pxi, with
-# a row for a channel and g = dy*weight for dy. Weights that T cannot hold, or not multiply safely, make
-# all rows doubtful.
+# Rows of samples.pxi that the arithmetic of T is not good enough for, in double: as in doubt.pxi
+# and wide.pxi, with a row for a channel and g = dy*weight for dy. Weights that T cannot hold, or
+# not multiply safely, make all rows doubtful.
 
 cdef inline double most_factor(T kind) noexcept nogil:
     """Factors below it, and above its reciprocal, may be multiplied with each other in T."""
@@ -10,14 +10,16 @@ cdef inline double most_factor(T kind) noexcept nogil:
 cdef inline bint doubtful_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
     """Can T not hold what is between x, xhat and the output?"""
     cdef double most = most_factor(kind), rstd = job.rstd[r]
-    return job.odd or not (fabs(job.mean[r]) < most_of(kind) and rstd < most and rstd * most > 1)
+    return job.odd or not (
+        fabs(job.mean[r]) < most_of(kind) and rstd < most and rstd * most > 1)
 
 
 cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2,
                             T kind) noexcept nogil:
     """Do the sums of g and g*xhat clear themselves? See doubt_sums."""
     s1, s2 = fabs(s1), fabs(s2)
-    return ((s1 + s2 * (1 + job.rstd[r]) < most_of(kind)) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
+    return ((s1 + s2 * (1 + job.rstd[r]) < most_of(kind))
+            & ((s1 <= MOST_MEAN * s2) | (not job.centred))
             & (s2 * min(1.0, job.rstd[r]) > least_products(<double>job.n, 1, kind)))
 
 
@@ -146,7 +148,7 @@ cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start, Py_ssi
 
 cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssize_t start,
                               Py_ssize_t stop, T kind) noexcept nogil:
-    """The items [start, stop) of dx; by items, what they add to dbias and dweight goes to shared."""
+    """The items [start, stop) of dx; what they add to dbias and dweight, by items, to shared."""
     cdef double[WIDE] hats
     cdef double[WIDE] g
     cdef const T *dy = <const T *>job.dy + r * job.n

@@ -1,23 +1,13 @@
-# What the arithmetic of T is not good enough for, in double.
+# Doubtful channels (doubt.pxi) in double: summed once more, and written from xhat and from dy about
+# its mean, by the positions of the (N, C, L) view, for rows and columns alike.
 #
-# The steps of rows.pxi and columns.pxi compute in T and look at each item once. A channel is
-# doubtful where that leaves the range of T, or cancels, although what comes out may be right:
-# deviations, products or a coefficient beyond the largest number or below the least precise one, or
-# a dy whose mean is large against what is left without it. It is found by looking at the sums and
-# coefficients of the channel; the few that these cannot clear are looked at item by item, up to
-# the first items that clear them. What is doubtful is summed once more and written in double,
-# from xhat and dy about its mean. All others are computed as if there were no doubt, to the bit.
+# float32 has all of its range in double. float64 has no wider type: where its deviations are too
+# large they are taken of x/4, and their squares of x*BEYOND. Sums of dy that overflow double do.
 #
-# float32 has all of this range in double. float64 has no wider type: where its deviations are too
-# large they are taken of x/4, and their squares of x*BEYOND.
-#
-# Rejected: a sum of dy^2 beside the two sums of a backward (the lanes then no longer fit into
-# registers), a few sampled items in its place (outliers among them hide the rest), and channels one
-# by one (channels last would be walked item by item).
+# Rejected: channel by channel (channels last would be walked item by item).
 
 cdef enum:
     WIDE = 128              # positions that are worked on at a time
-    MOST_MEAN = 16          # standard deviations of dy that its mean may have in T: four bits
 
 cdef double BEYOND = 2.0 ** -600
 
@@ -34,18 +24,6 @@ cdef struct Wide:           # coefficients of WIDE positions side by side, or of
     double scale[WIDE]
     double zero[WIDE]
     bint chosen[WIDE]       # is the channel doubtful?
-
-
-cdef inline double most_of(T kind) noexcept nogil:
-    """Numbers below it, and above its reciprocal, may be added and multiplied in T."""
-    return 2.0 ** 100 if T is float else 2.0 ** 900
-
-
-cdef inline double unit_for(double mean, double rstd, T kind) noexcept nogil:
-    """What x is multiplied by, so that deviations are finite."""
-    if sizeof(T) < sizeof(double):
-        return 1
-    return 0.25 if fabs(mean) >= most_of(kind) or rstd * most_of(kind) <= 1 else 1
 
 
 cdef inline void load_hats(double *hats, const T *x, Py_ssize_t n, const Wide *w,
@@ -105,129 +83,6 @@ cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last, T ki
             job.k[c], job.s1[c] = job.mean[c], 0
 
 
-# Which channels are doubtful: job.unit is not 0 there, and job.doubtful tells it of the unit.
-
-cdef inline bint any_doubt(Job *job, Py_ssize_t u) noexcept nogil:
-    cdef const double *unit = job.unit
-    cdef bint found = False
-    cdef Py_ssize_t c
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        found |= unit[c] != 0
-    return found
-
-
-cdef inline bint in_range(double mean, double rstd, double weight, double more,
-                          double most) noexcept nogil:
-    """Can T hold what is between x, xhat and the output? No branch: loops of it become vectors."""
-    cdef double scale = fabs(weight * rstd), least = 1 / most
-    return ((fabs(mean) + fabs(more) + scale < most)
-            & ((scale > least) | (weight == 0)))
-
-
-cdef inline void doubt_output(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    cdef double most = most_of(kind)
-    cdef const double *mean = job.mean
-    cdef const double *rstd = job.rstd
-    cdef const double *weight = job.weight
-    cdef const double *bias = job.bias
-    cdef double *unit = job.unit
-    cdef Py_ssize_t c
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        unit[c] = 0.0 if in_range(mean[c], rstd[c], weight[c], fabs(weight[c]) + fabs(bias[c]),
-                                  most) else 1.0
-    job.doubtful[u] = any_doubt(job, u)
-    if unlikely(job.doubtful[u]):
-        for c in range(first_channel(job, u), last_channel(job, u)):
-            if unit[c] != 0:
-                unit[c] = unit_for(mean[c], rstd[c], kind)
-
-
-cdef void doubt_sums(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    """Find the channels whose dbias and dweight are not to be trusted, and sum them again.
-
-    Most are cleared by the two sums alone: |dweight| is at most m standard deviations of dy, by the
-    inequality of Cauchy and Schwarz. The others have to be cleared by their items. NaN clears
-    nothing.
-    """
-    cdef double m = <double>(job.N * job.L), most = most_of(kind), s1, s2
-    cdef double least = least_products(m, 1, kind)
-    cdef bint past = job.task != GRADIENT       # statistics are constants: nothing is subtracted
-    cdef bint fine, found = False
-    cdef double *unit = job.unit
-    cdef const double *mean = job.mean
-    cdef const double *rstd = job.rstd
-    cdef const double *weight = job.weight
-    cdef const double *dbias = job.dbias
-    cdef const double *dweight = job.dweight
-    cdef Py_ssize_t c
-    job.doubtful[u] = False
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        s1, s2 = fabs(dbias[c]), fabs(dweight[c])
-        unit[c] = 0.0 if (in_range(mean[c], rstd[c], weight[c], rstd[c] * (1 + s2) + s1 + s2, most)
-                          & ((s1 <= MOST_MEAN * s2) | past)
-                          & (s2 > least) & (s2 * rstd[c] > least)) else 1.0
-    if not any_doubt(job, u):
-        return
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        if unit[c] != 0:
-            s1, s2 = fabs(dbias[c]), fabs(dweight[c])
-            fine = (in_range(mean[c], rstd[c], weight[c], rstd[c] * (1 + s2) + s1 + s2, most)
-                    and rstd[c] * most > 1
-                    and (past or s1 <= MOST_MEAN * s2 or spreads(job, c, kind))
-                    and (s2 * min(1.0, rstd[c]) > least or holds(job, c, kind)))
-            unit[c] = 0 if fine else unit_for(mean[c], rstd[c], kind)
-            found |= not fine
-    job.doubtful[u] = found
-    if unlikely(found):
-        look_again(job, u, kind)
-
-
-cdef inline double least_products(double m, double rstd, T kind) noexcept nogil:
-    """A sum of |dy*xhat| from which on neither it nor its coefficient lost bits to underflow."""
-    return m * 1024 / most_of(kind) / min(1.0, rstd)
-
-
-cdef bint spreads(Job *job, Py_ssize_t c, T kind) noexcept nogil:
-    """Has dy the spread that its mean may have? As many items are looked at as show it."""
-    cdef double mean = job.dbias[c] / <double>(job.N * job.L), found = 0, away
-    cdef double enough = job.dbias[c] * mean / (MOST_MEAN * MOST_MEAN)
-    cdef const T *dy = <const T *>job.dy + c * job.L
-    cdef const T *y = <const T *>job.y + c * job.L
-    cdef Py_ssize_t r, i
-    for r in range(job.N):
-        for i in range(job.L):
-            away = dy[i] - mean
-            if job.gating:
-                away = gated(<double>dy[i], <double>y[i], job.slope, job.most) - mean
-            found += away * away
-            if found >= enough:
-                return True
-        dy += job.dy_stride
-        if job.gating:
-            y += job.y_stride
-    return False
-
-
-cdef bint holds(Job *job, Py_ssize_t c, T kind) noexcept nogil:
-    """Are dy*xhat large enough for T, or all 0? As many items are looked at as show it."""
-    cdef double m = <double>(job.N * job.L), found = 0, g
-    cdef double enough = least_products(m, job.rstd[c], kind)
-    cdef const T *dy
-    cdef const T *x
-    cdef const T *y
-    cdef Py_ssize_t r, i
-    for r in range(job.N):
-        x = <const T *>job.x + r * job.x_stride + c * job.L
-        dy = <const T *>job.dy + r * job.dy_stride + c * job.L
-        y = <const T *>job.y + r * job.y_stride + c * job.L
-        for i in range(job.L):
-            load_gated(&g, dy + i, y + i, 1, job.gating, <T>job.slope, <T>job.most)
-            found += fabs(g * ((x[i] - job.mean[c]) * job.rstd[c]))
-        if found >= enough:
-            return True
-    return found == 0
-
-
 # The second look, and the output, by the positions of the (N, C, L) view: rows and columns alike.
 
 cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n, T kind) noexcept nogil:
@@ -255,7 +110,7 @@ cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n, T kind) noex
 
 
 cdef void sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssize_t n,
-                        T kind) noexcept nogil:
+                   T kind) noexcept nogil:
     """OUT sums: WIDE each of dy - centre, (dy - centre)*xhat and xhat, down n positions."""
     cdef double[WIDE] hats
     cdef double[WIDE] g
