@@ -129,7 +129,9 @@ def output_bound(xhat, weight, bias, m, dtype):
 def gradients(dy, x, stats, weight=1.0, training=True):
     """dx, dweight, dbias for (N, C, L) arrays, and a bound for the error of each.
 
-    The sums take TERMS roundings and dy*xhat five more; then as output_bound, term by term.
+    The sums take TERMS roundings and dy*xhat five more; then as output_bound, term by term. The
+    formula takes the mean as it is given, rounded to float64; what is summed again in double takes
+    Σ xhat = 0, which is so about the mean that is not rounded. `away` is the difference in xhat.
     """
     mean, _, rstd = stats
     twin = reference.backward_training if training else reference.backward_inference
@@ -142,11 +144,14 @@ def gradients(dy, x, stats, weight=1.0, training=True):
     stat = _stats_terms(m, x.dtype) * u
     sum_g, sum_gx = g.sum((0, 2)), (g * xhat).sum((0, 2))
     dbias = sums * sum_g
-    dweight = (sums + stat) * (sum_gx + sum_g)
+    away = U64 * np.abs(mean) * rstd
+    dweight = (sums + stat) * (sum_gx + sum_g) + away * sum_g
     scale = np.abs(np.reshape(weight, (-1, 1)) * rstd[:, None])
     both = ((sum_g + sum_gx) / m)[:, None]
     dx = scale * ((sums + 2 * stat + 10 * u) * (1 + xhat) * (both if training else 0))
     dx = dx + scale * (stat + 10 * u) * g
+    if training:
+        dx = dx + scale * (away / m)[:, None] * (xhat * sum_g[:, None] + sum_gx[:, None])
     return exact, (dx, dweight, dbias)
 
 
