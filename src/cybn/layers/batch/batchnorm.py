@@ -63,9 +63,10 @@ class BatchNorm(ChannelNorm):
         What training does with one value per channel, whose variance means nothing: "error", or
         "running" to normalize with the running statistics and leave them as they are.
     on_nonfinite
-        What training does with a batch that has NaN or Inf: "propagate" lets it into the running
-        statistics of its channel; "skip" leaves all running statistics and the count as they are;
-        "error" raises, and changes nothing.
+        What training does with a batch that has NaN or Inf, or a mean or variance that the
+        running statistics cannot hold: "propagate" lets NaN and Inf into those of its channel, and
+        the largest number stand for a larger one; "skip" leaves all running statistics and the
+        count as they are; "error" raises, and changes nothing.
 
     Attributes
     ----------
