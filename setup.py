@@ -1,8 +1,8 @@
 """Builds the compiled kernels; everything else is in pyproject.toml.
 
-One source is compiled once per CPU level: the same bits at every level, since lanes, blocks and
-merging order are fixed in the source and contraction to FMA is off. A level that the compiler or
-the machine cannot build is left out; without OpenMP the kernels run on one thread, and
+One source is compiled once per CPU level and data dtype: the same bits at every level, since lanes,
+blocks and merging order are fixed in the source and contraction to FMA is off. A level that the
+compiler or the machine cannot build is left out; without OpenMP the kernels run on one thread, and
 `cybn.show_config()` says so.
 
 A wheel is built against CPython's stable ABI, so that one serves every CPython from 3.11 on. A
@@ -52,6 +52,8 @@ ABI3 = (
 LEVELS = {"baseline": ([], [])}
 if X86_64:
     LEVELS["x86_64_v3"] = (["-march=x86-64-v3"], ["/arch:AVX2"])
+VIEWS = "cybn.kernels._views"  # what Cython needs for memoryviews: once, and not in each module
+DTYPES = ("float16", "bfloat16", "float32", "float64")  # of data
 
 DIRECTIVES = {
     "language_level": 3,
@@ -110,6 +112,7 @@ class BuildKernels(build_ext):
             compiler_directives=DIRECTIVES,
             include_path=["src"],
             build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
+            shared_utility_qualified_name=VIEWS,
         )
         openmp = OPENMP if self._links_openmp() else ([], [])
         if openmp is not OPENMP:
@@ -121,8 +124,7 @@ class BuildKernels(build_ext):
             if self.abi3:
                 version = f"0x{STABLE_ABI[0]:02X}{STABLE_ABI[1]:02X}0000"
                 extension.define_macros.append(("Py_LIMITED_API", version))
-            level = extension.name.removeprefix("cybn.kernels._")
-            extension.optional = level in LEVELS and level != "baseline"  # unknown to old compilers
+            extension.optional = "_x86_64_v" in extension.name  # a level unknown to old compilers
             self._remove_other_builds(extension)
         super().build_extensions()
 
@@ -186,20 +188,25 @@ def kernels() -> list[Extension]:
         Extension(
             f"cybn.kernels.{name}",
             [f"{sources}/{name}.pyx"],
+            depends=shared,
             extra_compile_args=list(FLAGS),
             define_macros=list(macros),
         )
-        for name in ("_machine", "_memory")
+        for name in ("_machine", "_memory", "_running")
     ]
-    return once + [
+    views = Extension(
+        VIEWS, [f"{sources}/_views.c"], extra_compile_args=list(FLAGS), define_macros=list(macros)
+    )
+    return [views, *once] + [
         Extension(
-            f"cybn.kernels._{level}",
-            [f"{sources}/_{level}.pyx"],
+            f"cybn.kernels._{level}_{dtype}",
+            [f"{sources}/_{level}_{dtype}.pyx"],
             depends=[*shared, "src/cybn/primitives.pxd"],
             extra_compile_args=FLAGS + flags[MSVC],
             define_macros=list(macros),
         )
         for level, flags in LEVELS.items()
+        for dtype in DTYPES
     ]
 
 

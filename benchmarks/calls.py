@@ -4,7 +4,7 @@
 all take turns on one input. `python -m benchmarks` rotates inputs and takes medians instead; the
 question here is what the call is made of.
 
-The kernel's part is found by calling it alone: the tables of `cybn.kernels` are replaced for one
+The kernel's part is found by calling it alone: the functions in `cybn.kernels` are replaced for one
 call of the layer, by functions that note their arguments, and what was noted is then called again.
 A list of each kernel's arguments here was rejected, since it would have to follow every change.
 """
@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cybn import kernels
 
@@ -34,21 +35,18 @@ HEADER = ["microseconds", "cybn", "kernel", "Python above", "share", "torch", "x
 def noting() -> Iterator[list[Callable[[], Any]]]:
     """Note every call of a kernel."""
     noted: list[Callable[[], Any]] = []
-    public = [each for name, each in vars(kernels).items() if not name.startswith("_")]
-    tables = [each for each in public if isinstance(each, dict)]
-    originals = [dict(each) for each in tables]
+    originals = {dtype: kernels.of[dtype] for dtype in map(np.dtype, kernels.levels.DTYPES[:2])}
 
     def note(kernel: Callable[..., Any], *args: Any) -> Any:
         noted.append(partial(kernel, *args))
         return kernel(*args)
 
     try:
-        for each in tables:
-            each.update({key: partial(note, kernel) for key, kernel in each.items()})
+        for dtype, functions in originals.items():
+            kernels.of[dtype] = kernels.Kernels(*(partial(note, each) for each in functions))
         yield noted
     finally:
-        for each, original in zip(tables, originals, strict=True):
-            each.update(original)
+        kernels.of.update(originals)
 
 
 class Kernel(Cybn):
@@ -96,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(
             row(case, {t.contender.name: min(t.samples) * 1e6 for t in timings if t.samples})
         )
-    print(f"{options.shape} float32, 1 thread; {Path(kernels._module.__file__).name}")
+    print(f"{options.shape} float32, 1 thread; {kernels.LEVEL}")
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")
     print(f"\n{table(rows)}")

@@ -7,19 +7,18 @@ import sys
 import numpy as np
 
 from cybn.functional.gates import OPEN, Gate
+from cybn.kernels import levels
 from cybn.testing._compare import bits, state_bits
 
 __all__ = ["HUGE", "LEAKY6", "bits", "python", "run_kernels", "state_bits"]
 
 HUGE = 1 << 60  # a cache that everything fits in: walk by units
-KERNEL_DTYPES = {"f": "float", "d": "double"}
 LEAKY6 = Gate(0.125, 6.0)  # every branch of a gate
 
 
-def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=False, y=None):
-    """Every output of every kernel of a compiled module for the (N, C, L) arrays x and dy."""
-    data, other = x.dtype.char, parameters or x.dtype.char
-    key, dtype = (KERNEL_DTYPES[data], KERNEL_DTYPES[other]), np.dtype(other)
+def run_kernels(level, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=False, y=None):
+    """Every output of every kernel of batch norm at a level, for the (N, C, L) arrays x and dy."""
+    module, dtype = levels.load(level, x.dtype.name), np.dtype(parameters or x.dtype)
     channels = x.shape[1]
     y = np.empty_like(x) if y is None else y
     how = (threads, cache, stream)
@@ -29,35 +28,35 @@ def run_kernels(module, x, dy, *, parameters=None, threads=1, cache=HUGE, stream
     result = {}
 
     stats = np.empty((3, channels))
-    module.normalize_training[key](
-        y, stats, mean, var, count, x, None, weight, bias, 1e-5, -1.0, *OPEN, *how
+    module.batch_forward(
+        y, stats, mean, var, count, x, None, weight, bias, 1e-5, -1.0, *OPEN, True, *how
     )
     result.update(y=y.copy(), stats=stats, running_mean=mean, running_var=var, count=count)
     dx, dweight, dbias = y, np.empty(channels, dtype), np.empty(channels, dtype)
-    module.gradient[key](
-        dx, None, dweight, dbias, dy, x, None, stats, weight, True, *OPEN, *how
+    module.batch_backward(
+        dx, None, dweight, dbias, dy, x, None, stats, weight, *OPEN, True, *how
     )
     result.update(dx=dx.copy(), dweight=dweight.copy(), dbias=dbias.copy())
 
     mean = np.linspace(-1, 1, channels).astype(dtype)
     var = np.linspace(0.5, 2, channels).astype(dtype)
     given = np.empty((3, channels))
-    module.normalize_inference[key](
-        y, given, x, None, mean, var, weight, bias, 1e-5, *OPEN, *how
+    module.batch_forward(
+        y, given, mean, var, None, x, None, weight, bias, 1e-5, 0.1, *OPEN, False, *how
     )
     result.update(y_eval=y.copy(), stats_eval=given)
-    module.gradient[key](
-        dx, None, dweight, dbias, dy, x, None, given, weight, False, *OPEN, *how
+    module.batch_backward(
+        dx, None, dweight, dbias, dy, x, None, given, weight, *OPEN, False, *how
     )
     result.update(dx_eval=dx.copy(), dweight_eval=dweight.copy(), dbias_eval=dbias.copy())
 
-    module.normalize_training[key](
-        y, stats, None, None, None, x, dy, weight, bias, 1e-5, -1.0, *LEAKY6, *how
+    module.batch_forward(
+        y, stats, None, None, None, x, dy, weight, bias, 1e-5, -1.0, *LEAKY6, True, *how
     )
     result.update(y_gated=y.copy(), stats_gated=stats)
     kept, dresidual = y.copy(order="K"), np.empty_like(y)
-    module.gradient[key](
-        dx, dresidual, dweight, dbias, dy, x, kept, stats, weight, True, *LEAKY6, *how
+    module.batch_backward(
+        dx, dresidual, dweight, dbias, dy, x, kept, stats, weight, *LEAKY6, True, *how
     )
     result.update(dx_gated=dx, dresidual=dresidual, dweight_gated=dweight, dbias_gated=dbias)
     return {name: bits(a) for name, a in result.items()}

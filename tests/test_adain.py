@@ -105,7 +105,7 @@ def test_the_sample_input_is_a_style():
         (np.zeros((2, 3, 1)), ValueError, r"more than 1 value .* a style of shape \(2, 3, 1\)"),
         (np.zeros((2, 3, 0)), ValueError, r"empty style \(2, 3, 0\)"),
         (np.zeros((2, 3)), ValueError, r"'s style expects 3-D .* got 2-D \(2, 3\)"),
-        (np.zeros((2, 3, 4), int), TypeError, r"takes float32 or float64 style, got int64"),
+        (np.zeros((2, 3, 4), int), TypeError, r"takes float16, bfloat16, float32 or float64 style"),
     ],
 )
 def test_a_style_that_does_not_fit_changes_nothing(style, error, match):

@@ -127,7 +127,7 @@ def test_bad_option_is_one_line(tmp_path, capsys, arguments, told):
 def test_calls(capsys):
     calls.main(["--shape", "32x6", "--norms", "batch", "rms", "--rounds", "1"])
     text = capsys.readouterr().out
-    assert text.startswith("32x6 float32, 1 thread; _")
+    assert text.startswith("32x6 float32, 1 thread; ")
     figures = r"^(\w+, [\w, ]+?)(?:  +[\d.]+){4}% "
     assert re.findall(figures, text, re.MULTILINE) == [
         "batch_norm, forward, training", "batch_norm, backward", "batch_norm, evaluation",

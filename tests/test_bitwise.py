@@ -52,7 +52,7 @@ def data(view, dtype):
 
 def expected(view, dtype):
     """The plainest run: one thread, unit by unit, no streaming, the baseline."""
-    return run_kernels(levels.load("baseline"), *data(view, dtype))
+    return run_kernels("baseline", *data(view, dtype))
 
 
 @every_level
@@ -60,10 +60,10 @@ def expected(view, dtype):
 @pytest.mark.parametrize("view", VIEWS + LARGER, ids=view_id)
 def test_threads_walks_stores_and_levels(view, dtype, level):
     x, dy = data(view, dtype)
-    plain, module = expected(view, dtype), levels.load(level)
+    plain = expected(view, dtype)
     for threads, cache in product([1, 2, 3, 7], [0, HUGE]):
         how = {"threads": threads, "cache": cache, "stream": (threads + (cache > 0)) % 2 > 0}
-        got = run_kernels(module, x, dy, **how)
+        got = run_kernels(level, x, dy, **how)
         wrong = [name for name in plain if got[name] != plain[name]]
         assert not wrong, (how, wrong)
 
@@ -73,10 +73,10 @@ def test_threads_walks_stores_and_levels(view, dtype, level):
 def test_parameters_of_the_other_dtype(view, level):
     for dtype, other in ((np.float32, "d"), (np.float64, "f")):
         x, dy = data(view, dtype)
-        plain = run_kernels(levels.load("baseline"), x, dy, parameters=other)
+        plain = run_kernels("baseline", x, dy, parameters=other)
         for threads, cache in product([1, 3], [0, HUGE]):
             how = {"threads": threads, "cache": cache, "parameters": other}
-            assert run_kernels(levels.load(level), x, dy, **how) == plain
+            assert run_kernels(level, x, dy, **how) == plain
 
 
 @every_level
@@ -89,7 +89,7 @@ def test_the_address_of_the_output_does_not_matter(view, dtype, level):
     room = np.empty(x.size + 16, dtype)
     for offset in range(16):
         y = room[offset : offset + x.size].reshape(view)
-        got = run_kernels(levels.load(level), x, dy, y=y, stream=True)
+        got = run_kernels(level, x, dy, y=y, stream=True)
         assert got == plain, offset
 
 
@@ -100,15 +100,15 @@ def test_rows_of_images_may_lie_apart(view, dtype, level):
     """The same bits where images are cut out of larger ones, or taken backwards."""
     x, dy = data(view, dtype)
     n, size = view[0], x[0].size
-    plain, module = expected(view, dtype), levels.load(level)
+    plain = expected(view, dtype)
     room = np.full((2 * n, size + 5), 7, dtype)
     for rows in (room[:n, :size], room[::2, 5:], room[1::2, 3:-2][::-1]):
         apart = rows.reshape(view)
         apart[...] = x
-        assert run_kernels(module, apart, dy, y=np.empty_like(x)) == plain
+        assert run_kernels(level, apart, dy, y=np.empty_like(x)) == plain
         apart[...] = dy
-        assert run_kernels(module, x, apart) == plain
-        assert run_kernels(module, x, dy, y=apart, stream=True) == plain
+        assert run_kernels(level, x, apart) == plain
+        assert run_kernels(level, x, dy, y=apart, stream=True) == plain
 
 
 @both_dtypes

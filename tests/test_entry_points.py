@@ -32,53 +32,34 @@ def training():
     return dict(
         y=items(N, C, L), stats=new_stats(), running_mean=per_channel(), running_var=per_channel(),
         num_batches_tracked=np.array([3]), x=items(N, C, L), residual=items(N, C, L),
-        weight=per_channel(), bias=per_channel(), eps=1e-5, momentum=0.1, **GATE, **HOW,
+        weight=per_channel(), bias=per_channel(), eps=1e-5, momentum=0.1, **GATE,
+        training=True, **HOW,
     )  # fmt: skip
 
 
 def inference():
-    return dict(
-        y=items(N, C, L), stats=new_stats(), x=items(N, C, L), residual=items(N, C, L),
-        mean=per_channel(), var=per_channel(), weight=per_channel(), bias=per_channel(), eps=1e-5,
-        **GATE, **HOW,
-    )  # fmt: skip
+    return training() | {"training": False}
 
 
 def backward():
     return dict(
         dx=items(N, C, L), dresidual=items(N, C, L), dweight=per_channel(), dbias=per_channel(),
         dy=items(N, C, L), x=items(N, C, L), y=items(N, C, L), stats=new_stats(),
-        weight=per_channel(), training=True, **GATE, **HOW,
+        weight=per_channel(), **GATE, training=True, **HOW,
     )  # fmt: skip
-
-
-def small(training):
-    return dict(
-        y=items(N, C, L), stats=new_stats(), running_mean=per_channel(), running_var=per_channel(),
-        num_batches_tracked=np.array(3), x=items(N, C, L), weight=per_channel(), bias=per_channel(),
-        N=N, C=C, L=L, eps=1e-5, momentum=0.1, **GATE, training=training, kind=0.0, other=0.0,
-    )  # fmt: skip
-
-
-def small_training():
-    return small(True)
-
-
-def small_inference():
-    return small(False)
 
 
 def rows():
     return dict(
-        y=items(N, L), stats=new_stats(N), x=items(N, L), weight=per_channel(L),
+        y=items(1, N, L), stats=new_stats(N), x=items(1, N, L), weight=per_channel(L),
         bias=per_channel(L), run=1, eps=1e-5, centred=True, **HOW,
     )  # fmt: skip
 
 
 def rows_backward():
     return dict(
-        dx=items(N, L), dweight=per_channel(L), dbias=per_channel(L), dy=items(N, L),
-        x=items(N, L), stats=new_stats(N), weight=per_channel(L), run=1, centred=True, **HOW,
+        dx=items(1, N, L), dweight=per_channel(L), dbias=per_channel(L), dy=items(1, N, L),
+        x=items(1, N, L), stats=new_stats(N), weight=per_channel(L), run=1, centred=True, **HOW,
     )  # fmt: skip
 
 
@@ -108,18 +89,16 @@ def response_backward():
 
 
 # the entry point, a call of it that succeeds, and what may be None in it
+KERNELS = kernels.of[np.dtype(np.float32)]
 ENTRIES = [
-    (kernels.normalize_training["ff"], training,
+    (KERNELS.batch_forward, training,
      "y running_mean running_var num_batches_tracked residual weight bias"),
-    (kernels.normalize_inference["ff"], inference, "residual weight bias"),
-    (kernels.gradient["ff"], backward, "dresidual dweight dbias weight"),
-    (kernels.normalize_small["ff"], small_training,
-     "running_mean running_var num_batches_tracked weight bias"),
-    (kernels.normalize_small["ff"], small_inference, "num_batches_tracked weight bias"),
-    (kernels.normalize_rows["ff"], rows, "weight bias"),
-    (kernels.gradient_rows["ff"], rows_backward, "weight dweight dbias"),
-    (kernels.respond["f"], response, ""),
-    (kernels.respond_back["f"], response_backward, ""),
+    (KERNELS.batch_forward, inference, "num_batches_tracked residual weight bias"),
+    (KERNELS.batch_backward, backward, "dresidual dweight dbias weight"),
+    (KERNELS.rows_forward, rows, "weight bias"),
+    (KERNELS.rows_backward, rows_backward, "weight dweight dbias"),
+    (KERNELS.response_forward, response, ""),
+    (KERNELS.response_backward, response_backward, ""),
 ]  # fmt: skip
 entries = pytest.mark.parametrize(
     ("kernel", "make", "optional"),
@@ -146,11 +125,11 @@ def refused(kernel, call, match):
 
 
 def test_every_entry_point_is_here():
-    tables = [table for n, table in vars(kernels).items() if n[0] != "_" and type(table) is dict]
-    tried = [kernel for kernel, _, _ in ENTRIES]
-    tried += [kernels.move_running["f"], kernels.move_anew["f"]]
-    assert len(tables) == 10
-    assert all(any(kernel in tried for kernel in table.values()) for table in tables)
+    assert {kernel for kernel, _, _ in ENTRIES} == {*KERNELS}
+    module = kernels.levels.load(kernels.LEVEL, "float32")
+    public = [name for name, each in vars(module).items() if type(each) is type(len)]
+    public = [name for name in public if not name.startswith("_")]
+    assert {*public} == {*KERNELS._fields}
 
 
 @entries
@@ -202,31 +181,55 @@ def test_a_number_that_would_divide_by_zero(kernel, make, optional, name):
         refused(kernel, make() | {name: 0}, r"a kernel expected .* of .*, got 0")
 
 
-def test_a_small_call_leaves_what_is_not_in_one_piece():
-    """To the other entry points, which take it; nothing is done."""
-    for name in ("weight", "running_var"):
-        call = small_training() | {name: np.repeat(per_channel(), 2)[::2]}
-        before = state(call)
-        assert kernels.normalize_small["ff"](*call.values()) is False
-        assert state(call) == before
+def test_what_lies_on_channels_may_be_strided_and_of_either_dtype():
+    plain, other = training(), training()
+    KERNELS.batch_forward(*plain.values())
+    names = "running_mean", "running_var", "weight", "bias"
+    for name in names:
+        other[name] = np.repeat(other[name].astype(np.float64), 2)[::2]
+    other["running_var"] = np.flip(np.flip(other["running_var"]).copy())
+    KERNELS.batch_forward(*other.values())
+    assert state(other)["y"] == state(plain)["y"]
+    for name in names[:2]:
+        np.testing.assert_allclose(other[name], plain[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["running_var", "weight", "num_batches_tracked"])
+def test_what_lies_on_channels_and_is_of_another_dtype(name):
+    wrong = training()[name].astype(np.int32)
+    refused(KERNELS.batch_forward, training() | {name: wrong}, f"a kernel expected {name} of .*")
+    wrong = training()[name].astype(training()[name].dtype.newbyteorder())
+    refused(KERNELS.batch_forward, training() | {name: wrong}, f"a kernel expected {name} of .*")
+
+
+def test_what_is_written_must_be_writable():
+    for make, kernel, names in (
+        (training, KERNELS.batch_forward, ["running_mean", "running_var", "num_batches_tracked"]),
+        (backward, KERNELS.batch_backward, ["dweight", "dbias"]),
+        (rows_backward, KERNELS.rows_backward, ["dweight", "dbias"]),
+    ):
+        for name in names:
+            call = make()
+            call[name].flags.writeable = False
+            refused(kernel, call, "read-only")
 
 
 def test_rows_and_values_that_do_not_go_into_each_other():
-    refused(kernels.normalize_rows["ff"], rows() | {"run": 2}, "run of a divisor of 5, got 2")
+    refused(KERNELS.rows_forward, rows() | {"run": 2}, "run of a divisor of 5, got 2")
     call = rows() | {"weight": per_channel(3), "bias": per_channel(3)}
-    refused(kernels.normalize_rows["ff"], call, "weight and bias of a divisor of 20 values, got 3")
+    refused(KERNELS.rows_forward, call, "weight and bias of a divisor of 20 values, got 3")
 
 
 @pytest.mark.parametrize("place", range(4))
 def test_a_step_of_running_statistics_with_an_array_that_does_not_fit(place):
     good = per_channel(), per_channel(), np.array([3]), np.ones((3, C))
-    kernels.move_running["f"](0, [(None, None, None, good[3], 8, 0.5)])
+    kernels.move_running([(None, None, None, good[3], 8, 0.5)])
     before = [a.copy() for a in good]
     wrong = [np.ones(C - 1, np.float32), np.ones(C + 1, np.float32), np.ones(0, int), None]
     step = [*good]
     step[place] = wrong[place]
     with pytest.raises(ValueError, match=r"a kernel expected .*, got"):
-        kernels.move_running["f"](0, [(*good, 8, 0.5), (*step, 8, 0.5)])
+        kernels.move_running([(*good, 8, 0.5), (*step, 8, 0.5)])
     assert all(map(np.array_equal, good, before))
 
 
@@ -235,4 +238,4 @@ def test_a_move_that_is_made_anew_with_an_array_that_does_not_fit(place):
     arrays = [per_channel(), np.zeros(C)]
     arrays[place] = arrays[place][1:].copy()
     with pytest.raises(ValueError, match=r"a kernel expected .*, got 2"):
-        kernels.move_anew["f"](*arrays, np.ones(C))
+        kernels.move_anew(*arrays, np.ones(C))

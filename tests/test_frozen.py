@@ -95,7 +95,7 @@ def test_backward_needs_nothing_that_may_change_after_the_forward():
     [
         (np.zeros((2, 4), np.float32), ValueError, "expects 3 channels on axis 1, got 4"),
         (np.zeros((2, 3, 1, 1), np.float32), ValueError, "use FrozenBatchNorm2d"),
-        (np.zeros((2, 3), int), TypeError, "takes float32 or float64 x"),
+        (np.zeros((2, 3), int), TypeError, "float32 or float64 x"),
     ],
 )
 def test_errors_name_the_class(x, error, message):

@@ -132,7 +132,7 @@ def test_wrong_arguments_are_named_and_change_nothing():
     for residual, error, words in (
         (x[:4], ValueError, r"residual of the input's shape \(5, 3\), got \(4, 3\)"),
         (x.astype(np.float64), TypeError, "residual of the input's dtype float32, got float64"),
-        (x.astype(int), TypeError, "takes float32 or float64 residual"),
+        (x.astype(int), TypeError, "takes float16, bfloat16, float32 or float64 residual"),
     ):
         with pytest.raises(error, match=words):
             layer(x, residual=residual)

@@ -11,7 +11,9 @@ import pytest
 from runs import HUGE, bits
 
 from cybn.functional.gates import OPEN
-from cybn.kernels import move_running, normalize_small, normalize_training
+from cybn.kernels import move_running, of
+
+FLOAT32 = np.dtype(np.float32)
 
 C = 4
 
@@ -59,30 +61,19 @@ def test_while_a_kernel_runs():
     stats = np.empty((3, C))
     with handler(signal.SIGINT):
         with pytest.raises(StoppedError):
-            normalize_training["ff"](
+            of[FLOAT32].batch_forward(
                 np.empty_like(x), stats, mean, var, count, x, None, None, None, 1e-5, 0.1, *OPEN,
-                1, HUGE, CtrlC(),
+                True, 1, HUGE, CtrlC(),
             )  # fmt: skip
         assert untouched(mean, var, count)
         assert (stats[0] == 1).all()  # the kernel had done its work
-
-
-def test_in_a_small_call():
-    mean, var, count = running()
-    x, stats = np.ones((6, C), np.float32), np.empty((3, C))
-    with handler(signal.SIGINT), pytest.raises(StoppedError):
-        normalize_small["ff"](
-            np.empty_like(x), stats, mean, var, count, x, None, None, 6, C, 1, 1e-5, 0.1, *OPEN,
-            True, CtrlC(), 0.0,
-        )  # fmt: skip
-    assert untouched(mean, var, count)
 
 
 def test_when_only_the_statistics_are_to_move():
     mean, var, count = running()
     step = mean, var, count, np.ones((3, C)), 8
     with handler(signal.SIGINT), pytest.raises(StoppedError):
-        move_running["f"](0, [(*step, 0.1), (*step, CtrlC())])
+        move_running([(*step, 0.1), (*step, CtrlC())])
     assert untouched(mean, var, count)
 
 
@@ -106,9 +97,9 @@ def test_a_signal_from_outside():
             sender.start()
             stopped = False
             try:
-                normalize_training["ff"](
+                of[FLOAT32].batch_forward(
                     y, stats, mean, var, count, x, None, None, None, 1e-5, 0.1, *OPEN,
-                    1, HUGE, False,
+                    True, 1, HUGE, False,
                 )  # fmt: skip
                 sender.join()
             except StoppedError:

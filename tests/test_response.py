@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_within, roundoff
-from runs import KERNEL_DTYPES, bits
+from runs import bits
 from strategies import DTYPES, layouts
 from test_bitwise import every_level
 
@@ -94,17 +94,17 @@ def test_threads_and_levels_give_the_same_bits(view, dtype, level):
     x.ravel()[:: x.size // 3 + 1] = np.nan
     options = 4, 0.7, 0.75, 1.5
 
-    def run(module, threads, in_place=False):
-        key = KERNEL_DTYPES[x.dtype.char]
+    def run(level, threads, in_place=False):
+        module = levels.load(level, x.dtype.name)
         y, above = np.empty_like(x), dy.copy()
         dx = above if in_place else np.empty_like(x)
-        module.respond[key](y, x, *options, threads)
-        module.respond_back[key](dx, above, x, *options, threads)
+        module.response_forward(y, x, *options, threads)
+        module.response_backward(dx, above, x, *options, threads)
         return bits(y), bits(dx)
 
-    plain = run(levels.load("baseline"), 1)
+    plain = run("baseline", 1)
     for threads, in_place in product([1, 2, 3, 7], [False, True]):
-        assert run(levels.load(level), threads, in_place) == plain
+        assert run(level, threads, in_place) == plain
 
 
 @both_dtypes

@@ -18,7 +18,7 @@ from oracle import (
     spread,
     var_bound,
 )
-from runs import HUGE, KERNEL_DTYPES, bits
+from runs import HUGE, bits
 from strategies import DTYPES
 from test_bitwise import every_level
 
@@ -45,19 +45,21 @@ def values(count, dtype):
     return np.linspace(-1, 2, count).astype(dtype), np.linspace(3, -1, count).astype(dtype)
 
 
-def run(module, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, stream=False,
+def run(level, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, stream=False,
         affine=True, in_place=False):  # fmt: skip
-    """y, stats, dx, dweight and dbias of the kernels of a compiled module."""
+    """y, stats, dx, dweight and dbias of the kernels of a level."""
     _, _, repeat, count = shape
-    dtype = np.dtype(other or x.dtype)
-    key, how = (KERNEL_DTYPES[x.dtype.char], KERNEL_DTYPES[dtype.char]), (threads, cache, stream)
+    module, dtype = levels.load(level, x.dtype.name), np.dtype(other or x.dtype)
+    how = threads, cache, stream
     weight, bias = values(count, dtype) if affine else (None, None)
     dweight, dbias = np.empty((2, count), dtype) if affine else (None, None)
     stats, source, dx = np.empty((3, len(x))), x.copy(), dy.copy()
     y = source if in_place else np.empty_like(x)
-    module.normalize_rows[key](y, stats, source, weight, bias, repeat, 1e-5, centred, *how)
+    module.rows_forward(y[None], stats, source[None], weight, bias, repeat, 1e-5, centred, *how)
     above = dx if in_place else dy
-    module.gradient_rows[key](dx, dweight, dbias, above, x, stats, weight, repeat, centred, *how)
+    module.rows_backward(
+        dx[None], dweight, dbias, above[None], x[None], stats, weight, repeat, centred, *how
+    )
     return {"y": y, "stats": stats, "dx": dx, "dweight": dweight, "dbias": dbias}
 
 
@@ -88,7 +90,7 @@ def test_moments_output_and_gradients_are_exact_within_their_bounds(shape, dtype
     x, dy = data(shape, dtype, SANE)
     n, repeat, count = shape[1:]
     weight, bias = values(count, dtype)
-    got = run(levels.load("baseline"), x, dy, shape, True)
+    got = run("baseline", x, dy, shape, True)
     mean, var, _ = exact_stats(x[None])
     assert_within(got["stats"][0], mean, mean_bound(var, mean, n, dtype), "mean")
     assert_within(got["stats"][1], var, var_bound(var, mean, n, dtype), "var")
@@ -110,7 +112,7 @@ def test_the_mean_square_too(shape, dtype):
     x, dy = data(shape, dtype, SANE)
     n, repeat, count = shape[1:]
     weight, bias = values(count, dtype)
-    got = run(levels.load("baseline"), x, dy, shape, False)
+    got = run("baseline", x, dy, shape, False)
     moments = [exact_moments(row) for row in x]
     square = np.array([float(var + mean**2) for mean, var in moments])
     u = (min(n, TERMS) + 3) * roundoff(dtype) + (n / 16 + 512) * U64
@@ -131,14 +133,13 @@ def test_the_mean_square_too(shape, dtype):
 @shapes
 def test_threads_walks_stores_and_levels_give_the_same_bits(shape, centred, dtype, level):
     x, dy = data(shape, dtype, HOSTILE, ABOVE)
-    module = levels.load(level)
     for affine in (True, False):
-        plain = run(levels.load("baseline"), x, dy, shape, centred, affine=affine)
+        plain = run("baseline", x, dy, shape, centred, affine=affine)
         want = {name: bits(a) for name, a in plain.items()}
         for threads, cache in product([1, 2, 3, 7], [0, HUGE]):
             how = {"threads": threads, "cache": cache, "stream": (threads + (cache > 0)) % 2 > 0,
                    "in_place": threads == 2}  # fmt: skip
-            got = run(module, x, dy, shape, centred, affine=affine, **how)
+            got = run(level, x, dy, shape, centred, affine=affine, **how)
             wrong = [name for name, a in got.items() if bits(a) != want[name]]
             assert not wrong, (how, wrong)
 
@@ -149,8 +150,8 @@ def test_parameters_of_the_other_dtype(shape, level):
     """They are taken as they are; gradients come rounded to them."""
     for dtype, other in ((np.float32, "d"), (np.float64, "f")):
         x, dy = data(shape, dtype, SANE)
-        plain = run(levels.load("baseline"), x, dy, shape, True, other=other)
-        got = run(levels.load(level), x, dy, shape, True, other=other, threads=3, cache=0)
+        plain = run("baseline", x, dy, shape, True, other=other)
+        got = run(level, x, dy, shape, True, other=other, threads=3, cache=0)
         assert list(map(bits, got.values())) == list(map(bits, plain.values()))
         exact, bounds = row_gradients(dy, x, plain["stats"], values(shape[3], other)[0], shape[2])
         coarse = max(roundoff(dtype), roundoff(other))
@@ -162,9 +163,9 @@ def test_parameters_of_the_other_dtype(shape, level):
 @shapes
 def test_what_is_not_finite_stays_in_its_row(shape, dtype):
     x, dy = data(shape, dtype, [np.asarray])
-    want = run(levels.load("baseline"), x, dy, shape, True)
+    want = run("baseline", x, dy, shape, True)
     x[0, -1] = np.nan
-    got = run(levels.load("baseline"), x, dy, shape, True)
+    got = run("baseline", x, dy, shape, True)
     for name in ("y", "dx"):
         assert np.isnan(got[name][0]).any()
         assert bits(got[name][1:]) == bits(want[name][1:])
@@ -176,7 +177,7 @@ def test_constant_rows_give_the_bias_and_no_variance(shape, dtype):
     repeat, count = shape[2:]
     for value in (1234.0, 0.1, 1e10, -3e7):
         x = np.full(shape[:2], value, dtype)
-        got = run(levels.load("baseline"), x, np.ones_like(x), shape, True)
+        got = run("baseline", x, np.ones_like(x), shape, True)
         assert got["stats"][0].tolist() == x[:, 0].tolist()
         assert not got["stats"][1].any()
         assert got["y"].tolist() == spread(values(count, dtype)[1], repeat, x.shape).tolist()

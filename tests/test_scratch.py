@@ -5,38 +5,41 @@ import pytest
 from runs import LEAKY6, bits, python
 
 from cybn.functional.gates import OPEN
-from cybn.kernels import gradient, normalize_inference, normalize_training
+from cybn.kernels import of
 
 MIB = 1 << 20
 
 PEAK = """
 import resource
 import numpy as np
-from cybn.kernels import gradient, normalize_inference, normalize_training
+from cybn.kernels import of
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-shape, key, threads = {shape}, {key!r}, {threads}
-x = np.ones(shape, key[0])
+shape, char, threads = {shape}, {char!r}, {threads}
+x = np.ones(shape, char)
+kernels = of[x.dtype]
 y, stats = np.empty_like(x), np.empty((3, shape[1]))
-dweight, dbias, mean, var = (np.ones(shape[1], key[1]) for _ in range(4))
+dweight, dbias, mean, var = (np.ones(shape[1], char) for _ in range(4))
 y.fill(0), stats.fill(0)
-how = 1.0, float("inf"), threads, 1 << 20, False
+gate, how = (1.0, float("inf")), (threads, 1 << 20, False)
 before = peak()
-normalize_training[key](y, stats, None, None, None, x, None, None, None, 1e-5, 0.1, *how)
-gradient[key](y, None, dweight, dbias, x, x, None, stats, None, True, *how)
-normalize_inference[key](y, stats, x, None, mean, var, None, None, 1e-5, *how)
+kernels.batch_forward(
+    y, stats, None, None, None, x, None, None, None, 1e-5, 0.1, *gate, True, *how
+)
+kernels.batch_backward(y, None, dweight, dbias, x, x, None, stats, None, *gate, True, *how)
+kernels.batch_forward(y, stats, mean, var, None, x, None, None, None, 1e-5, 0.1, *gate, False, *how)
 print(peak() - before, x.nbytes)
 """
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("key", ["ff", "dd"])
+@pytest.mark.parametrize("char", ["f", "d"])
 @pytest.mark.parametrize(
     "shape", [(1, 1_000_000, 31), (31, 1_000_000, 1), (2, 500_000, 14), (3, 200_000, 70)], ids=str
 )
-def test_a_million_channels(shape, key, threads):
+def test_a_million_channels(shape, char, threads):
     """32 bytes a channel, and 8 MiB or an eighth of x; 4 MiB for what else a process may do."""
-    used, nbytes = map(int, python(PEAK.format(shape=shape, key=key, threads=threads)).split())
+    used, nbytes = map(int, python(PEAK.format(shape=shape, char=char, threads=threads)).split())
     assert used <= 32 * shape[1] + max(8 * MIB, nbytes // 8) + 4 * MIB
 
 
@@ -57,24 +60,26 @@ def test_a_channel_is_the_same_by_itself(shape, dtype):
 
 def run(x, dy, z):
     x, dy, z = (np.ascontiguousarray(a) for a in (x, dy, z))
-    key, channels = x.dtype.char * 2, x.shape[1]
+    kernels, channels = of[x.dtype], x.shape[1]
     y, gated, dx, dz = (np.empty_like(x) for _ in range(4))
     stats, given = np.empty((2, 3, channels))
     weight, bias = np.full((2, channels), [[2], [3]]).astype(x.dtype)
     dweight, dbias, dweight2, dbias2 = np.empty((4, channels), x.dtype)
     how = 2, 1 << 20, False
-    normalize_training[key](
-        y, stats, None, None, None, x, None, weight, bias, 1e-5, 0.1, *OPEN, *how
+    kernels.batch_forward(
+        y, stats, None, None, None, x, None, weight, bias, 1e-5, 0.1, *OPEN, True, *how
     )
-    gradient[key](dx, None, dweight, dbias, dy, x, None, stats, weight, True, *OPEN, *how)
+    kernels.batch_backward(dx, None, dweight, dbias, dy, x, None, stats, weight, *OPEN, True, *how)
     kept = dx.copy()
-    normalize_training[key](
-        gated, stats, None, None, None, x, z, weight, bias, 1e-5, 0.1, *LEAKY6, *how
+    kernels.batch_forward(
+        gated, stats, None, None, None, x, z, weight, bias, 1e-5, 0.1, *LEAKY6, True, *how
     )
-    gradient[key](dx, dz, dweight2, dbias2, dy, x, gated, stats, weight, True, *LEAKY6, *how)
+    kernels.batch_backward(
+        dx, dz, dweight2, dbias2, dy, x, gated, stats, weight, *LEAKY6, True, *how
+    )
     evaluated = np.empty_like(x)
-    normalize_inference[key](
-        evaluated, given, x, z, bias, weight, weight, bias, 1e-5, *LEAKY6, *how
+    kernels.batch_forward(
+        evaluated, given, bias, weight, None, x, z, weight, bias, 1e-5, 0.1, *LEAKY6, False, *how
     )
     return {
         "y": y,

@@ -11,7 +11,7 @@ from strategies import DTYPES, VIEWS, batches, view_id
 import cybn
 from cybn.functional import batch_norm_forward
 from cybn.functional.gates import OPEN
-from cybn.kernels import gradient, normalize_training
+from cybn.kernels import of
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 every_view = pytest.mark.parametrize("view", VIEWS, ids=view_id)
@@ -187,13 +187,15 @@ def test_more_items_than_an_int_counts(n, c, length):
     assert x.size > 2**31
     stats = np.empty((3, c))
     how = (cybn.get_num_threads(), 1 << 20, False)
-    normalize_training["ff"](
-        y, stats, None, None, None, x, None, None, None, 1e-5, 0.1, *OPEN, *how
+    of[x.dtype].batch_forward(
+        y, stats, None, None, None, x, None, None, None, 1e-5, 0.1, *OPEN, True, *how
     )
     exact = exact_stats(row.reshape(1, c, length))
     assert stats[:2].tolist() == exact[:2].tolist()
     dweight, dbias = np.empty((2, c), np.float32)
-    gradient["ff"](y, None, dweight, dbias, x, x, None, stats, None, True, *OPEN, *how)
+    of[x.dtype].batch_backward(
+        y, None, dweight, dbias, x, x, None, stats, None, *OPEN, True, *how
+    )
     # sums of at most 100 values below 2^11 units are exact in float32, and all of them in float64
     total = row.reshape(c, length).sum(1, dtype=np.float64) * n
     assert dbias.tolist() == total.astype(np.float32).tolist()

@@ -38,6 +38,7 @@ class Arrangement(NamedTuple):
 
     def view(self, a: np.ndarray) -> np.ndarray | None:
         """`a` as (N, C, L) without a copy, or None where its memory does not allow it."""
+        a = as_words(a)
         if self.order is None:
             if a.flags.carray or (a.flags.c_contiguous and a.flags.aligned):
                 return a.reshape(self.shape)
@@ -54,11 +55,13 @@ class Arrangement(NamedTuple):
         ncl = self.view(a)
         if ncl is not None:
             return ncl
+        a = as_words(a)
         turned = a if self.order is None else a.transpose(self.order)
         return np.array(turned, order="C").reshape(self.shape)
 
     def scatter(self, ncl: np.ndarray, a: np.ndarray) -> None:
         """Write (N, C, L) into `a`."""
+        a = as_words(a)
         turned = a if self.order is None else a.transpose(self.order)
         turned[...] = ncl.reshape(turned.shape)
 
@@ -71,11 +74,20 @@ class Rows(NamedTuple):
     values: int  # of weight and bias; rows take n/run each, in turns
 
 
+def as_words(a: np.ndarray) -> np.ndarray:
+    """`a` as the kernels take it: float16 and bfloat16 as their words of sixteen bits.
+
+    NumPy lends no buffer of bfloat16.
+    """
+    return a if a.itemsize > 2 else a.view(np.uint16)
+
+
 def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, Arrangement]:
     """x, copied in its own memory order if it has to be; its (N, C, L) view; and how to get it."""
-    if x.flags.carray or (x.flags.c_contiguous and x.flags.aligned):
+    flags = x.flags
+    if flags.carray or (flags.c_contiguous and flags.aligned):
         arrangement = in_order(x.shape, channel_axis)
-        return x, x.reshape(arrangement.shape), arrangement
+        return x, (x if x.itemsize > 2 else as_words(x)).reshape(arrangement.shape), arrangement
     arrangement = _arrangement(x, channel_axis)
     ncl = arrangement.view(x)
     if ncl is None:

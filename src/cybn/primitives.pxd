@@ -11,13 +11,20 @@ order of every addition is then fixed by the length alone: a compiler that vecto
 4, 8 or 16 gets the same bits. A plain `s += x[i]` was rejected, since only -ffast-math vectorizes
 it, and then in an order that depends on the CPU; intrinsics were rejected as one copy per CPU.
 
-T is the type of the data. A is the type that partial sums are kept in: T itself where at most a
-few dozen elements meet in one lane, double where they are many or must be nearly exact.
+S is the type that data is stored in, T the type of arithmetic: for float and double the same, and
+float for data of sixteen bits. A is the type that partial sums are kept in: T itself where at most
+a few dozen elements meet in one lane, double where they are many or must be nearly exact.
+
+Data of sixteen bits is converted strip by strip, by `load` and `store`, which do nothing for the
+other types: what is read and written there lies in the arrays themselves. The conversion is the one
+place with intrinsics, since no compiler makes the instruction of a loop; where the CPU has none,
+whole numbers do the same to the bit.
 """
 
 cdef extern from *:
     """
-    #define CYBN_PRIMITIVES_VERSION 1  /* goes up when a plugin that uses them would notice */
+    #define CYBN_PRIMITIVES_VERSION 2  /* goes up when a plugin that uses them would notice */
+    #include <string.h>
     #if defined(__x86_64__) || defined(_M_X64)
       #include <immintrin.h>
       #define CYBN_CAN_STREAM 1
@@ -33,27 +40,124 @@ cdef extern from *:
           _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
       #endif
       }
+      /* The same of what was just written in smaller pieces, for which a wide load would wait. */
+      static inline void cybn_stream_pieces(void *to, const void *from) {
+        for (int i = 0; i < 4; i++)
+          _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
+      }
       #define cybn_stream_fence() _mm_sfence()
     #else
-      #include <string.h>
       #define CYBN_CAN_STREAM 0
       static inline void cybn_stream_line(void *to, const void *from) { memcpy(to, from, 64); }
+      #define cybn_stream_pieces cybn_stream_line
       #define cybn_stream_fence() ((void)0)
     #endif
+    /* cybn_always: a loop that is told by flags what it is compiles to one without them. */
     #if defined(__GNUC__) || defined(__clang__)
       #define cybn_prefetch(p) __builtin_prefetch(p)
+      #define cybn_always __attribute__((always_inline)) void
+      #define cybn_apart static __attribute__((noinline, unused))
+      #define cybn_known(n) __builtin_constant_p(n)
     #else
       #define cybn_prefetch(p) ((void)(p))
+      #define cybn_always void
+      #define cybn_apart static
+      #define cybn_known(n) 1
     #endif
+
+    static inline int cybn_bits(float x) { int w; memcpy(&w, &x, 4); return w; }
+    static inline float cybn_float(int w) { float x; memcpy(&x, &w, 4); return x; }
+
+    /* bfloat16 is the upper half of a float. Rounded to nearest, ties to even; NaN stays NaN. */
+    static inline float cybn_of_bfloat16(unsigned short h) {
+      return cybn_float((int)((unsigned)h << 16));
+    }
+    static inline unsigned short cybn_to_bfloat16(float x) {
+      int w = cybn_bits(x);
+      unsigned rounded = ((unsigned)w + 0x7fff + ((unsigned)w >> 16 & 1)) >> 16;
+      return (unsigned short)((w & 0x7fffffff) > 0x7f800000 ? (unsigned)w >> 16 | 0x40 : rounded);
+    }
+
+    /* float16, with whole numbers and without a branch. Exponents are moved by multiplying; what is
+       below the normal numbers is aligned by adding a number whose last bit is theirs. */
+    static inline float cybn_of_float16(unsigned short h) {
+      int w = h & 0x7fff;
+      float normal = cybn_float((w << 13) + 0x70000000) * 0x1p-112f;
+      float below = cybn_float(w | 0x3f000000) - 0.5f;
+      return cybn_float((h & 0x8000) << 16 | cybn_bits(w < 0x400 ? below : normal));
+    }
+    static inline unsigned short cybn_to_float16(float x) {
+      int w = cybn_bits(x), size = w & 0x7fffffff, power = w & 0x7f800000, rounded;
+      float base = (cybn_float(size) * 0x1p+112f) * 0x1p-110f;
+      power = (power < 0x38800000 ? 0x38800000 : power) + 0x07800000;
+      rounded = cybn_bits(cybn_float(power) + base);
+      rounded = (rounded >> 13 & 0x7c00) + (rounded & 0xfff);
+      rounded = size > 0x7f800000 ? 0x7e00 | (size >> 13 & 0x3ff) : rounded;
+      return (unsigned short)((unsigned)w >> 16 & 0x8000) | (unsigned short)rounded;
+    }
+
+    /* n items. Whole strips are converted where they are wanted; ends, of a length that is known
+       only then, by one function for all of them. */
+    #if defined(__F16C__) || (defined(_MSC_VER) && defined(__AVX2__))
+      #define CYBN_EIGHT 8
+      static inline void cybn_load_eight(float *to, const unsigned short *from) {
+        _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)));
+      }
+      static inline void cybn_store_eight(unsigned short *to, const float *from) {
+        _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph(_mm256_loadu_ps(from), 0));
+      }
+    #else
+      #define CYBN_EIGHT 0
+      #define cybn_load_eight(to, from) ((void)0)
+      #define cybn_store_eight(to, from) ((void)0)
+    #endif
+    #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT) \\
+      static inline void name##_here(OUT *to, const IN *from, ptrdiff_t n) { \\
+        ptrdiff_t i = 0; \\
+        if (EIGHT) for (; i < n - 7; i += 8) eight(to + i, from + i); \\
+        for (; i < n; i++) to[i] = convert(from[i]); \\
+      } \\
+      cybn_apart void name##_apart(OUT *to, const IN *from, ptrdiff_t n) { \\
+        name##_here(to, from, n); \\
+      } \\
+      static inline void name(void *to, const void *from, ptrdiff_t n) { \\
+        if (cybn_known(n)) name##_here((OUT *)to, (const IN *)from, n); \\
+        else name##_apart((OUT *)to, (const IN *)from, n); \\
+      }
+    CYBN_CONVERTER(cybn_load_float16, float, unsigned short, cybn_load_eight, cybn_of_float16,
+                   CYBN_EIGHT)
+    CYBN_CONVERTER(cybn_store_float16, unsigned short, float, cybn_store_eight, cybn_to_float16,
+                   CYBN_EIGHT)
+    CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16, 0)
+    CYBN_CONVERTER(cybn_store_bfloat16, unsigned short, float, cybn_store_eight, cybn_to_bfloat16,
+                   0)
     """
+    ctypedef void _always "cybn_always"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
     const bint CAN_STREAM "CYBN_CAN_STREAM"
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
+    void _stream_pieces "cybn_stream_pieces"(void *to, const void *src) noexcept nogil
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
+    void _load_float16 "cybn_load_float16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
+    void _load_bfloat16 "cybn_load_bfloat16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
+    void _store_float16 "cybn_store_float16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
+    void _store_bfloat16 "cybn_store_bfloat16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
 
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY
+
+cdef struct float16:        # NumPy's float16, as its word: array.view(np.uint16)
+    unsigned short word
+
+cdef struct bfloat16:       # the upper half of a float32
+    unsigned short word
+
+ctypedef fused S:
+    float
+    double
+    float16
+    bfloat16
 
 ctypedef fused T:
     float
@@ -65,14 +169,81 @@ ctypedef fused A:
 
 cdef enum:
     LANES = 32          # partial sums; a multiple of every vector width
-    STRIP = 16          # items that one streaming step writes
+    STRIP = 16          # items that one streaming step writes, and of sixteen bits
+    MOST_STRIP = 32     # twice as many: whole cache lines
     LINE = 64           # bytes of a cache line
 
 
-cdef inline void fetch(const T *x, Py_ssize_t n) noexcept nogil:
+# Reading and writing: `load` before items are `loaded`, and `store` after they were `put`. Where S
+# is float or double, items are read and written where they lie, and room is not used.
+
+cdef inline void load(T *room, const S *x, Py_ssize_t n) noexcept nogil:
+    """OUT room: x[0:n] as T, where S has sixteen bits."""
+    cdef Py_ssize_t i
+    cdef float one
+    if S is float16 or S is bfloat16:
+        if T is float:
+            _load_words(room, x, n)
+        else:
+            for i in range(n):
+                _load_words(&one, x + i, 1)
+                room[i] = one
+
+
+cdef inline void _load_words(float *room, const S *x, Py_ssize_t n) noexcept nogil:
+    if S is float16:
+        _load_float16(room, x, n)
+    else:
+        _load_bfloat16(room, x, n)
+
+
+cdef inline T loaded(const T *room, const S *x, Py_ssize_t i) noexcept nogil:
+    """x[i] as T, from room where S has sixteen bits."""
+    if S is float16 or S is bfloat16:
+        return room[i]
+    else:
+        return <T>x[i]
+
+
+cdef inline void put(S *y, T *room, Py_ssize_t i, T value) noexcept nogil:
+    """y[i] = value, in room where S has sixteen bits: `store` then takes it to y."""
+    if S is float16 or S is bfloat16:
+        room[i] = value
+    else:
+        y[i] = <S>value
+
+
+cdef inline void store(S *y, const T *room, Py_ssize_t n) noexcept nogil:
+    """y[0:n] = room[0:n], rounded to nearest even, where S has sixteen bits."""
+    cdef Py_ssize_t i
+    cdef float one
+    if S is float16 or S is bfloat16:
+        if T is float:
+            _store_words(y, room, n)
+        else:
+            for i in range(n):
+                one = <float>room[i]
+                _store_words(y + i, &one, 1)
+
+
+cdef inline void _store_words(S *y, const float *room, Py_ssize_t n) noexcept nogil:
+    if S is float16:
+        _store_float16(y, room, n)
+    else:
+        _store_bfloat16(y, room, n)
+
+
+cdef inline T item(const S *x, T _) noexcept nogil:
+    """The one item at x, as a number of the type of the second argument."""
+    cdef T room = 0
+    load(&room, x, 1)
+    return loaded(&room, x, 0)
+
+
+cdef inline void fetch(const S *x, Py_ssize_t n) noexcept nogil:
     """Ask for the cache lines of n items that will be read soon; x need not be readable."""
     cdef Py_ssize_t i
-    for i in range(n * sizeof(T) // LINE):
+    for i in range(n * sizeof(S) // LINE):
         prefetch(<const char *>x + i * LINE)
 
 
@@ -83,6 +254,15 @@ cdef inline void clear_lanes(A *s, A *q) noexcept nogil:
         s[j] = 0
     for j in range(LANES):
         q[j] = 0
+
+
+cdef inline _always _settle_lanes(A *s, A *q, const A *a, const A *b, bint fresh) noexcept nogil:
+    # s = a and q = b, or += where there are sums already
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        s[j] = a[j] if fresh else s[j] + a[j]
+    for j in range(LANES):
+        q[j] = b[j] if fresh else q[j] + b[j]
 
 
 cdef inline double fold_lanes(const A *s) noexcept nogil:
@@ -99,32 +279,57 @@ cdef inline double fold_lanes(const A *s) noexcept nogil:
     return (d[0] + d[2]) + (d[1] + d[3])
 
 
-cdef inline void add_shifted(A *s, A *q, const T *x, Py_ssize_t n, A k,
+cdef inline void add_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
                              Py_ssize_t ahead) noexcept nogil:
     """s[j] += x - k and q[j] += (x - k)^2 over x[0:n], lane by lane.
 
     OUT s, q: LANES each, accumulated into. IN x: n. k: the shift, near the mean of x.
     ahead: what lies so many items after x is read next, and fetched on the way.
     """
+    _shifted(s, q, x, n, k, ahead, False)
+
+
+cdef inline void sum_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
+                             Py_ssize_t ahead) noexcept nogil:
+    """As add_shifted to lanes of zeros, which it does not read."""
+    _shifted(s, q, x, n, k, ahead, True)
+
+
+cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize_t ahead,
+                             bint fresh) noexcept nogil:
     cdef Py_ssize_t i, j, whole = n - n % LANES
     cdef A a[LANES]
     cdef A b[LANES]
+    cdef A room[LANES]
     cdef A d
     clear_lanes(a, b)
     for i in range(n // LANES):
         fetch(x + i * LANES + ahead, LANES)
+        load(room, x + i * LANES, LANES)
         for j in range(LANES):
-            d = <A>x[i * LANES + j] - k
+            d = loaded(room, x + i * LANES, j) - k
             a[j] += d
             b[j] += d * d
-    for j in range(LANES):
-        s[j] += a[j]
-    for j in range(LANES):
-        q[j] += b[j]
+    _settle_lanes(s, q, a, b, fresh)
+    load(room, x + whole, n - whole)
     for j in range(n - whole):
-        d = <A>x[whole + j] - k
+        d = loaded(room, x + whole, j) - k
         s[j] += d
         q[j] += d * d
+
+
+cdef inline bint trusted(double s, double q, Py_ssize_t n, double far,
+                         size_t itemsize) noexcept nogil:
+    """Are the sums of n items about k good enough to take their variance from?
+
+    s, q: sum(x - k) and sum((x - k)^2), kept in a type of itemsize bytes. (q - s^2/n)/n cancels
+    where k was far from the mean: what rounding has done to q counts 1/(1 - s^2/(n*q)) times in it.
+    far: the largest s^2/(n*q) that is allowed. A q that may have lost bits to underflow, or have
+    overflowed on its way, is not to be trusted, and NaN never is.
+    """
+    cdef double least = 1e-30 if itemsize < sizeof(double) else 1e-280
+    cdef double most = 1e37 if itemsize < sizeof(double) else 1e300
+    return (s == 0 and q == 0) or (least < q and q < most and s * s <= far * n * q)
 
 
 cdef inline T gate(T x, T slope, T most) noexcept nogil:
@@ -133,8 +338,8 @@ cdef inline T gate(T x, T slope, T most) noexcept nogil:
     NaN stays NaN; -inf with slope 0 gives 0.
     """
     # Everything is computed and then chosen from: no branch, so that a compiler has vectors of it.
-    cdef T least = -INFINITY if slope > 0 else (-FLT_MAX if T is float else -DBL_MAX)
-    cdef T low = (least if x < least else x) * slope + 0       # 0, not -0
+    cdef T lowest = -INFINITY if slope > 0 else (-FLT_MAX if T is float else -DBL_MAX)
+    cdef T low = (lowest if x < lowest else x) * slope + 0       # 0, not -0
     cdef T y = x if x > 0 else low
     return most if y > most else y
 
@@ -145,52 +350,92 @@ cdef inline T gated(T dy, T y, T slope, T most) noexcept nogil:
     return dy * (keep if y < most else <T>0)
 
 
-cdef inline void add_products(T *s, T *q, const T *dy, const T *x, Py_ssize_t n,
+cdef inline T xhat(T x, T mean, T rstd, T shift) noexcept nogil:
+    return (x - mean) * rstd + shift
+
+
+cdef inline void add_products(T *s, T *q, const S *dy, const S *x, Py_ssize_t n,
                               T mean, T rstd, Py_ssize_t dy_ahead,
                               Py_ssize_t x_ahead) noexcept nogil:
     """s[j] += dy and q[j] += dy * (x - mean) * rstd over [0:n], lane by lane.
 
     OUT s, q: LANES each, accumulated into. IN dy, x: n. ahead: as in add_shifted.
     """
-    _add_products(s, q, dy, x, dy, n, mean, rstd, <T>1, <T>1, False, dy_ahead, x_ahead)
+    _products(s, q, dy, x, dy, &mean, n, mean, rstd, <T>0, <T>1, <T>1, False, False, False,
+              dy_ahead, x_ahead)
 
 
-cdef inline void add_products_gated(T *s, T *q, const T *dy, const T *x, const T *y, Py_ssize_t n,
+cdef inline void sum_products(T *s, T *q, const S *dy, const S *x, Py_ssize_t n,
+                              T mean, T rstd, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
+    """As add_products to lanes of zeros, which it does not read."""
+    _products(s, q, dy, x, dy, &mean, n, mean, rstd, <T>0, <T>1, <T>1, False, False, True,
+              dy_ahead, x_ahead)
+
+
+cdef inline void add_products_gated(T *s, T *q, const S *dy, const S *x, const S *y, Py_ssize_t n,
                                     T mean, T rstd, T slope, T most, Py_ssize_t dy_ahead,
                                     Py_ssize_t x_ahead) noexcept nogil:
     """add_products of gated(dy, y, slope, most)."""
-    _add_products(s, q, dy, x, y, n, mean, rstd, slope, most, True, dy_ahead, x_ahead)
+    _products(s, q, dy, x, y, &mean, n, mean, rstd, <T>0, slope, most, True, False, False,
+              dy_ahead, x_ahead)
 
 
-cdef inline void _add_products(T *s, T *q, const T *dy, const T *x, const T *y, Py_ssize_t n,
-                               T mean, T rstd, T slope, T most, bint gating, Py_ssize_t dy_ahead,
-                               Py_ssize_t x_ahead) noexcept nogil:
-    cdef Py_ssize_t i, j, whole = n - n % LANES
+cdef inline void sum_weighted(T *s, T *q, const S *dy, const S *x, const T *weight, Py_ssize_t n,
+                              T mean, T rstd, T shift) noexcept nogil:
+    """s[j] = sum of dy*weight and q[j] = sum of dy*weight*xhat over [0:n], lane by lane.
+
+    OUT s, q: LANES each. IN dy, x, weight: n.
+    """
+    _products(s, q, dy, x, dy, weight, n, mean, rstd, shift, <T>1, <T>1, False, True, True, 0, 0)
+
+
+cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
+                              Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
+                              bint weighted, bint fresh, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
+    cdef Py_ssize_t i, whole = n - n % LANES
     cdef T a[LANES]
     cdef T b[LANES]
-    cdef T g
     clear_lanes(a, b)
     for i in range(n // LANES):
-        fetch(dy + i * LANES + dy_ahead, LANES)
-        fetch(x + i * LANES + x_ahead, LANES)
+        if not weighted:
+            fetch(dy + i * LANES + dy_ahead, LANES)
+            fetch(x + i * LANES + x_ahead, LANES)
         if gating:
             fetch(y + i * LANES + dy_ahead, LANES)
-        for j in range(LANES):
-            g = dy[i * LANES + j]
-            if gating:
-                g = gated(g, y[i * LANES + j], slope, most)
-            a[j] += g
-            b[j] += g * ((x[i * LANES + j] - mean) * rstd)
-    for j in range(LANES):
-        s[j] += a[j]
-    for j in range(LANES):
-        q[j] += b[j]
-    for j in range(n - whole):
-        g = dy[whole + j]
+        _add_some(a, b, dy + i * LANES, x + i * LANES, y + i * LANES,
+                  weight + i * LANES if weighted else weight, LANES, mean, rstd, shift, slope,
+                  most, gating, weighted)
+    _settle_lanes(s, q, a, b, fresh)
+    _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
+              n - whole, mean, rstd, shift, slope, most, gating, weighted)
+
+
+cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
+                              Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
+                              bint weighted) noexcept nogil:
+    # of up to LANES items
+    cdef Py_ssize_t j
+    cdef T g, h
+    cdef T dy_room[LANES]
+    cdef T x_room[LANES]
+    cdef T y_room[LANES]
+    load(dy_room, dy, n)
+    load(x_room, x, n)
+    if gating:
+        load(y_room, y, n)
+    for j in range(n):
+        g = loaded(dy_room, dy, j)
         if gating:
-            g = gated(g, y[whole + j], slope, most)
+            g = gated(g, loaded(y_room, y, j), slope, most)
+        if weighted:
+            g = g * weight[j]
+        h = (loaded(x_room, x, j) - mean) * rstd
+        if weighted:
+            h = h + shift
         s[j] += g
-        q[j] += g * ((x[whole + j] - mean) * rstd)
+        q[j] += g * h
 
 
 cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
@@ -199,98 +444,144 @@ cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t items
     return ahead if ahead < n else n
 
 
-cdef inline void store_strip(T *y, const T *strip, bint stream) noexcept nogil:
-    """STRIP items to y; with stream past the caches, and y on a line boundary."""
-    cdef Py_ssize_t i
+cdef inline Py_ssize_t strip_of(Py_ssize_t itemsize) noexcept nogil:
+    """How many items of such a size are written at a time: whole cache lines."""
+    return MOST_STRIP if itemsize < sizeof(float) else STRIP
+
+
+cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:
+    """A strip of items to y; with stream past the caches, and y on a line boundary."""
+    cdef Py_ssize_t i, n = strip_of(sizeof(S))
+    cdef S words[MOST_STRIP]
+    cdef S *to = &words[0] if stream else y
+    for i in range(n):
+        put(to, <T *>strip, i, strip[i])
+    store(to, strip, n)
     if stream:
-        for i in range(STRIP * sizeof(T) // LINE):
-            stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
-    else:
-        for i in range(STRIP):
-            y[i] = strip[i]
+        for i in range(n * sizeof(S) // LINE):
+            if S is float16 or S is bfloat16:
+                _stream_pieces(<char *>y + i * LINE, <const char *>words + i * LINE)
+            else:
+                stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
 
 
 cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
     return (x - mean) * scale + shift
 
 
-cdef inline T slope(T dy, T x, T weight, T mean, T along, T dy_mean, T scale) noexcept nogil:
+cdef inline T normal_back(T dy, T x, T weight, T mean, T along, T dy_mean, T scale) noexcept nogil:
     return ((dy * weight - dy_mean) - (x - mean) * along) * scale
 
 
 # The loops that write. Each asks on the way for what lies `ahead` items after its inputs: while one
-# tile is written from the caches, the next one comes from memory.
+# tile is written from the caches, the next one comes from memory. What differs between them is said
+# by flags, literals all of them, so that each compiles to a loop without them.
 
-cdef inline void normalize(T *y, const T *x, Py_ssize_t n, T mean, T scale, T shift,
+cdef inline void normalize(S *y, const S *x, Py_ssize_t n, T mean, T scale, T shift,
                            bint stream, Py_ssize_t ahead) noexcept nogil:
     """y = (x - mean) * scale + shift over [0:n].
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
     """
-    _normalize(y, x, <const T *>NULL, n, &mean, &scale, &shift, False, <T>1, <T>1, False, stream,
-               ahead)
+    _normalize(y, x, <const S *>NULL, n, &mean, &scale, &shift, &mean, &mean, False, False, <T>1,
+               <T>1, False, stream, ahead)
 
 
-cdef inline void normalize_gated(T *y, const T *x, const T *z, Py_ssize_t n, T mean, T scale,
+cdef inline void normalize_gated(S *y, const S *x, const S *z, Py_ssize_t n, T mean, T scale,
                                  T shift, T slope, T most, bint stream,
                                  Py_ssize_t ahead) noexcept nogil:
     """y = gate((x - mean) * scale + shift + z, slope, most); z, n items, may be NULL."""
-    _normalize(y, x, z, n, &mean, &scale, &shift, False, slope, most, True, stream, ahead)
+    _normalize(y, x, z, n, &mean, &scale, &shift, &mean, &mean, False, False, slope, most, True,
+               stream, ahead)
 
 
-cdef inline void normalize_each(T *y, const T *x, Py_ssize_t n, const T *mean, const T *scale,
+cdef inline void normalize_each(S *y, const S *x, Py_ssize_t n, const T *mean, const T *scale,
                                 const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
-    _normalize(y, x, <const T *>NULL, n, mean, scale, shift, True, <T>1, <T>1, False, stream,
-               ahead)
+    _normalize(y, x, <const S *>NULL, n, mean, scale, shift, mean, mean, True, False, <T>1, <T>1,
+               False, stream, ahead)
 
 
-cdef inline void normalize_each_gated(T *y, const T *x, const T *z, Py_ssize_t n, const T *mean,
+cdef inline void normalize_each_gated(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
                                       const T *scale, const T *shift, T slope, T most,
                                       bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize_gated, with a mean, scale and shift for every item."""
-    _normalize(y, x, z, n, mean, scale, shift, True, slope, most, True, stream, ahead)
+    _normalize(y, x, z, n, mean, scale, shift, mean, mean, True, False, slope, most, True, stream,
+               ahead)
 
 
-cdef inline T _output(const T *x, const T *z, Py_ssize_t i, const T *mean, const T *scale,
-                      const T *shift, bint each, T slope, T most, bint gating) noexcept nogil:
-    cdef Py_ssize_t c = i if each else 0
-    cdef T y = normal(x[i], mean[c], scale[c], shift[c])
-    if gating:
-        y = gate(y + z[i] if z != NULL else y, slope, most)
-    return y
+cdef inline void normalize_weighted(S *y, const S *x, const T *weight, const T *bias, Py_ssize_t n,
+                                    T mean, T rstd, T shift, bint stream,
+                                    Py_ssize_t ahead) noexcept nogil:
+    """y = xhat*weight + bias over [0:n], with a weight and a bias for every item, as in layer norm.
+
+    xhat = (x - mean)*rstd + shift, in which shift puts right what rounding the mean left out.
+    OUT y: n; may be x. IN x, weight, bias: n. stream: as in normalize.
+    """
+    _normalize(y, x, <const S *>NULL, n, &mean, &rstd, &shift, weight, bias, False, True, <T>1,
+               <T>1, False, stream, ahead)
 
 
-cdef inline void _normalize(T *y, const T *x, const T *z, Py_ssize_t n, const T *mean,
-                            const T *scale, const T *shift, bint each, T slope, T most,
-                            bint gating, bint stream, Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    for i in range(head):
-        y[i] = _output(x, z, i, mean, scale, shift, each, slope, most, gating)
-    for _s in range((n - head) // STRIP):
-        fetch(x + head + ahead, STRIP)
+cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
+                               const T *scale, const T *shift, const T *weight, const T *bias,
+                               bint each, bint weighted, T slope, T most, bint gating, bint stream,
+                               Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t head = before_line(y, n, sizeof(S)) if stream else 0
+    _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
+                    most, gating, False, False)
+    for _s in range((n - head) // strip):
+        fetch(x + head + ahead, strip)
         if gating and z != NULL:
-            fetch(z + head + ahead, STRIP)
-        for j in range(STRIP):
-            strip[j] = _output(x, z, head + j, mean, scale, shift, each, slope, most, gating)
-        store_strip(y + head, strip, stream)
-        head += STRIP
-    for i in range(head, n):
-        y[i] = _output(x, z, i, mean, scale, shift, each, slope, most, gating)
+            fetch(z + head + ahead, strip)
+        _normalize_some(y, x, z, head, strip, mean, scale, shift, weight, bias, each, weighted,
+                        slope, most, gating, True, stream)
+        head += strip
+    _normalize_some(y, x, z, head, n - head, mean, scale, shift, weight, bias, each, weighted,
+                    slope, most, gating, False, False)
 
 
-cdef inline void gradient(T *dx, const T *dy, const T *x, Py_ssize_t n, T weight, T mean, T along,
+cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
+                                    const T *mean, const T *scale, const T *shift, const T *weight,
+                                    const T *bias, bint each, bint weighted, T slope, T most,
+                                    bint gating, bint strip, bint stream) noexcept nogil:
+    # n items from `at` on: a strip, or less than one
+    cdef Py_ssize_t j, c
+    cdef T x_room[MOST_STRIP]
+    cdef T z_room[MOST_STRIP]
+    cdef T out[MOST_STRIP]
+    cdef T v
+    load(x_room, x + at, n)
+    if gating and z != NULL:
+        load(z_room, z + at, n)
+    for j in range(n):
+        c = at + j if each else 0
+        v = normal(loaded(x_room, x + at, j), mean[c], scale[c], shift[c])
+        if weighted:
+            v = v * weight[at + j] + bias[at + j]
+        if gating:
+            v = gate(v + loaded(z_room, z + at, j) if z != NULL else v, slope, most)
+        if strip:
+            out[j] = v
+        else:
+            put(y + at, out, j, v)
+    if strip:
+        store_strip(y + at, out, stream)
+    else:
+        store(y + at, out, n)
+
+
+cdef inline void gradient(S *dx, const S *dy, const S *x, Py_ssize_t n, T weight, T mean, T along,
                           T dy_mean, T scale, bint stream, Py_ssize_t ahead) noexcept nogil:
     """dx = (dy*weight - dy_mean - (x - mean)*along) * scale over [0:n].
 
     OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
     """
-    _gradient(dx, <T *>NULL, dy, x, dy, n, weight, &mean, &along, &dy_mean, &scale, False, <T>1,
+    _gradient(dx, <S *>NULL, dy, x, dy, n, weight, &mean, &along, &dy_mean, &scale, False, <T>1,
               <T>1, False, stream, ahead)
 
 
-cdef inline void gradient_gated(T *dx, T *dz, const T *dy, const T *x, const T *y, Py_ssize_t n,
+cdef inline void gradient_gated(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t n,
                                 T mean, T along, T dy_mean, T scale, T slope, T most,
                                 bint stream, Py_ssize_t ahead) noexcept nogil:
     """gradient with weight 1 of g = gated(dy, y, slope, most); g also goes to dz unless NULL."""
@@ -298,15 +589,15 @@ cdef inline void gradient_gated(T *dx, T *dz, const T *dy, const T *x, const T *
               stream, ahead)
 
 
-cdef inline void gradient_each(T *dx, const T *dy, const T *x, Py_ssize_t n, const T *mean,
+cdef inline void gradient_each(S *dx, const S *dy, const S *x, Py_ssize_t n, const T *mean,
                                const T *along, const T *dy_mean, const T *scale,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
     """As gradient with weight 1, with four coefficients for every item."""
-    _gradient(dx, <T *>NULL, dy, x, dy, n, <T>1, mean, along, dy_mean, scale, True, <T>1, <T>1,
+    _gradient(dx, <S *>NULL, dy, x, dy, n, <T>1, mean, along, dy_mean, scale, True, <T>1, <T>1,
               False, stream, ahead)
 
 
-cdef inline void gradient_each_gated(T *dx, T *dz, const T *dy, const T *x, const T *y,
+cdef inline void gradient_each_gated(S *dx, S *dz, const S *dy, const S *x, const S *y,
                                      Py_ssize_t n, const T *mean, const T *along, const T *dy_mean,
                                      const T *scale, T slope, T most, bint stream,
                                      Py_ssize_t ahead) noexcept nogil:
@@ -315,134 +606,116 @@ cdef inline void gradient_each_gated(T *dx, T *dz, const T *dy, const T *x, cons
               stream, ahead)
 
 
-cdef inline void _gradient(T *dx, T *dz, const T *dy, const T *x, const T *y, Py_ssize_t n,
-                           T weight, const T *mean, const T *along, const T *dy_mean,
-                           const T *scale, bint each, T slope_, T most, bint gating, bint stream,
-                           Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t i, j, c, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    cdef T g[STRIP]
-    cdef T d
-    for i in range(head):
-        c = i if each else 0
-        g[0] = gated(dy[i], y[i], slope_, most) if gating else dy[i]
-        if gating and dz != NULL:
-            dz[i] = g[0]
-        dx[i] = slope(g[0], x[i], weight, mean[c], along[c], dy_mean[c], scale[c])
-    for _s in range((n - head) // STRIP):
-        fetch(dy + head + ahead, STRIP)
-        fetch(x + head + ahead, STRIP)
+cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t n,
+                              T weight, const T *mean, const T *along, const T *dy_mean,
+                              const T *scale, bint each, T slope, T most, bint gating, bint stream,
+                              Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
+    _gradient_some(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each, slope,
+                   most, gating, False, False)
+    for _s in range((n - head) // strip):
+        fetch(dy + head + ahead, strip)
+        fetch(x + head + ahead, strip)
         if gating:
-            fetch(y + head + ahead, STRIP)
-        for j in range(STRIP):
-            c = head + j if each else 0
-            d = gated(dy[head + j], y[head + j], slope_, most) if gating else dy[head + j]
-            strip[j] = slope(d, x[head + j], weight, mean[c], along[c], dy_mean[c], scale[c])
+            fetch(y + head + ahead, strip)
+        _gradient_some(dx, dz, dy, x, y, head, strip, weight, mean, along, dy_mean, scale, each,
+                       slope, most, gating, True, stream)
+        head += strip
+    _gradient_some(dx, dz, dy, x, y, head, n - head, weight, mean, along, dy_mean, scale, each,
+                   slope, most, gating, False, False)
+
+
+cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
+                                   Py_ssize_t n, T weight, const T *mean, const T *along,
+                                   const T *dy_mean, const T *scale, bint each, T slope, T most,
+                                   bint gating, bint strip, bint stream) noexcept nogil:
+    # n items from `at` on: a strip, or less than one
+    cdef Py_ssize_t j, c
+    cdef T dy_room[MOST_STRIP]
+    cdef T x_room[MOST_STRIP]
+    cdef T y_room[MOST_STRIP]
+    cdef T out[MOST_STRIP]
+    cdef T g[MOST_STRIP]
+    cdef T d, v
+    load(dy_room, dy + at, n)
+    load(x_room, x + at, n)
+    if gating:
+        load(y_room, y + at, n)
+    for j in range(n):
+        c = at + j if each else 0
+        d = loaded(dy_room, dy + at, j)
+        if gating:
+            d = gated(d, loaded(y_room, y + at, j), slope, most)
+        v = normal_back(d, loaded(x_room, x + at, j), weight, mean[c], along[c], dy_mean[c],
+                        scale[c])
+        if strip:
+            out[j] = v
             g[j] = d
-        store_strip(dx + head, strip, stream)
+        else:
+            if gating and dz != NULL:
+                put(dz + at, g, j, d)
+            put(dx + at, out, j, v)
+    if strip:
+        store_strip(dx + at, out, stream)
         if gating and dz != NULL:
-            store_strip(dz + head, g, stream and <size_t>(dz + head) % LINE == 0)
-        head += STRIP
-    for i in range(head, n):
-        c = i if each else 0
-        g[0] = gated(dy[i], y[i], slope_, most) if gating else dy[i]
+            store_strip(dz + at, g, stream and <size_t>(dz + at) % LINE == 0)
+    else:
+        store(dx + at, out, n)
         if gating and dz != NULL:
-            dz[i] = g[0]
-        dx[i] = slope(g[0], x[i], weight, mean[c], along[c], dy_mean[c], scale[c])
+            store(dz + at, g, n)
 
 
-# The same three loops where every item has a weight and bias of its own, as in layer norm, and
-# xhat = (x - mean)*rstd + shift, in which shift puts right what rounding the mean left out.
-
-cdef inline T xhat(T x, T mean, T rstd, T shift) noexcept nogil:
-    return (x - mean) * rstd + shift
-
-
-cdef inline void normalize_weighted(T *y, const T *x, const T *weight, const T *bias, Py_ssize_t n,
-                                    T mean, T rstd, T shift, bint stream,
-                                    Py_ssize_t ahead) noexcept nogil:
-    """y = xhat*weight + bias over [0:n].
-
-    OUT y: n; may be x. IN x, weight, bias: n. stream: as in normalize.
-    """
-    cdef Py_ssize_t i, j, _s, head = before_line(y, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    for i in range(head):
-        y[i] = xhat(x[i], mean, rstd, shift) * weight[i] + bias[i]
-    for _s in range((n - head) // STRIP):
-        fetch(x + head + ahead, STRIP)
-        for j in range(STRIP):
-            strip[j] = xhat(x[head + j], mean, rstd, shift) * weight[head + j] + bias[head + j]
-        store_strip(y + head, strip, stream)
-        head += STRIP
-    for i in range(head, n):
-        y[i] = xhat(x[i], mean, rstd, shift) * weight[i] + bias[i]
-
-
-cdef inline void add_weighted(T *s, T *q, const T *dy, const T *x, const T *weight, Py_ssize_t n,
-                              T mean, T rstd, T shift) noexcept nogil:
-    """s[j] += dy*weight and q[j] += dy*weight*xhat over [0:n], lane by lane.
-
-    OUT s, q: LANES each, accumulated into. IN dy, x, weight: n.
-    """
-    cdef Py_ssize_t i, j, whole = n - n % LANES
-    cdef T a[LANES]
-    cdef T b[LANES]
-    cdef T g
-    clear_lanes(a, b)
-    for i in range(n // LANES):
-        for j in range(LANES):
-            g = dy[i * LANES + j] * weight[i * LANES + j]
-            a[j] += g
-            b[j] += g * xhat(x[i * LANES + j], mean, rstd, shift)
-    for j in range(LANES):
-        s[j] += a[j]
-    for j in range(LANES):
-        q[j] += b[j]
-    for j in range(n - whole):
-        g = dy[whole + j] * weight[whole + j]
-        s[j] += g
-        q[j] += g * xhat(x[whole + j], mean, rstd, shift)
-
-
-cdef inline void gradient_weighted(T *dx, T *dbias, T *dweight, const T *dy, const T *x,
+cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
                                    const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
-                                   T g_mean, T along, bint stream, Py_ssize_t ahead) noexcept nogil:
-    """dx = (dy*weight - g_mean - xhat*along)*rstd, dbias += dy, dweight += dy*xhat over [0:n].
+                                   T g_mean, T g_xhat, bint stream,
+                                   Py_ssize_t ahead) noexcept nogil:
+    """dx = (dy*weight - g_mean - xhat*g_xhat)*rstd, dbias += dy, dweight += dy*xhat over [0:n].
 
     OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
     """
-    cdef Py_ssize_t i, j, _s, head = before_line(dx, n, sizeof(T)) if stream else 0
-    cdef T strip[STRIP]
-    cdef T d[STRIP]             # local copies, so that no store can alias a load
-    cdef T hats[STRIP]
-    cdef T h
-    for i in range(head):
-        h = xhat(x[i], mean, rstd, shift)
-        dbias[i] += dy[i]
-        dweight[i] += dy[i] * h
-        dx[i] = ((dy[i] * weight[i] - g_mean) - h * along) * rstd
-    for _s in range((n - head) // STRIP):
-        fetch(dy + head + ahead, STRIP)
-        fetch(x + head + ahead, STRIP)
-        for j in range(STRIP):
-            d[j] = dy[head + j]
-        for j in range(STRIP):
-            hats[j] = xhat(x[head + j], mean, rstd, shift)
-        for j in range(STRIP):
-            strip[j] = ((d[j] * weight[head + j] - g_mean) - hats[j] * along) * rstd
-        store_strip(dx + head, strip, stream)
-        for j in range(STRIP):
-            strip[j] = dbias[head + j] + d[j]
-        for j in range(STRIP):
-            dbias[head + j] = strip[j]
-        for j in range(STRIP):
-            strip[j] = dweight[head + j] + d[j] * hats[j]
-        for j in range(STRIP):
-            dweight[head + j] = strip[j]
-        head += STRIP
-    for i in range(head, n):
-        h = xhat(x[i], mean, rstd, shift)
-        dbias[i] += dy[i]
-        dweight[i] += dy[i] * h
-        dx[i] = ((dy[i] * weight[i] - g_mean) - h * along) * rstd
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
+    _weighted_some(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat,
+                   False, False)
+    for _s in range((n - head) // strip):
+        fetch(dy + head + ahead, strip)
+        fetch(x + head + ahead, strip)
+        _weighted_some(dx, dbias, dweight, dy, x, weight, head, strip, mean, rstd, shift, g_mean,
+                       g_xhat, True, stream)
+        head += strip
+    _weighted_some(dx, dbias, dweight, dy, x, weight, head, n - head, mean, rstd, shift, g_mean,
+                   g_xhat, False, False)
+
+
+cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                                   const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
+                                   T shift, T g_mean, T g_xhat, bint strip,
+                                   bint stream) noexcept nogil:
+    # n items from `at` on, a strip or less; in local copies, so that no store can alias a load
+    cdef Py_ssize_t j
+    cdef T d[MOST_STRIP]
+    cdef T hats[MOST_STRIP]
+    cdef T out[MOST_STRIP]
+    load(d, dy + at, n)
+    load(hats, x + at, n)
+    for j in range(n):
+        d[j] = loaded(d, dy + at, j)
+    for j in range(n):
+        hats[j] = xhat(loaded(hats, x + at, j), mean, rstd, shift)
+    for j in range(n):
+        out[j] = ((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd
+    if strip:
+        store_strip(dx + at, out, stream)
+    else:
+        for j in range(n):
+            put(dx + at, out, j, out[j])
+        store(dx + at, out, n)
+    for j in range(n):
+        out[j] = dbias[at + j] + d[j]
+    for j in range(n):
+        dbias[at + j] = out[j]
+    for j in range(n):
+        out[j] = dweight[at + j] + d[j] * hats[j]
+    for j in range(n):
+        dweight[at + j] = out[j]

@@ -15,16 +15,16 @@ import numpy as np
 from .fixes import axes_text, channels_fix, eval_fix, rank_fix
 from .messages import one_line, shown
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64, FLOAT16 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
-    """`a` as an ndarray of float32 or float64; TypeError otherwise."""
+    """`a` as an ndarray of float16, bfloat16, float32 or float64; TypeError otherwise."""
     given = a
     if type(a) is not np.ndarray:
         a = as_plain_array(who, name, a)
-    if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and a.dtype not in (FLOAT32, FLOAT64):
+    if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and not is_data(a.dtype):
         fix = f"convert it with {name}.astype(np.float32)"
         if not isinstance(given, np.ndarray):
             fix = f"convert it with np.asarray({name}, np.float32)"
@@ -33,8 +33,19 @@ def as_float_array(who: str, name: str, a: object) -> np.ndarray:
         elif a.dtype.kind not in "biuf":
             fix = "pass an array of numbers"
         got = shown(a.item()) if a.dtype.kind == "O" and not a.ndim else a.dtype
-        raise TypeError(f"{who} takes float32 or float64 {name}, got {got}; {fix}")
+        raise TypeError(
+            f"{who} takes float16, bfloat16, float32 or float64 {name}, got {got}; {fix}"
+        )
     return a
+
+
+def is_data(dtype: np.dtype) -> bool:
+    """Can data be of that dtype? bfloat16 is ml_dtypes', known by its name."""
+    return dtype in (FLOAT32, FLOAT64, FLOAT16) or is_bfloat16(dtype)
+
+
+def is_bfloat16(dtype: np.dtype) -> bool:
+    return dtype.itemsize == 2 and dtype.name == "bfloat16" and dtype.isnative
 
 
 def as_plain_array(who: str, name: str, a: object) -> np.ndarray:

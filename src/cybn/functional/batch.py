@@ -99,8 +99,8 @@ def batch_norm_forward(
     Parameters
     ----------
     x
-        The input, float32 or float64, 2-D or more, C channels on `channel_axis`; any strides. It is
-        never modified.
+        The input, float16, bfloat16, float32 or float64, 2-D or more, C channels on
+        `channel_axis`; any strides. It is never modified.
     weight, bias
         The scale and shift, (C,), float32 or float64, of one dtype with the running statistics; or
         None.
@@ -180,7 +180,7 @@ def batch_norm_forward(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_axis(who, x, channel_axis)
     buffers = {"running_mean": running_mean, "running_var": running_var}
-    dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
+    check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
     check_eps(who, eps, training)
     if training:
         fix = "pass a larger batch, or training=False to use running statistics"
@@ -210,7 +210,6 @@ def batch_norm_forward(
         eps,
         channel_axis,
         out,
-        dtype.char,
         residual,
         gate,
     )

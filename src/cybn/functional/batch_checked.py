@@ -8,67 +8,61 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import gradient, normalize_inference, normalize_small, normalize_training
-from ..kernels.outputs import empty_like
+from ..kernels import of
+from ..kernels.outputs import LARGE, empty_like
 from ..kernels.policy import plan
-from ..layout import arrange, in_order
+from ..layout import arrange
 from .gates import OPEN, gated
 from .running import Step, follow
 
-SMALL_CALL = 16_384  # items: below, a call costs more than its work
 CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
+
+
+def output(dense, x_ncl, arrangement, out):
+    """A new output like dense, or `out`, and its (N, C, L) view, None where it has none."""
+    plain = out is None and arrangement.order is None and dense.flags.c_contiguous
+    if plain and dense.nbytes < LARGE:
+        ncl = np.empty(x_ncl.shape, x_ncl.dtype)  # the view first, which costs less
+        y = ncl.reshape(dense.shape)
+        return (y if y.itemsize > 2 else y.view(dense.dtype)), ncl
+    y = empty_like(dense) if out is None else out
+    return y, arrangement.view(y)
 
 
 def forward_checked(
     x, weight, bias, running_mean, running_var, num_batches_tracked,
-    training, momentum, eps, channel_axis, out, parameter_char, residual=None, gate=OPEN,
+    training, momentum, eps, channel_axis, out, residual=None, gate=OPEN,
 ):  # fmt: skip
     """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE.
 
     The running statistics move last: whatever is raised, they are as they were.
     """
-    if 0 < x.size < SMALL_CALL and out is residual is None and x.flags.carray:
-        shape = x.shape
-        split = in_order(shape, channel_axis).shape
-        y, stats = np.empty(shape, x.dtype), np.empty((3, split[1]))
-        if normalize_small[x.dtype.char + parameter_char](
-            y, stats, running_mean, running_var, num_batches_tracked, x, weight, bias,
-            *split, eps, momentum, *gate, training, 0.0, 0.0,
-        ):  # fmt: skip
-            return y, stats  # else an array of the channels does not lie in one piece
     dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y = empty_like(dense) if out is None else out
+    y, y_ncl = output(dense, x_ncl, arrangement, out)
     stats = np.empty((3, x_ncl.shape[1]))
-    if x.size == 0:
+    if not x.size:
         stats[:2] = 0
         stats[2] = 1 / np.sqrt(eps) if eps > 0 else np.inf
         return y, stats
-    y_ncl = arrangement.view(y)
-    target = np.empty(x_ncl.shape, x.dtype) if y_ncl is None else y_ncl
-    threads, cache, stream = plan(x.size, x.itemsize)
-    key = x.dtype.char + parameter_char
+    target, moving = y_ncl, (running_mean, running_var, num_batches_tracked)
+    if y_ncl is None:
+        target = np.empty_like(x_ncl, subok=False, order="C")
+        if training:  # the output is still to be copied, and statistics move last
+            moving = None, None, None
     if residual is not None:
         residual = arrangement.gather(residual)
-    if training:
-        count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
-        moving = running_mean, running_var, count
-        if y_ncl is None:  # the output is still to be copied, and statistics move last
-            moving = None, None, None
-        normalize_training[key](
-            target, stats, *moving,
-            x_ncl, residual, weight, bias, eps, momentum, *gate, threads, cache, stream,
-        )  # fmt: skip
-    else:
-        normalize_inference[key](
-            target, stats, x_ncl, residual, running_mean, running_var, weight, bias,
-            eps, *gate, threads, cache, stream,
-        )  # fmt: skip
+    mean, var, count = moving
+    slope, most = gate
+    threads, cache, stream = plan(x.size, x.itemsize)
+    of[x.dtype].batch_forward(
+        target, stats, mean, var, count, x_ncl, residual, weight, bias, eps, momentum, slope, most,
+        training, threads, cache, stream,
+    )  # fmt: skip
     if y_ncl is None:
         arrangement.scatter(target, y)
         if training:
             m = x.size // stats.shape[1]
-            moving = running_mean, running_var, num_batches_tracked
-            follow([Step(*moving, stats, m, momentum)])
+            follow([Step(running_mean, running_var, num_batches_tracked, stats, m, momentum)])
     return y, stats
 
 
@@ -78,9 +72,9 @@ def backward_checked(
     """batch_norm_backward for arguments that were checked."""
     channels = stats.shape[1]
     dense, x_ncl, arrangement = arrange(x, channel_axis)
-    dx = empty_like(dense) if out is None else out
+    dx, dx_ncl = output(dense, x_ncl, arrangement, out)
     dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
-    if x.size == 0:
+    if not x.size:
         return dx, dweight, dbias
     if gate is OPEN or not training:
         # Past constant statistics nothing is summed that the gate's pass could be shared with.
@@ -89,15 +83,16 @@ def backward_checked(
         if dresidual is not None:
             dresidual[...] = dy
         y = dresidual = None
-    dx_ncl = arrangement.view(dx)
-    target = np.empty(x_ncl.shape, x.dtype) if dx_ncl is None else dx_ncl
-    dz_ncl = None if dresidual is None else arrangement.view(dresidual)
-    dz = np.empty(x_ncl.shape, x.dtype) if dresidual is not None and dz_ncl is None else dz_ncl
+    target = np.empty_like(x_ncl, subok=False, order="C") if dx_ncl is None else dx_ncl
+    dz = dz_ncl = None if dresidual is None else arrangement.view(dresidual)
+    if dresidual is not None and dz_ncl is None:
+        dz = np.empty_like(x_ncl, subok=False, order="C")
+    slope, most = gate
     threads, cache, stream = plan(x.size, x.itemsize)
-    gradient[x.dtype.char + dtype.char](
+    of[x.dtype].batch_backward(
         target, dz, dweight, dbias, arrangement.gather(dy), x_ncl,
-        None if y is None else arrangement.gather(y), stats, weight,
-        training, *gate, threads, cache, stream,
+        None if y is None else arrangement.gather(y), stats, weight, slope, most, training,
+        threads, cache, stream,
     )  # fmt: skip
     if dx_ncl is None:
         arrangement.scatter(target, dx)

@@ -69,7 +69,8 @@ def group_norm_forward(
     Parameters
     ----------
     x
-        The input, float32 or float64, samples on axis 0, C channels on `channel_axis`; any strides.
+        The input, float16, bfloat16, float32 or float64, samples on axis 0, C channels on
+        `channel_axis`; any strides.
     num_groups
         The number of groups of channels side by side, a divisor of C.
     weight, bias
@@ -111,13 +112,13 @@ def group_norm_forward(
     channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
     arrays = {"weight": weight, "bias": bias}
-    dtype = check_per_channel(who, arrays, channels)
+    check_per_channel(who, arrays, channels)
     check_eps(who, eps, True)
     check_group_size(x, groups)
     if out is not None:
         check_out(who, out, x, **arrays)
     rows = group_rows(x, groups, channel_axis)
-    return normalize_checked(x, rows, weight, bias, eps, True, out, dtype.char)
+    return normalize_checked(x, rows, weight, bias, eps, True, out)
 
 
 def group_norm_backward(

@@ -127,7 +127,7 @@ def instance_norm_forward(
         )  # fmt: skip
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
-    dtype = check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
+    check_per_channel(who, {"weight": weight, "bias": bias, **buffers}, channels)
     check_eps(who, eps, True)
     check_momentum(who, momentum)
     check_updatable(who, buffers)
@@ -136,17 +136,16 @@ def instance_norm_forward(
         check_out(who, out, x, weight=weight, bias=bias, **buffers)
     return instance_checked(
         x, weight, bias, running_mean, running_var, momentum or 0.0, eps, channel_axis, out,
-        dtype.char,
     )  # fmt: skip
 
 
 def instance_checked(
-    x, weight, bias, running_mean, running_var, momentum, eps, channel_axis, out, parameter_char
+    x, weight, bias, running_mean, running_var, momentum, eps, channel_axis, out
 ):  # fmt: skip
     """instance_norm_forward with use_input_stats, for arguments that were checked."""
     channels = x.shape[channel_axis]
     rows = group_rows(x, channels, channel_axis)
-    y, stats = normalize_checked(x, rows, weight, bias, eps, True, out, parameter_char)
+    y, stats = normalize_checked(x, rows, weight, bias, eps, True, out)
     if x.size and momentum:
         of_samples = stats.reshape(3, -1, channels).mean(1)
         n = x.size // stats.shape[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import respond, respond_back
+from ..kernels import of
 from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
 from ..kinds import PositiveInt, kind_of
@@ -60,8 +60,8 @@ def local_response_norm_forward(
     Parameters
     ----------
     x
-        The input, float32 or float64, 2-D or more, C channels on `channel_axis`; any strides. It is
-        never modified.
+        The input, float16, bfloat16, float32 or float64, 2-D or more, C channels on
+        `channel_axis`; any strides. It is never modified.
     size
         The channels in a window, 1 or more.
     alpha
@@ -113,8 +113,9 @@ def forward_checked(x, size, alpha, beta, k, channel_axis, out):
     if x.size == 0:
         return y
     y_ncl = arrangement.view(y)
-    target = np.empty(x_ncl.shape, x.dtype) if y_ncl is None else y_ncl
-    respond[x.dtype.char](target, x_ncl, size, alpha, beta, k, plan(x.size, x.itemsize).threads)
+    target = np.empty(x_ncl.shape, x_ncl.dtype) if y_ncl is None else y_ncl
+    threads = plan(x.size, x.itemsize).threads
+    of[x.dtype].response_forward(target, x_ncl, size, alpha, beta, k, threads)
     if y_ncl is None:
         arrangement.scatter(target, y)
     return y
@@ -175,10 +176,10 @@ def backward_checked(dy, x, size, alpha, beta, k, channel_axis, out):
     if x.size == 0:
         return dx
     dx_ncl = arrangement.view(dx)
-    target = np.empty(x_ncl.shape, x.dtype) if dx_ncl is None else dx_ncl
+    target = np.empty(x_ncl.shape, x_ncl.dtype) if dx_ncl is None else dx_ncl
     threads = plan(x.size, x.itemsize).threads
     dy_ncl = arrangement.gather(dy)
-    respond_back[x.dtype.char](target, dy_ncl, x_ncl, size, alpha, beta, k, threads)
+    of[x.dtype].response_backward(target, dy_ncl, x_ncl, size, alpha, beta, k, threads)
     if dx_ncl is None:
         arrangement.scatter(target, dx)
     return dx

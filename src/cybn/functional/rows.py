@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..kernels import gradient_rows, normalize_rows
+from ..kernels import of
 from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
 from ..kinds import Sizes
@@ -74,8 +74,8 @@ def layer_norm_forward(
     Parameters
     ----------
     x
-        The input, float32 or float64, with the axes `normalized_shape` at the end; any strides. It
-        is never modified.
+        The input, float16, bfloat16, float32 or float64, with the axes `normalized_shape` at the
+        end; any strides. It is never modified.
     normalized_shape
         The sizes of those axes; an int is one axis.
     weight, bias
@@ -181,12 +181,12 @@ def rows_forward(x, normalized_shape, weight, bias, eps, centred, out, who):
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
     check_normalized_shape(who, x, shape)
     arrays = {"weight": weight, "bias": bias}
-    dtype = check_parameters(who, arrays, shape, "the normalized_shape")
+    check_parameters(who, arrays, shape, "the normalized_shape")
     check_eps(who, eps, True)
     if out is not None:
         check_out(who, out, x, **arrays)
     rows = trailing_rows(x, len(shape))
-    return normalize_checked(x, rows, weight, bias, eps, centred, out, dtype.char)
+    return normalize_checked(x, rows, weight, bias, eps, centred, out)
 
 
 def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
@@ -201,7 +201,7 @@ def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
     return dx, *(a.reshape(shape) for a in grads)
 
 
-def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out, parameter_char):
+def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out):
     """y and stats of the rows of x, for arguments that were checked."""
     arrangement = rows.arrangement
     y = empty_like(x) if out is None else out
@@ -212,9 +212,9 @@ def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out, parameter_
         return y, stats
     x_rows, y_rows = arrangement.gather(x), arrangement.view(y)
     target = _room(x, x_rows) if y_rows is None else y_rows
-    normalize_rows[x.dtype.char + parameter_char](
-        target[0], stats, x_rows[0], _flat(weight, rows), _flat(bias, rows),
-        rows.run, eps, centred, *plan(x.size, x.itemsize),
+    of[x.dtype].rows_forward(
+        target, stats, x_rows, _flat(weight, rows), _flat(bias, rows), rows.run, eps, centred,
+        *plan(x.size, x.itemsize),
     )  # fmt: skip
     if y_rows is None:
         arrangement.scatter(target, y)
@@ -235,9 +235,9 @@ def gradient_checked(
         return dx, dweight, dbias
     dy_rows, dx_rows = arrangement.gather(dy), arrangement.view(dx)
     target = _room(dy, dy_rows) if dx_rows is None else dx_rows
-    gradient_rows[x.dtype.char + dtype.char](
-        target[0], dweight, dbias, dy_rows[0], arrangement.gather(x)[0], stats,
-        _flat(weight, rows), rows.run, centred, *plan(x.size, x.itemsize),
+    of[x.dtype].rows_backward(
+        target, dweight, dbias, dy_rows, arrangement.gather(x), stats, _flat(weight, rows),
+        rows.run, centred, *plan(x.size, x.itemsize),
     )  # fmt: skip
     if dx_rows is None:
         arrangement.scatter(target, dx)
@@ -255,4 +255,4 @@ def _flat(a: np.ndarray | None, rows: Rows) -> np.ndarray | None:
         return None
     if a.size != rows.values:
         raise ValueError(f"expected {rows.values} values, got {a.size}")
-    return np.ascontiguousarray(a).reshape(-1)
+    return a if a.ndim == 1 or a.flags.c_contiguous else np.ascontiguousarray(a)

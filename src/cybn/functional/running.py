@@ -42,10 +42,4 @@ def fits(
 
 def follow(steps: Iterable[Step]) -> None:
     """Move running statistics, step by step: all of them in one call, or none where one cannot."""
-    steps = list(steps)
-    for step in steps:
-        running = step.running_mean if step.running_mean is not None else step.running_var
-        if running is not None or step.num_batches_tracked is not None:
-            char = "d" if running is None else running.dtype.char
-            move_running[char](0, steps)  # a layer's statistics are of one dtype
-            return
+    move_running(list(steps))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import normalize_training
+from ..kernels import of
 from ..kernels.policy import plan
 from ..layout import arrange
 from ..validation import (
@@ -67,7 +67,7 @@ def batch_norm_stats(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_axis(who, x, channel_axis)
     buffers = {"running_mean": running_mean, "running_var": running_var}
-    dtype = check_per_channel(who, buffers, channels)
+    check_per_channel(who, buffers, channels)
     check_eps(who, eps, True)
     fix = "pass a larger batch"
     check_step(who, x, channels, buffers, num_batches_tracked, momentum, fix)
@@ -77,11 +77,9 @@ def batch_norm_stats(
         return stats
     _, x_ncl, _ = arrange(x, channel_axis)
     threads, cache, _ = plan(x.size, x.itemsize)
-    normalize_training[x.dtype.char + dtype.char](
-        None, stats, running_mean, running_var,
-        None if num_batches_tracked is None else num_batches_tracked.reshape(1),
-        x_ncl, None, None, None, eps, CUMULATIVE if momentum is None else momentum, *OPEN,
-        threads, cache, False,
+    of[x.dtype].batch_forward(
+        None, stats, running_mean, running_var, num_batches_tracked, x_ncl, None, None, None, eps,
+        CUMULATIVE if momentum is None else momentum, *OPEN, True, threads, cache, False,
     )  # fmt: skip
     return stats
 

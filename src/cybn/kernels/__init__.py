@@ -1,40 +1,45 @@
-"""The compiled kernels of the level that this CPU gets, by the dtypes of data and parameters.
+"""The compiled kernels of the level that this CPU gets, by the dtype of the data.
 
-`normalize_training["fd"]` takes float32 data and float64 parameters: the letters are
-`dtype.char`. Picking the build by a key costs a tenth of letting Cython look at every argument.
-They trust their callers: only validating code may call them (see kernels/batch_norm.pxi).
+`of[x.dtype].batch_forward(...)` takes float32 data where x is float32. Each dtype is a module of
+its own, imported when data of it first comes. What lies on channels is float32 or float64 whatever
+the data is, and taken as it is. They trust their callers: only validating code may call them (see
+kernels/checks.pxi).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from . import levels
+from ._running import move_anew, move_running
+
+__all__ = ["LEVEL", "Kernels", "move_anew", "move_running", "of"]
 
 LEVEL = levels.choose()
-_module = levels.load(LEVEL)
-_CTYPES = {"f": "float", "d": "double"}
 
 
-def _by_dtypes(function: Callable) -> dict[str, Callable]:
-    return {
-        data + parameters: function[_CTYPES[data], _CTYPES[parameters]]
-        for data in _CTYPES
-        for parameters in _CTYPES
-    }
+class Kernels(NamedTuple):
+    """The functions of one module; see batch_norm.pxi, sample_entries.pxi and response.pxi."""
+
+    batch_forward: Callable[..., None]
+    batch_backward: Callable[..., None]
+    rows_forward: Callable[..., None]
+    rows_backward: Callable[..., None]
+    response_forward: Callable[..., None]
+    response_backward: Callable[..., None]
 
 
-normalize_training = _by_dtypes(_module.normalize_training)
-normalize_inference = _by_dtypes(_module.normalize_inference)
-gradient = _by_dtypes(_module.gradient)
-normalize_small = _by_dtypes(_module.normalize_small)
-normalize_rows = _by_dtypes(_module.normalize_rows)
-gradient_rows = _by_dtypes(_module.gradient_rows)
+def kernels_in(module: Any) -> Kernels:
+    return Kernels(*(getattr(module, name) for name in Kernels._fields))
 
-# by one dtype: of the parameters, or of the data where there are no parameters
-move_running, move_anew, respond, respond_back = (
-    {char: function[ctype] for char, ctype in _CTYPES.items()}
-    for function in (
-        _module.move_running, _module.move_anew, _module.respond, _module.respond_back
-    )
-)  # fmt: skip
+
+class _Of(dict[np.dtype, Kernels]):
+    def __missing__(self, dtype: np.dtype) -> Kernels:
+        self[dtype] = found = kernels_in(levels.load(LEVEL, dtype.name))
+        return found
+
+
+of = _Of()

@@ -11,8 +11,11 @@ cdef extern from *:
       static void omp_set_num_threads(int n) { (void)n; }
     #endif
     #if defined(__x86_64__) && defined(__GNUC__)
+      #include <cpuid.h>
       static int cybn_has_v3(void) {
+        unsigned a, b, c, d;
         __builtin_cpu_init();
+        if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 0;
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
             && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
       }
@@ -41,5 +44,5 @@ def set_openmp_threads(int n) -> None:
 
 
 def supports_v3() -> bool:
-    """Can this CPU run code for x86-64-v3 (AVX2, FMA, BMI)?"""
+    """Can this CPU run code for x86-64-v3 (AVX2, FMA, BMI, F16C)?"""
     return cybn_has_v3() != 0

@@ -1,23 +1,16 @@
-# The entry points of batch norm: typed memoryviews in, outputs first.
+# The entry points of batch norm: typed memoryviews of the data and the statistics, outputs first,
+# and what lies on channels as it is.
 #
 # Shapes: y, x, dx, dy (N, C, L) with L and C close together; stats (3, C) double, the rows mean,
-# var, rstd; everything else (C,), in the dtype P of the parameters, which may differ from x's.
+# var, rstd; everything else (C,), float32 or float64, whatever x is.
 
-cdef inline void fill(double *to, const P *values, Py_ssize_t step, double otherwise,
-                      Py_ssize_t n) noexcept:
-    """to = values, or all `otherwise` where there are none."""
-    cdef Py_ssize_t i
-    for i in range(n):
-        to[i] = otherwise if values == NULL else values[i * step]
-
-
-cdef inline void settle_running(double *stats, const P *mean, Py_ssize_t mean_step, const P *var,
-                                Py_ssize_t var_step, double eps, Py_ssize_t C) noexcept:
+cdef inline void settle_running(double *stats, const Running *running, double eps,
+                                Py_ssize_t C) noexcept:
     """OUT stats: mean, var and rstd as given."""
     cdef Py_ssize_t c
+    read_values(stats, &running.mean, 0, C)
+    read_values(stats + C, &running.var, 0, C)
     for c in range(C):
-        stats[c] = mean[c * mean_step]
-        stats[C + c] = var[c * var_step]
         stats[2 * C + c] = 1 / sqrt(stats[C + c] + eps)
 
 
@@ -26,14 +19,13 @@ cdef inline Py_ssize_t part_unit(Job *job) noexcept:
     return job.tile if job.tile < job.C else max(<Py_ssize_t>1, TILE_WIDTH // job.L)
 
 
-cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C,
-                  Py_ssize_t L, bint packed, bint stream, T kind) except -1:
-    """The geometry of a job, fixed by the shape alone, and its scratch memory (freed by free).
+cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L, bint packed,
+                   bint stream) noexcept:
+    """The geometry of a job, fixed by the shape alone.
 
     packed: rows of the view follow each other without a gap in every array, so may be folded.
     """
-    cdef Py_ssize_t inputs = 2 if task >= GRADIENT else 1, sums, items, room, n
-    cdef double *scratch
+    cdef Py_ssize_t inputs = 2 if task >= GRADIENT else 1
     memset(job, 0, sizeof(Job))
     job.task, job.stream = task, stream
     job.N, job.C, job.L = N, C, L
@@ -56,159 +48,133 @@ cdef int open_job(Job *job, Task task, double *stats, Py_ssize_t N, Py_ssize_t C
         job.left = N % job.fold * C * L
         job.block_lines = COLUMN_RUN if task == INFERENCE else COLUMN_BLOCK
         job.blocks = ceil_div(job.lines, job.block_lines)
-        job.wide = sizeof(T) < sizeof(double) and N * L <= SMALL
-        sums = 0 if task == INFERENCE else 2 * job.blocks * job.fold * L
+        job.wide = sizeof(T) < sizeof(double) and N * L <= FEW_ITEMS
+        job.channel_sums = 0 if task == INFERENCE else 2 * job.blocks * job.fold * L
     else:
         job.rows = 1 if task == INFERENCE else max(<Py_ssize_t>1, ROW_BLOCK // L)
         job.pieces = ceil_div(L, ROW_BLOCK)
         if task == INFERENCE:
             job.tile = max(<Py_ssize_t>1, INFERENCE_RUN // L) if job.pieces == 1 else 1
         else:
-            job.tile = min(<Py_ssize_t>MOST_TILE, ceil_div(ROW_RUN, L * sizeof(T)))
+            job.tile = min(<Py_ssize_t>MOST_TILE, ceil_div(ROW_RUN, L * sizeof(S)))
         job.tile = min(C, job.tile)
         job.width = C
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces
-        sums = 3 * job.blocks
+        job.channel_sums = 3 * job.blocks
     job.units = ceil_div(C, job.tile)
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
-    job.unit_bytes = N * L * job.tile * inputs * sizeof(T)
-    # So many doubles for each channel of a part, which has as many channels as there is room for.
-    items = sums + 6 + COEFS + (1 + COEFS) * job.fold * job.each
-    room = max(<Py_ssize_t>MOST_SCRATCH, N * C * L * <Py_ssize_t>sizeof(T) // SCRATCH_SHARE)
-    job.part = room // (items * <Py_ssize_t>sizeof(double))
-    job.part = C if job.fold > 1 else min(C, ceil_div(max(<Py_ssize_t>1, job.part), part_unit(job))
-                                          * part_unit(job))
-    n = job.part
-    scratch = <double *>malloc((4 * C + items * n) * sizeof(double))
-    if scratch == NULL:
-        raise MemoryError(f"batch norm needs {(4 * C + items * n) * sizeof(double)} bytes of "
-                          f"scratch")
-    job.weight, job.bias = scratch, scratch + C
-    job.dweight, job.dbias = scratch + 2 * C, scratch + 3 * C
-    scratch += 4 * C
-    job.k, job.s1 = scratch, scratch + n
-    job.s2, job.rest = scratch + 2 * n, scratch + 3 * n
-    job.unit, job.doubtful = scratch + 4 * n, <char *>(scratch + 5 * n)
-    job.channel = scratch + 6 * n
-    job.coef = scratch + (6 + COEFS) * n
-    job.centre = <double *>job.coef + COEFS * n * job.fold * job.each
-    job.sums = job.centre + n * job.fold * job.each
-    job.mean, job.var, job.rstd = stats, stats + C, stats + 2 * C
+    job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
+
+
+cdef void place(Job *job, Call call, Py_ssize_t part) noexcept:
+    """Ask for the scratch of a job whose parts have so many channels."""
+    cdef Py_ssize_t C = job.C, positions = part * job.fold * job.each
+    job.part = part
+    job.weight = call.doubles(C)
+    job.bias = call.doubles(C)
+    job.dweight = call.doubles(C)
+    job.dbias = call.doubles(C)
+    job.k = call.doubles(part)
+    job.s1 = call.doubles(part)
+    job.s2 = call.doubles(part)
+    job.rest = call.doubles(part)
+    job.unit = call.doubles(part)
+    job.doubtful = <char *>call.doubles(part)
+    job.channel = <T *>call.doubles(COEFS * part)
+    job.coef = <T *>call.doubles(COEFS * positions)
+    job.centre = call.doubles(positions)
+    job.sums = call.doubles(part * job.channel_sums)
+
+
+cdef int allocate_job(Job *job, Call call, double *stats) except -1:
+    """Scratch for parts of as many channels as there is room for."""
+    cdef Py_ssize_t fixed, room, part
+    place(job, call, 0)
+    fixed, call.size = call.size, 0
+    place(job, call, 1)
+    room = job.N * job.C * job.L * <Py_ssize_t>sizeof(S) // SCRATCH_SHARE
+    room = max(<Py_ssize_t>MOST_SCRATCH, room)
+    part = max(<Py_ssize_t>1, room // ((call.size - fixed) * <Py_ssize_t>sizeof(double)))
+    part = min(job.C, ceil_div(part, part_unit(job)) * part_unit(job))
+    part = job.C if job.fold > 1 else part
+    call.size = 0
+    place(job, call, part)
+    call.allocate()
+    place(job, call, part)
+    job.mean, job.var, job.rstd = stats, stats + job.C, stats + 2 * job.C
     return 0
 
 
-cdef inline void close_job(Job *job) noexcept nogil:
-    free(<void *>job.weight)
+def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
+                  num_batches_tracked, const S[:, :, :] x, const S[:, :, :] residual, weight, bias,
+                  double eps, double momentum, double slope, double most, bint training,
+                  int threads, Py_ssize_t cache, bint stream):
+    """y = gate((x - mean)*rstd*weight + bias + residual), mean and var over N and L.
 
+    In training they are those of x, and the running ones are moved by `momentum`, or by
+    1/num_batches_tracked where it is negative, each of them where it is not None; else mean and var
+    are the running ones. slope and most are those of the gate (see primitives.pxd): 1 and inf, and
+    no residual, for none.
 
-cdef inline bint is_packed(const T[:, :, :] a) noexcept:
-    return a is None or a.shape[0] == 1 or row_stride(a) == a.shape[1] * a.shape[2]
-
-
-cdef inline void set_gate(Job *job, double slope, double most) noexcept:
-    """y = gate(norm(x) + residual, slope, most); slope 1 without a residual is no gate at all."""
-    job.slope, job.most = slope, most
-    job.gating = slope != 1 or job.residual != NULL
-
-
-cdef int check_forward(const T[:, :, :] x, const T[:, :, :] residual,
-                       const double[:, ::1] stats, const P[:] weight, const P[:] bias,
-                       int threads) except -1:
+    OUT y, stats; in training without y (None) the statistics alone, for half the memory traffic.
+    """
+    cdef Call call = Call.__new__(Call)
+    cdef Running running
+    cdef Channels weights, biases
+    cdef Job job
+    cdef Py_ssize_t N, C, L
     check_view(x, x, "x")
+    N, C, L = x.shape[0], x.shape[1], x.shape[2]
+    if y is not None or not training:
+        check_view(y, x, "y")
     if residual is not None:
         check_view(residual, x, "residual")
-    check_stats(stats, x.shape[1])
-    check_length(weight, x.shape[1], "weight")
-    check_length(bias, x.shape[1], "bias")
+    check_stats(stats, C)
     check_threads(threads)
-    return 0
-
-
-cdef void set_forward(Job *job, T[:, :, :] y, const T[:, :, :] x, const T[:, :, :] residual,
-                      const P[:] weight, const P[:] bias, double slope, double most) noexcept:
-    """The arrays of a forward; all but x may be None."""
-    fill(job.weight, start_of(weight), step_of(weight), 1.0, job.C)
-    fill(job.bias, start_of(bias), step_of(bias), 0.0, job.C)
+    if not training and (running_mean is None or running_var is None):
+        refuse("running_var" if running_mean is not None else "running_mean", f"{C} values", None)
+    call.borrow(&weights, weight, C, False, "weight")
+    call.borrow(&biases, bias, C, False, "bias")
+    call.borrow(&running.mean, running_mean, C, training, "running_mean")
+    call.borrow(&running.var, running_var, C, training, "running_var")
+    call.borrow_count(&running.count, num_batches_tracked, training)
+    set_grid(&job, NORMALIZE if training else INFERENCE, N, C, L,
+             is_packed(x) and is_packed(y) and is_packed(residual), stream)
+    allocate_job(&job, call, &stats[0, 0])
+    read_values(job.weight, &weights, 1, C)
+    read_values(job.bias, &biases, 0, C)
+    if not training:
+        settle_running(&stats[0, 0], &running, eps, C)
     if y is not None:
         job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     if residual is not None:
         job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
-    set_gate(job, slope, most)
-
-
-def normalize_training(T[:, :, :] y, double[:, ::1] stats, P[:] running_mean,
-                       P[:] running_var, long long[::1] num_batches_tracked,
-                       const T[:, :, :] x, const T[:, :, :] residual, const P[:] weight,
-                       const P[:] bias, double eps, double momentum, double slope, double most,
-                       int threads, Py_ssize_t cache, bint stream):
-    """y = gate((x - mean)*rstd*weight + bias + residual) with the moments of x over N and L.
-
-    The residual may be None. slope and most are those of the gate (see primitives.pxd): 1 and inf
-    for none.
-
-    OUT y, stats; without y (None) the statistics alone, for half the memory traffic. The running
-    ones are moved by `momentum`, or by 1/num_batches_tracked where it is negative, each of them
-    where it is not None.
-    """
-    cdef Job job
-    cdef T kind = 0
-    check_forward(x, residual, stats, weight, bias, threads)
-    if y is not None:
-        check_view(y, x, "y")
-    check_length(running_mean, x.shape[1], "running_mean")
-    check_length(running_var, x.shape[1], "running_var")
-    check_count(num_batches_tracked)
-    open_job(&job, NORMALIZE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    set_forward(&job, y, x, residual, weight, bias, slope, most)
-    job.eps = eps
+    job.eps, job.slope, job.most = eps, <T>slope, <T>most
+    job.gating = slope != 1 or residual is not None
     with nogil:
-        run(&job, threads, cache, kind)
-    close_job(&job)
+        run(&job, threads, cache)
     settled()
-    follow(<P *>start_of(running_mean), step_of(running_mean), <P *>start_of(running_var),
-           step_of(running_var),
-           NULL if num_batches_tracked is None else &num_batches_tracked[0], &stats[0, 0],
-           &stats[1, 0], x.shape[1], x.shape[0] * x.shape[2], momentum)
+    if training:
+        follow(&running, job.mean, job.var, N * L, momentum)
 
 
-def normalize_inference(T[:, :, :] y, double[:, ::1] stats, const T[:, :, :] x,
-                        const T[:, :, :] residual, const P[:] mean, const P[:] var,
-                        const P[:] weight, const P[:] bias, double eps, double slope, double most,
-                        int threads, Py_ssize_t cache, bint stream):
-    """y = gate((x - mean)*rstd*weight + bias + residual) with given mean and var. OUT y, stats."""
-    cdef Job job
-    cdef T kind = 0
-    check_forward(x, residual, stats, weight, bias, threads)
-    check_view(y, x, "y")
-    check_given(mean, x.shape[1], "mean")
-    check_given(var, x.shape[1], "var")
-    settle_running(&stats[0, 0], start_of(mean), step_of(mean), start_of(var), step_of(var), eps,
-                   x.shape[1])
-    open_job(&job, INFERENCE, &stats[0, 0], x.shape[0], x.shape[1], x.shape[2],
-             is_packed(x) and is_packed(y) and is_packed(residual), stream, kind)
-    set_forward(&job, y, x, residual, weight, bias, slope, most)
-    with nogil:
-        run(&job, threads, cache, kind)
-    close_job(&job)
-
-
-def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
-             const T[:, :, :] dy, const T[:, :, :] x, const T[:, :, :] y, double[:, ::1] stats,
-             const P[:] weight, bint training, double slope, double most, int threads,
-             Py_ssize_t cache, bint stream):
+def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[:, :, :] dy,
+                   const S[:, :, :] x, const S[:, :, :] y, double[:, ::1] stats, weight,
+                   double slope, double most, bint training, int threads, Py_ssize_t cache,
+                   bint stream):
     """dx, dweight and dbias for y = gate((x - mean)*rstd*weight + bias + residual).
 
     OUT dx; dresidual, dweight, dbias where not None. y is the output where there is a gate, and
     None without. training: mean and rstd in stats were computed from x, and the gradient goes
     through them; else they are constants, and gating has been done: y is None.
     """
+    cdef Call call = Call.__new__(Call)
+    cdef Channels weights, dweights, dbiases
     cdef Job job
-    cdef Py_ssize_t c
-    cdef T kind = 0
-    check_forward(x, x, stats, weight, weight, threads)
+    cdef Py_ssize_t C
+    check_view(x, x, "x")
     check_view(dy, x, "dy")
     check_view(dx, x, "dx")
     if y is not None:
@@ -217,26 +183,27 @@ def gradient(T[:, :, :] dx, T[:, :, :] dresidual, P[:] dweight, P[:] dbias,
         check_view(dresidual, x, "dresidual")
     if (y is not None and not training) or (dresidual is not None and y is None):
         raise ValueError("a kernel takes dresidual with y, and y in training alone")
-    check_length(dweight, x.shape[1], "dweight")
-    check_length(dbias, x.shape[1], "dbias")
-    open_job(&job, GRADIENT if training else GRADIENT_INFERENCE, &stats[0, 0],
-             x.shape[0], x.shape[1], x.shape[2],
+    C = x.shape[1]
+    check_stats(stats, C)
+    check_threads(threads)
+    call.borrow(&weights, weight, C, False, "weight")
+    call.borrow(&dweights, dweight, C, True, "dweight")
+    call.borrow(&dbiases, dbias, C, True, "dbias")
+    set_grid(&job, GRADIENT if training else GRADIENT_INFERENCE, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
-             and is_packed(dresidual), stream, kind)
-    fill(job.weight, start_of(weight), step_of(weight), 1.0, x.shape[1])
+             and is_packed(dresidual), stream)
+    allocate_job(&job, call, &stats[0, 0])
+    read_values(job.weight, &weights, 1, C)
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
+    job.slope, job.most = 1, 1
     if y is not None:
         job.y, job.y_stride, job.gating = &y[0, 0, 0], row_stride(y), True
-        job.slope, job.most = slope, most
+        job.slope, job.most = <T>slope, <T>most
     if dresidual is not None:
         job.dresidual, job.dresidual_stride = &dresidual[0, 0, 0], row_stride(dresidual)
     with nogil:
-        run(&job, threads, cache, kind)
-    for c in range(x.shape[1]):
-        if dweight is not None:
-            dweight[c] = <P>job.dweight[c]
-        if dbias is not None:
-            dbias[c] = <P>job.dbias[c]
-    close_job(&job)
+        run(&job, threads, cache)
+    write_values(&dweights, job.dweight, C)
+    write_values(&dbiases, job.dbias, C)

@@ -39,12 +39,11 @@ cdef inline Py_ssize_t step_ahead(Py_ssize_t line, Py_ssize_t lines, Py_ssize_t 
     return COLUMN_STEP * stride if line + COLUMN_STEP < lines else n - line * stride
 
 
-cdef inline void sum_step(A *s, A *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
-                          Py_ssize_t n, const A *k, Py_ssize_t ahead) noexcept nogil:
+cdef inline always sum_step(A *s, A *q, const S *x, Py_ssize_t lines, Py_ssize_t stride,
+                            Py_ssize_t n, const A *k, Py_ssize_t ahead) noexcept nogil:
     """s += sum(x - k), q += sum((x - k)^2) down n columns of a few lines."""
     cdef A a[LANES]
     cdef A b[LANES]
-    cdef A d
     cdef Py_ssize_t i, j, r
     for i in range(n // LANES):
         for j in range(LANES):
@@ -53,10 +52,7 @@ cdef inline void sum_step(A *s, A *q, const T *x, Py_ssize_t lines, Py_ssize_t s
             b[j] = q[j]
         for r in range(lines):
             fetch(x + r * stride + ahead, LANES)
-            for j in range(LANES):
-                d = <A>x[r * stride + j] - k[j]
-                a[j] += d
-                b[j] += d * d
+            add_line(a, b, x + r * stride, LANES, k)
         for j in range(LANES):
             s[j] = a[j]
         for j in range(LANES):
@@ -66,10 +62,19 @@ cdef inline void sum_step(A *s, A *q, const T *x, Py_ssize_t lines, Py_ssize_t s
         x += LANES
         k += LANES
     for r in range(lines):
-        for j in range(n % LANES):
-            d = <A>x[r * stride + j] - k[j]
-            s[j] += d
-            q[j] += d * d
+        add_line(s, q, x + r * stride, n % LANES, k)
+
+
+cdef inline always add_line(A *s, A *q, const S *x, Py_ssize_t n, const A *k) noexcept nogil:
+    """s += x - k, q += (x - k)^2 of up to LANES items side by side."""
+    cdef A room[LANES]
+    cdef A d
+    cdef Py_ssize_t j
+    load(room, x, n)
+    for j in range(n):
+        d = loaded(room, x, j) - k[j]
+        s[j] += d
+        q[j] += d * d
 
 
 cdef inline void empty(double *to, A *sums, Py_ssize_t n) noexcept nogil:
@@ -80,8 +85,9 @@ cdef inline void empty(double *to, A *sums, Py_ssize_t n) noexcept nogil:
     memset(sums, 0, n * sizeof(A))
 
 
-cdef inline void sum_columns(double *s, double *q, const T *x, Py_ssize_t lines, Py_ssize_t stride,
-                             Py_ssize_t n, Py_ssize_t left, const A *k) noexcept nogil:
+cdef inline always sum_columns(double *s, double *q, const S *x, Py_ssize_t lines,
+                               Py_ssize_t stride, Py_ssize_t n, Py_ssize_t left,
+                               const A *k) noexcept nogil:
     """OUT s, q: the sums of x - k and (x - k)^2 down n columns, of the `left` first a line more."""
     cdef A a[TILE_WIDTH]
     cdef A b[TILE_WIDTH]
@@ -107,51 +113,48 @@ cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.sums + 2 * b * job.width
 
 
-cdef void sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n, bint wide,
-                        T kind) noexcept nogil:
+cdef leaf sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n,
+                        bint wide) noexcept nogil:
     """The sums of block b for the positions [start, start + n): each has its own, whatever n is."""
     cdef Tile t = tile_of(job, 0, b)
     cdef Py_ssize_t stride = job.x_stride * job.fold
     cdef Py_ssize_t left = min(max(<Py_ssize_t>0, left_of(job, b) - start), n)
-    cdef const T *x = <const T *>job.x + t.line * stride + start
+    cdef const S *x = job.x + t.line * stride + start
     cdef double *s = sums_of(job, b) + start
     if wide:
         sum_columns(s, s + job.width, x, t.lines, stride, n, left,
                     <const double *>job.centre + start)
     else:
         sum_columns(s, s + job.width, x, t.lines, stride, n, left,
-                    <const T *>job.coef + start)
+                    job.coef + start)
 
 
-cdef inline void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide,
-                                    T kind) noexcept nogil:
+cdef inline void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide) noexcept nogil:
     cdef Tile t = tile_of(job, u, b)
-    sum_positions(job, b, t.start, t.n, wide, kind)
+    sum_positions(job, b, t.start, t.n, wide)
 
 
-cdef inline T sampled(Job *job, Py_ssize_t c, int i, Py_ssize_t L, T kind) noexcept nogil:
+cdef inline T sampled(Job *job, Py_ssize_t c, int i, Py_ssize_t L) noexcept nogil:
     """The i-th of five items of channel c that are spread over N and L."""
-    return (<const T *>job.x)[i * (job.N - 1) // 4 * job.x_stride + c * L + i * (L - 1) // 4]
+    return item(job.x + i * (job.N - 1) // 4 * job.x_stride + c * L + i * (L - 1) // 4)
 
 
 cdef inline void sample(Job *job, Py_ssize_t u, Py_ssize_t L, T *k) noexcept nogil:
     cdef Py_ssize_t c
-    cdef T kind = 0
     for c in range(first_channel(job, u), last_channel(job, u)):
-        k[c] = median5(sampled(job, c, 0, L, kind), sampled(job, c, 1, L, kind),
-                       sampled(job, c, 2, L, kind), sampled(job, c, 3, L, kind),
-                       sampled(job, c, 4, L, kind))
+        k[c] = median5(sampled(job, c, 0, L), sampled(job, c, 1, L), sampled(job, c, 2, L),
+                       sampled(job, c, 3, L), sampled(job, c, 4, L))
 
 
-cdef void sample_shifts(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf sample_shifts(Job *job, Py_ssize_t u) noexcept nogil:
     """The shift of each channel of a unit: the median of five items spread over N and L."""
-    cdef T *k = channel_coef(job, 0, kind)
+    cdef T *k = channel_coef(job, 0)
     cdef Py_ssize_t c
     if job.L == 1:
         sample(job, u, 1, k)                    # neighbours, which a vector can hold
     else:
         sample(job, u, job.L, k)
-    spread_coef(job, u, 0, kind)
+    spread_coef(job, u, 0)
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.k[c] = k[c]
     if job.wide:
@@ -199,14 +202,14 @@ cdef void add_positions(Job *job, Py_ssize_t u) noexcept nogil:
         q += job.C * L
 
 
-cdef void sum_again_at(Job *job, Py_ssize_t start, Py_ssize_t n, T kind) noexcept nogil:
+cdef void sum_again_at(Job *job, Py_ssize_t start, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t b
     for b in range(job.blocks):
-        sum_positions(job, b, start, n, True, kind)
+        sum_positions(job, b, start, n, True)
     add_blocks(job, start, n)
 
 
-cdef void sum_doubtful(Job *job, Py_ssize_t u, Py_ssize_t doubtful, T kind) noexcept nogil:
+cdef leaf sum_doubtful(Job *job, Py_ssize_t u, Py_ssize_t doubtful) noexcept nogil:
     """Sum again, in double and about the means, the channels of a unit that need it.
 
     A few are walked down by themselves, many with all between them.
@@ -219,7 +222,7 @@ cdef void sum_doubtful(Job *job, Py_ssize_t u, Py_ssize_t doubtful, T kind) noex
             job.k[c] = job.mean[c]
     spread(job, u, job.centre, <const double *>job.k)
     if not few:
-        sum_again_at(job, t.start, t.n, kind)
+        sum_again_at(job, t.start, t.n)
     for c in range(first, last):
         if job.var[c] < 0:
             job.s1[c] = 0
@@ -227,172 +230,42 @@ cdef void sum_doubtful(Job *job, Py_ssize_t u, Py_ssize_t doubtful, T kind) noex
             for f in range(job.fold):
                 at = (f * job.C + c) * job.L
                 if few:
-                    sum_again_at(job, at, job.L, kind)
+                    sum_again_at(job, at, job.L)
                 job.s1[c] += sum_doubles(job.sums + at, job.L)
                 job.s2[c] += sum_doubles(job.sums + job.width + at, job.L)
-            settle_moments(job, c, c + 1, kind)
+            settle_moments(job, c, c + 1)
 
 
-cdef void settle_column_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf settle_column_moments(Job *job, Py_ssize_t u) noexcept nogil:
     """Statistics of a unit; channels whose sums are not to be trusted are summed once more."""
     cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
     cdef Py_ssize_t m = job.N * job.L
     cdef Py_ssize_t doubtful = 0
-    cdef double least = least_square(kind), most = most_square(kind), far = far_in_columns(m, kind)
+    cdef double far = far_in_columns(m)
     add_unit_blocks(job, u)
     add_positions(job, u)
-    settle_moments(job, first, last, kind)
+    settle_moments(job, first, last)
     if not (job.wide and sizeof(T) < sizeof(double)):
         for c in range(first, last):
-            if not trusted(job.s1[c], job.s2[c], m, far, least, most):
+            if not trusted(job.s1[c], job.s2[c], m, far, sizeof(T)):
                 doubtful += 1
                 job.var[c] = -1                 # marks the channel
     if doubtful:
-        sum_doubtful(job, u, doubtful, kind)
-    settle_beyond(job, first, last, kind)
-    settle_normal(job, u, kind)
+        sum_doubtful(job, u, doubtful)
+    settle_beyond(job, first, last)
+    settle_normal(job, u)
 
 
-cdef void apply_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x,
-                              Py_ssize_t x_stride, const T *coef) noexcept nogil:
+cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
+                                       Py_ssize_t x_stride, const T *coef,
+                                       bint gating) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Tile t = tile_of(job, u, b)
     cdef Py_ssize_t r, n, w = job.width
     coef += t.start
     for r in range(t.line, t.line + t.lines + (left_of(job, b) > 0)):
         n = t.n if r < job.lines else job.left
-        if job.gating:
-            normalize_each_gated(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                                 x + r * job.fold * x_stride + t.start,
-                                 residual_at(job, r * job.fold, t.start, x), n, coef, coef + w,
-                                 coef + 2 * w, <T>job.slope, <T>job.most, job.stream, job.ahead)
-        else:
-            normalize_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                           x + r * job.fold * x_stride + t.start, n,
-                           coef, coef + w, coef + 2 * w, job.stream, job.ahead)
-
-
-cdef inline void sum_product_step(T *s, T *q, const T *dy, Py_ssize_t dy_stride, const T *x,
-                                  Py_ssize_t x_stride, const T *y, Py_ssize_t y_stride,
-                                  Py_ssize_t lines, Py_ssize_t n, const T *mean, const T *rstd,
-                                  bint gating, T slope, T most, Py_ssize_t dy_ahead,
-                                  Py_ssize_t x_ahead) noexcept nogil:
-    """s += sum(dy), q += sum(dy*(x - mean)*rstd) down n columns of a few lines; dy may be gated."""
-    cdef T a[LANES]
-    cdef T b[LANES]
-    cdef T g
-    cdef Py_ssize_t i, j, r
-    for i in range(n // LANES):
-        for j in range(LANES):
-            a[j] = s[j]
-        for j in range(LANES):
-            b[j] = q[j]
-        for r in range(lines):
-            fetch(dy + r * dy_stride + dy_ahead, LANES)
-            fetch(x + r * x_stride + x_ahead, LANES)
-            if gating:
-                fetch(y + r * y_stride + dy_ahead, LANES)
-            for j in range(LANES):
-                g = dy[r * dy_stride + j]
-                if gating:
-                    g = gated(g, y[r * y_stride + j], slope, most)
-                a[j] += g
-                b[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
-        for j in range(LANES):
-            s[j] = a[j]
-        for j in range(LANES):
-            q[j] = b[j]
-        s += LANES
-        q += LANES
-        dy += LANES
-        x += LANES
-        if gating:
-            y += LANES
-        mean += LANES
-        rstd += LANES
-    for r in range(lines):
-        for j in range(n % LANES):
-            g = dy[r * dy_stride + j]
-            if gating:
-                g = gated(g, y[r * y_stride + j], slope, most)
-            s[j] += g
-            q[j] += g * ((x[r * x_stride + j] - mean[j]) * rstd[j])
-
-
-cdef inline void sum_gated_products(Job *job, Py_ssize_t u, Py_ssize_t b, bint gating,
-                                    T kind) noexcept nogil:
-    cdef Tile t = tile_of(job, u, b)
-    cdef Py_ssize_t dy_stride = job.dy_stride * job.fold, x_stride = job.x_stride * job.fold
-    cdef Py_ssize_t y_stride = job.y_stride * job.fold
-    cdef const T *dy = <const T *>job.dy + t.line * dy_stride + t.start
-    cdef const T *x = <const T *>job.x + t.line * x_stride + t.start
-    cdef const T *y = <const T *>job.y + t.line * y_stride + t.start
-    cdef const T *mean = coef_of(job, 0, kind) + t.start
-    cdef const T *rstd = mean + job.width
-    cdef double *s = sums_of(job, b) + t.start
-    cdef double *q = s + job.width
-    cdef T p[TILE_WIDTH]
-    cdef T r[TILE_WIDTH]
-    cdef T slope = <T>job.slope, most = <T>job.most
-    cdef Py_ssize_t step, line
-    memset(s, 0, t.n * sizeof(double))
-    memset(q, 0, t.n * sizeof(double))
-    memset(p, 0, t.n * sizeof(T))
-    memset(r, 0, t.n * sizeof(T))
-    for step in range(ceil_div(t.lines, COLUMN_STEP)):
-        line = step * COLUMN_STEP
-        sum_product_step(p, r, dy + line * dy_stride, dy_stride, x + line * x_stride, x_stride,
-                         y + line * y_stride, y_stride,
-                         min(<Py_ssize_t>COLUMN_STEP, t.lines - line), t.n, mean, rstd,
-                         gating, slope, most, step_ahead(line, t.lines, dy_stride, t.n),
-                         step_ahead(line, t.lines, x_stride, t.n))
-        if (line + COLUMN_STEP) % COLUMN_RUN == 0:
-            empty(s, p, t.n)
-            empty(q, r, t.n)
-    sum_product_step(p, r, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride, x_stride,
-                     y + t.lines * y_stride, y_stride, 1, left_of(job, b), mean, rstd,
-                     gating, slope, most, 0, 0)
-    empty(s, p, t.n)
-    empty(q, r, t.n)
-
-
-cdef void sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
-    if job.gating:
-        sum_gated_products(job, u, b, True, kind)
-    else:
-        sum_gated_products(job, u, b, False, kind)
-
-
-cdef void settle_column_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    add_unit_blocks(job, u)
-    add_positions(job, u)
-    settle_gradient(job, u, kind)
-
-
-cdef void apply_column_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
-    cdef Tile t = tile_of(job, u, b)
-    cdef Py_ssize_t r, n, w = job.width
-    cdef const T *coef = coef_of(job, 0, kind) + t.start
-    for r in range(t.line, t.line + t.lines + (left_of(job, b) > 0)):
-        n = t.n if r < job.lines else job.left
-        if job.gating:
-            gradient_each_gated(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                                dresidual_at(job, r * job.fold, t.start, kind),
-                                <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
-                                <const T *>job.x + r * job.fold * job.x_stride + t.start,
-                                <const T *>job.y + r * job.fold * job.y_stride + t.start, n,
-                                coef, coef + w, coef + 2 * w, coef + 3 * w, <T>job.slope,
-                                <T>job.most, job.stream, job.ahead)
-        else:
-            gradient_each(<T *>job.out + r * job.fold * job.out_stride + t.start,
-                          <const T *>job.dy + r * job.fold * job.dy_stride + t.start,
-                          <const T *>job.x + r * job.fold * job.x_stride + t.start, n,
-                          coef, coef + w, coef + 2 * w, coef + 3 * w, job.stream, job.ahead)
-
-
-cdef void write_wide_columns(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
-    """A block of a unit with doubtful channels; folded lines are rows of the view again."""
-    cdef Tile t = tile_of(job, u, b)
-    cdef Py_ssize_t rows = t.lines * job.fold + left_of(job, b) // (job.C * job.L)
-    cdef Py_ssize_t stop = t.start + t.n if job.fold == 1 else job.C * job.L
-    write_wide(job, t.line * job.fold, rows, t.start, stop, True, kind)
+        normalize_run(job.out + r * job.fold * job.out_stride + t.start,
+                      x + r * job.fold * x_stride + t.start,
+                      residual_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w,
+                      coef, coef, True, False, job.slope, job.most, gating, job.stream, job.ahead)

@@ -16,16 +16,16 @@ cdef enum:
     MOST_MEAN = 16          # standard deviations of dy that its mean may have in T: four bits
 
 
-cdef inline double most_of(T kind) noexcept nogil:
+cdef inline double most_of() noexcept nogil:
     """Numbers below it, and above its reciprocal, may be added and multiplied in T."""
-    return 2.0 ** 100 if T is float else 2.0 ** 900
+    return 2.0 ** 100 if sizeof(T) < sizeof(double) else 2.0 ** 900
 
 
-cdef inline double unit_for(double mean, double rstd, T kind) noexcept nogil:
+cdef inline double unit_for(double mean, double rstd) noexcept nogil:
     """What x is multiplied by, so that deviations are finite."""
     if sizeof(T) < sizeof(double):
         return 1
-    return 0.25 if fabs(mean) >= most_of(kind) or rstd * most_of(kind) <= 1 else 1
+    return 0.25 if fabs(mean) >= most_of() or rstd * most_of() <= 1 else 1
 
 
 cdef inline bint any_doubt(Job *job, Py_ssize_t u) noexcept nogil:
@@ -45,8 +45,8 @@ cdef inline bint in_range(double mean, double rstd, double weight, double more,
             & ((scale > least) | (weight == 0)))
 
 
-cdef inline void doubt_output(Job *job, Py_ssize_t u, T kind) noexcept nogil:
-    cdef double most = most_of(kind)
+cdef inline void doubt_output(Job *job, Py_ssize_t u) noexcept nogil:
+    cdef double most = most_of()
     cdef const double *mean = job.mean
     cdef const double *rstd = job.rstd
     cdef const double *weight = job.weight
@@ -60,18 +60,18 @@ cdef inline void doubt_output(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     if unlikely(job.doubtful[u]):
         for c in range(first_channel(job, u), last_channel(job, u)):
             if unit[c] != 0:
-                unit[c] = unit_for(mean[c], rstd[c], kind)
+                unit[c] = unit_for(mean[c], rstd[c])
 
 
-cdef void doubt_sums(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef void doubt_sums(Job *job, Py_ssize_t u) noexcept nogil:
     """Find the channels whose dbias and dweight are not to be trusted, and sum them again.
 
     Most are cleared by the two sums alone: |dweight| is at most m standard deviations of dy, by the
     inequality of Cauchy and Schwarz. The others have to be cleared by their items. NaN clears
     nothing.
     """
-    cdef double m = <double>(job.N * job.L), most = most_of(kind), s1, s2
-    cdef double least = least_products(m, 1, kind)
+    cdef double m = <double>(job.N * job.L), most = most_of(), s1, s2
+    cdef double least = least_products(m, 1)
     cdef bint past = job.task != GRADIENT       # statistics are constants: nothing is subtracted
     cdef bint fine, found = False
     cdef double *unit = job.unit
@@ -94,32 +94,31 @@ cdef void doubt_sums(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             s1, s2 = fabs(dbias[c]), fabs(dweight[c])
             fine = (in_range(mean[c], rstd[c], weight[c], rstd[c] * (1 + s2) + s1 + s2, most)
                     and rstd[c] * most > 1
-                    and (past or s1 <= MOST_MEAN * s2 or spreads(job, c, kind))
-                    and (s2 * min(1.0, rstd[c]) > least or holds(job, c, kind)))
-            unit[c] = 0 if fine else unit_for(mean[c], rstd[c], kind)
+                    and (past or s1 <= MOST_MEAN * s2 or spreads(job, c))
+                    and (s2 * min(1.0, rstd[c]) > least or holds(job, c)))
+            unit[c] = 0 if fine else unit_for(mean[c], rstd[c])
             found |= not fine
     job.doubtful[u] = found
     if unlikely(found):
-        look_again(job, u, kind)
+        look_again(job, u)
 
 
-cdef inline double least_products(double m, double rstd, T kind) noexcept nogil:
+cdef inline double least_products(double m, double rstd) noexcept nogil:
     """A sum of |dy*xhat| from which on neither it nor its coefficient lost bits to underflow."""
-    return m * 1024 / most_of(kind) / min(1.0, rstd)
+    return m * 1024 / most_of() / min(1.0, rstd)
 
 
-cdef bint spreads(Job *job, Py_ssize_t c, T kind) noexcept nogil:
+cdef bint spreads(Job *job, Py_ssize_t c) noexcept nogil:
     """Has dy the spread that its mean may have? As many items are looked at as show it."""
     cdef double mean = job.dbias[c] / <double>(job.N * job.L), found = 0, away
     cdef double enough = job.dbias[c] * mean / (MOST_MEAN * MOST_MEAN)
-    cdef const T *dy = <const T *>job.dy + c * job.L
-    cdef const T *y = <const T *>job.y + c * job.L
+    cdef const S *dy = job.dy + c * job.L
+    cdef const S *y = job.y + c * job.L
     cdef Py_ssize_t r, i
     for r in range(job.N):
         for i in range(job.L):
-            away = dy[i] - mean
-            if job.gating:
-                away = gated(<double>dy[i], <double>y[i], job.slope, job.most) - mean
+            load_gated(&away, dy + i, y + i, 1, job.gating, job.slope, job.most)
+            away -= mean
             found += away * away
             if found >= enough:
                 return True
@@ -129,21 +128,21 @@ cdef bint spreads(Job *job, Py_ssize_t c, T kind) noexcept nogil:
     return False
 
 
-cdef bint holds(Job *job, Py_ssize_t c, T kind) noexcept nogil:
+cdef bint holds(Job *job, Py_ssize_t c) noexcept nogil:
     """Are dy*xhat large enough for T, or all 0? As many items are looked at as show it."""
     cdef double m = <double>(job.N * job.L), found = 0, g
-    cdef double enough = least_products(m, job.rstd[c], kind)
-    cdef const T *dy
-    cdef const T *x
-    cdef const T *y
+    cdef double enough = least_products(m, job.rstd[c])
+    cdef const S *dy
+    cdef const S *x
+    cdef const S *y
     cdef Py_ssize_t r, i
     for r in range(job.N):
-        x = <const T *>job.x + r * job.x_stride + c * job.L
-        dy = <const T *>job.dy + r * job.dy_stride + c * job.L
-        y = <const T *>job.y + r * job.y_stride + c * job.L
+        x = job.x + r * job.x_stride + c * job.L
+        dy = job.dy + r * job.dy_stride + c * job.L
+        y = job.y + r * job.y_stride + c * job.L
         for i in range(job.L):
-            load_gated(&g, dy + i, y + i, 1, job.gating, <T>job.slope, <T>job.most)
-            found += fabs(g * ((x[i] - job.mean[c]) * job.rstd[c]))
+            load_gated(&g, dy + i, y + i, 1, job.gating, job.slope, job.most)
+            found += fabs(g * ((item(x + i) - job.mean[c]) * job.rstd[c]))
         if found >= enough:
             return True
     return found == 0

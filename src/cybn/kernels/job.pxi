@@ -5,7 +5,7 @@ cdef enum:
     LONG_ROW = 64       # from here on rows are walked as rows
     FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
     STRIDE_AHEAD = 512  # items to fetch ahead where memory is read straight on
-    SMALL = 64          # up to here float32 is summed in double outright: nothing to gain by less
+    FEW_ITEMS = 64      # up to here float32 is summed in double outright: nothing to gain by less
     MOST_SCRATCH = 1 << 23      # bytes; or where that is more, the bytes of x over
     SCRATCH_SHARE = 8
 
@@ -21,18 +21,19 @@ cdef struct Job:
     Py_ssize_t units, blocks, unit_bytes
     Py_ssize_t tile         # channels to a unit
     Py_ssize_t part         # channels to a part, of which one after the other has the scratch
+    Py_ssize_t channel_sums     # doubles for the sums of a channel
     # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
-    void *out
-    const void *x
-    const void *dy
+    S *out
+    const S *x
+    const S *dy
     Py_ssize_t out_stride, x_stride, dy_stride
     # What is fused: y = gate(norm(x) + residual); backward tells from y where the gate was open,
     # and writes the gradient of the residual. They have rows like out; each may be NULL.
     bint gating
-    double slope, most
-    const void *residual
-    const void *y
-    void *dresidual
+    T slope, most
+    const S *residual
+    const S *y
+    S *dresidual
     Py_ssize_t residual_stride, y_stride, dresidual_stride
     Py_ssize_t N, C, L
     bint stream             # write out past the caches
@@ -61,8 +62,8 @@ cdef struct Job:
     # Scratch, for the channels of a part, as are the last six above.
     double *sums
     double *centre          # columns: the shift of every position where sums are kept in double
-    void *coef              # COEFS arrays of `width` items of T
-    void *channel           # COEFS arrays of C items of T
+    T *coef                 # COEFS arrays of `width` items
+    T *channel              # COEFS arrays of C items
     Py_ssize_t width, each  # `each` positions side by side belong to one channel
 
 

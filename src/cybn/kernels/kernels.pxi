@@ -1,10 +1,14 @@
-# The one source of the compiled kernels. Each CPU level is a two-line module that includes this
-# file and is compiled with flags of its own; see setup.py.
+# The one source of the compiled kernels. Each data dtype at each CPU level is a two-line module: it
+# says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
+# compiled with the flags of its level; see setup.py.
 
 cimport cython
 from cython.parallel cimport prange
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.limits cimport LLONG_MAX
 from libc.math cimport fabs, isfinite, pow, sqrt, sqrtf
@@ -12,28 +16,45 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, STRIP, A, T, add_products, add_products_gated, add_shifted, add_weighted, clear_lanes,
-    fetch, fold_lanes, gate, gated, gradient as slope_rows, gradient_each, gradient_each_gated,
-    gradient_gated, gradient_weighted, normalize, normalize_each, normalize_each_gated,
-    normalize_gated, normalize_weighted, stream_fence, xhat,
+    LANES, STRIP, A, S as D, _always as always, _gradient as gradient_run,
+    _normalize as normalize_run, _products as products_run, add_shifted, clear_lanes, fetch,
+    fold_lanes, gated, gradient, gradient_each, gradient_each_gated, gradient_weighted,
+    item as item_as, load, loaded, normalize, normalize_each, normalize_each_gated,
+    normalize_weighted, put, store, stream_fence, sum_products, sum_shifted, sum_weighted,
+    trusted, xhat,
 )
 
 cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+      #define cybn_leaf __attribute__((noinline)) void
+    #else
+      #define cybn_leaf void
+    #endif
+    """
+    ctypedef void leaf "cybn_leaf"          # the loops of a step: once, whoever calls it
     bint unlikely(bint) noexcept nogil      # of Cython's own: keeps what is rare out of the way
 
+
+cdef inline T item(const S *x) noexcept nogil:
+    return item_as(x, <T>0)
+
+
+include "call.pxi"
+include "running.pxi"
 include "job.pxi"
 include "settle.pxi"
 include "rows.pxi"
 include "columns.pxi"
+include "column_products.pxi"
 include "doubt.pxi"
 include "wide.pxi"
 include "steps.pxi"
 include "schedule.pxi"
 include "checks.pxi"
-include "running.pxi"
 include "batch_norm.pxi"
-include "small.pxi"
 include "samples.pxi"
 include "sample_wide.pxi"
 include "sample_norm.pxi"
+include "sample_entries.pxi"
 include "response.pxi"

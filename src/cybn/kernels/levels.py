@@ -18,8 +18,11 @@ from . import _machine
 LEVELS = {"x86-64-v3": _machine.supports_v3, "baseline": lambda: True}
 
 
-def module_name(level: str) -> str:
-    return f"{__package__}._{level.replace('-', '_')}"
+DTYPES = ("float32", "float64", "float16", "bfloat16")  # of the data: a module for each
+
+
+def module_name(level: str, dtype: str = DTYPES[0]) -> str:
+    return f"{__package__}._{level.replace('-', '_')}_{dtype}"
 
 
 def built() -> list[str]:
@@ -48,5 +51,6 @@ def choose() -> str:
     return wanted
 
 
-def load(level: str) -> ModuleType:
-    return importlib.import_module(module_name(level))
+def load(level: str, dtype: str) -> ModuleType:
+    """The kernels of a level for data of that dtype."""
+    return importlib.import_module(module_name(level, dtype))

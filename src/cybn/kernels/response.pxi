@@ -18,9 +18,9 @@ cdef enum:
     NARROW_PANEL = 256      # items of a channel that a panel has at least, so that runs are long
 
 cdef struct Response:
-    void *out
-    const void *x
-    const void *dy
+    S *out
+    const S *x
+    const S *dy
     Py_ssize_t out_stride, x_stride, dy_stride      # from sample to sample, in items
     Py_ssize_t N, C, L
     Py_ssize_t panel, panels        # items of a channel in a panel; panels to a sample
@@ -41,41 +41,45 @@ cdef inline Panel panel_of(Response *job, Py_ssize_t i) noexcept nogil:
     return p
 
 
-cdef inline void add_window(A *s, const T *a, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
+cdef inline void add_window(A *s, const D *a, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
                             Py_ssize_t size, Py_ssize_t before, Py_ssize_t after,
                             bint squared) noexcept nogil:
     """s[i] = sum of a[at + i + o*step], or of its square, over -before <= o <= after.
 
-    OUT s: n. IN a: size items; what lies outside counts nothing.
+    OUT s: n, PIECE at the most. IN a: size items; what lies outside counts nothing.
     """
     cdef Py_ssize_t o, i, first, last, place
+    cdef A[PIECE] room
+    cdef A item
     for i in range(n):
         s[i] = 0
     for o in range(-before, after + 1):
         place = at + o * step
         first, last = max(<Py_ssize_t>0, -place), min(n, size - place)
+        load(room, a + place + first, last - first)
         if squared:
             for i in range(first, last):
-                s[i] += <A>a[place + i] * <A>a[place + i]
+                item = loaded(room - first, a + place, i)
+                s[i] += item * item
         else:
             for i in range(first, last):
-                s[i] += <A>a[place + i]
+                s[i] += loaded(room - first, a + place, i)
 
 
-cdef inline T root(T value) noexcept nogil:
-    if T is float:
+cdef inline A root(A value) noexcept nogil:
+    if A is float:
         return sqrtf(value)
     else:
         return sqrt(value)
 
 
-cdef inline void settle_scale(T *p, T *s, Py_ssize_t n, double ratio, double beta,
+cdef inline void settle_scale(A *p, A *s, Py_ssize_t n, double ratio, double beta,
                               double k) noexcept nogil:
     """s = k + ratio*s, in place, and p = s^-beta; the usual betas without the cost of pow."""
     cdef Py_ssize_t i
-    cdef T r
+    cdef A r
     for i in range(n):
-        s[i] = <T>k + <T>ratio * s[i]
+        s[i] = <A>k + <A>ratio * s[i]
     if beta == 0.75:
         for i in range(n):
             r = root(s[i])
@@ -88,12 +92,12 @@ cdef inline void settle_scale(T *p, T *s, Py_ssize_t n, double ratio, double bet
             p[i] = 1 / s[i]
     else:
         for i in range(n):
-            p[i] = <T>pow(s[i], -beta)
+            p[i] = <A>pow(s[i], -beta)
 
 
-cdef inline bint any_beyond(const T *a, Py_ssize_t n, double least, double most) noexcept nogil:
+cdef inline bint any_beyond(const A *a, Py_ssize_t n, double least, double most) noexcept nogil:
     """Is the size of one of n items not between the two?"""
-    cdef T low = <T>least, high = <T>most
+    cdef A low = <A>least, high = <A>most
     cdef bint found = False
     cdef Py_ssize_t i
     for i in range(n):
@@ -101,113 +105,133 @@ cdef inline bint any_beyond(const T *a, Py_ssize_t n, double least, double most)
     return found
 
 
-cdef inline bint scale_piece(Response *job, Panel panel, Py_ssize_t at, Py_ssize_t n, A *p, A *s,
-                             T kind) noexcept nogil:
-    """OUT s, p of n items, in A. Returns whether A may be too narrow for them."""
-    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
-    add_window(s, x, at, n, job.L, job.C * job.L, job.before, job.after, True)
+cdef inline bint scale_piece(Response *job, Panel panel, Py_ssize_t at, Py_ssize_t n, A *p,
+                             A *s) noexcept nogil:
+    """OUT s, p of n items, in A. Returns whether A may be too narrow for them.
+
+    s below `most`, and above its reciprocal, leaves room for what is multiplied by it.
+    """
+    cdef double most = 2.0 ** 32 if sizeof(A) == sizeof(float) else 2.0 ** 256
+    add_window(s, job.x + panel.sample * job.x_stride, at, n, job.L, job.C * job.L, job.before,
+               job.after, True)
     settle_scale(p, s, n, job.ratio, job.beta, job.k)
-    return any_beyond(s, n, 1 / most_scale(s[0]), most_scale(s[0]))
+    return any_beyond(s, n, 1 / most, most)
 
 
-cdef inline double most_scale(T kind) noexcept nogil:
-    """s below it, and above its reciprocal, leaves room for what is multiplied by it in T."""
-    return 2.0 ** 32 if T is float else 2.0 ** 256
+cdef inline bint write_piece(Response *job, Panel panel, Py_ssize_t at, Py_ssize_t n,
+                             A kind) noexcept nogil:
+    """y of n items, computed in A.
+
+    Returns whether A is too narrow for them; nothing is written then, if there is a wider type.
+    """
+    cdef const S *x = job.x + panel.sample * job.x_stride + at
+    cdef S *y = job.out + panel.sample * job.out_stride + at
+    cdef Py_ssize_t i
+    cdef A[PIECE] s
+    cdef A[PIECE] p
+    cdef A[PIECE] room
+    if unlikely(scale_piece(job, panel, at, n, p, s)) and sizeof(A) < sizeof(double):
+        return True
+    load(room, x, n)
+    for i in range(n):
+        put(y, room, i, loaded(room, x, i) * p[i])
+    store(y, room, n)
+    return False
 
 
-cdef void respond_panel(Response *job, Panel panel, T kind) noexcept nogil:
-    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
-    cdef T *y = <T *>job.out + panel.sample * job.out_stride
-    cdef Py_ssize_t line, piece, j, i, n, at
-    cdef T[PIECE] s
-    cdef T[PIECE] p
-    cdef double[PIECE] wide_s
-    cdef double[PIECE] wide_p
+cdef void respond_panel(Response *job, Panel panel) noexcept nogil:
+    cdef Py_ssize_t line, piece, at, n
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
-            j = piece * PIECE
-            at = panel.start + line * job.L + j
-            n = min(<Py_ssize_t>PIECE, panel.n - j)
-            if unlikely(scale_piece(job, panel, at, n, p, s, kind)):
-                scale_piece(job, panel, at, n, wide_p, wide_s, kind)
-                for i in range(n):
-                    y[at + i] = <T>(x[at + i] * wide_p[i])
-            else:
-                for i in range(n):
-                    y[at + i] = x[at + i] * p[i]
+            at = panel.start + line * job.L + piece * PIECE
+            n = min(<Py_ssize_t>PIECE, panel.n - piece * PIECE)
+            if unlikely(write_piece(job, panel, at, n, <T>0)):
+                write_piece(job, panel, at, n, <double>0)
 
 
-cdef bint slope_panel(Response *job, Panel panel, A *scratch, T kind) noexcept nogil:
-    """OUT scratch: p = s^-beta and dy*y/s of the items of a panel, in A.
+cdef bint pull_panel(Response *job, Panel panel, A *scratch) noexcept nogil:
+    """OUT scratch: p = s^-beta and pull = dy*y/s of the items of a panel, in A.
 
     Returns whether A may be too narrow for them.
     """
-    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
-    cdef const T *dy = <const T *>job.dy + panel.sample * job.dy_stride
+    cdef const S *x = job.x + panel.sample * job.x_stride
+    cdef const S *dy = job.dy + panel.sample * job.dy_stride
     cdef Py_ssize_t line, piece, j, i, n, at, here
+    cdef double most = 2.0 ** 100 if sizeof(A) == sizeof(float) else 2.0 ** 900
     cdef A *p = scratch
-    cdef A *slope = scratch + panel.lines * panel.n
+    cdef A *pull = scratch + panel.lines * panel.n
     cdef A[PIECE] s
     cdef A[PIECE] size
+    cdef A[PIECE] room
+    cdef A[PIECE] dy_room
     cdef bint beyond = False
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
             j = piece * PIECE
             at, here = panel.start + line * job.L + j, line * panel.n + j
             n = min(<Py_ssize_t>PIECE, panel.n - j)
-            beyond |= scale_piece(job, panel, at, n, p + here, s, kind)
+            beyond |= scale_piece(job, panel, at, n, p + here, s)
+            load(room, x + at, n)
+            load(dy_room, dy + at, n)
             for i in range(n):
-                slope[here + i] = <A>dy[at + i] * x[at + i] * p[here + i] / s[i]
+                pull[here + i] = (loaded(dy_room, dy + at, i) * loaded(room, x + at, i)
+                                  * p[here + i] / s[i])
             for i in range(n):
-                size[i] = fabs(slope[here + i])
-            beyond |= any_beyond(size, n, 0, most_of(size[0]))
+                size[i] = fabs(pull[here + i])
+            beyond |= any_beyond(size, n, 0, most)
     return beyond
 
 
-cdef void write_slopes(Response *job, Panel panel, const A *scratch, T kind) noexcept nogil:
-    """dx of a panel, from what slope_panel found."""
-    cdef const T *x = <const T *>job.x + panel.sample * job.x_stride
-    cdef const T *dy = <const T *>job.dy + panel.sample * job.dy_stride
-    cdef T *dx = <T *>job.out + panel.sample * job.out_stride
+cdef void write_pulled(Response *job, Panel panel, const A *scratch) noexcept nogil:
+    """dx of a panel, from what pull_panel found."""
+    cdef const S *x = job.x + panel.sample * job.x_stride
+    cdef const S *dy = job.dy + panel.sample * job.dy_stride
+    cdef S *dx = job.out + panel.sample * job.out_stride
     cdef Py_ssize_t step = panel.n if panel.lines > 1 else job.L, items = panel.lines * panel.n
     cdef Py_ssize_t line, piece, j, i, n, at, here
     cdef const A *p = scratch
-    cdef const A *slope = scratch + items
+    cdef const A *pull = scratch + items
     cdef A factor = <A>(2 * job.ratio * job.beta)
     cdef A[PIECE] s
+    cdef A[PIECE] room
+    cdef A[PIECE] dy_room
     for line in range(panel.lines):
         for piece in range(ceil_div(panel.n, PIECE)):
             j = piece * PIECE
             at, here = panel.start + line * job.L + j, line * panel.n + j
             n = min(<Py_ssize_t>PIECE, panel.n - j)
-            add_window(s, slope, here, n, step, items, job.after, job.before, False)
+            add_window(s, pull, here, n, step, items, job.after, job.before, False)
+            load(room, x + at, n)
+            load(dy_room, dy + at, n)
             for i in range(n):
-                dx[at + i] = <T>(<A>dy[at + i] * p[here + i] - factor * x[at + i] * s[i])
+                put(dx + at, room, i, loaded(dy_room, dy + at, i) * p[here + i]
+                    - factor * loaded(room, x + at, i) * s[i])
+            store(dx + at, room, n)
 
 
-cdef void respond_back_panel(Response *job, Panel panel, double *scratch, T kind) noexcept nogil:
+cdef void respond_back_panel(Response *job, Panel panel, double *scratch) noexcept nogil:
     """dx = dy*p - 2*ratio*beta*x * sum(dy*y/s), over the windows that the item is in.
 
     Scratch: room for 2 arrays of the items of the panel.
     """
-    if unlikely(slope_panel(job, panel, <T *>scratch, kind)):
-        slope_panel(job, panel, scratch, kind)
-        write_slopes(job, panel, <const double *>scratch, kind)
+    if unlikely(pull_panel(job, panel, <T *>scratch)):
+        pull_panel(job, panel, scratch)
+        write_pulled(job, panel, <const double *>scratch)
     else:
-        write_slopes(job, panel, <const T *>scratch, kind)
+        write_pulled(job, panel, <const T *>scratch)
 
 
-cdef void respond_panels(Response *job, Py_ssize_t start, Py_ssize_t stop, double *scratch,
-                         T kind) noexcept nogil:
+cdef void respond_panels(Response *job, Py_ssize_t start, Py_ssize_t stop,
+                         double *scratch) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(start, stop):
         if job.dy == NULL:
-            respond_panel(job, panel_of(job, i), kind)
+            respond_panel(job, panel_of(job, i))
         else:
-            respond_back_panel(job, panel_of(job, i), scratch, kind)
+            respond_back_panel(job, panel_of(job, i), scratch)
 
 
-cdef int set_response(Response *job, const T[:, :, :] x, Py_ssize_t size, double alpha,
+cdef int set_response(Response *job, const S[:, :, :] x, Py_ssize_t size, double alpha,
                       double beta, double k) except -1:
     memset(job, 0, sizeof(Response))
     job.N, job.C, job.L = x.shape[0], x.shape[1], x.shape[2]
@@ -225,13 +249,11 @@ cdef int set_response(Response *job, const T[:, :, :] x, Py_ssize_t size, double
     return 0
 
 
-cdef void run_response(Response *job, double *scratch, Py_ssize_t room, int threads,
-                       T kind) noexcept nogil:
+cdef void run_response(Response *job, double *scratch, Py_ssize_t room, int threads) noexcept nogil:
     """Share the panels out to threads, with `room` items of scratch for each."""
     cdef Py_ssize_t t, total = job.N * job.panels
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        respond_panels(job, total * t // threads, total * (t + 1) // threads, scratch + t * room,
-                       kind)
+        respond_panels(job, total * t // threads, total * (t + 1) // threads, scratch + t * room)
 
 
 cdef int check_size(Py_ssize_t size, int threads) except -1:
@@ -240,27 +262,26 @@ cdef int check_size(Py_ssize_t size, int threads) except -1:
     return check_threads(threads)
 
 
-def respond(T[:, :, :] y, const T[:, :, :] x, Py_ssize_t size, double alpha, double beta,
-            double k, int threads):
+def response_forward(S[:, :, :] y, const S[:, :, :] x, Py_ssize_t size, double alpha, double beta,
+                     double k, int threads):
     """OUT y, which must not be x. IN x (N, C, L)."""
     cdef Response job
-    cdef T kind = 0
     check_view(x, x, "x")
     check_view(y, x, "y")
     check_size(size, threads)
     set_response(&job, x, size, alpha, beta, k)
     job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
     with nogil:
-        run_response(&job, NULL, 0, threads, kind)
+        run_response(&job, NULL, 0, threads)
 
 
-def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssize_t size,
-                 double alpha, double beta, double k, int threads):
+def response_backward(S[:, :, :] dx, const S[:, :, :] dy, const S[:, :, :] x, Py_ssize_t size,
+                      double alpha, double beta, double k, int threads):
     """OUT dx, which may be dy. IN dy, x (N, C, L)."""
+    cdef Call call = Call.__new__(Call)
     cdef Response job
     cdef Py_ssize_t room
     cdef double *scratch
-    cdef T kind = 0
     check_view(x, x, "x")
     check_view(dy, x, "dy")
     check_view(dx, x, "dx")
@@ -269,9 +290,8 @@ def respond_back(T[:, :, :] dx, const T[:, :, :] dy, const T[:, :, :] x, Py_ssiz
     job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
     job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
     room = 2 * job.C * job.panel
-    scratch = <double *>malloc(threads * room * sizeof(double))
-    if scratch == NULL:
-        raise MemoryError(f"local response norm needs {threads * room} items of scratch")
+    call.doubles(threads * room)
+    call.allocate()
+    scratch = call.doubles(threads * room)
     with nogil:
-        run_response(&job, scratch, room, threads, kind)
-    free(scratch)
+        run_response(&job, scratch, room, threads)

@@ -17,6 +17,12 @@ cdef struct Piece:          # where block b of a channel lies
     Py_ssize_t start, n     # first item in each row and number of items
 
 
+cdef leaf fold_pair(double *out, const T *s, const T *q) noexcept nogil:
+    """OUT out: the sums of two sets of lanes."""
+    out[0] = fold_lanes(s)
+    out[1] = fold_lanes(q)
+
+
 cdef inline Piece piece_of(Job *job, Py_ssize_t b) noexcept nogil:
     cdef Piece p
     p.row = b // job.pieces * job.rows
@@ -26,42 +32,45 @@ cdef inline Piece piece_of(Job *job, Py_ssize_t b) noexcept nogil:
     return p
 
 
-cdef inline void sum_again(double *out, const T *x, Py_ssize_t rows, Py_ssize_t stride,
-                           Py_ssize_t n, double k) noexcept nogil:
+cdef leaf sum_again(double *out, const S *x, Py_ssize_t rows, Py_ssize_t stride,
+                    Py_ssize_t n, double k) noexcept nogil:
     """OUT out: k, sum(x - k), sum((x - k)^2) over rows of n items that are stride apart."""
     cdef double s[LANES]
     cdef double q[LANES]
     cdef Py_ssize_t r
-    clear_lanes(s, q)
-    for r in range(rows):
+    sum_shifted(s, q, x, n, k, 0)
+    for r in range(1, rows):
         add_shifted(s, q, x + r * stride, n, k, 0)
     out[0] = k
     out[1] = fold_lanes(s)
     out[2] = fold_lanes(q)
 
 
-cdef void sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+cdef inline T shift_of(const S *x, Py_ssize_t n) noexcept nogil:
+    """A shift for the sums of n items: the median of five of them."""
+    return median5(item(x), item(x + n // 4), item(x + n // 2), item(x + n // 4 * 3),
+                   item(x + n - 1))
+
+
+cdef leaf sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t first = first_channel(job, u), channels = last_channel(job, u) - first
     cdef Py_ssize_t L = job.L, stride = job.x_stride, r, c
-    cdef const T *x = <const T *>job.x + p.row * stride + first * L + p.start
+    cdef const S *x = job.x + p.row * stride + first * L + p.start
     cdef double *out = job.sums + 3 * (first * job.blocks + b)
     cdef T s[MOST_TILE][LANES]
     cdef T q[MOST_TILE][LANES]
     cdef T k[MOST_TILE]
     for c in range(channels):
-        k[c] = median5(x[c * L], x[c * L + p.n // 4], x[c * L + p.n // 2],
-                       x[c * L + p.n // 4 * 3], x[c * L + p.n - 1])
+        k[c] = shift_of(x + c * L, p.n)
         clear_lanes(s[c], q[c])
     for r in range(p.rows):
         for c in range(channels):
             add_shifted(s[c], q[c], x + r * stride + c * L, p.n, k[c], row_ahead(job, p, stride))
     for c in range(channels):
         out[0] = k[c]
-        out[1] = fold_lanes(s[c])
-        out[2] = fold_lanes(q[c])
-        if not trusted(out[1], out[2], p.rows * p.n, far_in_block(p.rows * p.n),
-                       least_square(kind), most_square(kind)):
+        fold_pair(out + 1, s[c], q[c])
+        if not trusted(out[1], out[2], p.rows * p.n, far_in_block(p.rows * p.n), sizeof(T)):
             # The piece is still in L1: look again in double, and then about its mean.
             sum_again(out, x + c * L, p.rows, stride, p.n, k[c])
             sum_again(out, x + c * L, p.rows, stride, p.n, out[0] + out[1] / (p.rows * p.n))
@@ -81,7 +90,7 @@ cdef inline void merge_block(double *s1, double *s2, double k, const double *blo
     s1[0] += block[1] + n * away
 
 
-cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf settle_row_moments(Job *job, Py_ssize_t u) noexcept nogil:
     cdef const double *block = job.sums + 3 * first_channel(job, u) * job.blocks
     cdef Py_ssize_t c, b, first = first_channel(job, u), last = last_channel(job, u)
     cdef double k, s1, s2
@@ -94,55 +103,50 @@ cdef void settle_row_moments(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             merge_block(&s1, &s2, k, block, <double>(p.rows * p.n))
         block += 3
         job.k[c], job.s1[c], job.s2[c] = k, s1, s2
-    settle_moments(job, first, last, kind)
-    settle_beyond(job, first, last, kind)
-    settle_normal(job, u, kind)
+    settle_moments(job, first, last)
+    settle_beyond(job, first, last)
+    settle_normal(job, u)
 
 
-cdef void apply_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const T *x, Py_ssize_t x_stride,
-                           const T *coef) noexcept nogil:
+cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
+                                    Py_ssize_t x_stride, const T *coef,
+                                    bint gating) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
-    cdef Py_ssize_t r, c, at
+    cdef Py_ssize_t r, c, at, w = job.width
     cdef bint doubtful = job.doubtful[u]
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
             if doubtful and job.unit[c] != 0:   # written in double
                 continue
             at = c * job.L + p.start
-            if job.gating:
-                normalize_gated(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at,
-                                residual_at(job, r, at, x), p.n, coef[c], coef[job.width + c],
-                                coef[2 * job.width + c], <T>job.slope, <T>job.most, job.stream,
-                                job.ahead)
-            else:
-                normalize(<T *>job.out + r * job.out_stride + at, x + r * x_stride + at, p.n,
-                          coef[c], coef[job.width + c], coef[2 * job.width + c], job.stream,
+            normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
+                          residual_at(job, r, at), p.n, coef + c, coef + w + c, coef + 2 * w + c,
+                          coef, coef, False, False, job.slope, job.most, gating, job.stream,
                           job.ahead)
 
 
 # Of what is fused: the items of row r of the view, from `at` on; NULL where there is none.
 
-cdef inline const T *residual_at(Job *job, Py_ssize_t r, Py_ssize_t at, const T *_) noexcept nogil:
+cdef inline const S *residual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:
     if job.residual == NULL:
         return NULL
-    return <const T *>job.residual + r * job.residual_stride + at
+    return job.residual + r * job.residual_stride + at
 
 
-cdef inline T *dresidual_at(Job *job, Py_ssize_t r, Py_ssize_t at, T kind) noexcept nogil:
-    if job.dresidual == NULL:
-        return NULL
-    return <T *>job.dresidual + r * job.dresidual_stride + at
+cdef inline S *dresidual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:
+    return NULL if job.dresidual == NULL else job.dresidual + r * job.dresidual_stride + at
 
 
-cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+cdef inline always sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b,
+                                    bint gating) noexcept nogil:
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t first = first_channel(job, u), channels = last_channel(job, u) - first
     cdef Py_ssize_t L = job.L, r, c
-    cdef const T *dy = <const T *>job.dy + p.row * job.dy_stride + first * L + p.start
-    cdef const T *x = <const T *>job.x + p.row * job.x_stride + first * L + p.start
-    cdef const T *y = <const T *>job.y + p.row * job.y_stride + first * L + p.start
-    cdef const T *coef = <const T *>job.coef + first
+    cdef const S *dy = job.dy + p.row * job.dy_stride + first * L + p.start
+    cdef const S *x = job.x + p.row * job.x_stride + first * L + p.start
+    cdef const S *y = job.y + p.row * job.y_stride + first * L + p.start
+    cdef const T *coef = job.coef + first
     cdef double *out = job.sums + 2 * (first * job.blocks + b)
     cdef T s[MOST_TILE][LANES]
     cdef T q[MOST_TILE][LANES]
@@ -150,23 +154,16 @@ cdef void sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcep
         clear_lanes(s[c], q[c])
     for r in range(p.rows):
         for c in range(channels):
-            if job.gating:
-                add_products_gated(s[c], q[c], dy + r * job.dy_stride + c * L,
-                                   x + r * job.x_stride + c * L, y + r * job.y_stride + c * L,
-                                   p.n, coef[c], coef[job.width + c], <T>job.slope, <T>job.most,
-                                   row_ahead(job, p, job.dy_stride),
-                                   row_ahead(job, p, job.x_stride))
-            else:
-                add_products(s[c], q[c], dy + r * job.dy_stride + c * L,
-                             x + r * job.x_stride + c * L, p.n, coef[c], coef[job.width + c],
-                             row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
+            products_run(s[c], q[c], dy + r * job.dy_stride + c * L, x + r * job.x_stride + c * L,
+                         y + r * job.y_stride + c * L, coef, p.n, coef[c], coef[job.width + c],
+                         <T>0, job.slope, job.most, gating, False, False,
+                         row_ahead(job, p, job.dy_stride), row_ahead(job, p, job.x_stride))
     for c in range(channels):
-        out[0] = fold_lanes(s[c])
-        out[1] = fold_lanes(q[c])
+        fold_pair(out, s[c], q[c])
         out += 2 * job.blocks
 
 
-cdef void settle_row_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf settle_row_products(Job *job, Py_ssize_t u) noexcept nogil:
     cdef const double *block = job.sums + 2 * first_channel(job, u) * job.blocks
     cdef Py_ssize_t c, b
     for c in range(first_channel(job, u), last_channel(job, u)):
@@ -176,40 +173,32 @@ cdef void settle_row_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             job.s1[c] += block[0]
             job.s2[c] += block[1]
             block += 2
-    settle_gradient(job, u, kind)
+    settle_gradient(job, u)
 
 
-cdef void apply_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+cdef inline always write_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b,
+                                      bint gating) noexcept nogil:
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at, w = job.width
     cdef bint doubtful = job.doubtful[u]
-    cdef const T *coef = <const T *>job.coef
+    cdef const T *coef = job.coef
     for r in range(p.row, p.row + p.rows):
         for c in range(first_channel(job, u), last_channel(job, u)):
             if doubtful and job.unit[c] != 0:   # written in double
                 continue
             at = c * job.L + p.start
-            if job.gating:
-                gradient_gated(<T *>job.out + r * job.out_stride + at,
-                               dresidual_at(job, r, at, kind),
-                               <const T *>job.dy + r * job.dy_stride + at,
-                               <const T *>job.x + r * job.x_stride + at,
-                               <const T *>job.y + r * job.y_stride + at, p.n,
-                               coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c],
-                               <T>job.slope, <T>job.most, job.stream, job.ahead)
-            else:
-                slope_rows(<T *>job.out + r * job.out_stride + at,
-                           <const T *>job.dy + r * job.dy_stride + at,
-                           <const T *>job.x + r * job.x_stride + at, p.n, <T>1,
-                           coef[c], coef[w + c], coef[2 * w + c], coef[3 * w + c], job.stream,
-                           job.ahead)
+            gradient_run(job.out + r * job.out_stride + at, dresidual_at(job, r, at),
+                         job.dy + r * job.dy_stride + at, job.x + r * job.x_stride + at,
+                         job.y + r * job.y_stride + at, p.n, <T>1, coef + c, coef + w + c,
+                         coef + 2 * w + c, coef + 3 * w + c, False, job.slope, job.most, gating,
+                         job.stream, job.ahead)
 
 
-cdef void write_wide_rows(Job *job, Py_ssize_t u, Py_ssize_t b, T kind) noexcept nogil:
+cdef void write_wide_rows(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
     """A block of the doubtful channels of a unit."""
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t c, at
     for c in range(first_channel(job, u), last_channel(job, u)):
         at = c * job.L + p.start
         if job.unit[c] != 0:
-            write_wide(job, p.row, p.rows, at, at + p.n, False, kind)
+            write_wide(job, p.row, p.rows, at, at + p.n, False)

@@ -4,6 +4,11 @@
 # `settled` comes right before. A Ctrl-C that came while a kernel ran is raised there, and what was
 # to move stays as it was.
 
+cdef struct Running:
+    Channels mean, var      # each where it is there
+    long long *count
+
+
 cdef inline double moved(double running, double value, double momentum) noexcept nogil:
     """running + momentum * (value - running), exact where momentum is 0 or 1."""
     if momentum == 0:
@@ -23,73 +28,27 @@ cdef inline double weight_of(double momentum, const long long *count) noexcept:
     return 0 if count == NULL else 1 / (count[0] + 1.0)
 
 
-cdef inline double unbiased(double var, Py_ssize_t m) noexcept:
-    """The unbiased variance of m values; m = 0: var is that already."""
-    return var if m == 0 else var * m / (m - 1)
+cdef inline void move(const Channels *running, const double *values, const double *mean,
+                      double m, double weight) noexcept:
+    """running towards values, which are biased variances of m values; m = 0: as they are.
 
-
-cdef inline P held(P running, double value, double weight, bint finite) noexcept nogil:
-    """What a running value becomes. A finite batch leaves it finite: the largest number of P stands
-    for what is larger, from where later batches bring it back."""
-    cdef double to = moved(running, value, weight)
-    return clamped(to, running) if finite and isfinite(running) else <P>to
-
-
-cdef inline void follow(P *running_mean, Py_ssize_t mean_step, P *running_var, Py_ssize_t var_step,
-                        long long *count, const double *mean, const double *var, Py_ssize_t C,
-                        Py_ssize_t m, double momentum) noexcept:
-    """Move what is there of the running statistics to those of a batch of m values per channel.
-
-    A full count stays full.
+    A finite batch, which its mean tells, leaves a running value finite: the largest number of its
+    dtype stands for what is larger, from where later batches bring it back.
     """
+    cdef double most = FLT_MAX if running.single else DBL_MAX, before, to
     cdef Py_ssize_t c
-    cdef double weight = weight_of(momentum, count)
-    cdef bint finite
-    if count != NULL and count[0] < LLONG_MAX:
-        count[0] += 1
-    if running_mean != NULL:
-        for c in range(C):
-            running_mean[c * mean_step] = held(running_mean[c * mean_step], mean[c], weight,
-                                               isfinite(mean[c]))
-    if running_var != NULL:
-        for c in range(C):
-            running_var[c * var_step] = held(running_var[c * var_step], unbiased(var[c], m), weight,
-                                             isfinite(mean[c]))
+    for c in range(running.n):
+        before = value_at(running, c)
+        to = moved(before, values[c] if m == 0 else values[c] * m / (m - 1), weight)
+        set_value(running, c, bounded(to, most) if isfinite(mean[c]) and isfinite(before) else to)
 
 
-def move_running(P kind, list steps):
-    """Move running statistics by what each step holds (functional/running.py), all or nothing."""
-    cdef P[:] mean, var
-    cdef long long[::1] count
-    cdef const double[:, ::1] stats
-    cdef Py_ssize_t m
-    cdef double momentum
-    cdef bint moving
-    for moving in range(2):
-        if moving:
-            settled()
-        for running_mean, running_var, num_batches_tracked, of_batch, m, momentum in steps:
-            mean, var, stats = running_mean, running_var, of_batch
-            if num_batches_tracked is not None and num_batches_tracked.size != 1:
-                refuse("num_batches_tracked", "one value", num_batches_tracked.size)
-            count = None if num_batches_tracked is None else num_batches_tracked.reshape(1)
-            if stats is None or stats.shape[0] < (1 if var is None else 2):
-                refuse("stats", "the rows mean and var", None if stats is None else stats.shape[0])
-            check_length(mean, stats.shape[1], "running_mean")
-            check_length(var, stats.shape[1], "running_var")
-            if moving and stats.shape[1]:
-                follow(<P *>start_of(mean), step_of(mean), <P *>start_of(var), step_of(var),
-                       NULL if count is None else &count[0], &stats[0, 0],
-                       NULL if var is None else &stats[1, 0], stats.shape[1], m, momentum)
-
-
-def move_anew(P[:] running, double[::1] before, const double[::1] by):
-    """running += by - before, and before = by: a move that replaces the one made before it."""
-    cdef Py_ssize_t c
-    check_length(running, by.shape[0], "running")
-    if before.shape[0] != by.shape[0]:
-        refuse("before", f"{by.shape[0]} values", before.shape[0])
-    settled()
-    for c in range(by.shape[0]):
-        running[c] = <P>(running[c] + (by[c] - before[c]))
-        before[c] = by[c]
+cdef inline void follow(const Running *running, const double *mean, const double *var, Py_ssize_t m,
+                        double momentum) noexcept:
+    """Move what is there to the statistics of a batch of m values per channel. A full count stays
+    full; m = 0: var is unbiased already."""
+    cdef double weight = weight_of(momentum, running.count)
+    if running.count != NULL and running.count[0] < LLONG_MAX:
+        running.count[0] += 1
+    move(&running.mean, mean, mean, 0, weight)
+    move(&running.var, var, mean, <double>m, weight)

@@ -2,68 +2,65 @@
 # and wide.pxi, with a row for a channel and g = dy*weight for dy. Weights that T cannot hold, or
 # not multiply safely, make all rows doubtful.
 
-cdef inline double most_factor(T kind) noexcept nogil:
+cdef inline double most_factor() noexcept nogil:
     """Factors below it, and above its reciprocal, may be multiplied with each other in T."""
-    return 2.0 ** 60 if T is float else 2.0 ** 500
+    return 2.0 ** 60 if sizeof(T) < sizeof(double) else 2.0 ** 500
 
 
-cdef inline bint doubtful_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
+cdef inline bint doubtful_row(Samples *job, Py_ssize_t r) noexcept nogil:
     """Can T not hold what is between x, xhat and the output?"""
-    cdef double most = most_factor(kind), rstd = job.rstd[r]
-    return job.odd or not (
-        fabs(job.mean[r]) < most_of(kind) and rstd < most and rstd * most > 1)
+    cdef double most = most_factor(), rstd = job.rstd[r]
+    return job.odd or not (fabs(job.mean[r]) < most_of() and rstd < most and rstd * most > 1)
 
 
-cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2,
-                            T kind) noexcept nogil:
+cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
     """Do the sums of g and g*xhat clear themselves? See doubt_sums."""
     s1, s2 = fabs(s1), fabs(s2)
-    return ((s1 + s2 * (1 + job.rstd[r]) < most_of(kind))
-            & ((s1 <= MOST_MEAN * s2) | (not job.centred))
-            & (s2 * min(1.0, job.rstd[r]) > least_products(<double>job.n, 1, kind)))
+    return ((s1 + s2 * (1 + job.rstd[r]) < most_of()) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
+            & (s2 * min(1.0, job.rstd[r]) > least_products(<double>job.n, 1)))
 
 
-cdef void fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_t n,
-                   bint backward, T kind) noexcept nogil:
+cdef leaf fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_t n,
+                   bint backward) noexcept nogil:
     """OUT w: xhat of row r at [0], weight and bias of n items from `at` on."""
     cdef double unit = job.unit[r] if job.unit[r] != 0 else 1
     cdef Py_ssize_t i, place, first = r % job.groups * job.n + at
     w.unit[0], w.mean[0] = unit, job.mean[r] * unit
-    w.rstd[0] = clamped(job.rstd[r] / unit, unit)
+    w.rstd[0] = bounded(job.rstd[r] / unit, DBL_MAX)
     w.rest[0] = 0
     if not backward and sizeof(T) == sizeof(double):
         w.rest[0] = job.rest[r] * job.rstd[r]
     for i in range(n):
         w.zero[i], w.weight[i], w.bias[i] = 0, 1, 0
         if job.affine and job.items and not job.odd:
-            w.weight[i] = (<const T *>job.weights)[first + i]
-            w.bias[i] = (<const T *>job.biases)[first + i]
+            w.weight[i] = job.weights[first + i]
+            w.bias[i] = job.biases[first + i]
         elif job.affine:
             place = first + i if job.items else (first + i) // job.run
             w.weight[i], w.bias[i] = job.weight[place], job.bias[place]
 
 
-cdef void load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r, Py_ssize_t at,
-                   Py_ssize_t n, T kind) noexcept nogil:
+cdef leaf load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r, Py_ssize_t at,
+                   Py_ssize_t n) noexcept nogil:
     """OUT w, hats; g: dy*weight of n items."""
-    cdef const T *dy = <const T *>job.dy + r * job.n + at
+    cdef const S *dy = job.dy + r * job.n + at
     cdef Py_ssize_t i
-    fill_row(job, w, r, at, n, True, kind)
-    load_hats(hats, <const T *>job.x + r * job.n + at, n, w, False)
+    fill_row(job, w, r, at, n, True)
+    load_hats(hats, job.x + r * job.n + at, n, w, False)
     for i in range(n):
-        g[i] = dy[i] * w.weight[i]
+        g[i] = item(dy + i) * w.weight[i]
 
 
-cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2, T kind) noexcept nogil:
+cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
     """Are the sums of g and g*xhat to be trusted? As many items are looked at as show it."""
     cdef double[STRIP] g
     cdef double[STRIP] hats
     cdef double n = <double>job.n, mean = s1 / n, spread = 0, products = 0
     cdef double found_spread = 0, found_products = 0
-    cdef double least = least_products(n, job.rstd[r], kind)
+    cdef double least = least_products(n, job.rstd[r])
     cdef Py_ssize_t piece, i, at, items
     cdef Wide w
-    if not fabs(s1) + fabs(s2) * (1 + job.rstd[r]) < most_of(kind):
+    if not fabs(s1) + fabs(s2) * (1 + job.rstd[r]) < most_of():
         return False
     if job.centred and fabs(s1) > MOST_MEAN * fabs(s2):
         spread = s1 * mean / (MOST_MEAN * MOST_MEAN)
@@ -72,7 +69,7 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2, T kind) 
     for piece in range(ceil_div(job.n, STRIP)):
         at = piece * STRIP
         items = min(<Py_ssize_t>STRIP, job.n - at)
-        load_row(job, &w, g, hats, r, at, items, kind)
+        load_row(job, &w, g, hats, r, at, items)
         for i in range(items):
             found_spread += (g[i] - mean) * (g[i] - mean)
             found_products += fabs(g[i] * hats[i])
@@ -81,26 +78,26 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2, T kind) 
     return found_spread >= spread and found_products == 0
 
 
-cdef void doubt_slopes(Samples *job, Py_ssize_t r, double s1, double s2, T kind) noexcept nogil:
+cdef void doubt_back(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
     """A row that its sums do not clear: sum it again where its items do not clear it either."""
-    if doubtful_row(job, r, kind) or not cleared_row(job, r, s1, s2, kind):
-        job.unit[r] = unit_for(job.mean[r], job.rstd[r], kind)
-        look_at_row(job, r, kind)
+    if doubtful_row(job, r) or not cleared_row(job, r, s1, s2):
+        job.unit[r] = unit_for(job.mean[r], job.rstd[r])
+        look_at_row(job, r)
 
 
-cdef void look_at_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
+cdef leaf look_at_row(Samples *job, Py_ssize_t r) noexcept nogil:
     """g_mean and along of a row, and the sums of its cells, from g about an item, then its mean."""
     cdef double[WIDE] g
     cdef double[WIDE] hats
     cdef double *sums = job.sums + (r - job.row) * job.row_sums
-    cdef const T *dy = <const T *>job.dy + r * job.n
+    cdef const S *dy = job.dy + r * job.n
     cdef double s1, s2, n = <double>job.n
     cdef Py_ssize_t look, piece, i, j, at, items
     cdef Cell cell
     cdef Wide w
     job.centre[r] = 0
     if job.centred:
-        load_row(job, &w, &job.centre[r], hats, r, 0, 1, kind)
+        load_row(job, &w, &job.centre[r], hats, r, 0, 1)
     for look in range(2 if job.centred else 1):
         s1 = s2 = 0
         for i in range(job.cells):
@@ -109,7 +106,7 @@ cdef void look_at_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
             for piece in range(ceil_div(cell.n, WIDE)):
                 at = cell.start + piece * WIDE
                 items = min(<Py_ssize_t>WIDE, cell.start + cell.n - at)
-                load_row(job, &w, g, hats, r, at, items, kind)
+                load_row(job, &w, g, hats, r, at, items)
                 for j in range(items):
                     g[j] -= job.centre[r]
                 s1 += sum_doubles(g, items)
@@ -117,7 +114,7 @@ cdef void look_at_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
                     g[j] *= hats[j]
                 s2 += sum_doubles(g, items)
                 for j in range(items):
-                    g[j] = dy[at + j]
+                    g[j] = item(dy + at + j)
                 sums[2 * i] += sum_doubles(g, items)
                 for j in range(items):
                     g[j] *= hats[j]
@@ -125,58 +122,56 @@ cdef void look_at_row(Samples *job, Py_ssize_t r, T kind) noexcept nogil:
         if look == 0 and job.centred:
             job.centre[r] += s1 / n
     job.g_mean[r] = s1 / n if job.centred else 0
-    job.along[r] = s2 / n
+    job.g_xhat[r] = s2 / n
 
 
-cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start, Py_ssize_t stop,
-                            T kind) noexcept nogil:
+cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
+                            Py_ssize_t stop) noexcept nogil:
     """The items [start, stop) of the output of a row."""
     cdef double[WIDE] hats
     cdef double[WIDE] wide
-    cdef T *y = <T *>job.out + r * job.n
+    cdef S *y = job.out + r * job.n
     cdef Py_ssize_t piece, i, at, n
     cdef Wide w
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
         n = min(<Py_ssize_t>WIDE, stop - at)
-        fill_row(job, &w, r, at, n, False, kind)
-        load_hats(hats, <const T *>job.x + r * job.n + at, n, &w, False)
+        fill_row(job, &w, r, at, n, False)
+        load_hats(hats, job.x + r * job.n + at, n, &w, False)
         normalize_each(wide, hats, n, w.zero, w.weight, w.bias, False, 0)
-        for i in range(n):
-            y[at + i] = <T>wide[i]
+        write_items(y + at, wide, n)
 
 
 cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssize_t start,
-                              Py_ssize_t stop, T kind) noexcept nogil:
+                              Py_ssize_t stop) noexcept nogil:
     """The items [start, stop) of dx; what they add to dbias and dweight, by items, to shared."""
     cdef double[WIDE] hats
     cdef double[WIDE] g
-    cdef const T *dy = <const T *>job.dy + r * job.n
-    cdef T *dx = <T *>job.out + r * job.n
-    cdef double rstd = clamped(job.rstd[r], <double>0)
+    cdef const S *dy = job.dy + r * job.n
+    cdef S *dx = job.out + r * job.n
+    cdef double rstd = bounded(job.rstd[r], DBL_MAX)
     cdef Py_ssize_t piece, i, at, n, width = job.groups * job.n
     cdef Wide w
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
         n = min(<Py_ssize_t>WIDE, stop - at)
-        load_row(job, &w, g, hats, r, at, n, kind)
+        load_row(job, &w, g, hats, r, at, n)
         if job.items:
             for i in range(n):
-                shared[at + i] += dy[at + i]
-                shared[width + at + i] += dy[at + i] * hats[i]
+                shared[at + i] += item(dy + at + i)
+                shared[width + at + i] += item(dy + at + i) * hats[i]
         for i in range(n):
             g[i] -= job.centre[r]
-        slope_rows(g, g, hats, n, 1.0, 0.0, job.along[r], job.g_mean[r], rstd, False, 0)
-        for i in range(n):
-            dx[at + i] = <T>g[i]
+        gradient(g, g, hats, n, 1.0, 0.0, job.g_xhat[r], job.g_mean[r], rstd, False, 0)
+        write_items(dx + at, g, n)
 
 
 cdef void write_wide_cells(Samples *job, double *shared, Py_ssize_t r, Py_ssize_t first,
-                           Py_ssize_t last, bint backward, T kind) noexcept nogil:
+                           Py_ssize_t last, bint backward) noexcept nogil:
     """Cells of a row, which lie side by side."""
     cdef Cell end = cell_of(job, r, last - 1)
     cdef Py_ssize_t start = cell_of(job, r, first).start
     if backward:
-        write_wide_gradient(job, shared, r, start, end.start + end.n, kind)
+        write_wide_gradient(job, shared, r, start, end.start + end.n)
     else:
-        write_wide_normal(job, r, start, end.start + end.n, kind)
+        write_wide_normal(job, r, start, end.start + end.n)

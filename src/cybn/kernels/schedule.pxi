@@ -16,29 +16,29 @@
 # Rejected: one OpenMP loop per step with a critical section to merge (order depends on timing);
 # atomics (the same); a task runtime (cost per task, and nothing to gain: blocks are alike).
 
-cdef void walk_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+cdef void walk_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t u, b
     for u in range(start, stop):
-        prepare(job, u, kind)
+        prepare(job, u)
         for b in range(job.blocks):
-            reduce(job, u, b, kind)
-        finish(job, u, kind)
+            reduce(job, u, b)
+        finish(job, u)
         for b in range(job.blocks):
-            apply(job, u, b, kind)
+            apply(job, u, b)
     if job.stream:
         stream_fence()
 
 
-cdef void reduce_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+cdef void reduce_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(start, stop):
-        reduce(job, unit_at(job, i), block_at(job, i), kind)
+        reduce(job, unit_at(job, i), block_at(job, i))
 
 
-cdef void apply_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+cdef void apply_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(start, stop):
-        apply(job, unit_at(job, i), block_at(job, i), kind)
+        apply(job, unit_at(job, i), block_at(job, i))
     if job.stream:
         stream_fence()
 
@@ -53,56 +53,56 @@ cdef inline Py_ssize_t block_at(Job *job, Py_ssize_t i) noexcept nogil:
     return i // (job.pieces * job.units) * job.pieces + i % job.pieces
 
 
-cdef void prepare_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+cdef void prepare_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t u
     for u in range(start, stop):
-        prepare(job, u, kind)
+        prepare(job, u)
 
 
-cdef void finish_units(Job *job, Py_ssize_t start, Py_ssize_t stop, T kind) noexcept nogil:
+cdef void finish_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t u
     for u in range(start, stop):
-        finish(job, u, kind)
+        finish(job, u)
 
 
-cdef void run_by_units(Job *job, int threads, T kind) noexcept nogil:
+cdef void run_by_units(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        walk_units(job, units * t // threads, units * (t + 1) // threads, kind)
+        walk_units(job, units * t // threads, units * (t + 1) // threads)
 
 
-cdef void run_by_blocks(Job *job, int threads, T kind) noexcept nogil:
+cdef void run_by_blocks(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units, total = job.units * job.blocks
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        prepare_units(job, units * t // threads, units * (t + 1) // threads, kind)
+        prepare_units(job, units * t // threads, units * (t + 1) // threads)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        reduce_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
+        reduce_blocks(job, total * t // threads, total * (t + 1) // threads)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        finish_units(job, units * t // threads, units * (t + 1) // threads, kind)
+        finish_units(job, units * t // threads, units * (t + 1) // threads)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        apply_blocks(job, total * t // threads, total * (t + 1) // threads, kind)
+        apply_blocks(job, total * t // threads, total * (t + 1) // threads)
 
 
-cdef inline void skip_channels(Job *job, Py_ssize_t n, T kind) noexcept nogil:
+cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:
     """Move what lies on channels n channels on."""
     cdef Py_ssize_t items = n * job.L
-    job.x = <const T *>job.x + items
+    job.x = job.x + items
     if job.out != NULL:
-        job.out = <T *>job.out + items
+        job.out = job.out + items
     if job.dy != NULL:
-        job.dy = <const T *>job.dy + items
+        job.dy = job.dy + items
     if job.residual != NULL:
-        job.residual = <const T *>job.residual + items
+        job.residual = job.residual + items
     if job.y != NULL:
-        job.y = <const T *>job.y + items
+        job.y = job.y + items
     if job.dresidual != NULL:
-        job.dresidual = <T *>job.dresidual + items
+        job.dresidual = job.dresidual + items
     job.mean, job.var, job.rstd = job.mean + n, job.var + n, job.rstd + n
     job.weight, job.bias = job.weight + n, job.bias + n
     job.dweight, job.dbias = job.dweight + n, job.dbias + n
 
 
-cdef void run(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
+cdef void run(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     """All of a job, part by part. No sum mixes channels, so parts change no bit."""
     cdef Job part
     cdef Py_ssize_t i, first
@@ -114,24 +114,24 @@ cdef void run(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
             part.tile = min(job.tile, part.C)
             part.units = ceil_div(part.C, part.tile)
             part.width = part.C * part.each
-            skip_channels(&part, first, kind)
-        run_part(&part, threads, cache, kind)
+            skip_channels(&part, first)
+        run_part(&part, threads, cache)
 
 
-cdef void run_part(Job *job, int threads, Py_ssize_t cache, T kind) noexcept nogil:
+cdef void run_part(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     """cache: bytes a thread may count on to find again what it has just read."""
     cdef Py_ssize_t total = job.units * job.blocks
     cdef bint near = job.task != INFERENCE and job.unit_bytes <= cache
     cdef bint even = job.units % threads == 0 or job.units >= 8 * threads
     if threads > 1:
         if near and even:
-            run_by_units(job, threads, kind)
+            run_by_units(job, threads)
         else:
-            run_by_blocks(job, threads, kind)
+            run_by_blocks(job, threads)
     elif near:
-        walk_units(job, 0, job.units, kind)
+        walk_units(job, 0, job.units)
     else:
-        prepare_units(job, 0, job.units, kind)
-        reduce_blocks(job, 0, total, kind)
-        finish_units(job, 0, job.units, kind)
-        apply_blocks(job, 0, total, kind)
+        prepare_units(job, 0, job.units)
+        reduce_blocks(job, 0, total)
+        finish_units(job, 0, job.units)
+        apply_blocks(job, 0, total)

@@ -11,20 +11,9 @@ cdef enum:
     DOUBLE_ROUNDINGS = 24
 
 
-cdef inline double least_square(T x) noexcept nogil:
-    """Below this a sum of squares in T may have lost bits to underflow."""
-    return 1e-30 if T is float else 1e-280
-
-
-cdef inline double most_square(T x) noexcept nogil:
-    """Above this a sum of squares in T may have overflowed on its way."""
-    return 1e37 if T is float else 1e300
-
-
-# s2 - s1^2/n cancels where the shift was far from the mean: what rounding has done to s2 counts
-# s2/(n*var) = 1 + (mean - k)^2/var times in the variance. How much of that is allowed depends on
-# how much rounding there was, and on the (m + 3) roundings that the two-pass bound has room for.
-# Below it is given as the largest s1^2/(n*s2), which is 1 - 1/factor.
+# How far from the mean the shift of sums may be (`trusted` of primitives.pxd) depends on how much
+# rounding there was, and on the (m + 3) roundings that the two-pass bound has room for. It is given
+# as the largest s1^2/(n*s2), which is 1 - 1/factor where the factor is what rounding counts.
 
 cdef inline double far_in_block(Py_ssize_t n) noexcept nogil:
     """Of a block of rows: a factor of 4. Chains of additions grow with n, as the bound does.
@@ -32,22 +21,16 @@ cdef inline double far_in_block(Py_ssize_t n) noexcept nogil:
     Of few items less error is expected, and next to nothing is allowed. A second look at a block
     that lies in L1 costs so little that the same holds of few items in a block of many.
     """
-    return 0.75 if n > SMALL else 1 / 64.
+    return 0.75 if n > FEW_ITEMS else 1 / 64.
 
 
-cdef inline double far_in_columns(Py_ssize_t m, T kind) noexcept nogil:
+cdef inline double far_in_columns(Py_ssize_t m) noexcept nogil:
     """Of a channel of columns: a factor of (m + 3)/ROUNDINGS, of 16 at the most.
 
     A chain has COLUMN_RUN additions in T however small m is. With float64 what follows is in T too.
     """
-    cdef double roundings = FLOAT_ROUNDINGS if T is float else DOUBLE_ROUNDINGS
-    return 1 / 64. if m <= SMALL else min(0.9375, 1 - roundings / (m + 3))
-
-
-cdef inline bint trusted(double s1, double s2, Py_ssize_t n, double far,
-                         double least, double most) noexcept nogil:
-    """Are these sums good enough to take the variance from? Sums with NaN never are."""
-    return (s1 == 0 and s2 == 0) or (least < s2 and s2 < most and s1 * s1 <= far * n * s2)
+    cdef double roundings = FLOAT_ROUNDINGS if sizeof(T) < sizeof(double) else DOUBLE_ROUNDINGS
+    return 1 / 64. if m <= FEW_ITEMS else min(0.9375, 1 - roundings / (m + 3))
 
 
 cdef inline T lesser(T a, T b) noexcept nogil:
@@ -65,10 +48,9 @@ cdef inline T median5(T a, T b, T c, T d, T e) noexcept nogil:
     return larger(lesser(low, high), lesser(larger(low, high), e))
 
 
-cdef inline T clamped(double value, T kind) noexcept nogil:
+cdef inline T clamped(double value) noexcept nogil:
     """value as T, the largest finite one instead of infinity: 0*scale is then 0, never NaN."""
-    cdef double most = FLT_MAX if T is float else DBL_MAX
-    return <T>min(max(value, -most), most) if value == value else <T>value
+    return <T>bounded(value, FLT_MAX if sizeof(T) < sizeof(double) else DBL_MAX)
 
 
 cdef inline double sum_doubles(const double *s, Py_ssize_t n) noexcept nogil:
@@ -88,20 +70,20 @@ cdef inline double sum_doubles(const double *s, Py_ssize_t n) noexcept nogil:
 # Coefficients: one value for each channel, and, where a line of columns has many positions of a
 # channel, the same value at each of them. With one position they are the same array.
 
-cdef inline T *coef_of(Job *job, int which, T kind) noexcept nogil:
-    return <T *>job.coef + which * job.width
+cdef inline T *coef_of(Job *job, int which) noexcept nogil:
+    return job.coef + which * job.width
 
 
-cdef inline T *channel_coef(Job *job, int which, T kind) noexcept nogil:
-    return coef_of(job, which, kind) if job.each == 1 else <T *>job.channel + which * job.C
+cdef inline T *channel_coef(Job *job, int which) noexcept nogil:
+    return coef_of(job, which) if job.each == 1 else job.channel + which * job.C
 
 
-cdef inline void spread(Job *job, Py_ssize_t u, T *to, const T *values) noexcept nogil:
+cdef inline void spread(Job *job, Py_ssize_t u, A *to, const A *values) noexcept nogil:
     """Write the values of a unit's channels to all their positions in `to`."""
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), f, c, i
     if job.each == 1:
         for f in range(0 if to != values else 1, job.fold):
-            memcpy(to + f * job.C + first, values + first, (last - first) * sizeof(T))
+            memcpy(to + f * job.C + first, values + first, (last - first) * sizeof(A))
         return
     for f in range(job.fold):
         for c in range(first, last):
@@ -109,37 +91,36 @@ cdef inline void spread(Job *job, Py_ssize_t u, T *to, const T *values) noexcept
                 to[(f * job.C + c) * job.each + i] = values[c]
 
 
-cdef inline void spread_coef(Job *job, Py_ssize_t u, int which, T kind) noexcept nogil:
-    spread(job, u, coef_of(job, which, kind), channel_coef(job, which, kind))
+cdef inline void spread_coef(Job *job, Py_ssize_t u, int which) noexcept nogil:
+    spread(job, u, coef_of(job, which), channel_coef(job, which))
 
 
-cdef inline void settle_mean(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_mean(Job *job, Py_ssize_t u) noexcept nogil:
     """Coefficient 0: the mean, rounded to T."""
-    cdef T *mean = channel_coef(job, 0, kind)
+    cdef T *mean = channel_coef(job, 0)
     cdef Py_ssize_t c
     for c in range(first_channel(job, u), last_channel(job, u)):
         mean[c] = <T>job.mean[c]
-    spread_coef(job, u, 0, kind)
+    spread_coef(job, u, 0)
 
 
-cdef inline void settle_output(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_output(Job *job, Py_ssize_t u) noexcept nogil:
     """Coefficients 1 and 2 of y = (x - mean)*scale + shift; `rest` is what mean lacks."""
-    cdef T *scale = channel_coef(job, 1, kind)
-    cdef T *shift = channel_coef(job, 2, kind)
+    cdef T *scale = channel_coef(job, 1)
+    cdef T *shift = channel_coef(job, 2)
     cdef const double *weight = job.weight
     cdef const double *rstd = job.rstd
     cdef const double *rest = job.rest
     cdef Py_ssize_t c
     for c in range(first_channel(job, u), last_channel(job, u)):
-        scale[c] = clamped(weight[c] * rstd[c], kind)
+        scale[c] = clamped(weight[c] * rstd[c])
     for c in range(first_channel(job, u), last_channel(job, u)):
         shift[c] = <T>(job.bias[c] - rest[c] * (weight[c] * rstd[c]))
-    spread_coef(job, u, 1, kind)
-    spread_coef(job, u, 2, kind)
+    spread_coef(job, u, 1)
+    spread_coef(job, u, 2)
 
 
-cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last,
-                                T kind) noexcept nogil:
+cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """mean, var and rstd of channels from their sums s1 and s2 about k. Loops for vectors."""
     cdef double m = <double>(job.N * job.L), eps = job.eps, var
     cdef const double *s1 = job.s1
@@ -154,38 +135,38 @@ cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last,
         job.rstd[c] = 1 / sqrt(job.var[c] + eps)
 
 
-cdef inline void settle_normal(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
     """The coefficients of y, once the moments are settled."""
     cdef double m = <double>(job.N * job.L)
     cdef Py_ssize_t c
-    cdef const T *mean = channel_coef(job, 0, kind)
-    settle_mean(job, u, kind)
+    cdef const T *mean = channel_coef(job, 0)
+    settle_mean(job, u)
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.rest[c] = (job.k[c] - mean[c]) + job.s1[c] / m
-    settle_output(job, u, kind)
-    doubt_output(job, u, kind)
+    settle_output(job, u)
+    doubt_output(job, u)
 
 
-cdef inline void settle_given(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_given(Job *job, Py_ssize_t u) noexcept nogil:
     """Coefficient 0 and `rest` where the mean is given."""
     cdef Py_ssize_t c
-    cdef const T *mean = channel_coef(job, 0, kind)
-    settle_mean(job, u, kind)
+    cdef const T *mean = channel_coef(job, 0)
+    settle_mean(job, u)
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.rest[c] = job.mean[c] - mean[c]
 
 
-cdef inline void settle_products(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_products(Job *job, Py_ssize_t u) noexcept nogil:
     """The coefficients that the sums of dy and dy*xhat need."""
-    cdef T *rstd = channel_coef(job, 1, kind)
+    cdef T *rstd = channel_coef(job, 1)
     cdef Py_ssize_t c
-    settle_given(job, u, kind)
+    settle_given(job, u)
     for c in range(first_channel(job, u), last_channel(job, u)):
-        rstd[c] = clamped(job.rstd[c], kind)
-    spread_coef(job, u, 1, kind)
+        rstd[c] = clamped(job.rstd[c])
+    spread_coef(job, u, 1)
 
 
-cdef inline void settle_gradient(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef inline void settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
     """dbias, dweight and the coefficients of dx from s1 = sum(dy) and s2 = sum(dy*xhat).
 
     xhat was computed with the mean rounded to T; `rest` puts right what rounding left out.
@@ -194,25 +175,25 @@ cdef inline void settle_gradient(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     """
     cdef double m = <double>(job.N * job.L), rest
     cdef bint through = job.task == GRADIENT
-    cdef T *along = channel_coef(job, 1, kind)
-    cdef T *dy_mean = channel_coef(job, 2, kind)
-    cdef T *scale = channel_coef(job, 3, kind)
-    cdef T *shift = channel_coef(job, 4, kind)
+    cdef T *along = channel_coef(job, 1)
+    cdef T *dy_mean = channel_coef(job, 2)
+    cdef T *scale = channel_coef(job, 3)
+    cdef T *shift = channel_coef(job, 4)
     cdef Py_ssize_t c
     for c in range(first_channel(job, u), last_channel(job, u)):
         rest = job.rest[c] * job.rstd[c]
         job.dbias[c] = job.s1[c]
         job.dweight[c] = job.s2[c] - rest * job.s1[c]
         if through:
-            along[c] = clamped(job.dweight[c] / m * job.rstd[c], kind)
+            along[c] = clamped(job.dweight[c] / m * job.rstd[c])
             dy_mean[c] = <T>((job.s1[c] - rest * job.dweight[c]) / m)
         else:
             dy_mean[c] = 0
-        scale[c] = clamped(job.weight[c] * job.rstd[c], kind)
+        scale[c] = clamped(job.weight[c] * job.rstd[c])
         shift[c] = 0
-    spread_coef(job, u, 1, kind)
-    spread_coef(job, u, 2, kind)
-    spread_coef(job, u, 3, kind)
+    spread_coef(job, u, 1)
+    spread_coef(job, u, 2)
+    spread_coef(job, u, 3)
     if not through:
-        spread_coef(job, u, 4, kind)
-    doubt_sums(job, u, kind)
+        spread_coef(job, u, 4)
+    doubt_sums(job, u)

@@ -26,24 +26,26 @@ cdef struct Wide:           # coefficients of WIDE positions side by side, or of
     bint chosen[WIDE]       # is the channel doubtful?
 
 
-cdef inline void load_hats(double *hats, const T *x, Py_ssize_t n, const Wide *w,
-                           bint each) noexcept nogil:
+cdef leaf load_hats(double *hats, const S *x, Py_ssize_t n, const Wide *w,
+                    bint each) noexcept nogil:
     """OUT hats: xhat of n items."""
     cdef Py_ssize_t i, j
     for i in range(n):
         j = i if each else 0
-        hats[i] = xhat(<double>x[i] * w.unit[j], w.mean[j], w.rstd[j], -w.rest[j])
+        hats[i] = xhat(<double>item(x + i) * w.unit[j], w.mean[j], w.rstd[j], -w.rest[j])
 
 
-cdef inline void load_gated(double *g, const T *dy, const T *y, Py_ssize_t n, bint gating,
-                            T slope, T most) noexcept nogil:
+cdef leaf load_gated(double *g, const S *dy, const S *y, Py_ssize_t n, bint gating,
+                     double slope, double most) noexcept nogil:
     """OUT g: n items of dy, or of what a gate of output y lets through."""
     cdef Py_ssize_t i
     for i in range(n):
-        g[i] = gated(<double>dy[i], <double>y[i], <double>slope, <double>most) if gating else dy[i]
+        g[i] = item(dy + i)
+        if gating:
+            g[i] = gated(g[i], <double>item(y + i), slope, most)
 
 
-cdef void moments_beyond(double *mean, double *var, double *rstd, const T *x, Py_ssize_t rows,
+cdef void moments_beyond(double *mean, double *var, double *rstd, const S *x, Py_ssize_t rows,
                          Py_ssize_t stride, Py_ssize_t n, double eps,
                          bint centred) noexcept nogil:
     """The moments of rows of n items, whose squares overflow double. var may be infinite."""
@@ -57,7 +59,7 @@ cdef void moments_beyond(double *mean, double *var, double *rstd, const T *x, Py
             for j in range(ceil_div(n, ROW_BLOCK)):
                 block[0] = block[1] = 0
                 for i in range(j * ROW_BLOCK, min((j + 1) * <Py_ssize_t>ROW_BLOCK, n)):
-                    d = x[r * stride + i] * BEYOND - at
+                    d = item(x + r * stride + i) * BEYOND - at
                     block[0] += d
                     block[1] += d * d
                 s[0] += block[0]
@@ -71,7 +73,7 @@ cdef void moments_beyond(double *mean, double *var, double *rstd, const T *x, Py
     rstd[0] = BEYOND / sqrt(d + eps * BEYOND * BEYOND)
 
 
-cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last, T kind) noexcept nogil:
+cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Moments of channels whose squares overflow double."""
     cdef Py_ssize_t c
     if sizeof(T) < sizeof(double):
@@ -79,13 +81,13 @@ cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last, T ki
     for c in range(first, last):
         if not isfinite(job.var[c]):
             moments_beyond(&job.mean[c], &job.var[c], &job.rstd[c],
-                           <const T *>job.x + c * job.L, job.N, job.x_stride, job.L, job.eps, True)
+                           job.x + c * job.L, job.N, job.x_stride, job.L, job.eps, True)
             job.k[c], job.s1[c] = job.mean[c], 0
 
 
 # The second look, and the output, by the positions of the (N, C, L) view: rows and columns alike.
 
-cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n, T kind) noexcept nogil:
+cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
     """OUT w: the coefficients of n positions from `at` on. Returns whether any is doubtful."""
     cdef double m = <double>(job.N * job.L), unit
     cdef bint backward = job.task >= GRADIENT, doubtful = False
@@ -96,21 +98,21 @@ cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n, T kind) noex
         doubtful |= w.chosen[i]
         unit = job.unit[c] if job.unit[c] != 0 else 1
         w.unit[i], w.mean[i] = unit, job.mean[c] * unit
-        w.rstd[i] = clamped(job.rstd[c] / unit, unit)
+        w.rstd[i] = bounded(job.rstd[c] / unit, DBL_MAX)
         w.rest[i] = job.rest[c] * job.rstd[c] if sizeof(T) == sizeof(double) else 0
         w.zero[i] = 0
         if backward:
             w.centre[i] = job.k[c] if job.task == GRADIENT else 0
             w.dy_mean[i] = job.s1[c] / m if job.task == GRADIENT else 0
             w.along[i] = job.dweight[c] / m if job.task == GRADIENT else 0
-            w.scale[i] = clamped(job.weight[c] * job.rstd[c], unit)
+            w.scale[i] = bounded(job.weight[c] * job.rstd[c], DBL_MAX)
         else:
             w.weight[i], w.bias[i] = job.weight[c], job.bias[c]
     return doubtful
 
 
-cdef void sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssize_t n,
-                   T kind) noexcept nogil:
+cdef leaf sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at,
+                   Py_ssize_t n) noexcept nogil:
     """OUT sums: WIDE each of dy - centre, (dy - centre)*xhat and xhat, down n positions."""
     cdef double[WIDE] hats
     cdef double[WIDE] g
@@ -119,10 +121,10 @@ cdef void sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssiz
     memset(sums, 0, 3 * WIDE * sizeof(double))
     memset(block, 0, 3 * WIDE * sizeof(double))
     for r in range(job.N):
-        load_hats(hats, <const T *>job.x + r * job.x_stride + at, n, w, True)
-        load_gated(g, <const T *>job.dy + r * job.dy_stride + at,
-                   <const T *>job.y + r * job.y_stride + at, n, job.gating, <T>job.slope,
-                   <T>job.most)
+        load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
+        load_gated(g, job.dy + r * job.dy_stride + at,
+                   job.y + r * job.y_stride + at, n, job.gating, job.slope,
+                   job.most)
         for i in range(n):
             g[i] -= w.centre[i]
             block[i] += g[i]
@@ -132,7 +134,7 @@ cdef void sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssiz
             empty(sums, block, 3 * WIDE)
 
 
-cdef void look_positions(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf look_positions(Job *job, Py_ssize_t u) noexcept nogil:
     """s1, s2 and rest of doubtful channels: the sums of dy - k, (dy - k)*xhat and xhat."""
     cdef double sums[3 * WIDE]
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u)
@@ -144,10 +146,10 @@ cdef void look_positions(Job *job, Py_ssize_t u, T kind) noexcept nogil:
     for piece in range(ceil_div((last - first) * job.L, WIDE)):
         at = first * job.L + piece * WIDE
         n = min(<Py_ssize_t>WIDE, last * job.L - at)
-        if not fill_wide(job, &w, at, n, kind):
+        if not fill_wide(job, &w, at, n):
             continue
         memset(w.rest, 0, sizeof(w.rest))       # which is what is being summed
-        sum_wide(job, sums, &w, at, n, kind)
+        sum_wide(job, sums, &w, at, n)
         i = 0
         while i < n:
             c = (at + i) // job.L
@@ -159,28 +161,29 @@ cdef void look_positions(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             i += run
 
 
-cdef void look_again(Job *job, Py_ssize_t u, T kind) noexcept nogil:
+cdef leaf look_again(Job *job, Py_ssize_t u) noexcept nogil:
     """dbias and dweight of the doubtful channels of a unit, from dy about k, and about its mean.
 
     The first k is an item, so that nothing is left of a constant dy. The sum of xhat is 0 but for
     the error that the mean may have; if it is more, the statistics are not those of x alone, and
     dweight has it.
     """
-    cdef double m = <double>(job.N * job.L), off = 2.0 ** -14 if T is float else 2.0 ** -42
+    cdef double m = <double>(job.N * job.L)
+    cdef double off = 2.0 ** -14 if sizeof(T) < sizeof(double) else 2.0 ** -42
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), c
     cdef bint through = job.task == GRADIENT
     for c in range(first, last):
         if job.unit[c] != 0:
             job.k[c] = 0
             if through:
-                load_gated(&job.k[c], <const T *>job.dy + c * job.L,
-                           <const T *>job.y + c * job.L, 1, job.gating, <T>job.slope, <T>job.most)
-    look_positions(job, u, kind)
+                load_gated(&job.k[c], job.dy + c * job.L,
+                           job.y + c * job.L, 1, job.gating, job.slope, job.most)
+    look_positions(job, u)
     if through:
         for c in range(first, last):
             if job.unit[c] != 0:
                 job.k[c] += job.s1[c] / m
-        look_positions(job, u, kind)
+        look_positions(job, u)
     for c in range(first, last):
         if job.unit[c] != 0:
             job.dbias[c] = job.k[c] * m + job.s1[c]
@@ -190,66 +193,92 @@ cdef void look_again(Job *job, Py_ssize_t u, T kind) noexcept nogil:
             job.rest[c] = 0
 
 
-cdef void write_wide(Job *job, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t start, Py_ssize_t stop,
-                     bint mixed, T kind) noexcept nogil:
+cdef leaf write_wide(Job *job, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t start, Py_ssize_t stop,
+                     bint mixed) noexcept nogil:
     """The output of some rows of the view, at positions [start, stop), in double.
 
     mixed: not all are doubtful, and job.coef lies on positions; the others are written in T.
     """
-    cdef double[WIDE] hats
-    cdef double[WIDE] g
-    cdef double[WIDE] z
     cdef double[WIDE] wide
-    cdef T lean[WIDE]
-    cdef Py_ssize_t piece, r, i, at, n, width = job.width
-    cdef const T *coef
-    cdef const T *x
-    cdef const T *dy
-    cdef const T *y
-    cdef T *dz
-    cdef T *out
-    cdef T slope = <T>job.slope, most = <T>job.most
+    cdef S[WIDE] lean
+    cdef Py_ssize_t piece, r, i, at, n
+    cdef S *out
     cdef Wide w
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
         n = min(<Py_ssize_t>WIDE, stop - at)
-        fill_wide(job, &w, at, n, kind)
-        coef = coef_of(job, 0, kind) + at
+        fill_wide(job, &w, at, n)
         for r in range(row, row + rows):
-            x = <const T *>job.x + r * job.x_stride + at
+            if mixed:
+                write_lean(job, lean, r, at, n)
             if job.task < GRADIENT:
-                if mixed:
-                    normalize_each_gated(lean, x, residual_at(job, r, at, x), n, coef,
-                                         coef + width, coef + 2 * width, slope, most, False, 0)
-                load_hats(hats, x, n, &w, True)
-                if job.residual != NULL:
-                    load_gated(z, residual_at(job, r, at, x), x, n, False, slope, most)
-                normalize_each_gated(wide, hats, z if job.residual != NULL else NULL, n, w.zero,
-                                     w.weight, w.bias, <double>slope, <double>most, False, 0)
+                wide_normal(job, wide, &w, r, at, n)
             else:
-                dy = <const T *>job.dy + r * job.dy_stride + at
-                y = <const T *>job.y + r * job.y_stride + at
-                dz = dresidual_at(job, r, at, kind)
-                if mixed and job.task == GRADIENT and job.gating:
-                    gradient_each_gated(lean, <T *>NULL, dy, x, y, n, coef, coef + width,
-                                        coef + 2 * width, coef + 3 * width, slope, most, False, 0)
-                elif mixed and job.task == GRADIENT:
-                    gradient_each(lean, dy, x, n, coef, coef + width, coef + 2 * width,
-                                  coef + 3 * width, False, 0)
-                elif mixed:
-                    normalize_each(lean, dy, n, coef + 2 * width, coef + 3 * width,
-                                   coef + 4 * width, False, 0)
-                load_hats(hats, x, n, &w, True)
-                load_gated(g, dy, y, n, job.gating, slope, most)
-                if dz != NULL:
-                    for i in range(n):
-                        dz[i] = <T>g[i]
+                wide_gradient(job, wide, &w, r, at, n)
+            out = job.out + r * job.out_stride + at
+            if mixed:
                 for i in range(n):
-                    g[i] -= w.centre[i]
-                if job.task == GRADIENT:
-                    gradient_each(wide, g, hats, n, w.zero, w.along, w.dy_mean, w.scale, False, 0)
-                else:
-                    normalize_each(wide, g, n, w.zero, w.scale, w.zero, False, 0)
-            out = <T *>job.out + r * job.out_stride + at
-            for i in range(n):
-                out[i] = <T>wide[i] if w.chosen[i] else lean[i]
+                    if not w.chosen[i]:
+                        wide[i] = item(lean + i)
+            write_items(out, wide, n)
+
+
+cdef leaf write_items(S *out, const double *values, Py_ssize_t n) noexcept nogil:
+    cdef T room
+    cdef Py_ssize_t i
+    for i in range(n):
+        room = <T>values[i]
+        put(out + i, &room, 0, room)
+        store(out + i, &room, 1)
+
+
+cdef leaf write_lean(Job *job, S *lean, Py_ssize_t r, Py_ssize_t at,
+                     Py_ssize_t n) noexcept nogil:
+    """OUT lean: n items of the output as they are where nothing is doubtful."""
+    cdef Py_ssize_t width = job.width
+    cdef const T *coef = job.coef + at
+    cdef const S *x = job.x + r * job.x_stride + at
+    cdef const S *dy = job.dy + r * job.dy_stride + at
+    cdef const S *y = job.y + r * job.y_stride + at
+    if job.task < GRADIENT:
+        normalize_each_gated(lean, x, residual_at(job, r, at), n, coef, coef + width,
+                             coef + 2 * width, job.slope, job.most, False, 0)
+    elif job.task == GRADIENT and job.gating:
+        gradient_each_gated(lean, <S *>NULL, dy, x, y, n, coef, coef + width, coef + 2 * width,
+                            coef + 3 * width, job.slope, job.most, False, 0)
+    elif job.task == GRADIENT:
+        gradient_each(lean, dy, x, n, coef, coef + width, coef + 2 * width, coef + 3 * width,
+                      False, 0)
+    else:
+        normalize_each(lean, dy, n, coef + 2 * width, coef + 3 * width, coef + 4 * width, False, 0)
+
+
+cdef leaf wide_normal(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ssize_t at,
+                      Py_ssize_t n) noexcept nogil:
+    cdef double[WIDE] hats
+    cdef double[WIDE] z
+    cdef const S *residual = residual_at(job, r, at)
+    load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
+    if residual != NULL:
+        load_gated(z, residual, residual, n, False, 1, 1)
+    normalize_each_gated(wide, hats, z if residual != NULL else NULL, n, w.zero, w.weight, w.bias,
+                         <double>job.slope, <double>job.most, False, 0)
+
+
+cdef leaf wide_gradient(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ssize_t at,
+                        Py_ssize_t n) noexcept nogil:
+    cdef double[WIDE] hats
+    cdef double[WIDE] g
+    cdef S *dz = dresidual_at(job, r, at)
+    cdef Py_ssize_t i
+    load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
+    load_gated(g, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n, job.gating,
+               job.slope, job.most)
+    if dz != NULL:
+        write_items(dz, g, n)
+    for i in range(n):
+        g[i] -= w.centre[i]
+    if job.task == GRADIENT:
+        gradient_each(wide, g, hats, n, w.zero, w.along, w.dy_mean, w.scale, False, 0)
+    else:
+        normalize_each(wide, g, n, w.zero, w.scale, w.zero, False, 0)

@@ -9,7 +9,7 @@ from libc.math cimport isfinite, sqrt
 
 from cybn.primitives cimport (
     LANES, A, T, add_products, add_shifted, clear_lanes, fold_lanes, gradient, normalize,
-    stream_fence,
+    stream_fence, trusted,
 )
 
 cdef enum:
@@ -36,8 +36,8 @@ cdef inline void moments(double *mean, double *var, const T *x, Py_ssize_t n) no
     cdef T near = x[0] / 4 + x[n // 4] / 4 + x[n // 2] / 4 + x[n - 1 - n // 4] / 4
     sum_shifted(&s, &q, x, n, near, n)      # the next row is asked for meanwhile
     k = near
-    if not (s * s <= 0.9375 * n * q and isfinite(q)):
-        # Four bits are lost, or T cannot hold a square. In double, about the mean of the first look
+    if not trusted(s, q, n, 0.9375, sizeof(T)):
+        # Four bits are lost, or T has lost a square. In double, about the mean of the first look
         k = k + s / n if isfinite(s) else x[0]
         sum_shifted(&s, &q, x, n, k, <Py_ssize_t>0)
     mean[0] = k + s / n

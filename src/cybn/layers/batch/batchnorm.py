@@ -19,7 +19,6 @@ from ..fixed import Fixed, fixed_batch_norm
 from ..ranks import ranked
 from .batches import Batch, check_running, single_value, unfit_batch
 
-_CHARS = {"float32": "f", "float64": "d"}
 # A NamedTuple of a tuple, without the call of its constructor, which takes the fields one by one.
 new = tuple.__new__
 
@@ -289,7 +288,7 @@ class BatchNorm(ChannelNorm):
         try:
             y_valid, stats = forward_checked(
                 x, weight, bias, mean, var, count, of_batch, step_size, self.eps, axis, to,
-                _CHARS[self.dtype], residual, gate,
+                residual, gate,
             )  # fmt: skip
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which

@@ -223,7 +223,7 @@ class PowerNorm(Guarded):
         grads = self.gradients(weight=dweight, bias=dbias)
         if moved is not None:
             square = batch_phi * rstd**2  # Σxhat²/m
-            move_anew[moving.dtype.char](moving, moved, self.momentum * (along - nu * square))
+            move_anew(moving, moved, self.momentum * (along - nu * square))
         return dx, grads
 
     def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:

@@ -156,13 +156,13 @@ class InstanceNorm(ChannelNorm):
 
     def _normalize(self, x, out, running, weight, bias, mean, var, _):
         # y and stats of a batch, by the running statistics or its own
-        axis, char = self.channel_axis, np.dtype(self.dtype).char
+        axis = self.channel_axis
         if running:
             return forward_checked(
-                x, weight, bias, mean, var, None, False, 0.0, self.eps, axis, out, char
+                x, weight, bias, mean, var, None, False, 0.0, self.eps, axis, out
             )
         momentum = (self.training and self.track_running_stats and self.momentum) or 0.0
-        return instance_checked(x, weight, bias, mean, var, momentum, self.eps, axis, out, char)
+        return instance_checked(x, weight, bias, mean, var, momentum, self.eps, axis, out)
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None

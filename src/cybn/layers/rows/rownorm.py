@@ -40,12 +40,12 @@ class RowNorm(Layer):
         """Normalize x. See the class."""
         x = as_float_array(type(self).__name__, "x", x)
         rows = self._rows(x)
-        weight, bias, dtype = self._checked or self._check_arrays()
+        weight, bias, _dtype = self._checked or self._check_arrays()
         kept = self.begin(x, out)
         weight_then = None if weight is None else weight.copy()
         try:
             y, stats = normalize_checked(
-                kept, rows, weight, bias, self._eps(x), self.centred, out, dtype.char
+                kept, rows, weight, bias, self._eps(x), self.centred, out
             )
         except BaseException as error:
             self.undo(x, kept, out)

@@ -1,2 +1,0 @@
-"""The kernels, compiled for one CPU level."""
-include "kernels.pxi"

@@ -1,0 +1,4 @@
+"""The kernels for float32 at the CPU level baseline."""
+
+include "float32.pxi"
+include "kernels.pxi"

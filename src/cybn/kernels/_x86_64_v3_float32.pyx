@@ -1,0 +1,4 @@
+"""The kernels for float32 at the CPU level x86-64-v3."""
+
+include "float32.pxi"
+include "kernels.pxi"

@@ -1,0 +1,4 @@
+# Data and arithmetic in float.
+
+ctypedef float S
+ctypedef float T

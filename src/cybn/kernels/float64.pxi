@@ -1,0 +1,4 @@
+# Data and arithmetic in double.
+
+ctypedef double S
+ctypedef double T

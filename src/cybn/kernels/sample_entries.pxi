@@ -1,0 +1,191 @@
+# The entry points of the norms of a sample, with the scratch that their rows need.
+#
+# Shapes: y, x, dx, dy (1, rows, n) in one piece; stats (3, rows) double, the rows mean, var, rstd;
+# weight, bias, dweight, dbias (values,), each of which is that of `run` items side by side. Row r
+# begins at value r % (values*run/n) * n/run.
+
+cdef inline void spread_values(A *to, const Channels *values, double otherwise, Py_ssize_t count,
+                               Py_ssize_t run) noexcept:
+    """to = values, `run` times each; all `otherwise` where there are none."""
+    cdef Py_ssize_t i, j
+    cdef A value
+    for i in range(count // run):
+        value = <A>(otherwise if values.at == NULL else value_at(values, i))
+        for j in range(run):
+            to[i * run + j] = value
+
+
+cdef inline bint any_odd(const Channels *values, double most) noexcept nogil:
+    """Is there a value that T should not multiply others by, or loses bits of?"""
+    cdef bint odd = False, rounded = sizeof(T) < sizeof(double) and not values.single
+    cdef Py_ssize_t i
+    cdef double size
+    for i in range(values.n):
+        size = fabs(value_at(values, i))
+        odd |= (not size < most) | (rounded & (size < FLT_MIN) & (size != 0))
+    return odd
+
+
+cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint near) noexcept:
+    """Ask for the scratch of a job."""
+    cdef Py_ssize_t width = job.groups * job.n, rows = job.rows, sums = threads * tile_rows(job)
+    cdef Py_ssize_t values = 0      # of weight and bias in double
+    if backward or not near:
+        sums = max(sums, rows)
+    if job.affine and (job.odd or not job.items):
+        values = width if job.items else width // job.run
+    job.g_mean = call.doubles(rows)
+    job.g_xhat = call.doubles(rows)
+    job.rest = call.doubles(rows)
+    job.unit = call.doubles(rows)
+    job.centre = call.doubles(rows)
+    job.sums = call.doubles(sums * 3 * max(job.cells, job.pieces))
+    job.row_sums = 2 * job.cells if backward else 3 * job.pieces
+    job.weight = call.doubles(values)
+    job.bias = call.doubles(values)
+    if job.items:
+        job.weights = <T *>call.doubles(width)
+        job.biases = <T *>call.doubles(width)
+    if job.items and backward:
+        job.shared = call.doubles(2 * width * job.shards)
+        job.item_sums = <T *>call.doubles(2 * width * threads)
+
+
+cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Channels *bias,
+                       Py_ssize_t run, int threads, bint backward, bint near) except -1:
+    """Scratch, and weights and biases as the cells need them."""
+    cdef Py_ssize_t width = job.groups * job.n
+    job.odd = any_odd(weight, most_factor()) or any_odd(bias, most_of())
+    place_rows(job, call, threads, backward, near)
+    call.allocate()
+    place_rows(job, call, threads, backward, near)
+    if job.items:
+        spread_values(job.weights, weight, 1.0, width, run)
+        spread_values(job.biases, bias, 0.0, width, run)
+    if job.affine and (job.odd or not job.items):
+        spread_values(job.weight, weight, 1.0, width if job.items else width // run,
+                      run if job.items else 1)
+        spread_values(job.bias, bias, 0.0, width if job.items else width // run,
+                      run if job.items else 1)
+    return 0
+
+
+cdef void add_items(Samples *job, double *dweight, double *dbias, Py_ssize_t run) noexcept:
+    """OUT dweight, dbias: from the sums of the shards, in their order."""
+    cdef Py_ssize_t width = job.groups * job.n, s, i, j
+    cdef double dw, db
+    cdef const double *more
+    cdef double *sums = job.shared
+    for s in range(1, job.shards):
+        more = sums + 2 * s * width
+        for i in range(2 * width):
+            sums[i] += more[i]
+    for i in range(width // run):
+        dw = db = 0
+        for j in range(run):
+            db += sums[i * run + j]
+            dw += sums[width + i * run + j]
+        dweight[i], dbias[i] = dw, db
+
+
+cdef void add_runs(Samples *job, double *dweight, double *dbias, Py_ssize_t values) noexcept:
+    """OUT dweight, dbias: from the sums of the cells, in the order of memory."""
+    cdef Py_ssize_t i, _j, _v
+    cdef const double *cell = job.sums
+    memset(dweight, 0, values * sizeof(double))
+    memset(dbias, 0, values * sizeof(double))
+    for _v in range(job.rows // job.groups):
+        for i in range(values):
+            for _j in range(job.parts):
+                dbias[i] += cell[0]
+                dweight[i] += cell[1]
+                cell += 2
+
+
+cdef int check_rows(const S[:, :, :] a, const S[:, :, :] x, str name) except -1:
+    """`a` and x are there, of one shape, and hold values."""
+    check_view(x, x, "x")
+    check_view(a, x, name)
+    if x.shape[0] != 1:
+        refuse("x", "shape (1, rows, n)", shape_of(x))
+    return 0
+
+
+cdef int check_values(Py_ssize_t values, const Channels *weight, const Channels *bias,
+                      Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run, str names) except -1:
+    """weight and bias, spread out `run` times each, make a number of rows."""
+    if run < 1 or n % run != 0:
+        refuse("run", f"a divisor of {n}", run)
+    if (weight.at != NULL and weight.n != values) or (bias.at != NULL and bias.n != values):
+        refuse(names, f"{values} values each", f"{weight.n} and {bias.n}")
+    if values * run % n != 0 or (values > 0 and rows % (values * run // n) != 0):
+        refuse(names, f"a divisor of {rows * n // run} values", values)
+    return 0
+
+
+def rows_forward(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, weight, bias,
+                 Py_ssize_t run, double eps, bint centred, int threads, Py_ssize_t cache,
+                 bint stream):
+    """y = (x - mean)*rstd*weight + bias with the moments of each row of x.
+
+    OUT y, stats; not centred: 0, the mean square, rstd.
+    """
+    cdef Call call = Call.__new__(Call)
+    cdef Channels weights, biases
+    cdef Samples job
+    cdef Py_ssize_t values
+    cdef bint near
+    memset(&job, 0, sizeof(Samples))
+    check_rows(y, x, "y")
+    check_stats(stats, x.shape[1])
+    check_threads(threads)
+    call.borrow(&weights, weight, -1, False, "weight")
+    call.borrow(&biases, bias, -1, False, "bias")
+    values = max(weights.n, biases.n)
+    check_values(values, &weights, &biases, x.shape[1], x.shape[2], run, "weight and bias")
+    job.stream, job.eps, job.centred = stream, eps, centred
+    near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 1)
+    allocate_rows(&job, call, &weights, &biases, run, threads, False, near)
+    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    job.out, job.x = &y[0, 0, 0], &x[0, 0, 0]
+    with nogil:
+        run_samples(&job, threads, near, False)
+
+
+def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:, :, :] x,
+                  double[:, ::1] stats, weight, Py_ssize_t run, bint centred, int threads,
+                  Py_ssize_t cache, bint stream):
+    """dx, dweight and dbias of rows_forward; each of the last two may be None."""
+    cdef Call call = Call.__new__(Call)
+    cdef Channels weights, dweights, dbiases, none
+    cdef Samples job
+    cdef Py_ssize_t values
+    cdef bint near
+    memset(&job, 0, sizeof(Samples))
+    check_rows(dy, x, "dy")
+    check_rows(dx, x, "dx")
+    check_stats(stats, x.shape[1])
+    check_threads(threads)
+    call.borrow(&none, None, -1, False, "bias")
+    call.borrow(&weights, weight, -1, False, "weight")
+    call.borrow(&dweights, dweight, -1, True, "dweight")
+    call.borrow(&dbiases, dbias, -1, True, "dbias")
+    values = max(weights.n, dweights.n, dbiases.n)
+    check_values(values, &weights, &none, x.shape[1], x.shape[2], run, "weight")
+    check_values(values, &dweights, &dbiases, x.shape[1], x.shape[2], run, "dweight and dbias")
+    job.stream, job.centred = stream, centred
+    near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 2)
+    allocate_rows(&job, call, &weights, &none, run, threads, True, near)
+    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    job.out, job.x, job.dy = &dx[0, 0, 0], &x[0, 0, 0], &dy[0, 0, 0]
+    with nogil:
+        run_samples(&job, threads, near, True)
+    if job.items:
+        # to where nobody needs what is there any more
+        add_items(&job, job.shared, job.shared + job.groups * job.n, run)
+        write_values(&dweights, job.shared, values)
+        write_values(&dbiases, job.shared + job.groups * job.n, values)
+    elif job.affine:
+        add_runs(&job, job.weight, job.bias, values)
+        write_values(&dweights, job.weight, values)
+        write_values(&dbiases, job.bias, values)
