@@ -131,7 +131,7 @@ cdef bint spreads(Job *job, Py_ssize_t c, T kind) noexcept nogil:
 
 cdef bint holds(Job *job, Py_ssize_t c, T kind) noexcept nogil:
     """Are dy*xhat large enough for T, or all 0? As many items are looked at as show it."""
-    cdef double m = <double>(job.N * job.L), found = 0, g
+    cdef double m = <double>(job.N * job.L), mean = job.mean[c], found = 0, g
     cdef double enough = least_products(m, job.rstd[c], kind)
     cdef const T *dy
     cdef const T *x
@@ -142,8 +142,9 @@ cdef bint holds(Job *job, Py_ssize_t c, T kind) noexcept nogil:
         dy = <const T *>job.dy + r * job.dy_stride + c * job.L
         y = <const T *>job.y + r * job.y_stride + c * job.L
         for i in range(job.L):
-            load_gated(&g, dy + i, y + i, 1, job.gating, <T>job.slope, <T>job.most)
-            found += fabs(g * ((x[i] - job.mean[c]) * job.rstd[c]))
+            if dy[i] != 0 and x[i] != mean:
+                load_gated(&g, dy + i, y + i, 1, job.gating, <T>job.slope, <T>job.most)
+                found += fabs(g * ((x[i] - mean) * job.rstd[c]))
         if found >= enough:
             return True
     return found == 0
