@@ -173,7 +173,7 @@ class BuildModules(build_py):
         )
         for example in Path("examples").glob("plugin_*"):
             kind = example.name.removeprefix("plugin_")
-            packed = Path(self.build_lib, "cybn", "templates", kind)
+            packed = Path(self.build_lib, "cybn", "command", "templates", kind)
             shutil.rmtree(packed, ignore_errors=True)
             shutil.copytree(example, packed, ignore=leftovers)
 
@@ -184,12 +184,12 @@ def kernels() -> list[Extension]:
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     once = [
         Extension(
-            f"cybn.kernels.{name}",
-            [f"{sources}/{name}.pyx"],
+            f"cybn.{name}",
+            [f"src/cybn/{name.replace('.', '/')}.pyx"],
             extra_compile_args=list(FLAGS),
             define_macros=list(macros),
         )
-        for name in ("_machine", "_memory")
+        for name in ("kernels._machine", "arrays._memory")
     ]
     return once + [
         Extension(

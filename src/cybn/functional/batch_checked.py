@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.layout import arrange, in_order
+from ..arrays.outputs import empty_like
 from ..kernels import gradient, normalize_inference, normalize_small, normalize_training
-from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
-from ..layout import arrange, in_order
 from .gates import OPEN, gated
 from .running import Step, follow
 
