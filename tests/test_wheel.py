@@ -73,7 +73,7 @@ def test_the_wheel_has_what_plugins_and_type_checkers_read(files):
 def test_the_wheel_has_every_module_and_no_source_of_the_compiled_ones(files, source_files):
     python = {name for name in source_files if name.endswith((".py", ".pyi", ".pxd"))}
     modules = {name.removeprefix("src/") for name in python if name.startswith("src/")}
-    assert "cybn/layers/base.py" in modules
+    assert "cybn/layers/base/layer.py" in modules
     assert modules <= set(files)
     source = [name for name in files if name.endswith((".c", ".pyx", ".pxi"))]
     assert not [name for name in source if not name.startswith("cybn/command/templates/")]

@@ -1,6 +1,6 @@
 r"""Layer and RMS normalization, and the walk over rows that every norm within a sample takes.
 
-`normalize_checked` and `gradient_checked` work on the rows that layout.py finds; `layer_norm`,
+`normalize_checked` and `gradient_checked` work on the rows that arrays/layout.py finds; `layer_norm`,
 `rms_norm` and the norms in groups.py say which rows, and check what they are given.
 """
 
