@@ -175,7 +175,7 @@ class BuildModules(build_py):
         )
         for example in Path("examples").glob("plugin_*"):
             kind = example.name.removeprefix("plugin_")
-            packed = Path(self.build_lib, "cybn", "templates", kind)
+            packed = Path(self.build_lib, "cybn", "command", "templates", kind)
             shutil.rmtree(packed, ignore_errors=True)
             shutil.copytree(example, packed, ignore=leftovers)
 
@@ -186,13 +186,13 @@ def kernels() -> list[Extension]:
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     once = [
         Extension(
-            f"cybn.kernels.{name}",
-            [f"{sources}/{name}.pyx"],
+            f"cybn.{name}",
+            [f"src/cybn/{name.replace('.', '/')}.pyx"],
             depends=shared,
             extra_compile_args=list(FLAGS),
             define_macros=list(macros),
         )
-        for name in ("_machine", "_memory", "_running")
+        for name in ("kernels._machine", "kernels._running", "arrays._memory")
     ]
     views = Extension(
         VIEWS, [f"{sources}/_views.c"], extra_compile_args=list(FLAGS), define_macros=list(macros)

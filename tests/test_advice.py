@@ -28,13 +28,13 @@ VALUE = re.compile(r"(is|are) usual\b|is a new one\b|would fit\b|set it$|\bdid y
 
 #: texts that look like advice, and which test follows them or why nobody can
 ELSEWHERE = {
-    "cli.py": "texts of the command line, in test_cli.py",
+    "command/cli.py": "texts of the command line, in test_cli.py",
     "testing/_rules.py": "what a report says; wronglayers has a layer for each check",
     "testing/_checks": "what a report says; wronglayers has a layer for each check",
-    "admission.py": "of a plugin's entry point, in test_broken_plugins.py",
-    "environment.py": "of the environment at import, in test_environment.py",
+    "config/admission.py": "of a plugin's entry point, in test_broken_plugins.py",
+    "spec/environment.py": "of the environment at import, in test_environment.py",
     "kernels/levels.py": "of the environment at import, in test_bitwise.py",
-    "plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
+    "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",
 }

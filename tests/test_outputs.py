@@ -8,7 +8,7 @@ from runs import bits, python
 from strategies import DTYPES, LAYOUTS, layout_id
 
 import cybn
-from cybn.kernels.outputs import _memory  # the module that sets its limit
+from cybn.arrays.outputs import _memory  # the module that sets its limit
 
 SHAPE = (24, 16, 40, 40)  # 2.3 MiB in float32
 rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_what_is_no_limit(limit, error):
 
 
 def test_the_limit_from_the_environment():
-    code = "import cybn; from cybn.kernels import _memory; cybn.BatchNorm1d; print(_memory.limit())"
+    code = "import cybn; from cybn.arrays import _memory; cybn.BatchNorm1d; print(_memory.limit())"
     assert python(code, CYBN_OUTPUT_CACHE="12345") == "12345"
     assert python(code, CYBN_OUTPUT_CACHE="0") == "0"
     assert int(python(code, CYBN_OUTPUT_CACHE="")) > 0

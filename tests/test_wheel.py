@@ -73,10 +73,10 @@ def test_the_wheel_has_what_plugins_and_type_checkers_read(files):
 def test_the_wheel_has_every_module_and_no_source_of_the_compiled_ones(files, source_files):
     python = {name for name in source_files if name.endswith((".py", ".pyi", ".pxd"))}
     modules = {name.removeprefix("src/") for name in python if name.startswith("src/")}
-    assert "cybn/layers/base.py" in modules
+    assert "cybn/layers/base/layer.py" in modules
     assert modules <= set(files)
     source = [name for name in files if name.endswith((".c", ".pyx", ".pxi"))]
-    assert not [name for name in source if not name.startswith("cybn/templates/")]
+    assert not [name for name in source if not name.startswith("cybn/command/templates/")]
     assert {name.split("/")[0] for name in files if ".dist-info" not in name} <= {
         "cybn", "cybn.libs",
     }  # fmt: skip
@@ -84,7 +84,7 @@ def test_the_wheel_has_every_module_and_no_source_of_the_compiled_ones(files, so
 
 def test_the_wheel_has_the_example_plugins_to_make_new_ones_of(files, source_files):
     packed = {
-        re.sub(r"^examples/plugin_(\w+)", r"cybn/templates/\1", name)
+        re.sub(r"^examples/plugin_(\w+)", r"cybn/command/templates/\1", name)
         for name in source_files
         if re.match(r"examples/plugin_\w+/.*\.\w+$", name)
     }

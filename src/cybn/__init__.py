@@ -15,37 +15,37 @@ from importlib import import_module as _import_module
 
 # Public name -> module. Layers are not listed: the registry knows them.
 _PLACES = {
-    "Layer": "layers.base",
-    "PluginError": "plugins",
-    "PluginWarning": "plugins",
-    "UnknownName": "registry",
-    "UnknownOption": "registry",
-    "available": "catalogue",
+    "Layer": "layers.base.layer",
+    "PluginError": "config.plugins",
+    "PluginWarning": "config.plugins",
+    "UnknownName": "spec.registry",
+    "UnknownOption": "spec.registry",
+    "available": "config.catalogue",
     "convert": "tools.convert",
-    "create": "config",
-    "describe": "catalogue",
+    "create": "config.build",
+    "describe": "config.catalogue",
     "fold": "tools.fold",
     "fold_into_next": "tools.fold",
     "freeze": "tools.convert",
     "get_include": "include",
     "get_num_threads": "kernels.policy",
-    "load_config": "config",
-    "ranked": "layers.ranks",
+    "load_config": "config.build",
+    "ranked": "layers.base.ranks",
     "recalibrate": "tools.recalibrate",
-    "register": "config",
-    "release_output_cache": "kernels.outputs",
-    "schema": "catalogue",
+    "register": "config.build",
+    "release_output_cache": "arrays.outputs",
+    "schema": "config.catalogue",
     "set_num_threads": "kernels.policy",
-    "set_output_cache": "kernels.outputs",
-    "show_config": "info",
+    "set_output_cache": "arrays.outputs",
+    "show_config": "command.info",
     "unfreeze": "tools.convert",
-    "use_plugins": "plugins",
+    "use_plugins": "config.plugins",
 }
 _MODULES = ("functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:
-    return _import_module("cybn.config").registry.builtins()
+    return _import_module("cybn.config.build").registry.builtins()
 
 
 def __getattr__(name: str):
@@ -56,7 +56,7 @@ def __getattr__(name: str):
     elif name == "__all__":
         value = sorted({*_PLACES, *_MODULES, *_layers()})
     elif name == "__version__":
-        value = _import_module("cybn.info").installed_version()
+        value = _import_module("cybn.command.info").installed_version()
     elif name[:1].isupper() and name in (layers := _layers()):
         value = layers[name]
     else:
