@@ -4,8 +4,8 @@ import sys
 from textwrap import dedent
 
 import cybn
-from cybn.plugins import plugins
-from cybn.registry import registry
+from cybn.config.plugins import plugins
+from cybn.spec.registry import registry
 
 NORM = """
 from typing import NamedTuple

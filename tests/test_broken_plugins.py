@@ -7,9 +7,9 @@ import pytest
 from fakeplugins import norm
 
 import cybn
-from cybn import cli
-from cybn.plugins import plugins
-from cybn.registry import UnknownName, registry
+from cybn.command import cli
+from cybn.config.plugins import plugins
+from cybn.spec.registry import UnknownName, registry
 from cybn.testing import check_layer
 
 
@@ -26,7 +26,7 @@ HEAD = "plugin bad 1.0: 'BadNorm' cannot be loaded: "
 def option(text):
     """The source of a layer with these parameters."""
     return (
-        "from typing import Annotated\nimport cybn\nfrom cybn.options import Bounds, Kind\n"
+        "from typing import Annotated\nimport cybn\nfrom cybn.spec.signature import Bounds, Kind\n"
         f"class BadNorm(cybn.Layer):\n    def __init__(self, {text}): ...\n"
     )
 
@@ -76,7 +76,7 @@ BROKEN = {
     ),
     "the base of all layers": (
         "from cybn import Layer as BadNorm",
-        "cybn.layers.base.Layer is a part of cybn; the entry point is to name a class of the "
+        "cybn.layers.base.layer.Layer is a part of cybn; the entry point is to name a class of the "
         "plugin",
     ),
     "another name": (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cybn
-from cybn import cli
+from cybn.command import cli
 
 GUIDE = Path(__file__).parent.parent / "docs" / "config.md"
 

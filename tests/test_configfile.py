@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from cybn.configfile import MAX_BYTES, read_config
+from cybn.config.files import MAX_BYTES, read_config
 
 PARSED = {
     "stem": {"type": "BN", "eps": 1e-5, "sizes": [1, 2]},

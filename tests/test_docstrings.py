@@ -13,10 +13,10 @@ import sys
 import pytest
 
 import cybn
-from cybn.docstrings import parts_of
-from cybn.kinds import Choice
-from cybn.options import options_of, takes_options_of
-from cybn.registry import registry
+from cybn.spec.docstrings import parts_of
+from cybn.spec.kinds import Choice
+from cybn.spec.registry import registry
+from cybn.spec.signature import options_of, takes_options_of
 
 LAYERS = registry.builtins()
 OPTIONS = [(name, option) for name, cls in LAYERS.items() for option in options_of(cls)]
@@ -123,7 +123,7 @@ def test_the_attributes_are_there(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_help_and_the_command_show_it_all(name, capsys):
-    from cybn.cli import main
+    from cybn.command.cli import main
 
     shown = pydoc.plain(pydoc.render_doc(LAYERS[name]))
     assert main(["describe", name]) == 0

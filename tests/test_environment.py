@@ -6,8 +6,9 @@ import pytest
 from runs import python
 
 import cybn
-from cybn.environment import number_from
-from cybn.kernels import _memory, policy
+from cybn.arrays import _memory
+from cybn.kernels import policy
+from cybn.spec.environment import number_from
 
 needs_openmp = pytest.mark.skipif(
     not cybn.show_config("dict")["openmp"], reason="this build has no OpenMP"
@@ -21,7 +22,7 @@ except ImportError as error:
     print(error)
 """
 THREADS = SHOW.format("cybn.get_num_threads()")
-CACHE = SHOW.format("__import__('cybn.kernels.outputs').kernels._memory.limit()")
+CACHE = SHOW.format("__import__('cybn.arrays.outputs').kernels._memory.limit()")
 NONSENSE = ["abc", "1.5", "\u00b2", "\u0663", "1_0", "0x10", "--1", "1 2", "1e3"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from runs import bits, state_bits
 
 import cybn
-from cybn.layers.state import StateError
+from cybn.layers.base.state import StateError
 
 NAMES = ["weight", "bias", "running_mean", "running_var"]
 

@@ -11,9 +11,8 @@ import sys
 
 import pytest
 
-from cybn import budget
-from cybn.config import check_config, load_config
-from cybn.configfile import MAX_BYTES, parse_config, read_config
+from cybn.config.build import budget, check_config, load_config
+from cybn.config.files import MAX_BYTES, parse_config, read_config
 
 resource = pytest.importorskip("resource", reason="limits of a process are a matter of POSIX")
 
@@ -22,7 +21,7 @@ LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-from cybn.config import load_config
+from cybn.config.build import load_config
 try:
     print(type(load_config(sys.argv[1])).__name__)
 except ValueError as error:
@@ -182,7 +181,7 @@ ASKING = [
 def test_a_layer_that_is_too_large_is_refused_before_it_is_built(
     write, asking, suffix, monkeypatch
 ):
-    from cybn.layers.base import Layer
+    from cybn.layers.base.layer import Layer
 
     monkeypatch.setattr(Layer, "_declare", None)  # nothing can be built now
     pairs = [f'"{key}" = {value!r}' for key, value in asking.items()]
@@ -197,8 +196,8 @@ def test_a_layer_that_is_too_large_is_refused_before_it_is_built(
 
 
 def test_every_layer_with_a_width_is_bounded(write):
-    from cybn.config import _build, describe
-    from cybn.registry import registry
+    from cybn.config.build import _build, describe
+    from cybn.spec.registry import registry
 
     for name in registry.builtins():
         options = describe(name)["options"]

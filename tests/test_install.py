@@ -99,7 +99,7 @@ def test_one_wheel_serves_every_cpython(installed):
 
 
 def test_the_wheel_of_cybn_has_the_templates_and_nothing_else_of_the_examples(installed):
-    code = "import cybn.project as p; print(*p.Path(p.__file__).with_name('templates').rglob('*'))"
+    code = "import cybn.command.project as p; print(*p.Path(p.__file__).with_name('templates').rglob('*'))"
     files = run(installed.python, "-I", "-c", code).split()
     names = {Path(file).name for file in files}
     assert {"_kernels.pyx", "pyproject.toml", "README.md", "setup.py"} <= names

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signatures import Norm, taking
 
-from cybn.options import Bounds, DType, PositiveInt, check, json_schema
+from cybn.spec.signature import Bounds, DType, PositiveInt, check, json_schema
 
 
 def test_the_schema_of_a_class():

@@ -10,8 +10,8 @@ from strategies import DTYPES, LAYOUTS, channels_last, layout_id, layouts
 
 import cybn
 from cybn import reference
+from cybn.arrays.layout import arrange
 from cybn.functional import batch_norm, batch_norm_backward, batch_norm_forward
-from cybn.layout import arrange
 
 SHAPES = st.sampled_from(
     [(5, 3), (300, 3), (2, 700), (4, 3, 5), (3, 2, 300), (9, 80, 7), (2, 3, 4, 5), (3, 40, 4, 5),

@@ -8,7 +8,7 @@ import pytest
 from runs import bits, state_bits
 
 import cybn
-from cybn.layers.state import StateError
+from cybn.layers.base.state import StateError
 
 NAMES = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
 PAIRS = [

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cybn
-from cybn.config import MAX_DEPTH, MAX_ENTRIES, check_config
-from cybn.registry import UnknownName, UnknownOption
+from cybn.config.build import MAX_DEPTH, MAX_ENTRIES, check_config
+from cybn.spec.registry import UnknownName, UnknownOption
 
 
 def config(layer):

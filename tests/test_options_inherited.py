@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pytest
 
-from cybn.options import Bounds, PositiveInt, bind, check, options_of, takes_options_of
+from cybn.spec.signature import Bounds, PositiveInt, bind, check, options_of, takes_options_of
 
 
 class Norm:

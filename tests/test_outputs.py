@@ -8,7 +8,7 @@ from runs import bits, python
 from strategies import DTYPES, LAYOUTS, layout_id
 
 import cybn
-from cybn.kernels.outputs import _memory  # the module that sets its limit
+from cybn.arrays.outputs import _memory  # the module that sets its limit
 
 SHAPE = (24, 16, 40, 40)  # 2.3 MiB in float32
 rng = np.random.default_rng(0)

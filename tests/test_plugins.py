@@ -11,9 +11,9 @@ from fakeplugins import Site, norm
 from runs import python
 
 import cybn
-from cybn import cli
-from cybn.plugins import plugins
-from cybn.registry import UnknownName, registry
+from cybn.command import cli
+from cybn.config.plugins import plugins
+from cybn.spec.registry import UnknownName, registry
 
 
 @pytest.fixture

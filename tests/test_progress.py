@@ -8,7 +8,7 @@ import pytest
 from runs import python
 
 import cybn
-from cybn.progress import with_progress
+from cybn.layers.dataset.progress import with_progress
 
 
 class Terminal(io.StringIO):

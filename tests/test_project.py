@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fakeplugins import Site, forget_all, forget_modules, norm
 
-from cybn import cli
-from cybn.project import KINDS, write_project
+from cybn.command import cli
+from cybn.command.project import KINDS, write_project
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 kinds = pytest.mark.parametrize("kind", KINDS)

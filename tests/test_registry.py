@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cybn
-from cybn.messages import folded
-from cybn.registry import Registry, UnknownName, UnknownOption, registry
+from cybn.spec.messages import folded
+from cybn.spec.registry import Registry, UnknownName, UnknownOption, registry
 
 
 class Alpha: ...

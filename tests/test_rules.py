@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 import cybn
-from cybn.options import (
+from cybn.spec.signature import (
     Divides,
     GivenOne,
     Needs,

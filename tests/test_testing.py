@@ -21,7 +21,7 @@ from wronglayers.hidden import InAnAttribute
 from wronglayers.state import EvalReturnsNone, NeverFollows
 
 import cybn
-from cybn import cli
+from cybn.command import cli
 from cybn.options import PositiveInt
 from cybn.testing import (
     ConformanceError,
@@ -478,7 +478,7 @@ def test_the_command_as_json(capsys):
 
 
 def test_the_command_for_a_layer_that_fails(capsys, monkeypatch):
-    monkeypatch.setattr(cybn.config.registry, "_entries", cybn.config.registry._entries)
+    monkeypatch.setattr(cybn.config.build.registry, "_entries", cybn.config.build.registry._entries)
     cybn.register("NeverFollows")(type("NeverFollows", (NeverFollows,), {}))
     assert cli.main(["check-layer", "NeverFollows"]) == 1
     out, err = capsys.readouterr()

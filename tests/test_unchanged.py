@@ -7,7 +7,7 @@ import pytest
 from runs import bits, state_bits
 
 import cybn
-from cybn.kernels import outputs
+from cybn.arrays import outputs
 
 PARTED = ["GhostBatchNorm1d", "SplitBatchNorm1d", "DomainSpecificBatchNorm1d"]
 

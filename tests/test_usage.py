@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import cybn
-from cybn import cli
+from cybn.command import cli
 
 GUIDE = Path(__file__).parent.parent / "docs" / "config.md"
 NORM = {"type": "BN1d", "num_features": 16}
@@ -166,7 +166,7 @@ def test_standard_input_in_each_format(command, format, said):
     ],
 )
 def test_what_a_text_looks_like(text, format):
-    from cybn.configfile import looks_like
+    from cybn.config.files import looks_like
 
     assert looks_like(text) == format
 

@@ -45,7 +45,7 @@ _MODULES = ("functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:
-    return _import_module("cybn.config").registry.builtins()
+    return _import_module("cybn.config.build").registry.builtins()
 
 
 def __getattr__(name: str):
@@ -56,7 +56,7 @@ def __getattr__(name: str):
     elif name == "__all__":
         value = sorted({*_PLACES, *_MODULES, *_layers()})
     elif name == "__version__":
-        value = _import_module("cybn.info").installed_version()
+        value = _import_module("cybn.command.info").installed_version()
     elif name[:1].isupper() and name in (layers := _layers()):
         value = layers[name]
     else:

@@ -4,23 +4,24 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
 from . import functional, reference, testing
-from .catalogue import available, describe, schema
-from .config import load_config, register
+from .arrays.outputs import release_output_cache, set_output_cache
+from .command.info import show_config
+from .config.build import load_config, register
+from .config.catalogue import available, describe, schema
+from .config.plugins import PluginError, PluginWarning, use_plugins
 from .include import get_include
-from .info import show_config
-from .kernels.outputs import release_output_cache, set_output_cache
 from .kernels.policy import get_num_threads, set_num_threads
-from .layers.base import Layer
+from .layers.base.layer import Layer
+from .layers.base.ranks import ranked
 from .layers.batch.batchnorm import BatchNorm as _BatchNorm
 from .layers.batch.conditional import ConditionalBatchNorm
 from .layers.batch.domain import DomainSpecificBatchNorm
 from .layers.batch.frozen import FrozenBatchNorm as _FrozenBatchNorm
 from .layers.batch.ghost import GhostBatchNorm
 from .layers.batch.lazy import LazyBatchNorm as _LazyBatchNorm
-from .layers.batch.normalize import Normalize
 from .layers.batch.renorm import BatchRenorm
 from .layers.batch.split import SplitBatchNorm
-from .layers.ranks import ranked
+from .layers.dataset.normalize import Normalize
 from .layers.research.adain import AdaIN
 from .layers.research.dyt import DyT
 from .layers.research.evonorm import EvoNormB0, EvoNormS0
@@ -33,14 +34,13 @@ from .layers.research.revin import RevIN
 from .layers.research.scalenorm import ScaleNorm
 from .layers.research.switchable import SwitchableNorm as _SwitchableNorm
 from .layers.research.weight_standardization import WeightStandardization
-from .layers.rows.groupnorm import GroupNorm
-from .layers.rows.instancenorm import InstanceNorm as _InstanceNorm
-from .layers.rows.layernorm import LayerNorm
-from .layers.rows.lazy import LazyInstanceNorm as _LazyInstanceNorm
-from .layers.rows.localresponsenorm import LocalResponseNorm
-from .layers.rows.rmsnorm import RMSNorm
-from .plugins import PluginError, PluginWarning, use_plugins
-from .registry import UnknownName, UnknownOption
+from .layers.sample.groupnorm import GroupNorm
+from .layers.sample.instancenorm import InstanceNorm as _InstanceNorm
+from .layers.sample.layernorm import LayerNorm
+from .layers.sample.lazy import LazyInstanceNorm as _LazyInstanceNorm
+from .layers.sample.localresponsenorm import LocalResponseNorm
+from .layers.sample.rmsnorm import RMSNorm
+from .spec.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
 from .tools.recalibrate import recalibrate

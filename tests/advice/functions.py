@@ -7,8 +7,8 @@ import numpy as np
 
 import cybn
 from cybn import functional
-from cybn.budget import MAX_VALUES
-from cybn.config import MAX_ENTRIES
+from cybn.config.budget import MAX_VALUES
+from cybn.config.build import MAX_ENTRIES
 
 F32 = np.float32
 _X = np.random.default_rng(0).normal(3, 2, (8, 3)).astype(F32)

@@ -1,8 +1,8 @@
 """Names of layers: in the registry, in plugins and in new projects."""
 
 import cybn
-from cybn.project import write_project
-from cybn.registry import Registry
+from cybn.command.project import write_project
+from cybn.spec.registry import Registry
 
 
 class _Plain:

@@ -7,7 +7,7 @@ needs, and nothing is kept in between. The layers are thin over these.
 An input is checked here, once, and turned into the view that the kernels take.
 """
 
-from ..docstrings import complete
+from ..spec.docstrings import complete
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
 from .groups import group_norm, group_norm_backward, group_norm_forward
 from .instance import instance_norm, instance_norm_backward, instance_norm_forward

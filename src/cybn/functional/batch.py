@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..validation import (
+from ..arrays.validation import (
     as_float_array,
     check_axis,
     check_count,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.layout import arrange
+from ..arrays.outputs import LARGE, empty_like
 from ..kernels import of
-from ..kernels.outputs import LARGE, empty_like
 from ..kernels.policy import plan
-from ..layout import arrange
 from .gates import OPEN, gated
 from .running import Step, follow
 

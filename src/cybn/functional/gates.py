@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..validation import as_float_array, check_like
+from ..arrays.validation import as_float_array, check_like
 
 ACTIVATIONS = ("relu", "leaky_relu", "relu6")
 

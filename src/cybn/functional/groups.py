@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kinds import PositiveInt, kind_of
-from ..layout import group_rows
-from ..validation import (
+from ..arrays.layout import group_rows
+from ..arrays.validation import (
     as_float_array,
     check_axis,
     check_eps,
@@ -17,6 +16,7 @@ from ..validation import (
     check_stats,
     check_upstream,
 )
+from ..spec.kinds import PositiveInt, kind_of
 from .rows import gradient_checked, normalize_checked
 
 __all__ = ["group_norm", "group_norm_backward", "group_norm_forward"]

@@ -10,8 +10,8 @@ from math import prod
 
 import numpy as np
 
-from ..layout import group_rows
-from ..validation import (
+from ..arrays.layout import group_rows
+from ..arrays.validation import (
     as_float_array,
     check_eps,
     check_momentum,

@@ -23,7 +23,7 @@ from typing import Self
 
 import numpy as np
 
-from ..validation import as_plain_array, check_axis
+from ..arrays.validation import as_plain_array, check_axis
 from .stats import batch_norm_stats
 
 __all__ = ["Moments"]

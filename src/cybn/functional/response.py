@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.layout import arrange
+from ..arrays.outputs import empty_like
+from ..arrays.validation import as_float_array, check_axis, check_upstream, keep_input
 from ..kernels import of
-from ..kernels.outputs import empty_like
 from ..kernels.policy import plan
-from ..kinds import PositiveInt, kind_of
-from ..layout import arrange
-from ..validation import as_float_array, check_axis, check_upstream, keep_input
+from ..spec.kinds import PositiveInt, kind_of
 
 __all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..validation import as_float_array, is_bfloat16
+from ..arrays.validation import as_float_array, is_bfloat16
 from .rows import rows_backward, rows_forward
 
 __all__ = ["rms_norm", "rms_norm_backward", "rms_norm_forward"]

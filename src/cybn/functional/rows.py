@@ -10,12 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..kernels import of
-from ..kernels.outputs import empty_like
-from ..kernels.policy import plan
-from ..kinds import Sizes
-from ..layout import Rows, trailing_rows
-from ..validation import (
+from ..arrays.layout import Rows, trailing_rows
+from ..arrays.outputs import empty_like
+from ..arrays.validation import (
     as_float_array,
     check_eps,
     check_normalized_shape,
@@ -24,6 +21,9 @@ from ..validation import (
     check_stats,
     check_upstream,
 )
+from ..kernels import of
+from ..kernels.policy import plan
+from ..spec.kinds import Sizes
 
 __all__ = ["layer_norm", "layer_norm_backward", "layer_norm_forward"]
 

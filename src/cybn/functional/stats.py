@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import of
-from ..kernels.policy import plan
-from ..layout import arrange
-from ..validation import (
+from ..arrays.layout import arrange
+from ..arrays.validation import (
     as_float_array,
     check_axis,
     check_count,
@@ -26,6 +24,8 @@ from ..validation import (
     check_stats,
     check_updatable,
 )
+from ..kernels import of
+from ..kernels.policy import plan
 from .batch import check_step
 from .batch_checked import CUMULATIVE
 from .gates import OPEN

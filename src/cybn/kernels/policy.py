@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..environment import number_from
-from ..validation import whole
+from ..arrays.validation import whole
+from ..spec.environment import number_from
 from . import _machine
 
 MOST_THREADS = 4096

@@ -40,7 +40,7 @@ alpha, beta, k
     to the sum.
 """
 
-from ..docstrings import complete as _complete
+from ..spec.docstrings import complete as _complete
 from .batch import (
     backward_inference,
     backward_training,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers.base import Layer
+from ..layers.base.layer import Layer
 
 DEEPEST = 8  # attributes, items and the like between a layer and an array
 MOST = 10_000  # objects that are looked at

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ..config import create
-from ..layers.base import Layer
-from ..messages import shown
-from ..options import Kind, Option, options_of
-from ..plugins import plugins
-from ..registry import registry
-from ..validation import whole
+from ..arrays.validation import whole
+from ..config.build import create
+from ..config.plugins import plugins
+from ..layers.base.layer import Layer
+from ..spec.messages import shown
+from ..spec.registry import registry
+from ..spec.signature import Kind, Option, options_of
 
 WIDTH = 4
 BATCH = 6  # other than WIDTH, so that axes that are mixed up show; can be halved

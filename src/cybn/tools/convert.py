@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..config import create
-from ..layers.base import Layer
-from ..layers.fixed import overridden
-from ..messages import listed
-from ..options import options_of
-from ..registry import registry
+from ..config.build import create
+from ..layers.base.fixed import overridden
+from ..layers.base.layer import Layer
+from ..spec.messages import listed
+from ..spec.registry import registry
+from ..spec.signature import options_of
 from .ties import Ties
 from .trees import mapped
 

@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layers.base import Layer
-from ..layers.fixed import Fixed, overridden
-from ..validation import as_float_array, check_per_channel, whole
+from ..arrays.validation import as_float_array, check_per_channel, whole
+from ..layers.base.fixed import Fixed, overridden
+from ..layers.base.layer import Layer
 
 __all__ = ["fold", "fold_into_next"]
 

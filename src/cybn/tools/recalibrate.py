@@ -27,10 +27,10 @@ import numpy as np
 from ..functional import Moments
 from ..functional.masks import check_mask, pick
 from ..functional.running import fits
-from ..layers.base import Layer
-from ..layers.fixed import overridden
-from ..messages import listed, shown
-from ..progress import with_progress
+from ..layers.base.fixed import overridden
+from ..layers.base.layer import Layer
+from ..layers.dataset.progress import with_progress
+from ..spec.messages import listed, shown
 from .trees import walked
 
 __all__ = ["recalibrate"]

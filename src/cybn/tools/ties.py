@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..layers.base import Layer
+from ..layers.base.layer import Layer
 
 __all__ = ["Ties"]
 

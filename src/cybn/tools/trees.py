@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..layers.base import Layer
-from ..messages import shown
+from ..layers.base.layer import Layer
+from ..spec.messages import shown
 
 __all__ = ["mapped", "walked"]
 

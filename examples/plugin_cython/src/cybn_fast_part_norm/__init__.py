@@ -8,10 +8,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 import cybn
-from cybn.kernels.outputs import empty_like
+from cybn.arrays.outputs import empty_like
+from cybn.arrays.validation import check_per_channel
 from cybn.kernels.policy import plan
 from cybn.options import Bounds, DType, PositiveInt
-from cybn.validation import check_per_channel
 
 from . import _kernels
 

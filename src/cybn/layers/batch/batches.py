@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...fixes import eval_fix
+from ...arrays.fixes import eval_fix
 
 if TYPE_CHECKING:
-    from ..channelnorm import ChannelArrays
+    from ..base.channelnorm import ChannelArrays
     from .batchnorm import BatchNorm
 
 __all__ = ["Batch", "check_running", "single_value", "unfit_batch"]

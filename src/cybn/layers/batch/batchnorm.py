@@ -6,17 +6,17 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
+from ...arrays.validation import check_eps, check_input, check_separate
 from ...functional import batch_norm_stats
 from ...functional.batch_checked import backward_checked, forward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
-from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, Needs, PositiveInt
-from ...validation import check_eps, check_input, check_separate
-from ..channelnorm import ChannelArrays, ChannelNorm
-from ..fixed import Fixed, fixed_batch_norm
-from ..ranks import ranked
+from ..base.channelnorm import ChannelArrays, ChannelNorm
+from ..base.fixed import Fixed, fixed_batch_norm
+from ..base.ranks import ranked
 from .batches import Batch, check_running, single_value, unfit_batch
 
 # A NamedTuple of a tuple, without the call of its constructor, which takes the fields one by one.

@@ -17,15 +17,15 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
+from ...arrays.validation import check_count, check_input, check_per_channel, check_updatable
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...functional.running import Step, follow
-from ...kernels.outputs import empty_like
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import check_count, check_input, check_per_channel, check_updatable
-from ..channelnorm import ChannelNorm
-from ..fixed import Fixed, fixed_batch_norm
-from ..ranks import ranked
+from ...spec.registry import register
+from ..base.channelnorm import ChannelNorm
+from ..base.fixed import Fixed, fixed_batch_norm
+from ..base.ranks import ranked
 
 LONG_ROW = 16  # positions from which on a kernel needs a few coefficients per channel
 SHORT_VIEW = 1 << 13  # items to a view of shorter rows, whose coefficients are to stay in cache

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_input
 from ...options import Bounds, takes_options_of
-from ...registry import register
-from ...validation import check_input
-from ..fixed import Fixed
-from ..ranks import ranked
+from ...spec.registry import register
+from ..base.fixed import Fixed
+from ..base.ranks import ranked
 from .batchnorm import BatchNorm
 from .parts import MEMBERS, Part, PartedBatchNorm
 

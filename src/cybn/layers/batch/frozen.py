@@ -15,13 +15,13 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_input
 from ...functional import batch_norm_forward
 from ...options import Bounds, DType, PositiveInt
-from ...validation import check_input
-from ..base import Layer
-from ..fixed import Fixed, fixed_batch_norm
-from ..ranks import ranked
-from ..state import IncompatibleKeys
+from ..base.fixed import Fixed, fixed_batch_norm
+from ..base.layer import Layer
+from ..base.ranks import ranked
+from ..base.state import IncompatibleKeys
 
 
 class FrozenBatchNorm(Layer):

@@ -13,13 +13,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ...fixes import eval_fix
+from ...arrays.fixes import eval_fix
+from ...arrays.validation import check_input
 from ...options import PositiveInt, takes_options_of
-from ...registry import register
-from ...validation import check_input
-from ..channelnorm import ChannelArrays
-from ..fixed import Fixed
-from ..ranks import ranked
+from ...spec.registry import register
+from ..base.channelnorm import ChannelArrays
+from ..base.fixed import Fixed
+from ..base.ranks import ranked
 from .batchnorm import BatchNorm
 from .parts import Part, PartedBatchNorm
 

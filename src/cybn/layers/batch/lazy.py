@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...options import PositiveInt, takes_options_of
-from ..fixed import Fixed
-from ..lazy import Lazy
-from ..ranks import ranked
+from ..base.fixed import Fixed
+from ..base.lazy import Lazy
+from ..base.ranks import ranked
 from .batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 
 

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
+from ...arrays.validation import check_separate
 from ...functional.gates import check_residual
 from ...functional.masks import check_mask
 from ...functional.running import follow
-from ...kernels.outputs import empty_like
-from ...validation import check_separate
-from ..channelnorm import ChannelArrays
+from ..base.channelnorm import ChannelArrays
 from .batchnorm import BatchNorm
 
 MEMBERS = 65_536  # the most that a layer has

@@ -12,14 +12,14 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_input
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 from ...functional.running import follow
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import check_input
-from ..channelnorm import ChannelNorm
-from ..fixed import Fixed, fixed_batch_norm
-from ..ranks import ranked
+from ...spec.registry import register
+from ..base.channelnorm import ChannelNorm
+from ..base.fixed import Fixed, fixed_batch_norm
+from ..base.ranks import ranked
 
 
 @register("BatchRenorm", aliases=("BRN",))

@@ -20,10 +20,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
+from ...arrays.validation import as_float_array, check_input, check_per_channel
 from ...functional.running import Step, follow
-from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_input, check_per_channel
-from ..base import Layer
+from ..base.layer import Layer
 
 # Items of a block: 96 KiB in float64. From 128 KiB on, the C library may get memory from the system
 # for each array anew, and page by page, which takes longer than the arithmetic.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...validation import (
+from ...arrays.validation import (
     as_float_array,
     check_channels,
     check_rank,

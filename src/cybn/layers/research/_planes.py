@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
+from ...arrays.validation import as_float_array, check_input, check_rank
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...kernels.outputs import empty_like
-from ...validation import as_float_array, check_input, check_rank
-from ..base import Layer
+from ..base.layer import Layer
 
 
 def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int, ...],

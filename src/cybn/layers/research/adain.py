@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import as_float_array, check_rank, check_separate
 from ...functional.running import Step
 from ...options import Bounds
-from ...registry import register
-from ...validation import as_float_array, check_rank, check_separate
+from ...spec.registry import register
 from ._common import Guarded
 from ._planes import (
     accept,

@@ -10,6 +10,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import (
+    check_count,
+    check_more_than_one,
+    check_per_channel,
+    check_updatable,
+)
 from ...functional import (
     batch_norm_backward,
     batch_norm_forward,
@@ -19,13 +25,7 @@ from ...functional import (
 from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import (
-    check_count,
-    check_more_than_one,
-    check_per_channel,
-    check_updatable,
-)
+from ...spec.registry import register
 from ._common import Guarded
 from ._planes import accept, check_planes
 

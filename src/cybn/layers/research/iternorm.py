@@ -17,10 +17,10 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_more_than_one, check_per_channel, check_updatable
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt
-from ...registry import register
-from ...validation import check_more_than_one, check_per_channel, check_updatable
+from ...spec.registry import register
 from ._common import Guarded
 from ._planes import accept
 

@@ -14,17 +14,17 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ...functional.running import Step
-from ...kernels import move_anew
-from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import (
+from ...arrays.validation import (
     check_count,
     check_input,
     check_per_channel,
     check_updatable,
 )
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional.running import Step
+from ...kernels import move_anew
+from ...options import Bounds, DType, PositiveInt
+from ...spec.registry import register
 from ._common import Guarded, blocks
 
 _RANKS = (2, 3, 4, 5)

@@ -11,12 +11,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import (
+from ...arrays.validation import (
     check_per_channel,
 )
+from ...functional.running import Step
+from ...options import Bounds, DType, PositiveInt
+from ...spec.registry import register
 from ._inverse import Inverse, Reached, Reversible
 from ._planes import (
     accept,

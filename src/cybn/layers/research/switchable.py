@@ -12,12 +12,12 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_parameters
 from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...validation import check_parameters
-from ..channelnorm import ChannelNorm
-from ..ranks import ranked
+from ..base.channelnorm import ChannelNorm
+from ..base.ranks import ranked
 from ._common import Guarded
 from ._planes import (
     accept,

@@ -15,11 +15,11 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.validation import check_per_channel
 from ...functional import batch_norm_backward, batch_norm_forward
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...registry import register
-from ...validation import check_per_channel
+from ...spec.registry import register
 from ._common import Guarded
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
-from ...options import options_of
+from ...layers.base.layer import Layer
+from ...spec.signature import options_of
 from .._compare import array_bits, changed, state_bits
 from .._isolated import doing, isolated
 from .._rules import broken, expect, rule

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
-from ...messages import shown
+from ...layers.base.layer import Layer
+from ...spec.messages import shown
 from .._compare import Bits, array_bits, bits, changed
 from .._rules import broken, expect, rule
 from .._subject import Case, writes_pair

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ...config import create
-from ...kinds import Choice, Either, Kind, Scalar
-from ...layers.base import Layer
-from ...options import options_of
-from ...registry import UnknownName, registry
+from ...config.build import create
+from ...layers.base.layer import Layer
+from ...spec.kinds import Choice, Either, Kind, Scalar
+from ...spec.registry import UnknownName, registry
+from ...spec.signature import options_of
 from .._compare import array_bits, bits, changed
 from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case

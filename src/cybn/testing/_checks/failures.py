@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
+from ...layers.base.layer import Layer
 from .._compare import bits, state_bits
 from .._rules import broken, expect, rule
 from .._subject import Case

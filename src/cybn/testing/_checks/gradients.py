@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...layers.base import Layer
+from ...layers.base.layer import Layer
 from .._compare import furthest
 from .._rules import NotApplicable, broken, expect, rule
 from .._subject import Case

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
+from ...layers.base.layer import Layer
 from .._compare import Bits, array_bits, bits, changed
 from .._rules import NotApplicable, expect, rule
 from .._subject import Case, writes_pair

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
+from ...layers.base.layer import Layer
 from .._rules import broken, rule
 from .._subject import Case
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.base import Layer
+from ...layers.base.layer import Layer
 from .._compare import array_bits, bits, changed, state_bits
 from .._reach import arrays_of
 from .._rules import TRAINING, broken, expect, rule

@@ -1,0 +1,88 @@
+"""What may stand on the command line, and what is said of anything else.
+
+argparse, with the nearest name for one that is misspelt, which it learns in Python 3.14 only, and
+with the help of the command that is meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, NoReturn
+
+from ..spec.messages import did_you_mean, shown
+
+__all__ = ["Usage", "excuse", "shape"]
+
+MAX_ITEMS = 2**24  # of an input to check a layer with
+
+
+class Usage:
+    """The commands and their options."""
+
+    def __init__(self, prog: str, version: str, description: str) -> None:
+        self._parser = argparse.ArgumentParser(prog=prog, description=description)
+        self._parser.add_argument("--version", action="version", version=version)
+        self._subparsers = self._parser.add_subparsers(
+            title="commands", metavar="COMMAND", required=True
+        )
+        self._commands: dict[str, argparse.ArgumentParser] = {}
+
+    def command(self, name: str, run: Callable[..., Any], help: str) -> argparse.ArgumentParser:
+        """A new command, with --json."""
+        sub = self._subparsers.add_parser(name, help=help, description=help)
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        sub.set_defaults(run=run)
+        self._commands[name] = sub
+        return sub
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The arguments; SystemExit, with code 2 and a line on stderr, for wrong ones."""
+        words = [word for word in argv if not word.startswith("-")]
+        name = words[0] if words else None
+        before = argv[: argv.index(name)] if words else argv
+        options = ("-h", "--help", "--version")  # none of which takes a value
+        for word in before:
+            if not any(option.startswith(word) for option in options if word not in ("-", "--")):
+                self._unknown(self._parser, word, options)
+        if name is not None and name not in self._commands:
+            hint = did_you_mean(name, self._commands) or ";"
+            known = ", ".join(self._commands)
+            self._parser.error(f"unknown command {shown(name, False)}{hint} commands: {known}")
+        args, surplus = self._parser.parse_known_args(argv)
+        if surplus:
+            sub = self._commands[name]
+            known = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sub.format_help())
+            self._unknown(sub, surplus[0], dict.fromkeys(known))
+        return args
+
+    @staticmethod
+    def _unknown(parser: argparse.ArgumentParser, word: str, known: Sequence[str]) -> NoReturn:
+        if not word.startswith("-"):
+            parser.error(f"one argument too many: {shown(word, False)}")
+        option = word.partition("=")[0]
+        hint = did_you_mean(option, known) or f"; there are {', '.join(known)}"
+        parser.error(f"unknown option {shown(option, False)}{hint}")
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """The value of --shape."""
+    if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"lengths of axes with x between them, as 8x16x7x7, are expected, "
+            f"got {shown(text, False)}"
+        )
+    lengths = tuple(map(int, text.split("x")))
+    if not 1 <= prod(lengths) <= MAX_ITEMS:
+        raise argparse.ArgumentTypeError(
+            f"an input of 1 to {MAX_ITEMS:,} items is expected, got {shown(text, False)}"
+        )
+    return lengths
+
+
+def excuse(text: str) -> tuple[str, str]:
+    """The value of --excuse."""
+    check, _, reason = text.partition("=")
+    return check, reason or "excused on the command line"

@@ -1,0 +1,1 @@
+"""Norms whose statistics are those of a data set, fitted before use."""

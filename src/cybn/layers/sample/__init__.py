@@ -1,0 +1,1 @@
+"""Norms whose statistics lie in a sample: no sample depends on another."""

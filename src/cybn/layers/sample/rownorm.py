@@ -1,0 +1,86 @@
+"""RowNorm: what the norms have in common that know nothing but the moments of their input."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from ...arrays.layout import Rows, trailing_rows
+from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
+from ...functional.rows import gradient_checked, normalize_checked
+from ..base.layer import Layer
+
+
+class RowNorm(Layer):
+    """Base of LayerNorm, RMSNorm and GroupNorm: the same in training and evaluation.
+
+    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`; a
+    subclass with other rows overrides `_rows` and `_affine_shape`.
+    """
+
+    class Saved(NamedTuple):
+        """What pullback needs."""
+
+        x: np.ndarray
+        rows: Rows
+        stats: np.ndarray
+        weight: np.ndarray | None
+
+    optional_arrays = ("weight", "bias")
+    affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
+    centred: ClassVar[bool] = True
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0, as in a new layer."""
+        for name, a in self.named_parameters():
+            a[...] = name == "weight"
+
+    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
+        """Normalize x. See the class."""
+        x = as_float_array(type(self).__name__, "x", x)
+        rows = self._rows(x)
+        weight, bias, _dtype = self._checked or self._check_arrays()
+        kept = self.begin(x, out)
+        weight_then = None if weight is None else weight.copy()
+        try:
+            y, stats = normalize_checked(
+                kept, rows, weight, bias, self._eps(x), self.centred, out
+            )
+        except BaseException as error:
+            self.undo(x, kept, out)
+            if isinstance(error, ValueError):
+                self._check_arrays()  # an array was spoilt since it was checked: says which
+            raise
+        return y, self.Saved(kept, rows, stats, weight_then)
+
+    def pullback(
+        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
+        dy = self.resume(saved, dy, out)
+        names = dict(self.named_parameters())
+        dx, dweight, dbias = gradient_checked(
+            dy, saved.x, saved.rows, saved.stats, saved.weight, self.centred, out,
+            np.dtype(self.dtype), ("weight" in names, "bias" in names),
+        )  # fmt: skip
+        grads = {"weight": dweight, "bias": dbias}
+        return dx, {name: grads[name].reshape(a.shape) for name, a in names.items()}
+
+    def _rows(self, x: np.ndarray) -> Rows:
+        # How the rows of x lie; ValueError for a shape that does not fit
+        check_normalized_shape(type(self).__name__, x, self.normalized_shape)
+        return trailing_rows(x, len(self.normalized_shape))
+
+    def _affine_shape(self) -> tuple[int, ...]:
+        return self.normalized_shape
+
+    def _eps(self, x: np.ndarray) -> float:
+        return self.eps
+
+    def _check_arrays(self) -> tuple[np.ndarray | None, np.ndarray | None, np.dtype]:
+        # weight, bias and their dtype, fit for the kernels
+        who, dtype, arrays = type(self).__name__, np.dtype(self.dtype), self._parameters
+        check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
+        self._checked = arrays.get("weight"), arrays.get("bias"), dtype
+        return self._checked
