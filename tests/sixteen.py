@@ -20,3 +20,14 @@ def half_ulp(values, dtype):
 
 def words(a):
     return np.asarray(a).view(np.uint16)
+
+
+def close(got, want, dtype, scale=1.0, roundings=64):
+    """Half an ulp of the dtype, and some float32 roundings of numbers of that scale.
+
+    The half ulp is that of rounding the result. The roundings are those of arithmetic in float32,
+    which moves a result over a tie at the most: 1.001 is for the ulp of a result near a power of 2.
+    """
+    room = half_ulp(want, dtype) * 1.001 + roundings * 2.0**-24 * (np.abs(want) + scale)
+    away = np.abs(got.astype(np.float64) - want)
+    assert (away <= room).all(), (away / room).max()

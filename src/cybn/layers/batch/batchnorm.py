@@ -146,6 +146,7 @@ class BatchNorm(ChannelNorm):
         "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
         "on_single", "on_nonfinite", "negative_slope",
     )  # fmt: skip
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: of the forward as it was, and of the layer as it was then."""

@@ -92,6 +92,7 @@ class FrozenBatchNorm(Layer):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: nothing of x but its shape and dtype."""

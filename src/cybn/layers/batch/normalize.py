@@ -95,6 +95,7 @@ class Normalize(Fitted):
     True
     """
 
+    sixteen_bits = "native"
     rules = (
         GivenOne(("mean", "std", "num_features"), "; or use Normalize.fit"),
         OneLength(("mean", "std"), "num_features"),

@@ -121,6 +121,7 @@ class BatchRenorm(ChannelNorm):
     ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     running_moments = True
     optional_arrays = ("weight", "bias")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -100,6 +100,7 @@ class AdaIN(Guarded):
 
     num_features_option = None
     differentiated = ("style",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

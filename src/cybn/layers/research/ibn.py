@@ -116,6 +116,7 @@ class IBN(Guarded):
     """
 
     optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -79,6 +79,7 @@ class ScaleNorm(Blockwise):
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("weight",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -91,6 +91,7 @@ class WeightStandardization(Guarded):
     """
 
     num_features_option = None
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -106,6 +106,7 @@ class InstanceNorm(ChannelNorm):
 
     ranks: ClassVar[tuple[int, ...]] = ()  # of one sample, and of a batch
     optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

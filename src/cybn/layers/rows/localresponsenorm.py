@@ -81,6 +81,7 @@ class LocalResponseNorm(Layer):
 
     num_features_option: ClassVar[None] = None
     sized_by = ()
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: x and the options of then."""
