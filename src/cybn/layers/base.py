@@ -111,7 +111,7 @@ class Layer(Pair):
         Parameters
         ----------
         x
-            The input, float32 or float64, any strides.
+            The input, float16, bfloat16, float32 or float64, any strides.
         out
             An array like x to write to; it may be x itself.
 
@@ -157,7 +157,7 @@ class Layer(Pair):
         Parameters
         ----------
         x
-            The input, float32 or float64, any strides.
+            The input, float16, bfloat16, float32 or float64, any strides.
         out
             An array like x to write to; it may be x itself.
         **inputs

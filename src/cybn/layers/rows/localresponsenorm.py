@@ -44,7 +44,8 @@ class LocalResponseNorm(Layer):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of less than three axes; for an `out` that cannot be
         written to.
