@@ -1,7 +1,7 @@
 """Data of any real dtype and size in blocks that a cache holds, each summed in float64.
 
-Numbers that float64 cannot hold, integers of 64 bits and long doubles, come as two float64 each, and
-the first value of a channel is taken from both before they are added up.
+Numbers that float64 cannot hold, integers of 64 bits and long doubles, come as two float64 each,
+and the first value of a channel is taken from both before they are added up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Batch normalization in halves: what parts of a batch say of themselves, and what follows from all.
+r"""Batch normalization in halves: what parts of a batch say of themselves, and what follows.
 
 Whoever has a part of a batch (a process, a chunk of what fits no memory, a domain) takes its
 moments, `batch_norm_moments`, and has them merged with those of the others, `merge_moments`; then
@@ -22,7 +22,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.outputs import empty_like
-from ..validation import as_float_array, as_int, check_axis, check_eps, check_per_channel, check_stats
+from ..validation import (
+    as_float_array,
+    as_int,
+    check_axis,
+    check_eps,
+    check_per_channel,
+    check_stats,
+)
 from .batch_checked import backward_checked, output_checked, products_checked, sums_checked
 from .batch_checks import check_backward, check_output
 from .masks import check_mask, pick, put
@@ -262,13 +269,6 @@ def batch_norm_backward_apply(
         What that returned, added up over all parts, (2, C) float64.
     count
         The values per channel of all parts, those of this one at the least.
-    out
-        An array like x to write dx to; it may be dy itself, and must not overlap x.
-    y
-        What `batch_norm_apply` returned; needed where it had an activation, by whose slope dy is
-        multiplied.
-    dresidual
-        An array like x for the gradient of the residual to be written to; or None.
 
     Returns
     -------

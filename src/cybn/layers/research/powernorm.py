@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt
