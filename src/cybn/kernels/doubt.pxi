@@ -100,7 +100,21 @@ cdef void doubt_sums(Job *job, Py_ssize_t u) noexcept nogil:
             found |= not fine
     job.doubtful[u] = found
     if unlikely(found):
-        look_again(job, u)
+        if job.sums_given:
+            centre_given(job, u)
+        else:
+            look_again(job, u)
+
+
+cdef void centre_given(Job *job, Py_ssize_t u) noexcept nogil:
+    """As look_again leaves it, where the sums are given: k, and s1 about it."""
+    cdef double m = <double>(job.N * job.L)
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        if job.unit[c] != 0:
+            job.k[c] = job.dbias[c] / m
+            job.s1[c] = job.dbias[c] - job.k[c] * m
+            job.rest[c] = 0
 
 
 cdef inline double least_products(double m, double rstd) noexcept nogil:
