@@ -40,16 +40,10 @@ cdef extern from *:
           _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
       #endif
       }
-      /* The same of what was just written in smaller pieces, for which a wide load would wait. */
-      static inline void cybn_stream_pieces(void *to, const void *from) {
-        for (int i = 0; i < 4; i++)
-          _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
-      }
       #define cybn_stream_fence() _mm_sfence()
     #else
       #define CYBN_CAN_STREAM 0
       static inline void cybn_stream_line(void *to, const void *from) { memcpy(to, from, 64); }
-      #define cybn_stream_pieces cybn_stream_line
       #define cybn_stream_fence() ((void)0)
     #endif
     /* cybn_always: a loop that is told by flags what it is compiles to one without them. */
@@ -73,9 +67,9 @@ cdef extern from *:
       return cybn_float((int)((unsigned)h << 16));
     }
     static inline unsigned short cybn_to_bfloat16(float x) {
-      int w = cybn_bits(x);
-      unsigned rounded = ((unsigned)w + 0x7fff + ((unsigned)w >> 16 & 1)) >> 16;
-      return (unsigned short)((w & 0x7fffffff) > 0x7f800000 ? (unsigned)w >> 16 | 0x40 : rounded);
+      unsigned w = (unsigned)cybn_bits(x);
+      w = x == x ? w + 0x7fff + (w >> 16 & 1) : w | 0x400000;
+      return (unsigned short)(w >> 16);
     }
 
     /* float16, with whole numbers and without a branch. Exponents are moved by multiplying; what is
@@ -131,21 +125,42 @@ cdef extern from *:
     CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16, 0)
     CYBN_CONVERTER(cybn_store_bfloat16, unsigned short, float, cybn_store_eight, cybn_to_bfloat16,
                    0)
+
+    /* 32 floats as one line of words, past the caches, from registers where there are such. */
+    static inline void cybn_stream_float16(void *to, const float *from) {
+    #if CYBN_EIGHT
+      for (int i = 0; i < 2; i++)
+        _mm256_stream_si256((__m256i *)to + i, _mm256_set_m128i(
+          _mm256_cvtps_ph(_mm256_loadu_ps(from + 16 * i + 8), 0),
+          _mm256_cvtps_ph(_mm256_loadu_ps(from + 16 * i), 0)));
+    #else
+      unsigned short words[32];
+      cybn_store_float16(words, from, 32);
+      cybn_stream_line(to, words);
+    #endif
+    }
+    static inline void cybn_stream_bfloat16(void *to, const float *from) {
+      unsigned short words[32];
+      cybn_store_bfloat16(words, from, 32);
+      cybn_stream_line(to, words);
+    }
     """
     ctypedef void _always "cybn_always"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
     const bint CAN_STREAM "CYBN_CAN_STREAM"
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
-    void _stream_pieces "cybn_stream_pieces"(void *to, const void *src) noexcept nogil
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
     void _load_float16 "cybn_load_float16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
     void _load_bfloat16 "cybn_load_bfloat16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
     void _store_float16 "cybn_store_float16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
     void _store_bfloat16 "cybn_store_bfloat16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
+    void _stream_float16 "cybn_stream_float16"(void *y, const float *x) noexcept nogil
+    void _stream_bfloat16 "cybn_stream_bfloat16"(void *y, const float *x) noexcept nogil
 
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY
+from libc.string cimport memcpy
 
 cdef struct float16:        # NumPy's float16, as its word: array.view(np.uint16)
     unsigned short word
@@ -311,7 +326,8 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
             a[j] += d
             b[j] += d * d
     _settle_lanes(s, q, a, b, fresh)
-    load(room, x + whole, n - whole)
+    if whole < n:
+        load(room, x + whole, n - whole)
     for j in range(n - whole):
         d = loaded(room, x + whole, j) - k
         s[j] += d
@@ -408,8 +424,9 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
                   weight + i * LANES if weighted else weight, LANES, mean, rstd, shift, slope,
                   most, gating, weighted)
     _settle_lanes(s, q, a, b, fresh)
-    _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
-              n - whole, mean, rstd, shift, slope, most, gating, weighted)
+    if whole < n:
+        _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
+                  n - whole, mean, rstd, shift, slope, most, gating, weighted)
 
 
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
@@ -453,16 +470,37 @@ cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:
     """A strip of items to y; with stream past the caches, and y on a line boundary."""
     cdef Py_ssize_t i, n = strip_of(sizeof(S))
     cdef S words[MOST_STRIP]
-    cdef S *to = &words[0] if stream else y
-    for i in range(n):
-        put(to, <T *>strip, i, strip[i])
-    store(to, strip, n)
-    if stream:
+    if not stream:
+        for i in range(n):
+            put(y, <T *>strip, i, strip[i])
+        store(y, strip, n)
+    elif S is float16 and T is float:
+        _stream_float16(y, strip)
+    elif S is bfloat16 and T is float:
+        _stream_bfloat16(y, strip)
+    elif S is T:
         for i in range(n * sizeof(S) // LINE):
-            if S is float16 or S is bfloat16:
-                _stream_pieces(<char *>y + i * LINE, <const char *>words + i * LINE)
-            else:
-                stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
+            stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+    else:
+        store_strip(words, strip, False)
+        for i in range(n * sizeof(S) // LINE):
+            stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
+
+
+cdef inline void store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
+                            Py_ssize_t tail, bint stream) noexcept nogil:
+    """The head of the first strip and the tail of the last one, where strips do not fill y[0:n].
+
+    Both were computed as whole strips, and before anything was written: y may be an input. What
+    other strips have written past the caches is not to be touched again.
+    """
+    cdef Py_ssize_t strip = strip_of(sizeof(S))
+    if head:
+        memcpy(y, first, head * sizeof(S))
+    if tail and stream:
+        memcpy(y + n - tail, last + strip - tail, tail * sizeof(S))
+    elif tail:
+        memcpy(y + n - strip, last, strip * sizeof(S))
 
 
 cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
@@ -526,26 +564,38 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                const T *scale, const T *shift, const T *weight, const T *bias,
                                bint each, bint weighted, T slope, T most, bint gating, bint stream,
                                Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    cdef Py_ssize_t head = before_line(y, n, sizeof(S)) if stream else 0
-    _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
-                    most, gating, False, False)
+    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef S first[MOST_STRIP]
+    cdef S last[MOST_STRIP]
+    if n < strip:
+        _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                        most, gating, False, False)
+        return
+    if stream:
+        head = before_line(y, n, sizeof(S))
+    tail = (n - head) % strip
+    if head:
+        _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
+                        slope, most, gating, True, False)
+    if tail:
+        _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
+                        weighted, slope, most, gating, True, False)
+    at = head
     for _s in range((n - head) // strip):
-        fetch(x + head + ahead, strip)
+        fetch(x + at + ahead, strip)
         if gating and z != NULL:
-            fetch(z + head + ahead, strip)
-        _normalize_some(y, x, z, head, strip, mean, scale, shift, weight, bias, each, weighted,
+            fetch(z + at + ahead, strip)
+        _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
-        head += strip
-    _normalize_some(y, x, z, head, n - head, mean, scale, shift, weight, bias, each, weighted,
-                    slope, most, gating, False, False)
+        at += strip
+    store_ends(y, first, last, n, head, tail, stream)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
                                     const T *mean, const T *scale, const T *shift, const T *weight,
                                     const T *bias, bint each, bint weighted, T slope, T most,
                                     bint gating, bint strip, bint stream) noexcept nogil:
-    # n items from `at` on: a strip, or less than one
+    # to y, n items from `at` on: a strip, or less than one
     cdef Py_ssize_t j, c
     cdef T x_room[MOST_STRIP]
     cdef T z_room[MOST_STRIP]
@@ -564,11 +614,11 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         if strip:
             out[j] = v
         else:
-            put(y + at, out, j, v)
+            put(y, out, j, v)
     if strip:
-        store_strip(y + at, out, stream)
+        store_strip(y, out, stream)
     else:
-        store(y + at, out, n)
+        store(y, out, n)
 
 
 cdef inline void gradient(S *dx, const S *dy, const S *x, Py_ssize_t n, T weight, T mean, T along,
@@ -610,27 +660,45 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               T weight, const T *mean, const T *along, const T *dy_mean,
                               const T *scale, bint each, T slope, T most, bint gating, bint stream,
                               Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
-    _gradient_some(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each, slope,
-                   most, gating, False, False)
+    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef bint gates = gating and dz != NULL
+    cdef S first[MOST_STRIP]
+    cdef S last[MOST_STRIP]
+    cdef S z_first[MOST_STRIP]
+    cdef S z_last[MOST_STRIP]
+    if n < strip:
+        _gradient_some(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
+                       most, gating, gates, False, False)
+        return
+    if stream:
+        head = before_line(dx, n, sizeof(S))
+    tail = (n - head) % strip
+    if head:
+        _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, False)
+    if tail:
+        _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
+                       scale, each, slope, most, gating, gates, True, False)
+    at = head
     for _s in range((n - head) // strip):
-        fetch(dy + head + ahead, strip)
-        fetch(x + head + ahead, strip)
+        fetch(dy + at + ahead, strip)
+        fetch(x + at + ahead, strip)
         if gating:
-            fetch(y + head + ahead, strip)
-        _gradient_some(dx, dz, dy, x, y, head, strip, weight, mean, along, dy_mean, scale, each,
-                       slope, most, gating, True, stream)
-        head += strip
-    _gradient_some(dx, dz, dy, x, y, head, n - head, weight, mean, along, dy_mean, scale, each,
-                   slope, most, gating, False, False)
+            fetch(y + at + ahead, strip)
+        _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, stream)
+        at += strip
+    store_ends(dx, first, last, n, head, tail, stream)
+    if gates:
+        store_ends(dz, z_first, z_last, n, head, tail, stream)
 
 
 cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
                                    Py_ssize_t n, T weight, const T *mean, const T *along,
                                    const T *dy_mean, const T *scale, bint each, T slope, T most,
-                                   bint gating, bint strip, bint stream) noexcept nogil:
-    # n items from `at` on: a strip, or less than one
+                                   bint gating, bint gates, bint strip,
+                                   bint stream) noexcept nogil:
+    # to dx and dz, n items from `at` on: a strip, or less than one
     cdef Py_ssize_t j, c
     cdef T dy_room[MOST_STRIP]
     cdef T x_room[MOST_STRIP]
@@ -653,17 +721,17 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
             out[j] = v
             g[j] = d
         else:
-            if gating and dz != NULL:
-                put(dz + at, g, j, d)
-            put(dx + at, out, j, v)
+            if gates:
+                put(dz, g, j, d)
+            put(dx, out, j, v)
     if strip:
-        store_strip(dx + at, out, stream)
-        if gating and dz != NULL:
-            store_strip(dz + at, g, stream and <size_t>(dz + at) % LINE == 0)
+        store_strip(dx, out, stream)
+        if gates:
+            store_strip(dz, g, stream and <size_t>dz % LINE == 0)
     else:
-        store(dx + at, out, n)
-        if gating and dz != NULL:
-            store(dz + at, g, n)
+        store(dx, out, n)
+        if gates:
+            store(dz, g, n)
 
 
 cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
