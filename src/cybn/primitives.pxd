@@ -76,7 +76,7 @@ cdef extern from *:
       return (unsigned short)(cybn_rounded(x) >> 16);
     }
 
-    /* 32 items at once: in order, or in pairs where order does not matter, which a shift and a mask
+    /* 16 items at once: in order, or in pairs where order does not matter, which a shift and a mask
        take apart where vectors would be shuffled. What is stored comes out of arithmetic, so NaN is
        a quiet one. gcc's own vectors of the loops do the same in twice the time. */
     #if defined(__AVX2__)
@@ -90,7 +90,7 @@ cdef extern from *:
       }
       static inline __m256i cybn_words_of_pairs(const float *from) {
         __m256i a = _mm256_castps_si256(_mm256_loadu_ps(from));
-        __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 16));
+        __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 8));
         return cybn_rounded_words(_mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa),
                                   _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa));
       }
@@ -103,43 +103,39 @@ cdef extern from *:
         return _mm256_permute4x64_epi64(cybn_rounded_words(high, low), 0xd8);
       }
       static inline void cybn_load_pairs(float *to, const void *from) {
-        for (int i = 0; i < 16; i += 8) {
-          __m256i pairs = _mm256_loadu_si256((const __m256i *)((const float *)from + i));
-          __m256i high = _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u));
-          _mm256_storeu_ps(to + i, _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
-          _mm256_storeu_ps(to + i + 16, _mm256_castsi256_ps(high));
-        }
+        __m256i pairs = _mm256_loadu_si256((const __m256i *)from);
+        __m256i high = _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u));
+        _mm256_storeu_ps(to, _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
+        _mm256_storeu_ps(to + 8, _mm256_castsi256_ps(high));
       }
       static inline void cybn_load_order(float *to, const void *from) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 2; i++) {
           __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from + i));
           _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(_mm256_slli_epi32(words, 16)));
         }
       }
       static inline void cybn_store_pairs(void *to, const float *from) {
         _mm256_storeu_si256((__m256i *)to, cybn_words_of_pairs(from));
-        _mm256_storeu_si256((__m256i *)to + 1, cybn_words_of_pairs(from + 8));
       }
       static inline void cybn_store_order(void *to, const float *from) {
         _mm256_storeu_si256((__m256i *)to, cybn_words_in_order(from));
-        _mm256_storeu_si256((__m256i *)to + 1, cybn_words_in_order(from + 16));
       }
     #else
       static inline void cybn_load_pairs(float *to, const void *from) {
         const cybn_pair *pairs = (const cybn_pair *)from;
-        for (int i = 0; i < 16; i++) to[i] = cybn_float((int)(pairs[i] << 16));
-        for (int i = 0; i < 16; i++) to[i + 16] = cybn_float((int)(pairs[i] & 0xffff0000u));
+        for (int i = 0; i < 8; i++) to[i] = cybn_float((int)(pairs[i] << 16));
+        for (int i = 0; i < 8; i++) to[i + 8] = cybn_float((int)(pairs[i] & 0xffff0000u));
       }
       static inline void cybn_load_order(float *to, const void *from) {
-        for (int i = 0; i < 32; i++) to[i] = cybn_of_bfloat16(((const unsigned short *)from)[i]);
+        for (int i = 0; i < 16; i++) to[i] = cybn_of_bfloat16(((const unsigned short *)from)[i]);
       }
       static inline void cybn_store_pairs(void *to, const float *from) {
         cybn_pair *pairs = (cybn_pair *)to;
-        for (int i = 0; i < 16; i++)
-          pairs[i] = cybn_rounded(from[i]) >> 16 | (cybn_rounded(from[i + 16]) & 0xffff0000u);
+        for (int i = 0; i < 8; i++)
+          pairs[i] = cybn_rounded(from[i]) >> 16 | (cybn_rounded(from[i + 8]) & 0xffff0000u);
       }
       static inline void cybn_store_order(void *to, const float *from) {
-        for (int i = 0; i < 32; i++) ((unsigned short *)to)[i] = cybn_to_bfloat16(from[i]);
+        for (int i = 0; i < 16; i++) ((unsigned short *)to)[i] = cybn_to_bfloat16(from[i]);
       }
     #endif
 
@@ -212,8 +208,10 @@ cdef extern from *:
     }
     static inline void cybn_stream_bfloat16(void *to, const float *from, int ordered) {
       unsigned short words[32];
-      if (ordered) cybn_store_order(words, from);
-      else cybn_store_pairs(words, from);
+      for (int i = 0; i < 32; i += 16) {
+        if (ordered) cybn_store_order(words + i, from + i);
+        else cybn_store_pairs(words + i, from + i);
+      }
       cybn_stream_line(to, words);
     }
     """
@@ -282,13 +280,19 @@ cdef inline void load(T *room, const S *x, Py_ssize_t n) noexcept nogil:
                 room[i] = one
 
 
-cdef inline void read(T *room, const S *x, Py_ssize_t n, bint strip, bint ordered) noexcept nogil:
-    """As load; a whole strip, unless ordered, in an order that store_strip alone knows."""
+cdef inline void read(T *room, const S *x, Py_ssize_t n, bint whole, bint ordered) noexcept nogil:
+    """As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters.
+
+    Where it does not, it is one that store_strip alone knows.
+    """
+    cdef Py_ssize_t i
     if S is bfloat16 and T is float:
-        if strip and ordered:
-            _load_order(room, x)
-        elif strip:
-            _load_pairs(room, x)
+        if whole:
+            for i in range(n // STRIP):
+                if ordered:
+                    _load_order(room + i * STRIP, x + i * STRIP)
+                else:
+                    _load_pairs(room + i * STRIP, x + i * STRIP)
         else:
             load(room, x, n)
     else:
@@ -503,7 +507,9 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
                               Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
                               bint weighted, bint fresh, Py_ssize_t dy_ahead,
                               Py_ssize_t x_ahead) noexcept nogil:
-    cdef Py_ssize_t i, whole = n - n % LANES
+    # Converted, two inputs have registers for half of the lanes.
+    cdef Py_ssize_t some = LANES // 2 if sizeof(S) < sizeof(float) else LANES
+    cdef Py_ssize_t i, at, whole = n - n % LANES
     cdef T a[LANES]
     cdef T b[LANES]
     clear_lanes(a, b)
@@ -513,9 +519,14 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
             fetch(x + i * LANES + x_ahead, LANES)
         if gating:
             fetch(y + i * LANES + dy_ahead, LANES)
-        _add_some(a, b, dy + i * LANES, x + i * LANES, y + i * LANES,
-                  weight + i * LANES if weighted else weight, LANES, mean, rstd, shift, slope,
-                  most, gating, weighted, True)
+        at = i * LANES
+        _add_some(a, b, dy + at, x + at, y + at, weight + at if weighted else weight, some, mean,
+                  rstd, shift, slope, most, gating, weighted, True)
+        if some < LANES:
+            at += some
+            _add_some(&a[some], &b[some], dy + at, x + at, y + at,
+                      weight + at if weighted else weight, some, mean, rstd, shift, slope, most,
+                      gating, weighted, True)
     _settle_lanes(s, q, a, b, fresh)
     if whole < n:
         _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
@@ -525,7 +536,7 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
                               Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
                               bint weighted, bint whole) noexcept nogil:
-    # of LANES items, or of less
+    # of all or half of the lanes, or of less
     cdef Py_ssize_t j
     cdef T g, h
     cdef T dy_room[LANES]
@@ -569,10 +580,12 @@ cdef inline void store_strip(S *y, const T *strip, bint ordered, bint stream) no
     if S is bfloat16 and T is float:
         if stream:
             _stream_bfloat16(y, strip, ordered)
-        elif ordered:
-            _store_order(y, strip)
         else:
-            _store_pairs(y, strip)
+            for i in range(n // STRIP):
+                if ordered:
+                    _store_order(y + i * STRIP, strip + i * STRIP)
+                else:
+                    _store_pairs(y + i * STRIP, strip + i * STRIP)
     elif not stream:
         for i in range(n):
             put(y, <T *>strip, i, strip[i])
