@@ -18,6 +18,7 @@ from fractions import Fraction
 from math import isqrt
 
 import numpy as np
+from sixteen import finfo
 
 from cybn import reference
 
@@ -209,8 +210,8 @@ def assert_within(got, exact, bound, what=""):
 def assert_near(got, exact, units, what=""):
     """Right to so many roundings of the largest exact value; infinite where it is beyond dtype."""
     got, exact = np.asarray(got), np.asarray(exact, np.float64)
-    about = np.finfo(got.dtype)
-    finite = np.abs(exact) <= about.max
+    about = finfo(got.dtype)
+    finite = np.abs(exact) <= float(about.max)
     with np.errstate(over="ignore"):
         assert np.array_equal(got[~finite], exact[~finite].astype(got.dtype)), what
     bound = units * float(about.eps) / 2 * np.abs(exact[finite]).max(initial=0)

@@ -5,10 +5,7 @@ import numpy as np
 
 FLOAT16, BFLOAT16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
 SIXTEEN = (FLOAT16, BFLOAT16)
-
-
-def finfo(dtype):
-    return np.finfo(dtype) if dtype == FLOAT16 else ml_dtypes.finfo(dtype)
+finfo = ml_dtypes.finfo  # of any float
 
 
 def half_ulp(values, dtype):
@@ -19,4 +16,6 @@ def half_ulp(values, dtype):
 
 
 def words(a):
-    return np.asarray(a).view(np.uint16)
+    """Data as kernels take it."""
+    a = np.asarray(a)
+    return a.view(np.uint16) if a.dtype in SIXTEEN else a

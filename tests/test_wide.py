@@ -59,6 +59,17 @@ def check(x, dy, layout=np.ascontiguousarray, weight=1.0, bias=0.5, eps=1e-5, un
         assert abs(dbias[c] - exact[4]) <= units * u * np.abs(dy[:, c].astype(float)).sum(), c
 
 
+@layouts
+@every_view
+def test_opposites_whose_squares_float32_cannot_hold(view, layout):
+    # Most of them are 0, and the rest add up to 0: float32 sees a constant.
+    _, dy = data(view)
+    x = np.zeros((view[1], view[0] * view[2]), np.float32)
+    x[1, :2] = x[1, -2:] = -1e-37, 1e-37
+    x = np.ascontiguousarray(x.reshape(view[1], view[0], view[2]).swapaxes(0, 1))
+    check(x, dy, layout, eps=1e-80)
+
+
 @scales
 @layouts
 @every_view

@@ -247,7 +247,7 @@ cdef leaf settle_column_moments(Job *job, Py_ssize_t u) noexcept nogil:
     settle_moments(job, first, last)
     if not (job.wide and sizeof(T) < sizeof(double)):
         for c in range(first, last):
-            if not trusted(job.s1[c], job.s2[c], m, far, sizeof(T)):
+            if not good_sums(job.s1[c], job.s2[c], m, far, hides_squares(job.eps)):
                 doubtful += 1
                 job.var[c] = -1                 # marks the channel
     if doubtful:

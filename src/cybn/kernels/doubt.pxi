@@ -130,7 +130,7 @@ cdef bint spreads(Job *job, Py_ssize_t c) noexcept nogil:
 
 cdef bint holds(Job *job, Py_ssize_t c) noexcept nogil:
     """Are dy*xhat large enough for T, or all 0? As many items are looked at as show it."""
-    cdef double m = <double>(job.N * job.L), found = 0, g
+    cdef double m = <double>(job.N * job.L), mean = job.mean[c], found = 0, g
     cdef double enough = least_products(m, job.rstd[c])
     cdef const S *dy
     cdef const S *x
@@ -141,8 +141,9 @@ cdef bint holds(Job *job, Py_ssize_t c) noexcept nogil:
         dy = job.dy + r * job.dy_stride + c * job.L
         y = job.y + r * job.y_stride + c * job.L
         for i in range(job.L):
-            load_gated(&g, dy + i, y + i, 1, job.gating, job.slope, job.most)
-            found += fabs(g * ((item(x + i) - job.mean[c]) * job.rstd[c]))
+            if item(dy + i) != 0 and item(x + i) != mean:
+                load_gated(&g, dy + i, y + i, 1, job.gating, job.slope, job.most)
+                found += fabs(g * ((item(x + i) - mean) * job.rstd[c]))
         if found >= enough:
             return True
     return found == 0

@@ -70,7 +70,8 @@ cdef leaf sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
     for c in range(channels):
         out[0] = k[c]
         fold_pair(out + 1, s[c], q[c])
-        if not trusted(out[1], out[2], p.rows * p.n, far_in_block(p.rows * p.n), sizeof(T)):
+        if not good_sums(out[1], out[2], p.rows * p.n, far_in_block(p.rows * p.n),
+                         hides_squares(job.eps)):
             # The piece is still in L1: look again in double, and then about its mean.
             sum_again(out, x + c * L, p.rows, stride, p.n, k[c])
             sum_again(out, x + c * L, p.rows, stride, p.n, out[0] + out[1] / (p.rows * p.n))

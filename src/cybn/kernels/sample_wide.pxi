@@ -31,13 +31,13 @@ cdef leaf fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_
     if not backward and sizeof(T) == sizeof(double):
         w.rest[0] = job.rest[r] * job.rstd[r]
     for i in range(n):
-        w.zero[i], w.weight[i], w.bias[i] = 0, 1, 0
+        w.zero[i], w.scale[i], w.bias[i] = 0, 1, 0
         if job.affine and job.items and not job.odd:
-            w.weight[i] = job.weights[first + i]
+            w.scale[i] = job.weights[first + i]
             w.bias[i] = job.biases[first + i]
         elif job.affine:
             place = first + i if job.items else (first + i) // job.run
-            w.weight[i], w.bias[i] = job.weight[place], job.bias[place]
+            w.scale[i], w.bias[i] = job.weight[place], job.bias[place]
 
 
 cdef leaf load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r, Py_ssize_t at,
@@ -48,7 +48,7 @@ cdef leaf load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r,
     fill_row(job, w, r, at, n, True)
     load_hats(hats, job.x + r * job.n + at, n, w, False)
     for i in range(n):
-        g[i] = item(dy + i) * w.weight[i]
+        g[i] = item(dy + i) * w.scale[i]
 
 
 cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
@@ -138,7 +138,7 @@ cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
         n = min(<Py_ssize_t>WIDE, stop - at)
         fill_row(job, &w, r, at, n, False)
         load_hats(hats, job.x + r * job.n + at, n, &w, False)
-        normalize_each(wide, hats, n, w.zero, w.weight, w.bias, False, 0)
+        normalize_each(wide, hats, n, w.zero, w.scale, w.bias, False, 0)
         write_items(y + at, wide, n)
 
 

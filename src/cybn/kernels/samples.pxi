@@ -73,7 +73,8 @@ cdef inline Cell cell_of(Samples *job, Py_ssize_t r, Py_ssize_t i) noexcept nogi
     return cell
 
 
-cdef inline void sum_piece(double *out, const S *x, Py_ssize_t n, bint centred) noexcept nogil:
+cdef inline void sum_piece(double *out, const S *x, Py_ssize_t n, bint centred,
+                           bint zeros) noexcept nogil:
     """OUT out: k, sum(x - k), sum((x - k)^2) of a piece; k = 0 where nothing is centred."""
     cdef T s[LANES]
     cdef T q[LANES]
@@ -85,7 +86,7 @@ cdef inline void sum_piece(double *out, const S *x, Py_ssize_t n, bint centred) 
     out[0] = k
     fold_pair(out + 1, s, q)
     # without a shift nothing is subtracted, and only the squares are needed
-    if not trusted(out[1] if centred else 0, out[2], n, far_in_block(n), sizeof(T)):
+    if not good_sums(out[1] if centred else 0, out[2], n, far_in_block(n), zeros):
         sum_again(out, x, 1, 0, n, k)
         if centred:
             sum_again(out, x, 1, 0, n, out[0] + out[1] / n)
@@ -100,9 +101,10 @@ cdef leaf reduce_moments(Samples *job, Py_ssize_t r, Py_ssize_t first,
     """The sums of pieces of a row; weights have no part in them, so nor have cells."""
     cdef const S *x = job.x + r * job.n
     cdef double *sums = job.sums + (r - job.row) * job.row_sums
+    cdef bint zeros = job.centred and hides_squares(job.eps)
     cdef Py_ssize_t i
     for i in range(first, last):
-        sum_piece(sums + 3 * i, x + i * ROW_BLOCK, piece_length(job, i), job.centred)
+        sum_piece(sums + 3 * i, x + i * ROW_BLOCK, piece_length(job, i), job.centred, zeros)
 
 
 cdef void settle_sample(Samples *job, Py_ssize_t r) noexcept nogil:

@@ -33,6 +33,20 @@ cdef inline double far_in_columns(Py_ssize_t m) noexcept nogil:
     return 1 / 64. if m <= FEW_ITEMS else min(0.9375, 1 - roundings / (m + 3))
 
 
+cdef inline bint good_sums(double s1, double s2, Py_ssize_t n, double far,
+                           bint zeros) noexcept nogil:
+    """Are the sums of n items to be trusted? zeros: even where both are 0.
+
+    They are for a constant, and for items whose squares T cannot hold.
+    """
+    return trusted(s1, s2, n, far, sizeof(T)) and (zeros or s2 != 0)
+
+
+cdef inline bint hides_squares(double eps) noexcept nogil:
+    """Is a variance that T takes for 0 nothing beside eps?"""
+    return eps > 1e-30
+
+
 cdef inline T lesser(T a, T b) noexcept nogil:
     return a if a < b else b
 

@@ -16,14 +16,15 @@ cdef struct Wide:           # coefficients of WIDE positions side by side, or of
     double mean[WIDE]
     double rstd[WIDE]
     double rest[WIDE]
-    double weight[WIDE]     # y = xhat*weight + bias
+    double scale[WIDE]      # y = xhat*scale + bias
     double bias[WIDE]
     double centre[WIDE]     # dx = ((dy - centre) - dy_mean - xhat*along)*scale
     double dy_mean[WIDE]
     double along[WIDE]
-    double scale[WIDE]
     double zero[WIDE]
     bint chosen[WIDE]       # is the channel doubtful?
+    Py_ssize_t owner        # the channel whose coefficients these are, if there is but one,
+    Py_ssize_t filled       # at so many positions
 
 
 cdef leaf load_hats(double *hats, const S *x, Py_ssize_t n, const Wide *w,
@@ -87,33 +88,49 @@ cdef inline void settle_beyond(Job *job, Py_ssize_t first, Py_ssize_t last) noex
 
 # The second look, and the output, by the positions of the (N, C, L) view: rows and columns alike.
 
-cdef bint fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """OUT w: the coefficients of n positions from `at` on. Returns whether any is doubtful."""
-    cdef double m = <double>(job.N * job.L), unit
-    cdef bint backward = job.task >= GRADIENT, doubtful = False
-    cdef Py_ssize_t i, c
-    for i in range(n):
-        c = (at + i) // job.L
-        w.chosen[i] = job.unit[c] != 0
-        doubtful |= w.chosen[i]
+cdef inline Py_ssize_t run_of(Job *job, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """How many of n positions from `at` on belong to the channel of the first."""
+    return min(n, (at // job.L + 1) * job.L - at)
+
+
+cdef leaf fill_wide(Job *job, Wide *w, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """OUT w: the coefficients of n positions from `at` on; w.owner is a doubtful one if any is.
+
+    A piece of the channel that w holds already is left as it is.
+    """
+    cdef double m = <double>(job.N * job.L), unit, mean, rstd, rest, centre, dy_mean, along, scale
+    cdef bint through = job.task == GRADIENT
+    cdef Py_ssize_t i, j, run, c = at // job.L
+    if w.owner == c and w.filled >= n and run_of(job, at, n) == n:
+        return
+    w.owner, w.filled, i = c, n if run_of(job, at, n) == n else 0, 0
+    while i < n:
+        c, run = (at + i) // job.L, run_of(job, at + i, n - i)
+        if job.unit[c] != 0:
+            w.owner = c
         unit = job.unit[c] if job.unit[c] != 0 else 1
-        w.unit[i], w.mean[i] = unit, job.mean[c] * unit
-        w.rstd[i] = bounded(job.rstd[c] / unit, DBL_MAX)
-        w.rest[i] = job.rest[c] * job.rstd[c] if sizeof(T) == sizeof(double) else 0
-        w.zero[i] = 0
-        if backward:
-            w.centre[i] = job.k[c] if job.task == GRADIENT else 0
-            w.dy_mean[i] = job.s1[c] / m if job.task == GRADIENT else 0
-            w.along[i] = job.dweight[c] / m if job.task == GRADIENT else 0
-            w.scale[i] = bounded(job.weight[c] * job.rstd[c], DBL_MAX)
-        else:
-            w.weight[i], w.bias[i] = job.weight[c], job.bias[c]
-    return doubtful
+        mean, rstd = job.mean[c] * unit, bounded(job.rstd[c] / unit, DBL_MAX)
+        rest = job.rest[c] * job.rstd[c] if sizeof(T) == sizeof(double) else 0
+        scale = job.weight[c]
+        centre = dy_mean = along = 0
+        if through:
+            centre, dy_mean, along = job.k[c], job.s1[c] / m, job.dweight[c] / m
+        if job.task >= GRADIENT:
+            scale = bounded(scale * job.rstd[c], DBL_MAX)
+        for j in range(i, i + run):
+            w.chosen[j] = job.unit[c] != 0
+            w.unit[j], w.mean[j], w.rstd[j], w.rest[j] = unit, mean, rstd, rest
+            w.bias[j], w.scale[j], w.zero[j] = job.bias[c], scale, 0
+            w.centre[j], w.dy_mean[j], w.along[j] = centre, dy_mean, along
+        i += run
 
 
-cdef leaf sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at,
-                   Py_ssize_t n) noexcept nogil:
-    """OUT sums: WIDE each of dy - centre, (dy - centre)*xhat and xhat, down n positions."""
+cdef leaf sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssize_t n,
+                   bint products) noexcept nogil:
+    """OUT sums: WIDE each of dy - centre, (dy - centre)*xhat and xhat, down n positions.
+
+    The last two only where products are asked for.
+    """
     cdef double[WIDE] hats
     cdef double[WIDE] g
     cdef double[3 * WIDE] block
@@ -121,39 +138,41 @@ cdef leaf sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at,
     memset(sums, 0, 3 * WIDE * sizeof(double))
     memset(block, 0, 3 * WIDE * sizeof(double))
     for r in range(job.N):
-        load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
-        load_gated(g, job.dy + r * job.dy_stride + at,
-                   job.y + r * job.y_stride + at, n, job.gating, job.slope,
-                   job.most)
+        load_gated(g, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n, job.gating,
+                   job.slope, job.most)
         for i in range(n):
             g[i] -= w.centre[i]
             block[i] += g[i]
-            block[WIDE + i] += g[i] * hats[i]
-            block[2 * WIDE + i] += hats[i]
+        if products:
+            load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
+            for i in range(n):
+                block[WIDE + i] += g[i] * hats[i]
+                block[2 * WIDE + i] += hats[i]
         if (r + 1) % COLUMN_BLOCK == 0 or r + 1 == job.N:
             empty(sums, block, 3 * WIDE)
 
 
-cdef leaf look_positions(Job *job, Py_ssize_t u) noexcept nogil:
+cdef leaf look_positions(Job *job, Py_ssize_t u, bint products) noexcept nogil:
     """s1, s2 and rest of doubtful channels: the sums of dy - k, (dy - k)*xhat and xhat."""
     cdef double sums[3 * WIDE]
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u)
     cdef Py_ssize_t piece, at, i, n, c, run
     cdef Wide w
+    w.owner = w.filled = -1
     for c in range(first, last):
         if job.unit[c] != 0:
             job.s1[c] = job.s2[c] = job.rest[c] = 0
     for piece in range(ceil_div((last - first) * job.L, WIDE)):
         at = first * job.L + piece * WIDE
         n = min(<Py_ssize_t>WIDE, last * job.L - at)
-        if not fill_wide(job, &w, at, n):
+        fill_wide(job, &w, at, n)
+        if job.unit[w.owner] == 0:
             continue
         memset(w.rest, 0, sizeof(w.rest))       # which is what is being summed
-        sum_wide(job, sums, &w, at, n)
+        sum_wide(job, sums, &w, at, n, products)
         i = 0
         while i < n:
-            c = (at + i) // job.L
-            run = min(n, (c + 1) * job.L - at) - i
+            c, run = (at + i) // job.L, run_of(job, at + i, n - i)
             if job.unit[c] != 0:
                 job.s1[c] += sum_doubles(sums + i, run)
                 job.s2[c] += sum_doubles(sums + WIDE + i, run)
@@ -178,12 +197,12 @@ cdef leaf look_again(Job *job, Py_ssize_t u) noexcept nogil:
             if through:
                 load_gated(&job.k[c], job.dy + c * job.L,
                            job.y + c * job.L, 1, job.gating, job.slope, job.most)
-    look_positions(job, u)
     if through:
+        look_positions(job, u, False)
         for c in range(first, last):
             if job.unit[c] != 0:
                 job.k[c] += job.s1[c] / m
-        look_positions(job, u)
+    look_positions(job, u, True)
     for c in range(first, last):
         if job.unit[c] != 0:
             job.dbias[c] = job.k[c] * m + job.s1[c]
@@ -204,6 +223,7 @@ cdef leaf write_wide(Job *job, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t start
     cdef Py_ssize_t piece, r, i, at, n
     cdef S *out
     cdef Wide w
+    w.owner = w.filled = -1
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
         n = min(<Py_ssize_t>WIDE, stop - at)
@@ -261,7 +281,7 @@ cdef leaf wide_normal(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ss
     load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
     if residual != NULL:
         load_gated(z, residual, residual, n, False, 1, 1)
-    normalize_each_gated(wide, hats, z if residual != NULL else NULL, n, w.zero, w.weight, w.bias,
+    normalize_each_gated(wide, hats, z if residual != NULL else NULL, n, w.zero, w.scale, w.bias,
                          <double>job.slope, <double>job.most, False, 0)
 
 
