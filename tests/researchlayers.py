@@ -12,6 +12,7 @@ SPECS = [
     {"type": "FilterResponseNorm", "learn_eps": True, "tlu": False},
     {"type": "GlobalResponseNorm"},
     {"type": "ScaleNorm"},
+    {"type": "PartialRMSNorm", "p": 0.5},
     {"type": "EvoNormS0"},
     {"type": "EvoNormS0", "groups": 2},
     {"type": "EvoNormB0"},
@@ -35,7 +36,7 @@ each_spec = pytest.mark.parametrize(
 
 
 def channels_last(spec):
-    return spec["type"] in ("DyT", "ScaleNorm", "RevIN")
+    return spec["type"] in ("DyT", "ScaleNorm", "PartialRMSNorm", "RevIN")
 
 
 def make(spec, training=True, **options):

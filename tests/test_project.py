@@ -137,10 +137,14 @@ def test_a_file_is_no_folder(tmp_path, capsys):
 def test_the_command_tells_what_it_wrote_and_what_comes_next(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["new", "MyNorm", "--kind", "cython"]) == 0
-    *files, blank, after = capsys.readouterr().out.splitlines()
+    written, _, after = capsys.readouterr().out.partition("\n\n")
+    files = written.splitlines()
     assert str(Path("cybn-my-norm/src/cybn_my_norm/_kernels.pyx")) in files
     assert all(Path(file).is_file() for file in files)
-    assert (blank, after) == ("", 'In cybn-my-norm: pip install ".[test]" && pytest')
+    assert after == (
+        'In cybn-my-norm:\npip install "setuptools>=77" "cython>=3.1"\n'
+        'pip install -e ".[test]" --no-build-isolation && pytest\n'
+    )
     assert cli.main(["new", "MyNorm"]) == 1
     assert capsys.readouterr().err == "cybn: error: cybn-my-norm: File exists\n"
 

@@ -1,7 +1,10 @@
-"""FilterResponseNorm, GlobalResponseNorm, DyT, ScaleNorm and the EvoNorms: values and gradients.
+"""FilterResponseNorm, GlobalResponseNorm, DyT, ScaleNorm, PartialRMSNorm and the
+EvoNorms: values and gradients.
 
 The references are the papers' equations on whole arrays in float64, channels on axis 1.
 """
+
+import math
 
 import numpy as np
 import pytest
@@ -36,6 +39,12 @@ def scalenorm(layer, x):
     return layer.weight * x / np.sqrt((x**2).sum(1, keepdims=True) + layer.eps)
 
 
+def partialrms(layer, x):
+    k = math.ceil(layer.p * x.shape[1])
+    y = x / np.sqrt((x[:, :k] ** 2).mean(1, keepdims=True) + layer.eps)
+    return y if layer.weight is None else channels(layer.weight, x) * y
+
+
 def evonorm_s0(layer, x):
     groups = x.reshape(len(x), min(layer.groups, x.shape[1]), -1)
     std = np.repeat(np.sqrt(groups.var(2) + layer.eps), x.shape[1] // groups.shape[1], 1)
@@ -62,6 +71,8 @@ VARIANTS = [
     (dyt, "DyT", {"bias": False}),
     (dyt, "DyT", {"affine": False}),
     (scalenorm, "ScaleNorm", {"eps": 0.1}),
+    (partialrms, "PartialRMSNorm", {"eps": 0.1}),
+    (partialrms, "PartialRMSNorm", {"p": 0.4}),
     (evonorm_s0, "EvoNormS0", {}),
     (evonorm_s0, "EvoNormS0", {"groups": 3}),
     (evonorm_s0, "EvoNormS0", {"groups": 1, "eps": 0.1}),

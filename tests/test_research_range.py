@@ -26,7 +26,7 @@ def check(got, expected, over, what):
 
 def mixed_over(spec):
     """The axes along which one value has to do with the others."""
-    if spec["type"] in ("ScaleNorm", "DyT"):
+    if spec["type"] in ("ScaleNorm", "DyT", "PartialRMSNorm"):
         return (2,)
     if spec["type"] in ("FilterResponseNorm", "AdaIN", "RevIN"):
         return (1,) if channels_last(spec) else (2,)

@@ -156,6 +156,29 @@ def test_evonorm_s0_needs_groups_that_divide(groups):
         cybn.EvoNormS0(18, groups)
 
 
+def test_partial_rms_by_hand():
+    """The first two of four tell the size, 5: p·C = 1.2 is rounded up."""
+    layer = make("PartialRMSNorm", 4, p=0.3, eps=1e-300)
+    layer.weight[...] = 1, 2, 3, 4
+    x = np.array([[1.0, -7.0, 10.0, 0.0]])
+    close(layer(x), [[1 / 5, -14 / 5, 30 / 5, 0]])
+    # Σ g·xhat = 1·1/5, of the first item of dy, or 3·2 of the third
+    close(layer.backward(np.array([[1.0, 0, 0, 0]])), [[0.2 - 0.004, 0.028, 0, 0]])
+    dx = layer.backward(np.array([[0, 0, 1.0, 0]]))
+    close(dx, [[-6 / 2 / 25, 7 * 6 / 2 / 25, 3 / 5, 0]])
+    close(layer.grads["weight"], [0, 0, 2, 0])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_all_of_partial_rms_is_rms_norm(affine):
+    x, dy = np.random.default_rng(0).normal(2, 3, (2, 4, 3, 6))
+    whole = cybn.PartialRMSNorm(6, 1.0, 0.1, affine, dtype="float64")
+    rms = cybn.RMSNorm(6, 0.1, affine, dtype="float64")
+    close(whole(x), rms(x))
+    close(whole.backward(dy), rms.backward(dy))
+    assert list(whole.grads) == list(rms.grads) == ["weight"] * affine
+
+
 def test_evonorm_b0_by_hand():
     """Batch variance 5, each sample's 1: with eps = 4, deviations 3 and v1·x + sqrt(5)."""
     layer = make("EvoNormB0", 1, eps=4.0, momentum=0.5)

@@ -29,6 +29,7 @@ from .layers.research.frn import FilterResponseNorm
 from .layers.research.grn import GlobalResponseNorm
 from .layers.research.ibn import IBN
 from .layers.research.iternorm import IterNorm
+from .layers.research.partialrms import PartialRMSNorm
 from .layers.research.powernorm import PowerNorm
 from .layers.research.revin import RevIN
 from .layers.research.scalenorm import ScaleNorm
@@ -92,6 +93,7 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "Normalize",
+    "PartialRMSNorm",
     "PluginError",
     "PluginWarning",
     "PowerNorm",
@@ -343,6 +345,8 @@ def create(
 def create(spec: Literal["LocalResponseNorm", "LRN"], /, **options: Any) -> LocalResponseNorm: ...
 @overload
 def create(spec: Literal["Normalize"], /, **options: Any) -> Normalize: ...
+@overload
+def create(spec: Literal["PartialRMSNorm", "pRMSNorm"], /, **options: Any) -> PartialRMSNorm: ...
 @overload
 def create(spec: Literal["PowerNorm", "PN"], /, **options: Any) -> PowerNorm: ...
 @overload

@@ -21,14 +21,17 @@ _AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C
 _RANKED = re.compile(r"(.*)([1-9])d")  # a name of one of several classes that differ in the rank
 
 
-def axes_text(ndim: int, channel_axis: int, batched: bool = True) -> str:
-    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample."""
-    names = _AXES if channel_axis == 1 else _AXES_LAST
-    return names[ndim] if batched else names[ndim + 1].replace("N, ", "")
+def axes_text(ndim: int, channel_axis: int | None, batched: bool = True) -> str:
+    """`(N, C, H, W)`: the axes of an input as they are called; `(C, H, W)` of one sample.
+
+    Empty where they have no names, or nobody knows the axis of the channels.
+    """
+    names = {1: _AXES, -1: _AXES_LAST}.get(channel_axis, {})
+    return names.get(ndim, "") if batched else names.get(ndim + 1, "").replace("N, ", "")
 
 
 def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None,
-             channel_axis: int, unbatched: int = 0) -> str:
+             channel_axis: int | None, unbatched: int = 0) -> str:
     """What to do where x.ndim is none of `own`; empty where nothing is known to help.
 
     channels: of the layer; None where any number will do. unbatched: the rank of a sample by
@@ -39,7 +42,7 @@ def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None
         sample = _of_a_sample(who, x, own, channels, channel_axis)
     other, batched = _relative(who, x.ndim)
     axis = 0 if unbatched and not batched and channel_axis == 1 else channel_axis
-    fits = other and channels in (None, x.shape[axis])
+    fits = other and (channels is None or channels == x.shape[axis])
     use = [f"use {other}"] if fits or (other and not sample and not unbatched) else []
     return f"; {listed(use + sample, 'or')}" if use or sample else ""
 

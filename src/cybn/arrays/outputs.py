@@ -7,6 +7,8 @@ turns it off. Arrays may live as long as anybody wants them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -22,12 +24,18 @@ def empty_like(a: np.ndarray) -> np.ndarray:
     """A dense array of a's shape, dtype and order of axes in memory, without values."""
     if a.nbytes < LARGE or not _memory.limit():
         return np.empty_like(a, subok=False)
-    block = _memory.Block(a.nbytes)
     if a.flags.c_contiguous:
-        return np.ndarray(a.shape, a.dtype, block)
+        return empty(a.shape, a.dtype)
     order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
-    dense = np.ndarray([a.shape[i] for i in order], a.dtype, block)
-    return dense.transpose(np.argsort(order))
+    return empty([a.shape[i] for i in order], a.dtype).transpose(np.argsort(order))
+
+
+def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """An array in C order without values."""
+    nbytes = prod(shape) * dtype.itemsize
+    if nbytes < LARGE or not _memory.limit():
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, _memory.Block(nbytes))
 
 
 def set_output_cache(limit: int) -> None:

@@ -64,17 +64,17 @@ def as_int(who: str, name: str, value: object) -> int:
     return plain
 
 
-def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int,
+def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int | None,
                channels: int | None = None, unbatched: int = 0) -> None:
     """ValueError unless x.ndim is one of `own`. The error names what takes x, where that is known.
 
-    channels: how many the layer has, or None. unbatched: the rank of a sample by itself, where the
-    layer takes one.
+    channel_axis: None where it is not known. channels: how many the layer has, or None. unbatched:
+    the rank of a sample by itself, where the layer takes one.
     """
     if x.ndim in own:
         return
     expected = " or ".join(
-        f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}" for n in own
+        f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}".rstrip() for n in own
     )
     fix = rank_fix(who, x, own, channels, channel_axis, unbatched)
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")

@@ -25,7 +25,7 @@ from ..config.files import FORMATS, MAX_BYTES, parse_config, read_config
 from ..config.plugins import PluginError, PluginWarning, plugins
 from ..spec.messages import place
 from ..spec.registry import UnknownName
-from .project import KINDS, write_project
+from .project import KINDS, commands, write_project
 from .usage import Usage, excuse, shape
 
 __all__ = ["main"]
@@ -194,7 +194,9 @@ def _new(args: argparse.Namespace) -> None:
         return
     for path in files:
         print(path)
-    print(f'\nIn {folder}: pip install ".[test]" && pytest')
+    print(f"\nIn {folder}:")
+    for line in commands(folder):
+        print(line)
 
 
 def _usage() -> Usage:

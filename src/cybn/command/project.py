@@ -18,7 +18,7 @@ from ..config.plugins import plugins
 from ..spec.messages import shown
 from ..spec.registry import registry
 
-__all__ = ["KINDS", "write_project"]
+__all__ = ["KINDS", "commands", "write_project"]
 
 KINDS = {"python": "PartNorm", "cython": "FastPartNorm"}  # the layer of the example
 
@@ -56,6 +56,12 @@ def write_project(name: str, kind: str, into: str | os.PathLike[str] = ".") -> l
             file.write(rename(text))
         written.append(target)
     return written
+
+
+def commands(folder: Path) -> list[str]:
+    """What installs and tests a project that was written: the first commands of its README."""
+    readme = (folder / "README.md").read_text("utf-8")
+    return readme.partition("```sh\n")[2].partition("\n```")[0].splitlines()
 
 
 def _template(kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""The loops of FastPartNorm, over the rows of x as (rows, L): a channel of a sample is a row.
+"""The loops of FastPartNorm, over x as (N, C, L), in which a channel of a sample is a row.
 
 Row i belongs to channel i % C. A row is summed in blocks of a fixed size, and threads share out
 whole rows, so that their number changes no bit of a result. Arguments are checked in Python.
@@ -92,21 +92,24 @@ cdef void backward_rows(T *dx, double *sums, const T *dy, const T *x, const doub
         stream_fence()
 
 
-def forward(T[:, ::1] y, double[:, ::1] stats, const T[:, ::1] x, const double[::1] weight,
-            const double[::1] bias, double part, double eps, int threads, bint stream):
-    """y = (x - part*mean)*rstd*weight + bias. OUT y: (rows, L); stats: (rows, 2), mean and rstd."""
-    cdef Py_ssize_t t, rows = x.shape[0], L = x.shape[1], C = weight.shape[0]
+def forward(T[:, :, ::1] y, double[:, :, ::1] stats, const T[:, :, ::1] x,
+            const double[:, ::1] weight, const double[:, ::1] bias, double part, double eps,
+            int threads, bint stream):
+    """y = (x - part*mean)*rstd*weight + bias. OUT y: (N, C, L); stats: (N, C, 2), mean and rstd."""
+    cdef Py_ssize_t t, C = x.shape[1], L = x.shape[2], rows = x.shape[0] * C
     for t in prange(threads, nogil=True, num_threads=threads, use_threads_if=threads > 1,
                     schedule="static", chunksize=1):
-        forward_rows(&y[0, 0], &stats[0, 0], &x[0, 0], &weight[0], &bias[0], rows * t // threads,
-                     rows * (t + 1) // threads, C, L, part, eps, stream)
+        forward_rows(&y[0, 0, 0], &stats[0, 0, 0], &x[0, 0, 0], &weight[0, 0], &bias[0, 0],
+                     rows * t // threads, rows * (t + 1) // threads, C, L, part, eps, stream)
 
 
-def backward(T[:, ::1] dx, double[:, ::1] sums, const T[:, ::1] dy, const T[:, ::1] x,
-             double[:, ::1] stats, const double[::1] weight, double part, int threads, bint stream):
-    """OUT dx: (rows, L); sums: (rows, 2), those of dy*xhat and of dy. stats: what forward left."""
-    cdef Py_ssize_t t, rows = x.shape[0], L = x.shape[1], C = weight.shape[0]
+def backward(T[:, :, ::1] dx, double[:, :, ::1] sums, const T[:, :, ::1] dy, const T[:, :, ::1] x,
+             const double[:, :, ::1] stats, const double[:, ::1] weight, double part, int threads,
+             bint stream):
+    """OUT dx: (N, C, L); sums: (N, C, 2), those of dy*xhat and of dy. stats: what forward left."""
+    cdef Py_ssize_t t, C = x.shape[1], L = x.shape[2], rows = x.shape[0] * C
     for t in prange(threads, nogil=True, num_threads=threads, use_threads_if=threads > 1,
                     schedule="static", chunksize=1):
-        backward_rows(&dx[0, 0], &sums[0, 0], &dy[0, 0], &x[0, 0], &stats[0, 0], &weight[0],
-                      rows * t // threads, rows * (t + 1) // threads, C, L, part, stream)
+        backward_rows(&dx[0, 0, 0], &sums[0, 0, 0], &dy[0, 0, 0], &x[0, 0, 0], &stats[0, 0, 0],
+                      &weight[0, 0], rows * t // threads, rows * (t + 1) // threads, C, L, part,
+                      stream)

@@ -1,4 +1,4 @@
-"""PartNorm: a normalization layer for cybn in NumPy."""
+"""PartNorm: a normalization layer for cybn in NumPy. README.md says how to make another of it."""
 
 from __future__ import annotations
 
@@ -34,31 +34,30 @@ class PartNorm(cybn.Layer):
     weight, bias : (C,)
         The learned scale and shift, ones and zeros at first.
 
-    Raises
-    ------
-    TypeError
-        For another dtype.
-    ValueError
-        For another shape, and for an `out` that cannot be written to.
-
-    Notes ----- .. math:: y = \frac{x - part \cdot \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
-    \cdot weight + bias
+    Notes
+    -----
+    .. math:: y = \frac{x - part \cdot \mathrm{mean}}{\sqrt{\mathrm{var} + \epsilon}}
+        \cdot weight + bias
 
     with mean and var (biased) those of the values of one channel in one sample. x is (N, C, ...),
     of 3 to 5 dimensions, and kept for the backward pass: leave it unchanged until then.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import cybn
     >>> layer = cybn.create("PartNorm", num_features=1, part=0.5)
     >>> layer(np.array([[[1.0, 3.0]]])).round(3)
     array([[[0., 2.]]])
     """
 
     class Saved(NamedTuple):
+        """What pullback needs. x is first, and what may change meanwhile is a copy."""
+
         x: np.ndarray
-        mean: np.ndarray  # (N, C, 1, ...), as rstd
+        mean: np.ndarray  # (N, C, 1), as rstd
         rstd: np.ndarray
-        weight: np.ndarray  # (C, 1, ...)
+        weight: np.ndarray  # (C, 1)
         part: float
 
     def __init__(
@@ -73,28 +72,26 @@ class PartNorm(cybn.Layer):
         self.register_parameter("bias", np.zeros(num_features, dtype))
 
     def apply(self, x, *, out=None):
-        """The output for x, see the class, and what pullback needs."""
+        """Compute the output for x, see the class, and what pullback needs."""
         x = self.begin(x, out, ndim=(3, 4, 5), channels=self.num_features)
-        axes = tuple(range(2, x.ndim))
-        along_c = (-1, *(1,) * len(axes))
-        weight, bias = (a.astype(np.float64).reshape(along_c) for a in self.parameters())
-        mean = x.mean(axes, np.float64, keepdims=True)
-        rstd = 1 / np.sqrt(x.var(axes, np.float64, keepdims=True) + self.eps)
-        y = np.empty_like(x) if out is None else out
-        y[...] = (x - self.part * mean) * rstd * weight + bias
-        return y, self.Saved(x, mean, rstd, weight, self.part)
+        a = self.as_ncl(x, dtype=np.float64)
+        weight, bias = self.per_channel(a, weight=1, bias=0)
+        mean = a.mean(2, keepdims=True)
+        rstd = 1 / np.sqrt(a.var(2, keepdims=True) + self.eps)
+        y = (a - self.part * mean) * rstd * weight + bias
+        return self.settle(y, x, out), self.Saved(x, mean, rstd, weight, self.part)
 
     def pullback(self, saved, dy, *, out=None):
-        """dx and the gradients. Both mean and rstd depend on x, so that with g = dy * weight
+        """Compute dx and the gradients.
+
+        Both mean and rstd depend on x, so that with g = dy * weight
 
         dx = rstd * (g - part * mean(g) - (x - mean) * rstd * mean(g * xhat))
         """
-        dy = self.resume(saved, dy, out)
-        x, mean, rstd, weight, part = saved
-        axes = tuple(range(2, x.ndim))
-        xhat, g = (x - part * mean) * rstd, dy * weight
-        dweight, dbias = (a.sum((0, *axes), np.float64) for a in (dy * xhat, dy))
-        mean_g, mean_g_xhat = (a.mean(axes, keepdims=True) for a in (g, g * xhat))
-        dx = np.empty_like(dy) if out is None else out
-        dx[...] = rstd * (g - part * mean_g - (x - mean) * rstd * mean_g_xhat)
-        return dx, self.gradients(weight=dweight, bias=dbias)
+        dy, (x, mean, rstd, weight, part) = self.resume(saved, dy, out), saved
+        a, b = (self.as_ncl(each, dtype=np.float64) for each in (x, dy))
+        xhat, g = (a - part * mean) * rstd, b * weight
+        grads = self.gradients(weight=(b * xhat).sum((0, 2)), bias=b.sum((0, 2)))
+        mean_g, mean_g_xhat = (each.mean(2, keepdims=True) for each in (g, g * xhat))
+        dx = rstd * (g - part * mean_g - (a - mean) * rstd * mean_g_xhat)
+        return self.settle(dx, dy, out), grads

@@ -7,13 +7,20 @@ out as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arrays.validation import as_plain_array
 from ...options import Bounds
 from .state import IncompatibleKeys, checked_state
+
+
+class Built(NamedTuple):
+    """What an array was when it was declared, and has to be at every call."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 class Arrays:
@@ -195,7 +202,9 @@ class Arrays:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
         vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
         store[name] = self._array(name, value)
-        (self._needed.discard if value is None else self._needed.add)(name)
+        self._built.pop(name, None)
+        if value is not None:
+            self._built[name] = Built(value.shape, value.dtype)
         vars(self)["_checked"] = None
 
     def _array(self, name: str, value: Any) -> np.ndarray | None:

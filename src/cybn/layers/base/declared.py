@@ -46,7 +46,7 @@ class Declared(Arrays):
             _parameters={},
             _buffers={},
             _bounds={},
-            _needed=set(),
+            _built={},
             _options=options,
             grads={},
             **options,
@@ -149,7 +149,7 @@ class Declared(Arrays):
         return {name: value for name, value in vars(self).items() if name not in _PASSING}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        stores = "_parameters", "_buffers", "_bounds", "_needed", "_options"
+        stores = "_parameters", "_buffers", "_bounds", "_built", "_options"
         own = {name: state[name].copy() for name in stores}
         vars(self).clear()  # of options that an array has taken the name of, such as `bias`
         vars(self).update({**state, **own})

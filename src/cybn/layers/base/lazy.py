@@ -126,7 +126,7 @@ class Lazy(Layer):
         if width is None:
             for store in (self._parameters, self._buffers):
                 store.update(dict.fromkeys(store))
-            self._needed.clear()
+            self._built.clear()
 
     def _initialized(self, width: int) -> Self:
         """A layer like this one with so many features."""
@@ -134,7 +134,7 @@ class Lazy(Layer):
 
     def _become(self, one: Self) -> None:
         """Take over the arrays of `one`. num_features comes last: it tells other threads."""
-        names = ("_parameters", "_buffers", "_needed", "_checked", "num_features")
+        names = ("_parameters", "_buffers", "_built", "_checked", "num_features")
         vars(self).update((name, getattr(one, name)) for name in names)
 
 

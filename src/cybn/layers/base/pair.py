@@ -1,7 +1,7 @@
 """Pair: what the pure pair of a layer begins and ends with, for built-ins and authors alike.
 
 All that can be wrong with an input, an output and the arrays of the layer is looked at here, before
-anything changes.
+anything changes. Then come the views that a norm is written on, and the way back from them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...arrays.fixes import rank_fix
 from ...arrays.validation import (
+    FLOAT32,
+    FLOAT64,
     as_float_array,
     check_channels,
+    check_count,
     check_out,
+    check_parameters,
+    check_rank,
     check_separate,
+    check_updatable,
     check_upstream,
+    same_memory,
 )
+from ...arrays.views import as_ncl, as_rows, room, settle
 from .declared import Declared
+
+_MOVING = ("running_", "num_batches_tracked")  # names of buffers that move in training
 
 
 class Pair(Declared):
@@ -26,6 +35,7 @@ class Pair(Declared):
 
     #: arrays that may be set to None after the layer was built, as they are where options say so
     optional_arrays: ClassVar[tuple[str, ...]] = ()
+    thawed_form: ClassVar[str | None]  # see Layer: statistics of a frozen form move no more
     #: what `apply` hands to `pullback`: a NamedTuple whose first field is x, or an array like it
     Saved: ClassVar[type]
 
@@ -36,7 +46,7 @@ class Pair(Declared):
         *,
         ndim: int | tuple[int, ...] = (),
         channels: int | None = None,
-        channel_axis: int = 1,
+        channel_axis: int | None = None,
         residual: np.ndarray | None = None,
         keep: bool = True,
         **others: np.ndarray,
@@ -57,7 +67,7 @@ class Pair(Declared):
         channels
             The number of channels that x must have; any for None.
         channel_axis
-            The axis of the channels.
+            The axis of the channels; if it is left out, the option of this name, or else 1.
         residual
             An input that is like x.
         keep
@@ -81,16 +91,17 @@ class Pair(Declared):
         who = type(self).__name__
         x = as_float_array(who, "x", x)
         ranks = (ndim,) if isinstance(ndim, int) else ndim
-        if ranks and x.ndim not in ranks:
-            expected = " or ".join(f"{n}-D" for n in ranks)
-            fix = rank_fix(who, x, ranks, channels, channel_axis)
-            raise ValueError(f"{who} expects {expected} input, got {x.ndim}-D {x.shape}{fix}")
+        axis = vars(self).get("channel_axis") if channel_axis is None else channel_axis
+        if axis is None and channels is not None:
+            axis = 1
+        if ranks:
+            check_rank(who, x, ranks, axis, channels)
         if channels is not None:
-            if not -x.ndim <= channel_axis < x.ndim:
-                raise ValueError(f"{who} expects channels on axis {channel_axis}, got {x.shape}")
-            check_channels(who, x, channels, channel_axis, own=ranks or None)
+            if not -x.ndim <= axis < x.ndim:
+                raise ValueError(f"{who} expects channels on axis {axis}, got {x.shape}")
+            check_channels(who, x, channels, axis, own=ranks or None)
         if self._checked is None:
-            self._check_there()
+            self._check_own()
         if out is None:
             return x
         in_place = check_out(who, out, x, **others)
@@ -98,6 +109,36 @@ class Pair(Declared):
             check_out(who, out, residual)
         check_separate(who, "out", out, **self._arrays())
         return x.copy(order="K") if in_place and keep else x
+
+    as_ncl = staticmethod(as_ncl)
+    as_rows = staticmethod(as_rows)
+    room = staticmethod(room)
+    settle = staticmethod(settle)
+
+    def per_channel(self, a: np.ndarray, **otherwise: float) -> tuple[np.ndarray, ...]:
+        """Take parameters or buffers of (C,) as they go with an array: float64 copies.
+
+        Later changes of the layer do not reach them, so they may be saved.
+
+        Parameters
+        ----------
+        a
+            The array, (N, C, L) or rows of features, as `as_ncl` and `as_rows` give it.
+        **otherwise
+            The names, and what stands for one that options leave out.
+
+        Returns
+        -------
+        tuple of ndarray
+            One for each name: (C, 1) for an (N, C, L), (C,) for rows.
+        """
+        shape = (a.shape[1],) + (1,) * (a.ndim - 2)
+        found = []
+        for name, value in otherwise.items():
+            own = getattr(self, name)
+            own = np.full(shape[0], value) if own is None else own
+            found.append(own.astype(np.float64).reshape(shape))
+        return tuple(found)
 
     def undo(self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None) -> None:
         """Write what `begin` made of x back where `out` was x, after a call that has failed.
@@ -111,7 +152,7 @@ class Pair(Declared):
         out
             What the output was to be written to, or None.
         """
-        if kept is not x and out is not None:
+        if out is not None and kept is not x and same_memory(out, np.asanyarray(x)):
             out[...] = kept
 
     def resume(self, saved: Any, dy: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -186,11 +227,20 @@ class Pair(Declared):
                 own[name] = g
         return own
 
-    def _check_there(self) -> None:
-        """ValueError for an array that the layer was built with and that is None now."""
-        for name in (*self._parameters, *self._buffers):
-            missing = getattr(self, name, None) is None and name in self._needed
-            if missing and name not in self.optional_arrays:
-                raise ValueError(
-                    f"{type(self).__name__} needs {name}, which is None; assign an array to it"
-                )
+    def _check_own(self) -> None:
+        """Raise for an array that is None, or not as it was built, or cannot move in training."""
+        who, arrays, each = type(self).__name__, self._arrays(), vars(self).get("num_features")
+        for name, (shape, dtype) in self._built.items():
+            a = arrays.get(name)
+            if a is None:
+                if name not in self.optional_arrays:
+                    raise ValueError(f"{who} needs {name}, which is None; assign an array to it")
+            elif dtype in (FLOAT32, FLOAT64):
+                meaning = "one for each channel" if shape == (each,) else "as it was built"
+                check_parameters(who, {name: a}, shape, meaning, dtype)
+            elif name.endswith("num_batches_tracked"):
+                check_count(who, a)
+        if self.training and self.thawed_form is None:
+            moving = ((name.rpartition(".")[2], name) for name in self._buffers)
+            names = [name for last, name in moving if last.startswith(_MOVING)]
+            check_updatable(who, {name: self._buffers[name] for name in names})

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.outputs import empty_like
-from ...arrays.validation import check_count, check_input, check_per_channel, check_updatable
+from ...arrays.validation import check_count, check_per_channel, check_updatable
 from ...functional import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from ...functional.running import Step, follow
 from ...options import Bounds, DType, PositiveInt
@@ -139,7 +139,7 @@ class ConditionalBatchNorm(ChannelNorm):
     ) -> None:
         self._declare_channels(True, bias, track_running_stats)
         for name, a in list(self.named_parameters()):
-            setattr(self, name, np.tile(a, (num_classes, 1)))
+            self.register_parameter(name, np.tile(a, (num_classes, 1)))
 
     def fixed(self, who: str) -> Fixed:
         """A scale and a shift in evaluation."""
@@ -150,13 +150,12 @@ class ConditionalBatchNorm(ChannelNorm):
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
-        x = check_input(who, x, self.ranks, self.num_features, axis)
-        kept = self.begin(x, out)
+        kept = self.begin(x, out, ndim=self.ranks, channels=self.num_features)
         weight, bias = self._table("weight"), self._table("bias")
-        labels = self._checked_labels(labels, len(x))
+        labels = self._checked_labels(labels, len(kept))
         of_batch = self.training or self.running_mean is None or self.running_var is None
-        stats, step = self._stats(x, of_batch)
-        y = empty_like(x) if out is None else out
+        stats, step = self._stats(kept, of_batch)
+        y = empty_like(kept) if out is None else out
         weight = weight[labels]  # (N, C)
         bias = None if bias is None else bias[labels]
         try:

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_input
 from ...options import Bounds, takes_options_of
 from ...spec.registry import register
 from ..base.fixed import Fixed
@@ -96,18 +95,14 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
         )
 
     def apply(
-        self,
-        x: np.ndarray,
-        *,
-        out: np.ndarray | None = None,
-        domain: int = 0,
-        residual: np.ndarray | None = None,
-        mask: np.ndarray | None = None,
+        self, x: np.ndarray, *, out: np.ndarray | None = None, domain: int = 0, **inputs: np.ndarray
     ) -> tuple[np.ndarray, NamedTuple]:
         """Normalize x by the batch norm of `domain`. See the class."""
-        who = type(self).__name__
-        x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
-        many = self.num_domains
+        return super().apply(x, out=out, domain=domain, **inputs)
+
+    def _parts(self, x: np.ndarray, domain: int) -> list[Part]:
+        """All of x, of one domain."""
+        who, many = type(self).__name__, self.num_domains
         if isinstance(domain, (bool, np.bool_)) or not isinstance(domain, Integral):
             raise TypeError(
                 f"{who} takes an int as domain, got {domain!r} ({type(domain).__name__}); "
@@ -119,8 +114,7 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
                 f"{', or build the layer with a larger num_domains' if domain > 0 else ''}"
             )
         prefix = f"bns.{domain}."
-        parts = [Part(slice(None), prefix, self.channel_arrays(prefix))]
-        return self._apply_parts(x, out, residual, mask, parts)
+        return [Part(slice(None), prefix, self.channel_arrays(prefix))]
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, int]:
         """The last domain."""

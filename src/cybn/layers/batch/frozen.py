@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_input
 from ...functional import batch_norm_forward
 from ...options import Bounds, DType, PositiveInt
 from ..base.fixed import Fixed, fixed_batch_norm
@@ -122,8 +121,7 @@ class FrozenBatchNorm(Layer):
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x with the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
-        x = check_input(who, x, self.ranks, self.num_features, axis)
-        self.begin(x, out, keep=False)
+        x = self.begin(x, out, ndim=self.ranks, channels=self.num_features, keep=False)
         like = np.broadcast_to(np.empty((), x.dtype), x.shape)  # for its shape and dtype alone
         saved = self.Saved(like, self.weight.copy(), self.running_var.copy(), self.eps, axis)
         arrays = self.weight, self.bias, self.running_mean, self.running_var

@@ -9,12 +9,11 @@ the rest (then virtual_batch_size would hold for no virtual batch).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from ...arrays.fixes import eval_fix
-from ...arrays.validation import check_input
 from ...options import PositiveInt, takes_options_of
 from ...spec.registry import register
 from ..base.channelnorm import ChannelArrays
@@ -96,25 +95,15 @@ class GhostBatchNorm(PartedBatchNorm):
             )
         return super().fixed(who)
 
-    def apply(
-        self,
-        x: np.ndarray,
-        *,
-        out: np.ndarray | None = None,
-        residual: np.ndarray | None = None,
-        mask: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, NamedTuple]:
-        """Normalize x virtual batch by virtual batch. See the class."""
-        who, axis = type(self).__name__, self.channel_axis
-        x = check_input(who, x, self.ranks, self.num_features, axis)
+    def _parts(self, x: np.ndarray) -> list[Part]:
+        """Virtual batches, unless the running statistics serve all."""
         arrays = self.channel_arrays()
         places = [slice(None)]
         if x.size and (self.training or self.ghost_inference or self.running_mean is None):
             places = self._virtual_batches(x)
             if not self.training:  # no statistics to read: those of the batch are taken
                 arrays = ChannelArrays(arrays.weight, arrays.bias, None, None, None)
-        parts = [Part(place, "", arrays) for place in places]
-        return self._apply_parts(x, out, residual, mask, parts)
+        return [Part(place, "", arrays) for place in places]
 
     def _virtual_batches(self, x: np.ndarray) -> list[slice]:
         """Where the virtual batches of x lie along N."""

@@ -1,9 +1,9 @@
 """Batch norm over parts of a batch: what GhostBatchNorm, SplitBatchNorm and their kin share.
 
 A batch is cut along N, and each part is normalized as BatchNorm does it, as a view of x and of the
-output: nothing is copied. `_apply_parts` is the one loop over parts, in Python; a part costs a few
-microseconds beside its work. All parts are looked at before the first is written, and the running
-statistics of all move when the last is through.
+output: nothing is copied. A subclass says by `_parts` where it is cut; the one loop over parts is
+here, in Python; a part costs a few microseconds beside its work. All parts are looked at before the
+first is written, and the running statistics of all move when the last is through.
 
 The arrays of a part are the layer's own, or further ones that it keeps under a dotted prefix, as
 `aux_bn.0.weight`, which are the names in PyTorch checkpoints. Layers within layers were rejected:
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays.outputs import empty_like
-from ...arrays.validation import check_separate
+from ...arrays.validation import check_input, check_separate
 from ...functional.gates import check_residual
 from ...functional.masks import check_mask
 from ...functional.running import follow
@@ -90,16 +90,23 @@ class PartedBatchNorm(BatchNorm):
                 for name, a in plain.items():
                     register(prefix + name, None if a is None else a.copy())
 
-    def _apply_parts(
+    def _parts(self, x: np.ndarray) -> list[Part]:
+        """Where x is cut; x is checked. A subclass may take what else its apply takes."""
+        raise NotImplementedError
+
+    def apply(
         self,
         x: np.ndarray,
-        out: np.ndarray | None,
-        residual: np.ndarray | None,
-        mask: np.ndarray | None,
-        parts: list[Part],
+        *,
+        out: np.ndarray | None = None,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        **which: Any,
     ) -> tuple[np.ndarray, Any]:
-        """Each part with its arrays; x is checked."""
+        """Normalize x part by part. See the class."""
         who = type(self).__name__
+        x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
+        parts = self._parts(x, **which)
         if residual is not None:
             residual = check_residual(who, residual, x)
         if mask is not None:

@@ -12,7 +12,6 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_input
 from ...functional import (
     batch_norm_apply,
     batch_norm_backward,
@@ -183,17 +182,16 @@ class BatchRenorm(ChannelNorm):
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis, training = type(self).__name__, self.channel_axis, self.training
-        x = check_input(who, x, self.ranks, self.num_features, axis)
-        kept = self.begin(x, out)
+        kept = self.begin(x, out, ndim=self.ranks, channels=self.num_features)
         weight, bias, *running = self.channel_arrays()
         how = {"eps": self.eps, "channel_axis": axis, "who": who}
         r, d, step = 1.0, 0.0, None
         scale = None if weight is None else weight.astype(np.float64)
         limits = self.limits()
         try:
-            if training and limits != (1, 0) and x.size:
-                stats = batch_norm_stats(x, **how)
-                step = self.step(running, stats, x)
+            if training and limits != (1, 0) and kept.size:
+                stats = batch_norm_stats(kept, **how)
+                step = self.step(running, stats, kept)
                 r, d = self._correction(stats, *running[:2], *limits)
                 scale = r if weight is None else weight * r
                 shift = d if weight is None else weight * d

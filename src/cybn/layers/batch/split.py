@@ -6,11 +6,10 @@ into the statistics of another without a word.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ...arrays.validation import check_input
 from ...options import Bounds, takes_options_of
 from ...spec.registry import register
 from ..base.fixed import Fixed
@@ -105,29 +104,19 @@ class SplitBatchNorm(PartedBatchNorm):
         """A scale and a shift in evaluation, those of the main arrays."""
         return super().fixed(who)
 
-    def apply(
-        self,
-        x: np.ndarray,
-        *,
-        out: np.ndarray | None = None,
-        residual: np.ndarray | None = None,
-        mask: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, NamedTuple]:
-        """Normalize x, in training part by part. See the class."""
-        who = type(self).__name__
-        x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
+    def _parts(self, x: np.ndarray) -> list[Part]:
+        """In training one for each source."""
         prefixes = self._prefixes() if self.training and x.size else ("",)
         size, rest = divmod(len(x), len(prefixes))
         if rest:
             raise ValueError(
-                f"{who} expects a batch of {len(prefixes)} equal parts in training, got {len(x)} "
-                f"samples in {x.shape}; pass a multiple of num_splits={len(prefixes)}"
+                f"{type(self).__name__} expects a batch of {len(prefixes)} equal parts in "
+                f"training, got {len(x)} samples in {x.shape}; pass a multiple of num_splits={len(prefixes)}"
             )
-        parts = [
+        return [
             Part(slice(i * size, (i + 1) * size), prefix, self.channel_arrays(prefix))
             for i, prefix in enumerate(prefixes)
         ]
-        return self._apply_parts(x, out, residual, mask, parts)
 
 
 SplitBatchNorm1d, SplitBatchNorm2d, SplitBatchNorm3d = ranked(SplitBatchNorm, "SplitBN")

@@ -21,7 +21,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ...arrays.outputs import empty_like
-from ...arrays.validation import as_float_array, check_input, check_per_channel
 from ...functional.running import Step, follow
 from ..base.layer import Layer
 
@@ -113,7 +112,6 @@ class Guarded(Layer):
         self, x: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, NamedTuple]:
         """Compute y, in `out` where it is given, and what `pullback` needs. See the class."""
-        x = as_float_array(type(self).__name__, "x", x)
         return self._guarded(x, self._accepted(x, out), out)
 
     @quiet
@@ -242,12 +240,7 @@ class Blockwise(Guarded):
         raise NotImplementedError
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        who = type(self).__name__
-        x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
-        kept = self.begin(x, out)
-        for name, a in self.named_parameters():
-            check_per_channel(who, {name: a}, self._size(name), np.dtype(self.dtype))
-        return kept
+        return self.begin(x, out, ndim=self.ranks, channels=self.num_features)
 
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None

@@ -128,7 +128,7 @@ class Reversible(Guarded):
                 f"{who} expects {len(x)} samples, as many as the last forward had, got {len(y)} in "
                 f"{y.shape}"
             )
-        self._check_there()
+        self._check_own()
         weight, bias = self._affine()
         if not weight.all():
             raise ValueError(

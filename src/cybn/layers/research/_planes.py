@@ -14,25 +14,14 @@ Statistics and coefficients are (N, C) float64 throughout.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ...arrays.dtypes import computed_in
 from ...arrays.outputs import empty_like
-from ...arrays.validation import as_float_array, check_input, check_rank
+from ...arrays.views import as_ncl, room, settle
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-from ..base.layer import Layer
-
-
-def accept(layer: Layer, x: np.ndarray, out: np.ndarray | None, ranks: tuple[int, ...],
-           **others: np.ndarray) -> np.ndarray:
-    """x as an apply may use and keep it: a copy where out is x. `out` must not touch `others`."""
-    who, axis = type(layer).__name__, layer.channel_axis
-    if layer.num_features_option:
-        x = check_input(who, x, ranks, layer.num_features, axis)
-    else:
-        x = as_float_array(who, "x", x)
-        check_rank(who, x, ranks, axis)
-    return layer.begin(x, out, **others)
 
 
 def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
@@ -46,18 +35,14 @@ def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
 
 def plane_shape(a: np.ndarray, axis: int) -> tuple[int, int, int]:
     """(N, C, L) of an array whose channels are on `axis`, 1 or -1."""
-    samples, channels = a.shape[0], a.shape[axis]
-    length = 1
-    for i, n in enumerate(a.shape):
-        if i not in (0, axis % a.ndim):
-            length *= n
-    return samples, channels, length
+    shape = list(a.shape)
+    channels = shape.pop(axis)
+    return shape[0], channels, prod(shape[1:])
 
 
 def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
     """`a` as (1, N*C, L) in C order, so that sums do not follow the memory; a view if it can be."""
-    samples, channels, length = plane_shape(a, axis)
-    return np.ascontiguousarray(np.moveaxis(a, axis, 1)).reshape(1, samples * channels, length)
+    return _in_one(as_ncl(a, axis))
 
 
 def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
@@ -94,11 +79,11 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
     mean, rstd, weight = (_per_plane(a, samples, channels) for a in (mean, rstd, weight))
     stats = np.stack([mean, np.zeros_like(mean), rstd])
     upstream, planes = planes_of(dy, axis), planes_of(x, axis)
-    dx, target = _room(x, axis, out)
-    if target is not None and np.may_share_memory(target, upstream):
-        target = None  # dy may be looked at again
+    dx, target = room(x, out, axis)
+    if np.may_share_memory(target, upstream):  # dy may be looked at again
+        target = empty_like(target)
     target, along, total = batch_norm_backward(
-        upstream, planes, stats, weight, training=through, out=target
+        upstream, planes, stats, weight, training=through, out=_in_one(target)
     )
     scale = weight * rstd
     far = _out_of_range(x.dtype, scale, along / max(length, 1) * rstd if through else scale)
@@ -109,7 +94,7 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
             g -= (total[far, None] + xhat * along[far, None]) / length
         target[0, far] = g * scale[far, None]
     shape = samples, channels
-    return _settled(dx, target, axis), along.reshape(shape), total.reshape(shape)
+    return settle(target, x, dx, axis), along.reshape(shape), total.reshape(shape)
 
 
 def _to_planes(x, axis, out, weight, bias, *given, **how):
@@ -117,14 +102,14 @@ def _to_planes(x, axis, out, weight, bias, *given, **how):
     weight, bias = (
         None if a is None else _per_plane(a, samples, channels) for a in (weight, bias)
     )
-    planes, (y, target) = planes_of(x, axis), _room(x, axis, out)
-    target, stats = batch_norm_forward(planes, weight, bias, *given, out=target, **how)
+    planes, (y, target) = planes_of(x, axis), room(x, out, axis)
+    target, stats = batch_norm_forward(planes, weight, bias, *given, out=_in_one(target), **how)
     scale = stats[2] if weight is None else weight * stats[2]
     far = _out_of_range(x.dtype, scale)
     if len(far):
         wide = (planes[0, far] - stats[0, far, None]) * scale[far, None]
         target[0, far] = wide if bias is None else wide + bias[far, None]
-    return _settled(y, target, axis), stats.reshape(3, samples, channels)
+    return settle(target, x, y, axis), stats.reshape(3, samples, channels)
 
 
 def _out_of_range(dtype: np.dtype, *factors: np.ndarray) -> np.ndarray:
@@ -143,17 +128,7 @@ def _per_plane(a: np.ndarray, samples: int, channels: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(a, np.float64), (samples, channels)).reshape(-1)
 
 
-def _room(x: np.ndarray, axis: int, out: np.ndarray | None):
-    """An output like x, or `out`, and its planes where they are a view of it."""
-    y = out
-    if out is None:
-        y = empty_like(x) if x.flags.forc else np.empty_like(x, subok=False)
-    return y, planes_of(y, axis) if axis == 1 and y.flags.c_contiguous else None
-
-
-def _settled(y: np.ndarray, planes: np.ndarray, axis: int) -> np.ndarray:
-    """y, once its planes are in it."""
-    if not np.may_share_memory(planes, y):
-        turned = np.moveaxis(y, axis, 1)
-        turned[...] = planes.reshape(turned.shape)
-    return y
+def _in_one(ncl: np.ndarray) -> np.ndarray:
+    """(N, C, L) as (1, N*C, L)."""
+    samples, channels, length = ncl.shape
+    return ncl.reshape(1, samples * channels, length)

@@ -18,7 +18,6 @@ from ...options import Bounds
 from ...spec.registry import register
 from ._common import Guarded
 from ._planes import (
-    accept,
     check_planes,
     moments_of_planes,
     move_planes,
@@ -128,18 +127,17 @@ class AdaIN(Guarded):
     ) -> tuple[np.ndarray, Saved]:
         """Give x the statistics of the style, and tell what pullback needs. See the class."""
         who, axis = type(self).__name__, self.channel_axis
-        x = as_float_array(who, "x", x)
         others = {} if style is None else {"style": self._check_style(style)}
-        kept = accept(self, x, out, _RANKS, **others)
-        check_planes(who, "x", x, axis)
+        kept = self.begin(x, out, ndim=_RANKS, **others)
+        check_planes(who, "x", kept, axis)
         style = others.get("style")
         if style is not None:
-            if plane_shape(style, axis)[:2] != plane_shape(x, axis)[:2]:
+            if plane_shape(style, axis)[:2] != plane_shape(kept, axis)[:2]:
                 raise ValueError(
-                    f"{who} needs a style with the samples and channels of x, {x.shape}, got "
+                    f"{who} needs a style with the samples and channels of x, {kept.shape}, got "
                     f"{style.shape}; repeat one style for every sample with np.broadcast_to"
                 )
-            if x.size and not style.size:
+            if kept.size and not style.size:
                 raise ValueError(f"{who} got an empty style {style.shape}; leave it out for none")
         return self._guarded(x, kept, out, style=style)
 

@@ -11,10 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import (
-    check_count,
     check_more_than_one,
-    check_per_channel,
-    check_updatable,
 )
 from ...functional import (
     batch_norm_backward,
@@ -27,7 +24,7 @@ from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...spec.registry import register
 from ._common import Guarded
-from ._planes import accept, check_planes
+from ._planes import check_planes
 
 _RANKS = (3, 4, 5)
 
@@ -157,18 +154,12 @@ class IBN(Guarded):
         return int(self.num_features * self.ratio)
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        kept, who, rest = accept(self, x, out, _RANKS), type(self).__name__, self.num_features
-        dtype, rest = np.dtype(self.dtype), rest - self.half
-        check_per_channel(who, {"weight": self.weight, "bias": self.bias}, self.num_features, dtype)
-        moving = {"running_mean": self.running_mean, "running_var": self.running_var}
-        check_per_channel(who, moving, rest, dtype)
-        check_count(who, self.num_batches_tracked)
-        if self.training:
-            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
+        channels = self.num_features
+        kept = self.begin(x, out, ndim=_RANKS, channels=channels)
         if self.half:
-            check_planes(who, "x", kept, self.channel_axis)
-        if rest and (self.training or not self._tracked):
-            count = kept.size // self.num_features
+            check_planes(type(self).__name__, "x", kept, self.channel_axis)
+        if self.half < channels and (self.training or not self._tracked):
+            count = kept.size // channels
             check_more_than_one(kept, count, tracked=self._tracked)
         return kept
 

@@ -17,12 +17,11 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_more_than_one, check_per_channel, check_updatable
+from ...arrays.validation import check_more_than_one
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt
 from ...spec.registry import register
 from ._common import Guarded
-from ._planes import accept
 
 _RANKS = (2, 3, 4, 5)
 _BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
@@ -157,8 +156,13 @@ class IterNorm(Guarded):
         self.register_buffer("running_wm", np.stack([identity] * groups))
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        kept = accept(self, x, out, _RANKS)
-        self._check_arrays(kept)
+        kept = self.begin(x, out, ndim=_RANKS, channels=self.num_features)
+        if not self.running_wm.flags.c_contiguous:
+            raise ValueError(
+                f"{type(self).__name__} needs a running_wm in C order; pass running_wm.copy()"
+            )
+        if self.training:
+            check_more_than_one(kept, kept.size // self.num_features)
         return kept
 
     def _computed(
@@ -181,22 +185,6 @@ class IterNorm(Guarded):
         y = np.empty_like(x, subok=False) if out is None else out
         self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
         return y, self.Saved(x, mean, wm, chain, weight), steps
-
-    def _check_arrays(self, x: np.ndarray) -> None:
-        who, channels, dtype = type(self).__name__, self.num_features, np.dtype(self.dtype)
-        moving = {"running_mean": self.running_mean, "running_wm": self.running_wm}
-        shape = self.num_groups, channels // self.num_groups, channels // self.num_groups
-        wm = self.running_wm
-        if np.shape(wm) != shape or wm.dtype != dtype or not wm.flags.c_contiguous:
-            raise ValueError(
-                f"{who} needs running_wm as a C-contiguous array of shape {shape} and {dtype}, got "
-                f"{np.shape(wm)} {getattr(wm, 'dtype', '')}; pass a copy"
-            )
-        arrays = {"weight": self.weight, "bias": self.bias, "running_mean": self.running_mean}
-        check_per_channel(who, arrays, channels, dtype)
-        if self.training:
-            check_updatable(who, moving)
-            check_more_than_one(x, x.size // channels)
 
     def _per_channel(self, a: np.ndarray | None, otherwise: float) -> np.ndarray:
         """A copy of (C,) as (G, d, 1) float64; all `otherwise` where it is None."""

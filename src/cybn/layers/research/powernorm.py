@@ -15,9 +15,6 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import (
-    check_count,
-    check_input,
-    check_per_channel,
     check_updatable,
 )
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
@@ -168,16 +165,7 @@ class PowerNorm(Guarded):
         self.register_buffer("num_batches_tracked", np.array(0))
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        who = type(self).__name__
-        x = check_input(who, x, _RANKS, self.num_features, self.channel_axis)
-        kept = self.begin(x, out)
-        moving = {"running_phi": self.running_phi, "running_nu": self.running_nu}
-        arrays = {"weight": self.weight, "bias": self.bias, **moving}
-        check_per_channel(who, arrays, self.num_features, np.dtype(self.dtype))
-        check_count(who, self.num_batches_tracked)
-        if self.training:
-            check_updatable(who, {**moving, "num_batches_tracked": self.num_batches_tracked})
-        return kept
+        return self.begin(x, out, ndim=_RANKS, channels=self.num_features)
 
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
@@ -208,9 +196,8 @@ class PowerNorm(Guarded):
         x, stats, weight, batch_phi, of_batch, nu, moved, axis = saved
         who, moving, rstd = type(self).__name__, self.running_nu, stats[2]
         if moved is not None:
-            self._check_there()
-            check_per_channel(who, {"running_nu": moving}, len(rstd), np.dtype(self.dtype))
-            check_updatable(who, {"running_nu": moving})
+            self._check_own()
+            check_updatable(who, {"running_nu": moving})  # in evaluation, too
         ones = np.ones(len(rstd)) if weight is None else weight  # float64, and so are the sums
         dx, dweight, dbias = batch_norm_backward(
             dy, x, stats, ones, training=False, channel_axis=axis, out=out, who=who

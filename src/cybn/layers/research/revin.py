@@ -19,7 +19,6 @@ from ...options import Bounds, DType, PositiveInt
 from ...spec.registry import register
 from ._inverse import Inverse, Reached, Reversible
 from ._planes import (
-    accept,
     check_planes,
     moments_of_planes,
     move_planes,
@@ -148,9 +147,8 @@ class RevIN(Reversible):
         self.register_parameter("bias", np.zeros(channels, dtype) if affine else None)
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        kept = accept(self, x, out, _RANKS)
+        kept = self.begin(x, out, ndim=_RANKS, channels=self.num_features)
         check_planes(type(self).__name__, "x", kept, self.channel_axis)
-        self._affine()
         return kept
 
     def _computed(

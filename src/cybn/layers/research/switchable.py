@@ -12,14 +12,12 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_parameters
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ..base.channelnorm import ChannelNorm
 from ..base.ranks import ranked
 from ._common import Guarded
 from ._planes import (
-    accept,
     check_planes,
     moments_of_planes,
     move_planes,
@@ -162,11 +160,9 @@ class SwitchableNorm(Guarded, ChannelNorm):
         self.mean_weight[...] = self.var_weight[...] = 1
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        who, kept = type(self).__name__, accept(self, x, out, self.ranks)
-        check_planes(who, "x", kept, self.channel_axis)
+        kept = self.begin(x, out, ndim=self.ranks, channels=self.num_features)
+        check_planes(type(self).__name__, "x", kept, self.channel_axis)
         self.check_arrays()
-        mixing = {"mean_weight": self.mean_weight, "var_weight": self.var_weight}
-        check_parameters(who, mixing, (3,), "for instance, layer and batch", np.dtype(self.dtype))
         return kept
 
     def _computed(

@@ -15,7 +15,6 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.validation import check_per_channel
 from ...functional import batch_norm_backward, batch_norm_forward
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
@@ -116,24 +115,21 @@ class WeightStandardization(Guarded):
         self.register_parameter("gain", gain)
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        who, axis = type(self).__name__, self.channel_axis
-        if x.ndim < 2:
+        who, axis, kept = type(self).__name__, self.channel_axis, self.begin(x, out)
+        if kept.ndim < 2:
             raise ValueError(
                 f"{who} expects a weight of 2 axes or more, filters on axis {axis}, got "
-                f"{x.ndim}-D {x.shape}"
+                f"{kept.ndim}-D {kept.shape}"
             )
-        filters = x.shape[axis]
-        kept = self.begin(x, out)
-        if self.gain is not None:
-            if filters != self.out_channels:
-                raise ValueError(
-                    f"{who} expects {self.out_channels} filters on axis {axis}, got {filters} in "
-                    f"{x.shape}; build the layer with out_channels={filters}"
-                )
-            check_per_channel(who, {"gain": self.gain}, filters, np.dtype(self.dtype))
-        if filters and x.size == filters:
+        filters = kept.shape[axis]
+        if self.gain is not None and filters != self.out_channels:
             raise ValueError(
-                f"{who} needs filters of more than 1 value, got {x.shape} with filters on axis "
+                f"{who} expects {self.out_channels} filters on axis {axis}, got {filters} in "
+                f"{kept.shape}; build the layer with out_channels={filters}"
+            )
+        if filters and kept.size == filters:
+            raise ValueError(
+                f"{who} needs filters of more than 1 value, got {kept.shape} with filters on axis "
                 f"{axis}; a single value would become 0"
             )
         return kept
