@@ -2,11 +2,11 @@
 
 import doctest
 
+import cybn_fast_part_norm
 import numpy as np
 import pytest
 
 import cybn
-import cybn_fast_part_norm
 from cybn.testing import checks_for
 
 rng = np.random.default_rng(0)
