@@ -29,7 +29,12 @@ def test_the_schema_of_a_class():
                     {"type": "string", "pattern": pattern},
                 ]
             },
-            "num_features": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "num_features": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 2**31 - 1,
+                "description": "C, the number of channels.",
+            },
             "eps": {
                 "type": "number",
                 "exclusiveMinimum": 0,
