@@ -1,5 +1,9 @@
-"""What `help` says: of every layer all there is to know, about things that exist, in one markup."""
+"""What `help` says: of every layer all there is to know, about things that exist, in one markup.
 
+Of the layers of the examples, too, which are the templates of `cybn new`.
+"""
+
+import ast
 import doctest
 import importlib
 import inspect
@@ -9,6 +13,8 @@ import pkgutil
 import pydoc
 import re
 import sys
+import types
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +31,8 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(cybn.__path__, "cybn.")
     if not re.search(r"\._baseline$|\._x86_64_v3$|__main__$|\.templates", module.name)
 )
+ROOT = Path(__file__).parent.parent
+EXAMPLES = {"python": "cybn_part_norm", "cython": "cybn_fast_part_norm"}
 # What numpydoc asks for and is not wanted, and why.
 IGNORED = {
     "GL01",  # the summary stands in the first line, where PEP 257 allows it
@@ -76,12 +84,34 @@ def built(cls):
     return cybn.create(cls, **{"num_features": 4} | required)
 
 
+@pytest.fixture(params=EXAMPLES)
+def example(request, own_registry, monkeypatch):
+    """The class of an example, of which nothing is compiled."""
+    package = EXAMPLES[request.param]
+    monkeypatch.syspath_prepend(ROOT / "examples" / f"plugin_{request.param}" / "src")
+    monkeypatch.setitem(sys.modules, f"{package}._kernels", types.ModuleType("_kernels"))
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    module = importlib.import_module(package)
+    yield vars(module)[module.__all__[0]]
+    sys.modules.pop(package, None)
+
+
 # Of every layer
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_docstring_of_a_layer_has_all_parts(name):
-    text = LAYERS[name].__doc__
+    all_parts(LAYERS[name])
+
+
+def test_that_of_an_example_has_them_too(example):
+    all_parts(example)
+    documented = [each for e in parts_of(example.__doc__).entries() for each in e.names]
+    assert documented == list(options_of(example))
+
+
+def all_parts(cls):
+    text, name = cls.__doc__, cls.__name__
     doc = parts_of(text)
     assert len(doc.summary) > 20
     assert doc.summary.endswith(".")
@@ -275,17 +305,34 @@ PUBLIC = list(public())
 
 @pytest.mark.parametrize(("name", "overrides"), PUBLIC)
 def test_numpydoc_finds_nothing_wrong(name, overrides):
+    assert not wrong_in(name, overrides)
+
+
+def test_nor_in_an_example(example):
+    name = f"{example.__module__}.{example.__name__}"
+    assert not wrong_in(name, False)
+    assert not [w for each in ("apply", "pullback") for w in wrong_in(f"{name}.{each}", True)]
+
+
+def wrong_in(name, overrides):
     validate = pytest.importorskip("numpydoc.validate", reason='numpydoc is in ".[test]"')
-    wrong = [
+    return [
         f"{code}: {what}" for code, what in validate.validate(name)["errors"]
         if code not in IGNORED and not (overrides and code in {*OVERRIDES, "GL08"})
     ]  # fmt: skip
-    assert not wrong
 
 
 @pytest.mark.parametrize(("name", "overrides"), PUBLIC)
 def test_it_renders(name, overrides):
-    """As Sphinx would, by docutils, which warns of markup that does not close or is unknown."""
+    assert not said_of(inspect.getdoc(resolved(name)))
+
+
+def test_an_example_renders(example):
+    assert not said_of(example.__doc__)
+
+
+def said_of(doc):
+    """What docutils, as Sphinx has it, says of markup that does not close or is unknown."""
     sphinx = pytest.importorskip("numpydoc.docscrape_sphinx", reason='numpydoc is in ".[test]"')
     from docutils.core import publish_doctree
     from docutils.parsers.rst import Directive, directives
@@ -299,11 +346,25 @@ def test_it_renders(name, overrides):
             return []
 
     directives.register_directive("only", Only)
-    doc = inspect.getdoc(resolved(name))
     text = str(sphinx.SphinxDocString(doc, config={"show_class_members": False}))
     said = io.StringIO()
     publish_doctree(text, settings_overrides={"warning_stream": said, "report_level": 2})
-    assert not said.getvalue()
+    return said.getvalue()
+
+
+SOURCES = [
+    path for folder in ("src", "examples", "benchmarks", ".ci", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py")) if "build" not in path.parts
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_headings_stand_alone(path):
+    """A heading of numpydoc and its rule, run together with the text, are no section to anybody."""
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        doc = (ast.get_docstring(node) if isinstance(node, kinds) else None) or ""
+        assert not re.search(r"^ *\w.* -{3,}( |$)|^-{3,} +\S", doc, re.MULTILINE), node.lineno
 
 
 @pytest.mark.parametrize("name", MODULES)

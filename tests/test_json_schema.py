@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signatures import Norm, taking
 
+from cybn.spec.docstrings import STANDARD
 from cybn.spec.signature import Bounds, DType, PositiveInt, check, json_schema
 
 
 def test_the_schema_of_a_class():
+    words = STANDARD.named()  # of the options that need no docstring
+    said = {name: {"description": entry.text} for name, entry in words.items()}
     pattern = r"^([_-]*[Nn][_-]*[Oo][_-]*[Rr][_-]*[Mm][_-]*|[_-]*[Nn][_-]*)$(?!\n)"
     assert json_schema(Norm, ["Norm", "N"]) == {
         "title": "Norm",
@@ -29,7 +32,12 @@ def test_the_schema_of_a_class():
                     {"type": "string", "pattern": pattern},
                 ]
             },
-            "num_features": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "num_features": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 2**31 - 1,
+                **said["num_features"],
+            },
             "eps": {
                 "type": "number",
                 "exclusiveMinimum": 0,
@@ -40,10 +48,10 @@ def test_the_schema_of_a_class():
                 "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}],
                 "default": 0.1,
             },
-            "affine": {"type": "boolean", "default": True},
+            "affine": {"type": "boolean", "default": True, **said["affine"]},
             "mode": {"enum": ["batch", "group"], "default": "batch"},
-            "channel_axis": {"enum": [1, -1], "default": 1},
-            "dtype": {"enum": ["float32", "float64"], "default": "float32"},
+            "channel_axis": {"enum": [1, -1], "default": 1, **said["channel_axis"]},
+            "dtype": {"enum": ["float32", "float64"], "default": "float32", **said["dtype"]},
         },
         "required": ["type", "num_features"],
         "additionalProperties": False,

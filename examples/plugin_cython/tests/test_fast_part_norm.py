@@ -20,7 +20,8 @@ def test_conformance(check):
 def test_it_is_found_by_name():
     assert "FastPartNorm" in cybn.available()
     described = cybn.describe("fast_part_norm")
-    assert (described["distribution"], described["module"]) == ("cybn-fast-part-norm", "cybn_fast_part_norm")
+    assert described["distribution"] == "cybn-fast-part-norm"
+    assert described["module"] == "cybn_fast_part_norm"
 
 
 def test_every_option_is_explained():
@@ -93,5 +94,5 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 def test_two_dimensions_are_too_few():
     layer = cybn.create("FastPartNorm", num_features=5)
-    with pytest.raises(ValueError, match=r"FastPartNorm expects 3-D input \(N, C, L\) or .*, got 2-D"):
+    with pytest.raises(ValueError, match=r"FastPartNorm expects 3-D input .*, got 2-D"):
         layer(np.zeros((4, 5)))

@@ -62,5 +62,5 @@ def test_what_is_left_of_the_mean(part):
 
 def test_two_dimensions_are_too_few():
     layer = cybn.create("PartNorm", num_features=5)
-    with pytest.raises(ValueError, match=r"PartNorm expects 3-D input \(N, C, L\) or .*, got 2-D"):
+    with pytest.raises(ValueError, match=r"PartNorm expects 3-D input .*, got 2-D"):
         layer(np.zeros((4, 5)))

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-__all__ = ["Entry", "Parts", "complete", "entries_of", "explanations", "parts_of"]
+from .words import WORDS
+
+__all__ = ["STANDARD", "Entry", "Parts", "complete", "entries_of", "explanations", "parts_of"]
 
 SECTIONS = (
     "Parameters", "Attributes", "Methods", "Returns", "Yields", "Other Parameters", "Raises",
@@ -62,6 +64,10 @@ class Parts(NamedTuple):
                 found.append(Entry(each, kind.strip(), inspect.cleandoc(text)))
         return found
 
+    def named(self, section: str = "Parameters") -> dict[str, Entry]:
+        """The same by name."""
+        return {name: entry for entry in self.entries(section) for name in entry.names}
+
     def replaced(self, **sections: Iterable[object]) -> Parts:
         """The same docstring with these sections, each an iterable of entries."""
         texts = {name: "\n".join(map(str, each)) for name, each in sections.items()}
@@ -81,11 +87,14 @@ def parts_of(doc: str | None) -> Parts:
     return Parts(summary, more.strip(), sections)
 
 
+STANDARD = parts_of(WORDS)  # what docstrings need not say
+
+
 def entries_of(cls: type) -> dict[str, Entry]:
     """What is written of the options of a class, by name.
 
     What its docstring does not say its bases may, up to the one whose `__init__` takes the options,
-    and the class that this one takes options of.
+    and the class that this one takes options of; then `words` of what all norms share.
     """
     said: dict[str, Entry] = {}
     for each in cls.__mro__:
@@ -95,8 +104,8 @@ def entries_of(cls: type) -> dict[str, Entry]:
                 said.setdefault(name, entry)
         if "__init__" in vars(each):
             parent = getattr(inspect.unwrap(each.__init__), "options_of", None)
-            return {**(entries_of(parent) if parent else {}), **said}
-    return said
+            return {**(entries_of(parent) if parent else STANDARD.named()), **said}
+    return {**STANDARD.named(), **said}
 
 
 def explanations(cls: type) -> dict[str, str]:

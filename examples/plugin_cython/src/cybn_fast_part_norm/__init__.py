@@ -26,14 +26,10 @@ class FastPartNorm(cybn.Layer):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance.
     part
         How much of the mean is taken off.
-    dtype
-        Of weight and bias. Inputs may be float16, bfloat16, float32 or float64 with either.
 
     Attributes
     ----------

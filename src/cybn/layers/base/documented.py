@@ -1,9 +1,10 @@
 """Documented: the docstring of a layer class, completed from what the class says otherwise.
 
 A docstring explains each option once, in words. Its type and its default are those of the
-signature, and what a relative takes from its parent (`takes_options_of`) is explained where the
-parent explains it. Both are put in when somebody asks for the docstring, so that importing a
-hundred classes costs nothing. Rejected: the same lines pasted into every class, which drift apart.
+signature, what a relative takes from its parent (`takes_options_of`) is explained where the parent
+explains it, and what all norms share in `words`. All of it is put in when somebody asks for the
+docstring, so that importing a hundred classes costs nothing. Rejected: the same lines pasted into
+every class, which drift apart.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from ...spec.docstrings import Entry, entries_of, parts_of
+from ...spec.docstrings import STANDARD, Entry, entries_of, parts_of
 from ...spec.signature import Option, options_of
+from ...spec.words import NOTE
 
 __all__ = ["Documented"]
 
-_INHERITED = ("Attributes", "Raises")  # sections that are the parent's where a docstring has none
+_SHARED = ("Attributes", "Raises")  # sections whose entries may be the parent's, or of all norms
 
 
 class Documented:
@@ -36,16 +38,21 @@ class Documented:
 
 
 def _completed(cls: type, text: str) -> str:
-    parts, options, said = parts_of(text), options_of(cls), entries_of(cls)
-    entries = dict.fromkeys(said[name] for name in options if name in said)
-    if not entries:
+    parts, options = parts_of(text), options_of(cls)
+    if not parts.sections:
         return text
-    sections = {"Parameters": [_typed(entry, options) for entry in entries]}
+    said = entries_of(cls)
+    entries = dict.fromkeys(said[name] for name in options if name in said)
+    sections = {"Parameters": [_typed(entry, options) for entry in entries]} if entries else {}
     parent = getattr(inspect.unwrap(cls.__init__), "options_of", None)
-    theirs = parts_of(parent.__doc__ if parent else None).sections
-    for name in _INHERITED:
-        if name in theirs and name not in parts.sections:
-            sections[name] = [theirs[name]]
+    theirs = parts_of(parent.__doc__ if parent else None)
+    for name in _SHARED:
+        own = (parts if name in parts.sections else theirs).named(name)
+        shared = STANDARD.named(name)
+        first, last = (shared, own) if name == "Raises" else (own, shared)
+        sections[name] = list(dict.fromkeys({**first, **last, **own}.values()))
+    if "memory order" not in parts.sections.get("Notes", "memory order"):
+        sections["Notes"] = [parts.sections["Notes"], "", NOTE.rstrip()]
     return str(parts.replaced(**sections))
 
 

@@ -33,21 +33,13 @@ class BatchNorm(ChannelNorm):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance; more than 0 in training.
     momentum
         The weight of the new batch in the running statistics; None averages all batches alike.
-    affine
-        Learn weight and bias; else both are None.
     track_running_stats
         Keep running statistics; else they are None, and evaluation uses the moments of its input,
         too.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
     activation
@@ -75,16 +67,11 @@ class BatchNorm(ChannelNorm):
         The running statistics, zeros and ones at first.
     num_batches_tracked : 0-D int64 or None
         How many batches the running statistics have followed.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
     dresidual : ndarray or None
         The gradient of the residual after the backward of a forward that had one.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged

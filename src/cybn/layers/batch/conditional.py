@@ -41,8 +41,6 @@ class ConditionalBatchNorm(ChannelNorm):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance; more than 0 in training.
     momentum
@@ -54,8 +52,6 @@ class ConditionalBatchNorm(ChannelNorm):
         too.
     bias
         False leaves out the bias.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -89,9 +85,7 @@ class ConditionalBatchNorm(ChannelNorm):
     with mean and var (biased) those of the batch in training, and the running statistics in
     evaluation.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then. An
-    empty batch gives an empty output and leaves the running statistics alone.
+    x is <shapes>. An empty batch gives an empty output and leaves the running statistics alone.
 
     References
     ----------

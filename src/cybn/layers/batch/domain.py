@@ -54,8 +54,7 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     with mean and var (biased) those of the batch in training, and the running statistics of domain
     d in evaluation. Names in state dicts are those of the authors' code.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is <shapes>.
     `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
     where m is True as the data; the others come out as 0.
 

@@ -32,8 +32,6 @@ class FrozenBatchNorm(Layer):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance; 0 where the variances are positive.
     dtype
@@ -49,15 +47,6 @@ class FrozenBatchNorm(Layer):
         The statistics, zeros and ones at first.
     grads : dict
         Empty, since nothing is learned.
-
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of another rank or number of channels; for an `out`
-        that cannot be written to.
 
     Notes
     -----

@@ -48,8 +48,7 @@ class GhostBatchNorm(PartedBatchNorm):
     virtual batch before. The running statistics move once for each virtual batch, in order, and
     `num_batches_tracked` counts virtual batches. A batch of up to V samples is one virtual batch.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is <shapes>.
     `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
     where m is True as the data; the others come out as 0.
 

@@ -31,8 +31,7 @@ class LazyBatchNorm(Lazy):
     is once it is initialized, where that of PyTorch changes into the plain one; `to_plain` gives a
     BatchNorm<d> that shares its arrays.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is <shapes>.
     `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
     where m is True as the data; the others come out as 0.
 

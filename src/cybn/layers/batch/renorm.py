@@ -35,15 +35,11 @@ class BatchRenorm(ChannelNorm):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance; more than 0 in training.
     momentum
         The weight of the new batch in the running statistics, small so that they are steadier than
         those of one batch; None averages all batches alike.
-    affine
-        Learn weight and bias; else both are None.
     rmax
         What the limit of r grows to.
     dmax
@@ -55,10 +51,6 @@ class BatchRenorm(ChannelNorm):
         jumps there after `warmup_steps`.
     dmax_steps
         The same of d and `dmax`.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -70,14 +62,9 @@ class BatchRenorm(ChannelNorm):
         The running statistics, zeros and ones at first, which are always kept.
     num_batches_tracked : 0-D int64
         How many batches they have followed, which the limits go by.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged
@@ -102,9 +89,7 @@ class BatchRenorm(ChannelNorm):
     `dmax`. The defaults are those of the paper's experiments. The running variance is that of
     BatchNorm<d>, where the paper averages std, so state dicts fit BatchNorm<d> and back.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then. An
-    empty batch gives an empty output and leaves the running statistics alone.
+    x is <shapes>. An empty batch gives an empty output and leaves the running statistics alone.
 
     References
     ----------

@@ -48,9 +48,6 @@ class SplitBatchNorm(PartedBatchNorm):
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         of a number of samples that `num_splits` does not divide, or with one value per channel in a
@@ -65,8 +62,7 @@ class SplitBatchNorm(PartedBatchNorm):
     half and adversarial ones in the second are the use that the paper makes of it. Names in state
     dicts are those of SplitBatchNorm2d in timm.
 
-    x is <shapes>; y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is <shapes>.
     `layer(x, residual=z)` adds z before the activation, and `layer(x, mask=m)` takes the positions
     where m is True as the data; the others come out as 0.
 
@@ -111,7 +107,8 @@ class SplitBatchNorm(PartedBatchNorm):
         if rest:
             raise ValueError(
                 f"{type(self).__name__} expects a batch of {len(prefixes)} equal parts in "
-                f"training, got {len(x)} samples in {x.shape}; pass a multiple of num_splits={len(prefixes)}"
+                f"training, got {len(x)} samples in {x.shape}; pass a multiple of "
+                f"num_splits={len(prefixes)}"
             )
         return [
             Part(slice(i * size, (i + 1) * size), prefix, self.channel_arrays(prefix))

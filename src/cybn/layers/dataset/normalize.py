@@ -52,8 +52,6 @@ class Normalize(Fitted):
         any C.
     unbiased
         Whether the std of fitted data has the divisor m - 1 in the place of m.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------

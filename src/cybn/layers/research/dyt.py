@@ -29,12 +29,6 @@ class DyT(Blockwise):
         C, the number of features.
     alpha_init_value
         The first value of alpha.
-    affine
-        Learn weight and bias; else both are None.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the features: -1, or 1 for channels first.
 
@@ -44,25 +38,12 @@ class DyT(Blockwise):
         The learned slope.
     weight, bias : (C,) or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
-    grads : dict
-        The gradients of the parameters after `backward`.
-
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of less than two axes or another number of features;
-        for an `out` that cannot be written to.
 
     Notes
     -----
     .. math:: y = weight \cdot \tanh(alpha \cdot x) + bias
 
-    x is (N, C) or (N, ..., C); y has its shape, dtype and memory order, and is written to `out`
-    where it is given. x is kept for `backward`, not copied (unless in place): leave it unchanged
-    until then.
+    x is (N, C) or (N, ..., C).
 
     References
     ----------

@@ -29,30 +29,19 @@ class EvoNormS0(Blockwise):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     groups
         The number of groups of channels, a divisor of C; C groups where there are fewer channels
         than that.
     eps
         Added to the variance.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
     weight, bias, v1 : (C,)
         The learned scale, shift and slope; ones, zeros and ones at first.
-    grads : dict
-        The gradients of the parameters after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of another
         rank or number of channels, or with one value in a group; for an `out` that cannot be
@@ -65,9 +54,7 @@ class EvoNormS0(Blockwise):
     with sigma the logistic function and var the biased variance over a group of channels and all
     positions of one sample.
 
-    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then.
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W).
 
     References
     ----------
@@ -158,16 +145,10 @@ class EvoNormB0(Blockwise):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variances.
     momentum
         The weight of the new batch in `running_var`.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
@@ -175,14 +156,9 @@ class EvoNormB0(Blockwise):
         The learned scale, shift and slope; ones, zeros and ones at first.
     running_var : (C,)
         The running variance, ones at first.
-    grads : dict
-        The gradients of `weight`, `bias` and `v1` after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged
@@ -202,10 +178,8 @@ class EvoNormB0(Blockwise):
     .. math:: running\_var \leftarrow running\_var
         + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
 
-    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then. An empty batch gives an empty output and leaves `running_var`
-    alone.
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W). An empty batch gives an empty output and leaves
+    `running_var` alone.
 
     References
     ----------

@@ -28,18 +28,12 @@ class FilterResponseNorm(Blockwise):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the mean square.
     tlu
         End with the threshold; else tau is left out, and an activation is to follow.
     learn_eps
         Learn an addition to eps, which the paper advises where a map has few positions or one.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
@@ -49,17 +43,6 @@ class FilterResponseNorm(Blockwise):
         The learned threshold, zeros at first. None without `tlu`.
     learned_eps : (1,) or None
         What is added to eps, by its absolute value, 1e-4 at first. None without `learn_eps`.
-    grads : dict
-        The gradients of the parameters after `backward`.
-
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of another rank or number of channels; for an `out`
-        that cannot be written to.
 
     Notes
     -----
@@ -71,9 +54,7 @@ class FilterResponseNorm(Blockwise):
 
     Where y is at the threshold exactly, the gradient goes to tau.
 
-    x is (N, C) or (N, C, ...) of up to five axes; y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then.
+    x is (N, C) or (N, C, ...) of up to five axes.
 
     References
     ----------

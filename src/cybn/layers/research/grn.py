@@ -25,30 +25,13 @@ class GlobalResponseNorm(Blockwise):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the mean of the energies.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
     weight, bias : (C,)
         The learned scale and shift, zeros at first, so that a new layer gives x.
-    grads : dict
-        The gradients of `weight` and `bias` after `backward`.
-
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of another rank or number of channels; for an `out`
-        that cannot be written to.
 
     Notes
     -----
@@ -61,9 +44,7 @@ class GlobalResponseNorm(Blockwise):
     The first sum is over the positions of one sample's channel. Where a channel of a sample is all
     zero, G is taken to have no slope.
 
-    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then.
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W).
 
     References
     ----------

@@ -39,25 +39,15 @@ class IBN(Guarded):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     ratio
         The part of the channels that gets instance normalization.
     eps
         Added to the variance.
     momentum
         The weight of the new batch in the running statistics; None averages all batches alike.
-    affine
-        Learn weight and bias; else both are None.
     track_running_stats
         Keep running statistics; else they are None, and evaluation uses the moments of its batch,
         too.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
@@ -69,14 +59,9 @@ class IBN(Guarded):
         The running statistics, zeros and ones at first.
     num_batches_tracked : 0-D int64 or None
         How many batches the running statistics have followed.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, with one value
         in a channel of a sample or, in training, one value per channel; for an `out` that cannot be
@@ -91,10 +76,8 @@ class IBN(Guarded):
     joined, those for instances first, are `weight`, and its biases are alike; the running
     statistics are those of its second layer.
 
-    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then. An empty batch gives an empty output and leaves the running
-    statistics alone.
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W). An empty batch gives an empty output and leaves
+    the running statistics alone.
 
     References
     ----------

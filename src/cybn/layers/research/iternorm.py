@@ -36,8 +36,6 @@ class IterNorm(Guarded):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     num_groups
         G, the number of groups, each whitened by itself; it must divide C.
     iterations
@@ -47,14 +45,6 @@ class IterNorm(Guarded):
         Added to the diagonal of the covariance.
     momentum
         The weight of the new batch in the running statistics.
-    affine
-        Learn weight and bias; else both are None.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
@@ -64,14 +54,9 @@ class IterNorm(Guarded):
         The running mean, zeros at first.
     running_wm : (G, d, d)
         The running whitening matrices of groups of d channels, identities at first.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of another
         rank or number of channels, or, in training, with one value per channel; for an `out` that
@@ -97,10 +82,8 @@ class IterNorm(Guarded):
 
         running\_wm &\leftarrow running\_wm + momentum \cdot (W - running\_wm)
 
-    x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W); y has its shape, dtype and memory
-    order, and is written to `out` where it is given. x is kept for `backward`, not copied (unless
-    in place): leave it unchanged until then. An empty batch gives an empty output and leaves the
-    running statistics alone.
+    x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W). An empty batch gives an empty output
+    and leaves the running statistics alone.
 
     References
     ----------

@@ -47,14 +47,6 @@ class PartialRMSNorm(Layer):
     grads : dict
         The gradient of `weight`, (C,), after `backward`.
 
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
-    ValueError
-        For an option out of range; for an x of another number of features; for an `out` that cannot
-        be written to.
-
     Notes
     -----
     .. math:: y = weight \cdot \frac{x}{\sqrt{\frac{1}{k} \sum_{i=1}^{k} x_i^2 + \epsilon}},
@@ -62,9 +54,7 @@ class PartialRMSNorm(Layer):
 
     The sum is over the first k features of one position. With p=1 this is RMSNorm.
 
-    x is (N, C) or (N, ..., C); y has its shape, dtype and memory order, and is written to `out`
-    where it is given. x is kept for `backward`, not copied (unless in place): leave it unchanged
-    until then.
+    x is (N, C) or (N, ..., C).
 
     References
     ----------

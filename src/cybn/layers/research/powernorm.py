@@ -36,24 +36,16 @@ class PowerNorm(Guarded):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the quadratic mean.
     momentum
         The weight of the new batch in `running_phi` and `running_nu`.
-    affine
-        Learn weight and bias; else both are None.
     warmup
         How many batches are divided by their own quadratic mean; None for all of them, which is the
         PN-V of the paper.
     gradient
         The gradient to x while the quadratic mean is the running one: "exact", or "paper" for the
         estimator of the paper.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, as in a transformer.
 
@@ -69,15 +61,6 @@ class PowerNorm(Guarded):
         How many batches they have followed.
     grads : dict
         The gradients of `weight` and `bias` after `backward`, exact in each case.
-
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of another rank or number of channels; for an `out`
-        that cannot be written to. The layer is unchanged then.
 
     Notes
     -----
@@ -105,10 +88,8 @@ class PowerNorm(Guarded):
     are the exact one; nu follows all batches of training. In the paper psi² is phi and alpha is 1 -
     momentum.
 
-    x is (N, C) or (N, C, ...) of up to five axes; y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then. An empty batch gives an empty output and leaves the running
-    values alone.
+    x is (N, C) or (N, C, ...) of up to five axes. An empty batch gives an empty output and leaves
+    the running values alone.
 
     References
     ----------

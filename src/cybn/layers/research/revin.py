@@ -44,8 +44,6 @@ class RevIN(Reversible):
         C, the number of series in a sample.
     eps
         Added to the variance.
-    affine
-        Learn weight and bias; else both are None.
     subtract_last
         Centre on the last value, not on the mean.
     detach
@@ -59,14 +57,9 @@ class RevIN(Reversible):
     ----------
     weight, bias : (C,) or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or with series
         of one step; for a weight of 0 in the inverse; for an `out` that cannot be written to. The
@@ -91,8 +84,7 @@ class RevIN(Reversible):
     saved, `pullback_inverse` with what the inverse has saved, and `pullback` with what that
     returns.
 
-    x is (N, L, C); y has its shape, dtype and memory order, and is written to `out` where it is
-    given. x is kept for `backward`, not copied (unless in place): leave it unchanged until then.
+    x is (N, L, C).
 
     References
     ----------

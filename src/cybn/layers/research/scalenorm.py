@@ -44,24 +44,13 @@ class ScaleNorm(Blockwise):
     grads : dict
         The gradient of `weight` after `backward`.
 
-    Raises
-    ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
-    ValueError
-        For an option out of range; for an x of less than two axes or another number of features;
-        for an `out` that cannot be written to.
-
     Notes
     -----
     .. math:: y = weight \cdot \frac{x}{\sqrt{\sum_i x_i^2 + \epsilon}}
 
     The sum is over the C features of one sample and position.
 
-    x is (N, C) or (N, ..., C); y has its shape, dtype and memory order, and is written to `out`
-    where it is given. x is kept for `backward`, not copied (unless in place): leave it unchanged
-    until then.
+    x is (N, C) or (N, ..., C).
 
     References
     ----------

@@ -35,22 +35,14 @@ class SwitchableNorm(Guarded, ChannelNorm):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance.
     momentum
         The weight of the new batch in the running statistics, where the authors' code has that of
         the old ones, 0.9; None averages all batches alike.
-    affine
-        Learn weight and bias; else both are None.
     track_running_stats
         Keep running statistics; else they are None, and evaluation uses the moments of its batch,
         too.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -64,14 +56,9 @@ class SwitchableNorm(Guarded, ChannelNorm):
         The running statistics, zeros and ones at first.
     num_batches_tracked : 0-D int64 or None
         How many batches the running statistics have followed.
-    grads : dict
-        The gradients of the parameters after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or with one
         value in a channel of a sample; for an `out` that cannot be written to. The layer is

@@ -31,12 +31,6 @@ class GroupNorm(RowNorm):
         C, the number of channels.
     eps
         Added to the variance.
-    affine
-        Learn weight and bias; else both are None.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
@@ -44,14 +38,9 @@ class GroupNorm(RowNorm):
     ----------
     weight, bias : (C,) or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of less
         than two axes, with another number of channels or, of one sample, with one value per group;

@@ -31,20 +31,12 @@ class InstanceNorm(ChannelNorm):
 
     Parameters
     ----------
-    num_features
-        C, the number of channels.
     eps
         Added to the variance; more than 0 but with running statistics.
     momentum
         The weight of the new batch in the running statistics; None leaves them alone.
-    affine
-        Learn weight and bias; else both are None.
     track_running_stats
         Keep running statistics; else they are None.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
@@ -56,14 +48,9 @@ class InstanceNorm(ChannelNorm):
         The running statistics, zeros and ones at first.
     num_batches_tracked : 0-D int64 or None
         In the state dict for the sake of PyTorch, which never counts here either.
-    grads : dict
-        The gradients of `weight` and `bias`, (C,) each, after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, but with
         running statistics, with one value per channel of a sample; for an `out` that cannot be

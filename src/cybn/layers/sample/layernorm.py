@@ -27,23 +27,14 @@ class LayerNorm(RowNorm):
         Added to the variance.
     elementwise_affine
         Learn weight and bias; else both are None.
-    bias
-        False leaves out the bias alone.
-    dtype
-        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
 
     Attributes
     ----------
     weight, bias : ndarray of shape normalized_shape, or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
-    grads : dict
-        The gradients of `weight` and `bias` after `backward`.
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x with other last axes; for an `out` that cannot be
         written to. The layer is unchanged then.

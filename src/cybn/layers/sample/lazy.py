@@ -33,9 +33,7 @@ class LazyInstanceNorm(Lazy):
     once it is initialized, where that of PyTorch changes into the plain one; `to_plain` gives an
     InstanceNorm<d> that shares its arrays.
 
-    x is a batch, <batch>, or one sample, <sample>; y has its shape, dtype and memory order, and is
-    written to `out` where it is given. x is kept for `backward`, not copied (unless in place):
-    leave it unchanged until then.
+    x is a batch, <batch>, or one sample, <sample>.
 
     References
     ----------

@@ -33,8 +33,6 @@ class LocalResponseNorm(Layer):
         The exponent.
     k
         Added to the weighted sum. Where that becomes 0 or negative, y is not finite.
-    channel_axis
-        The axis of the channels: 1, or -1 for channels last.
 
     Attributes
     ----------
@@ -43,9 +41,6 @@ class LocalResponseNorm(Layer):
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x of less than three axes; for an `out` that cannot be
         written to.

@@ -41,9 +41,6 @@ class RMSNorm(RowNorm):
 
     Raises
     ------
-    TypeError
-        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
-        and float64.
     ValueError
         For an option out of range; for an x with other last axes; for an `out` that cannot be
         written to. The layer is unchanged then.
