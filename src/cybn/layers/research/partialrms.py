@@ -36,7 +36,7 @@ class PartialRMSNorm(Layer):
     affine
         Learn a weight; else it is None.
     dtype
-        Of the weight. Inputs may be float32 or float64 with either.
+        Of the weight. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the features: -1, or 1 for channels first.
 
