@@ -19,3 +19,39 @@ def words(a):
     """Data as kernels take it."""
     a = np.asarray(a)
     return a.view(np.uint16) if a.dtype in SIXTEEN else a
+
+
+def close(got, want, dtype, scale=1.0, roundings=64):
+    """Half an ulp of the dtype, and some float32 roundings of numbers of that scale.
+
+    The half ulp is that of rounding the result. The roundings are those of arithmetic in float32,
+    which moves a result over a tie at the most: 1.001 is for the ulp of a result near a power of 2.
+    """
+    room = half_ulp(want, dtype) * 1.001 + roundings * 2.0**-24 * (np.abs(want) + scale)
+    away = np.abs(got.astype(np.float64) - want)
+    assert (away <= room).all(), (away / room).max()
+
+
+def cast(a, dtype):
+    """Sixteen-bit data in another dtype; anything else as it is."""
+    return a.astype(dtype) if isinstance(a, np.ndarray) and a.itemsize == 2 else a
+
+
+def wide(a):
+    return cast(a, np.float64)
+
+
+def assert_rounded(name, a, single, exact):
+    """What is stored in sixteen bits is what float32 gives on the same values, rounded once, to the
+    bit. So it is off by half an ulp, and by what float32 is off; all else by the latter alone. That
+    is measured, at its worst over an array, and doubled.
+    """
+    assert (type(a), a.shape) == (np.ndarray, exact.shape)
+    exact = exact.astype(np.float64)
+    room = 2 * np.abs(single - exact).max(initial=0) + 2.0**-22 * np.abs(exact)
+    if a.dtype in SIXTEEN:
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(a, single.astype(a.dtype), name)
+        room = room + half_ulp(exact, a.dtype) * 1.001
+    away = np.abs(a.astype(np.float64) - exact)
+    assert (away <= room).all(), f"{name} is off by {(away / room).max()} of what it may be"

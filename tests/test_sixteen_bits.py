@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from runs import HUGE, LEAKY6, bits
-from sixteen import BFLOAT16, FLOAT16, SIXTEEN, finfo, half_ulp, words
+from sixteen import BFLOAT16, FLOAT16, SIXTEEN, close, finfo, words
 from test_bitwise import every_level
 
 import cybn
@@ -119,13 +119,6 @@ def test_threads_walks_stores_and_levels_give_the_same_bits(view, dtype, level):
     for how in ({}, {"threads": 2}, {"threads": 3, "cache": 0}, {"cache": 0, "stream": True}):
         got = run(level, x, dy, z, **how)
         assert {k: bits(a) for k, a in got.items()} == {k: bits(a) for k, a in plain.items()}
-
-
-def close(got, want, dtype, scale=1.0):
-    """Half an ulp of the dtype, and some float32 roundings of numbers of that scale."""
-    room = half_ulp(want, dtype) * 1.001 + 64 * 2.0**-24 * (np.abs(want) + scale)
-    away = np.abs(got.astype(np.float64) - want)
-    assert (away <= room).all(), (away / room).max()
 
 
 @both

@@ -1,5 +1,6 @@
 """Inputs that do not fit, and outputs that cannot be written to."""
 
+import ml_dtypes
 import numpy as np
 
 import cybn
@@ -68,6 +69,26 @@ def another_dtype(given):
     yield lambda: cybn.BatchNorm1d(3)(x.astype(np.float32))
 
 
+def words_of_bfloat16(given):
+    words = _x(4, 3, dtype=ml_dtypes.bfloat16).view(np.uint16)
+    yield lambda: cybn.BatchNorm1d(3)(words)
+    yield lambda: cybn.BatchNorm1d(3)(words.astype(np.float32))
+    yield lambda: cybn.BatchNorm1d(3)(words.view(ml_dtypes.bfloat16))
+
+
+def bfloat16_that_numpy_has_saved(given):
+    np.save(given.folder / "x.npy", _x(4, 3, dtype=ml_dtypes.bfloat16))
+    x = np.load(given.folder / "x.npy")
+    yield lambda: cybn.BatchNorm1d(3)(x)
+    yield lambda: cybn.BatchNorm1d(3)(x.view(ml_dtypes.bfloat16))
+
+
+def another_byte_order(given):
+    x = _x(4, 3).astype(">f8")
+    yield lambda: cybn.BatchNorm1d(3)(x)
+    yield lambda: cybn.BatchNorm1d(3)(x.astype(np.float64))
+
+
 def a_list_of_ints(given):
     x = [[1, 2, 3], [4, 6, 8]]
     yield lambda: cybn.BatchNorm1d(3)(x)
@@ -104,6 +125,23 @@ def a_gradient_of_another_dtype(given):
     dy = x.astype(np.float64)
     yield lambda: layer.backward(dy)
     yield lambda: layer.backward(dy.astype(np.float32))
+
+
+def a_gradient_of_bfloat16(given):
+    layer, x = cybn.DyT(3), _x(4, 3, dtype=ml_dtypes.bfloat16)
+    layer(x)
+    dy = _x(4, 3)
+    yield lambda: layer.backward(dy)
+    yield lambda: layer.backward(dy.astype(ml_dtypes.bfloat16))
+
+
+def a_layer_that_refuses_sixteen_bits(given):
+    class Choosy(cybn.DyT):
+        sixteen_bits = "refused"
+
+    x = _x(4, 3, dtype=np.float16)
+    yield lambda: Choosy(3)(x)
+    yield lambda: Choosy(3)(x.astype(np.float32))
 
 
 def a_read_only_out(given):

@@ -108,3 +108,9 @@ def a_mean_that_is_none(given):
     layer = cybn.Normalize([1.0, 2.0])
     yield lambda: setattr(layer, "mean", None)
     yield lambda: setattr(layer, "mean", np.zeros(2))
+
+
+def parameters_of_sixteen_bits(given):
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float16)
+    yield lambda: cybn.BatchNorm1d(3, dtype="float16")
+    yield lambda: (cybn.BatchNorm1d(3, dtype="float32")(x), cybn.BatchNorm1d(3, dtype="float64")(x))

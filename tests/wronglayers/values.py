@@ -58,6 +58,33 @@ class CancellingVariance(Right):
         return mean, (x * x).mean(0) - mean * mean
 
 
+# Data of sixteen bits
+
+
+@wrong("sixteen-bits", r"the output for float16 x with a mean of 10, compared to float64")
+class SumsInSixteenBits(Right):
+    sixteen_bits = "native"
+
+    def moments(self, x):
+        return x.mean(0), x.var(0)
+
+
+@wrong("sixteen-bits", r"the output for float16 x with a mean of \d+ is float32")
+class GivesFloat32(After):
+    sixteen_bits = "native"
+
+    def change_y(self, y, x):
+        return y.astype(np.result_type(x, np.float32))
+
+
+@wrong("sixteen-bits", r"sixteen_bits is 'refused' and float16 x is taken")
+class RefusesAndTakes(Right):
+    sixteen_bits = "refused"
+
+    def forward(self, x, *, out=None):
+        return super().forward(x.astype(np.float32) if x.itemsize == 2 else x, out=out)
+
+
 # Large and tiny data
 
 

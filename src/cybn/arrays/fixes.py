@@ -14,7 +14,7 @@ from ..spec.messages import listed
 from ..spec.registry import registry
 from ..spec.signature import options_of
 
-__all__ = ["axes_text", "channels_fix", "eval_fix", "rank_fix"]
+__all__ = ["axes_text", "channels_fix", "dtype_fix", "eval_fix", "rank_fix"]
 
 _AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 _AXES_LAST = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
@@ -62,6 +62,24 @@ def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, buil
     got = x.shape[channel_axis]
     fixes += [f"build the layer with {build.format(got)}"] if got else []
     return listed(fixes, "or") if fixes else "pass an array that has channels"
+
+
+def dtype_fix(name: str, dtype: np.dtype, is_array: bool = True) -> str:
+    """What to do about an array of a dtype that is not taken; without is_array, a list of such."""
+    kind, size = dtype.kind, dtype.itemsize
+    if kind == "c":
+        return f"normalize {name}.real and {name}.imag"
+    if kind == "V" and dtype.type is np.void and size == 2 and dtype.names is None:
+        return f"pass {name}.view(ml_dtypes.bfloat16) if that is what was saved"
+    if kind not in "biufV" or dtype.type is np.void:
+        return "pass an array of numbers"
+    if not is_array:
+        return f"convert it with np.asarray({name}, np.float32)"
+    wanted = f"{name}.astype(np.{'float64' if kind == 'f' and size > 4 else 'float32'})"
+    words = kind in "iu" and size == 2 and dtype.isnative
+    return f"convert it with {wanted}" + (
+        f", or with {name}.view(ml_dtypes.bfloat16) if it holds the words of bfloat16" * words
+    )
 
 
 def eval_fix(tracked: bool) -> str:

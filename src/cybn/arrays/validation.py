@@ -13,9 +13,9 @@ from operator import index
 import numpy as np
 
 from ..spec.messages import one_line, shown
-from .fixes import axes_text, channels_fix, eval_fix, rank_fix
+from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
+from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
 
-FLOAT32, FLOAT64, FLOAT16 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
 
 
@@ -25,27 +25,10 @@ def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     if type(a) is not np.ndarray:
         a = as_plain_array(who, name, a)
     if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and not is_data(a.dtype):
-        fix = f"convert it with {name}.astype(np.float32)"
-        if not isinstance(given, np.ndarray):
-            fix = f"convert it with np.asarray({name}, np.float32)"
-        if a.dtype.kind == "c":
-            fix = f"normalize {name}.real and {name}.imag"
-        elif a.dtype.kind not in "biuf":
-            fix = "pass an array of numbers"
         got = shown(a.item()) if a.dtype.kind == "O" and not a.ndim else a.dtype
-        raise TypeError(
-            f"{who} takes float16, bfloat16, float32 or float64 {name}, got {got}; {fix}"
-        )
+        fix = dtype_fix(name, a.dtype, isinstance(given, np.ndarray))
+        raise TypeError(f"{who} takes {DATA} {name}, got {got}; {fix}")
     return a
-
-
-def is_data(dtype: np.dtype) -> bool:
-    """Can data be of that dtype? bfloat16 is ml_dtypes', known by its name."""
-    return dtype in (FLOAT32, FLOAT64, FLOAT16) or is_bfloat16(dtype)
-
-
-def is_bfloat16(dtype: np.dtype) -> bool:
-    return dtype.itemsize == 2 and dtype.name == "bfloat16" and dtype.isnative
 
 
 def as_plain_array(who: str, name: str, a: object) -> np.ndarray:
@@ -161,7 +144,8 @@ def check_parameters(who: str, arrays: Mapping[str, np.ndarray | None], shape: t
         if a.shape != shape:
             raise ValueError(f"{who} needs {name} of shape {shape}, {meaning}, got {a.shape}")
         if a.dtype not in (FLOAT32, FLOAT64):
-            raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}")
+            fix = dtype_fix(name, a.dtype)
+            raise TypeError(f"{who} takes float32 or float64 {name}, got {a.dtype}; {fix}")
         if not a.flags.aligned:
             raise ValueError(f"{who} got a misaligned {name}; pass {name}.copy()")
         if dtype is None:
@@ -257,7 +241,7 @@ def check_like(who: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
     if a.shape != x.shape:
         raise ValueError(f"{who} expects {name} of the input's shape {x.shape}, got {a.shape}")
     if a.dtype != x.dtype:
-        fix = f"convert it with {name}.astype(np.{x.dtype})"
+        fix = f"convert it with {name}.astype({spelled(x.dtype)})"
         if name == "out":  # it is written to: a converted one is another
             fix = "pass np.empty_like(x)"
         raise TypeError(

@@ -139,7 +139,7 @@ def batch_norm_forward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones among the parameters.
+        For a dtype that is not taken, or mixed ones among the parameters.
     ValueError
         For a shape, eps or momentum out of range, running statistics missing in evaluation, one
         value per channel in training, an `out` that is read-only or overlaps x in part. Nothing has
@@ -276,7 +276,7 @@ def batch_norm_backward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape that does not fit, and for an `out` that cannot be written to.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.dtypes import round_to, widened
 from ..arrays.layout import arrange
 from ..arrays.outputs import LARGE, empty_like
 from ..kernels import of
@@ -83,6 +84,11 @@ def backward_checked(
         if dresidual is not None:
             dresidual[...] = dy
         y = dresidual = None
+        if dy.itemsize > x.itemsize:  # sixteen bits, of which dx is rounded once
+            wide, *sums = backward_checked(
+                dy, widened(x), stats, weight, training, channel_axis, None, dtype
+            )
+            return round_to(dx, wide), *sums
     target = np.empty_like(x_ncl, subok=False, order="C") if dx_ncl is None else dx_ncl
     dz = dz_ncl = None if dresidual is None else arrangement.view(dresidual)
     if dresidual is not None and dz_ncl is None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays.dtypes import computed_in
 from ..arrays.validation import as_float_array, check_like
 
 ACTIVATIONS = ("relu", "leaky_relu", "relu6")
@@ -48,7 +49,7 @@ def gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> G
 
 def gated(dy: np.ndarray, y: np.ndarray, gate: Gate) -> np.ndarray:
     """The gradient of what went into the gate, from dy and its output y; a new array."""
-    g = np.multiply(dy, dy.dtype.type(gate.slope))
+    g = np.multiply(dy, computed_in(dy.dtype).type(gate.slope))
     np.copyto(g, dy, where=y > 0)
     if gate.most < inf:
         g[y >= gate.most] = 0

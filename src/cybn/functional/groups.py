@@ -95,7 +95,7 @@ def group_norm_forward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape that does not fit, for eps, for an `out` that cannot be written to, and for a
         single sample with one value per group.
@@ -157,7 +157,7 @@ def group_norm_backward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape that does not fit, and for an `out` that cannot be written to.
 

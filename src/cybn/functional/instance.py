@@ -99,7 +99,7 @@ def instance_norm_forward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape, eps or momentum out of range, an `out` that cannot be written to, and one value
         per channel of a sample with `use_input_stats`. Nothing has been changed then.

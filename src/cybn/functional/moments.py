@@ -23,6 +23,7 @@ from typing import Self
 
 import numpy as np
 
+from ..arrays.dtypes import is_bfloat16
 from ..arrays.validation import as_plain_array, check_axis
 from .stats import batch_norm_stats
 
@@ -140,7 +141,7 @@ class Moments:
             For another number of channels; nothing is changed then.
         """
         x = as_plain_array("Moments", "x", x)
-        if x.dtype.kind not in "biuf":
+        if x.dtype.kind not in "biuf" and not is_bfloat16(x.dtype):
             raise TypeError(f"moments are taken of real numbers, got {x.dtype}")
         channel_axis, channels = check_axis("Moments", x, channel_axis)
         if channels != len(self._first):

@@ -86,7 +86,7 @@ def local_response_norm_forward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, and for an option of another type.
+        For a dtype that is not taken, and for an option of another type.
     ValueError
         For `size` and for an `out` that cannot be written to.
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays.validation import as_float_array, is_bfloat16
+from ..arrays.dtypes import eps_of
+from ..arrays.validation import as_float_array
 from .rows import rows_backward, rows_forward
 
 __all__ = ["rms_norm", "rms_norm_backward", "rms_norm_forward"]
@@ -116,6 +117,4 @@ def rms_norm_backward(
 
 def eps_for(x: np.ndarray, eps: float | None) -> float:
     """The eps of an RMS norm: None is that of the dtype."""
-    if eps is not None:
-        return eps
-    return 2.0**-7 if is_bfloat16(x.dtype) else float(np.finfo(x.dtype).eps)
+    return eps_of(x.dtype) if eps is None else eps

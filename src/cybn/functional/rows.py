@@ -98,7 +98,7 @@ def layer_norm_forward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape that does not fit, for eps, and for an `out` that cannot be written to.
 
@@ -149,7 +149,7 @@ def layer_norm_backward(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape that does not fit, and for an `out` that cannot be written to.
 

@@ -128,7 +128,7 @@ def update_running(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or mixed ones.
+        For a dtype that is not taken, or mixed ones.
     ValueError
         For a shape, m or momentum out of range. Nothing has moved then.
 

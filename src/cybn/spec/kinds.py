@@ -188,6 +188,8 @@ class DTypeName(Choice):
             value = value.name if value.isnative else value.str
         elif isinstance(value, type) and issubclass(value, np.generic):
             value = value.__name__
+        if str(value) in ("float16", "bfloat16"):
+            raise self.refusal(ValueError, value, where, f"; x may be {value} with either")
         return super().check(value, where)
 
 

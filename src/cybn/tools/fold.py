@@ -70,7 +70,7 @@ def fold(
     ----------
     weight
         That of a linear layer (out, in), a convolution (out, in/groups, \*kernel), or a transposed
-        convolution (in, out/groups, \*kernel); float32 or float64.
+        convolution (in, out/groups, \*kernel); float16, bfloat16, float32 or float64.
     bias
         That of the layer, (out,), or None for a layer without one.
     norm

@@ -27,7 +27,7 @@ class PartNorm(cybn.Layer):
     part
         How much of the mean is taken off.
     dtype
-        Of weight and bias. Inputs may be float32 or float64 with either.
+        Of weight and bias. Inputs may be float16, bfloat16, float32 or float64 with either.
 
     Attributes
     ----------
@@ -45,8 +45,7 @@ class PartNorm(cybn.Layer):
     \cdot weight + bias
 
     with mean and var (biased) those of the values of one channel in one sample. x is (N, C, ...),
-    of 3 to 5 dimensions, float32 or float64, and kept for the backward pass: leave it unchanged
-    until then.
+    of 3 to 5 dimensions, and kept for the backward pass: leave it unchanged until then.
 
     Examples
     --------

@@ -82,6 +82,8 @@ def overridden(layer: Layer, declaration: str) -> str | None:
         for name, value in vars(cls).items():
             if name in _APART or not (isroutine(value) or isinstance(value, property)):
                 continue
-            if any(hasattr(parent, name) for parent in order[i + 1 :]):
+            parents = (vars(parent) for parent in order[i + 1 :])
+            inherited = [own[name] for own in parents if name in own]
+            if inherited and getattr(value, "__wrapped__", None) not in inherited:
                 return name
     return None

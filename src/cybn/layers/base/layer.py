@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ...spec.messages import did_you_mean, listed
 from ...spec.registry import registry
 from .fixed import Fixed
 from .pair import Pair
+from .sixteen import adapted
 
 
 class Layer(Pair):
@@ -92,6 +93,9 @@ class Layer(Pair):
     #: further inputs whose gradients `pullback` gives beside those of the parameters; after
     #: `backward` that of `residual` is `layer.dresidual`, None where there was none
     differentiated: ClassVar[tuple[str, ...]] = ()
+    #: what becomes of float16 and bfloat16 data: "widened", the pair is given float32 copies, and
+    #: what it returns is rounded once; "native", the pair takes them as they are; or "refused"
+    sixteen_bits: ClassVar[Literal["widened", "native", "refused"]] = "widened"
     #: what the last forward keeps for backward
     _saved: Any = None
 
@@ -107,7 +111,7 @@ class Layer(Pair):
         Parameters
         ----------
         x
-            The input, float32 or float64, any strides.
+            The input, float16, bfloat16, float32 or float64, any strides.
         out
             An array like x to write to; it may be x itself.
 
@@ -153,7 +157,7 @@ class Layer(Pair):
         Parameters
         ----------
         x
-            The input, float32 or float64, any strides.
+            The input, float16, bfloat16, float32 or float64, any strides.
         out
             An array like x to write to; it may be x itself.
         **inputs
@@ -176,6 +180,7 @@ class Layer(Pair):
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls):
             cls.__call__ = cls.forward
+        adapted(cls, "apply", "pullback")
 
     def backward(self, dy: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """Compute dx of the last forward, and set `grads`.

@@ -73,7 +73,7 @@ class Pair(Declared):
         Raises
         ------
         TypeError
-            For a dtype other than float32 and float64.
+            For a dtype that is not taken.
         ValueError
             For another number of axes or channels, for an `out` that cannot be written to, and for
             an array of the layer that is missing.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...arrays.dtypes import is_bfloat16
+from ...arrays.fixes import dtype_fix
 from ...arrays.validation import as_plain_array
 from ...spec.kinds import Bounds
 from ...spec.messages import did_you_mean, shown
@@ -106,9 +108,11 @@ def _prefixes(own: Mapping, state: Mapping, unexpected: list) -> list[str]:
 def _converted(where: str, own: np.ndarray, value: object, finite: bool) -> np.ndarray:
     array = as_plain_array(where, "its values", value)
     kinds = "iu" if own.dtype.kind in "iu" else "f"
-    if array.dtype.kind not in kinds:
+    if array.dtype.kind not in kinds and not (kinds == "f" and is_bfloat16(array.dtype)):
         expected = "integers" if kinds == "iu" else "floats"
-        raise TypeError(f"{where} must hold {expected} ({own.dtype}), got {array.dtype}")
+        name = f"state[{where.partition(': ')[2]!r}]"
+        fix = dtype_fix(name, array.dtype) if kinds == "f" else f"pass {name}.astype(np.int64)"
+        raise TypeError(f"{where} must hold {expected} ({own.dtype}), got {array.dtype}; {fix}")
     if array.shape != own.shape:
         raise ValueError(f"{where} must have shape {own.shape}, got {array.shape}")
     with np.errstate(over="ignore"):

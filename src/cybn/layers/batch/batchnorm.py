@@ -47,7 +47,7 @@ class BatchNorm(ChannelNorm):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
     activation
@@ -83,7 +83,8 @@ class BatchNorm(ChannelNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged
@@ -146,6 +147,7 @@ class BatchNorm(ChannelNorm):
         "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
         "on_single", "on_nonfinite", "negative_slope",
     )  # fmt: skip
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: of the forward as it was, and of the layer as it was then."""

@@ -55,7 +55,7 @@ class ConditionalBatchNorm(ChannelNorm):
     bias
         False leaves out the bias.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -74,8 +74,8 @@ class ConditionalBatchNorm(ChannelNorm):
     Raises
     ------
     TypeError
-        For an option of another type, for an x of another dtype than float32 and float64, and for
-        labels that are no ints.
+        For an option of another type, for an x of another dtype than float16, bfloat16, float32 and
+        float64, and for labels that are no ints.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for labels of another shape or out of range; for an `out` that

@@ -41,8 +41,8 @@ class DomainSpecificBatchNorm(PartedBatchNorm):
     Raises
     ------
     TypeError
-        For an option of another type, for an x of another dtype than float32 and float64, and for a
-        domain that is no int.
+        For an option of another type, for an x of another dtype than float16, bfloat16, float32 and
+        float64, and for a domain that is no int.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for a domain that there is not; for an `out` that cannot be

@@ -38,7 +38,7 @@ class FrozenBatchNorm(Layer):
     eps
         Added to the variance; 0 where the variances are positive.
     dtype
-        Of the buffers. Inputs may be float32 or float64 with either.
+        Of the buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -54,7 +54,8 @@ class FrozenBatchNorm(Layer):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels; for an `out`
         that cannot be written to.
@@ -92,6 +93,7 @@ class FrozenBatchNorm(Layer):
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: nothing of x but its shape and dtype."""

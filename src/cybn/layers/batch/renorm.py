@@ -54,7 +54,7 @@ class BatchRenorm(ChannelNorm):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, <last>.
 
@@ -72,7 +72,8 @@ class BatchRenorm(ChannelNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged
@@ -121,6 +122,7 @@ class BatchRenorm(ChannelNorm):
     ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     running_moments = True
     optional_arrays = ("weight", "bias")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -50,7 +50,8 @@ class SplitBatchNorm(PartedBatchNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         of a number of samples that `num_splits` does not divide, or with one value per channel in a

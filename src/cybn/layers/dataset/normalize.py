@@ -68,7 +68,7 @@ class Normalize(Fitted):
     ------
     TypeError
         For an option of another type, if none of `mean`, `std` and `num_features` is given, and for
-        an x of another dtype than float32 and float64.
+        an x of another dtype than float16, bfloat16, float32 and float64.
     ValueError
         For a negative std; for an x of less than two axes or another number of channels; for an
         `out` that cannot be written to.
@@ -95,6 +95,7 @@ class Normalize(Fitted):
     True
     """
 
+    sixteen_bits = "native"
     rules = (
         GivenOne(("mean", "std", "num_features"), "; or use Normalize.fit"),
         OneLength(("mean", "std"), "num_features"),

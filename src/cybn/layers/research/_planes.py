@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arrays.dtypes import computed_in
 from ...arrays.outputs import empty_like
 from ...arrays.validation import as_float_array, check_input, check_rank
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
@@ -132,7 +133,7 @@ def _out_of_range(dtype: np.dtype, *factors: np.ndarray) -> np.ndarray:
     Of very large or small data the product may be an ordinary number all the same. They are few if
     any, and are computed in float64.
     """
-    info, far = np.finfo(dtype), False
+    info, far = np.finfo(computed_in(dtype)), False
     for size in map(np.abs, factors):
         far |= ((size < info.tiny) & (size > 0)) | ((size > info.max) & (size < np.inf))
     return np.flatnonzero(far)

@@ -59,8 +59,8 @@ class AdaIN(Guarded):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x or style of another dtype than float32 and
-        float64.
+        For an option of another type, and for an x or style of another dtype than float16,
+        bfloat16, float32 and float64.
     ValueError
         For an option out of range; for an x or style of another rank or with one value in a channel
         of a sample; for a style with other samples or channels; for an `out` that cannot be written
@@ -100,6 +100,7 @@ class AdaIN(Guarded):
 
     num_features_option = None
     differentiated = ("style",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

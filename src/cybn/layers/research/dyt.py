@@ -34,7 +34,7 @@ class DyT(Blockwise):
     bias
         False leaves out the bias alone.
     dtype
-        Of the parameters. Inputs may be float32 or float64 with either.
+        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the features: -1, or 1 for channels first.
 
@@ -50,7 +50,8 @@ class DyT(Blockwise):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of less than two axes or another number of features;
         for an `out` that cannot be written to.

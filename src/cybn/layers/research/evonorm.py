@@ -37,7 +37,7 @@ class EvoNormS0(Blockwise):
     eps
         Added to the variance.
     dtype
-        Of the parameters. Inputs may be float32 or float64 with either.
+        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last.
 
@@ -51,7 +51,8 @@ class EvoNormS0(Blockwise):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of another
         rank or number of channels, or with one value in a group; for an `out` that cannot be
@@ -164,7 +165,7 @@ class EvoNormB0(Blockwise):
     momentum
         The weight of the new batch in `running_var`.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last.
 
@@ -180,7 +181,8 @@ class EvoNormB0(Blockwise):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, in training,
         with one value per channel; for an `out` that cannot be written to. The layer is unchanged

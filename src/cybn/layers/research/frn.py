@@ -37,7 +37,7 @@ class FilterResponseNorm(Blockwise):
     learn_eps
         Learn an addition to eps, which the paper advises where a map has few positions or one.
     dtype
-        Of the parameters. Inputs may be float32 or float64 with either.
+        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last.
 
@@ -55,7 +55,8 @@ class FilterResponseNorm(Blockwise):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels; for an `out`
         that cannot be written to.

@@ -58,7 +58,7 @@ class IBN(Guarded):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last.
 
@@ -78,7 +78,8 @@ class IBN(Guarded):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, with one value
         in a channel of a sample or, in training, one value per channel; for an `out` that cannot be
@@ -116,6 +117,7 @@ class IBN(Guarded):
     """
 
     optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -53,7 +53,7 @@ class IterNorm(Guarded):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last.
 
@@ -71,7 +71,8 @@ class IterNorm(Guarded):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of another
         rank or number of channels, or, in training, with one value per channel; for an `out` that

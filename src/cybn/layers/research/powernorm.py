@@ -56,7 +56,7 @@ class PowerNorm(Guarded):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, as in a transformer.
 
@@ -76,7 +76,8 @@ class PowerNorm(Guarded):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels; for an `out`
         that cannot be written to. The layer is unchanged then.

@@ -52,7 +52,7 @@ class RevIN(Reversible):
     detach
         Take centre and std as constants in both backward passes, as the authors' code does.
     dtype
-        Of weight and bias. Inputs may be float32 or float64 with either.
+        Of weight and bias. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the series: -1 for (N, L, C) as in the paper, 1 for (N, C, L).
 
@@ -66,7 +66,8 @@ class RevIN(Reversible):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or with series
         of one step; for a weight of 0 in the inverse; for an `out` that cannot be written to. The

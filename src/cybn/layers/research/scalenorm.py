@@ -33,7 +33,7 @@ class ScaleNorm(Blockwise):
     eps
         Added to the sum of squares.
     dtype
-        Of the parameter. Inputs may be float32 or float64 with either.
+        Of the parameter. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the features: -1, or 1 where they come before positions.
 
@@ -47,7 +47,8 @@ class ScaleNorm(Blockwise):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of less than two axes or another number of features;
         for an `out` that cannot be written to.
@@ -79,6 +80,7 @@ class ScaleNorm(Blockwise):
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("weight",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -40,7 +40,7 @@ class WeightStandardization(Guarded):
     scaled
         Divide by the root of I, the values of a filter, so that a filter has norm 1.
     dtype
-        Of the gain. Inputs may be float32 or float64 with either.
+        Of the gain. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the filters: 0 as in PyTorch, (C_out, C_in, ...), or -1 as in frameworks with
         channels last, (..., C_in, C_out).
@@ -55,7 +55,8 @@ class WeightStandardization(Guarded):
     Raises
     ------
     TypeError
-        For an option of another type, and for a weight of another dtype than float32 and float64.
+        For an option of another type, and for a weight of another dtype than float16, bfloat16,
+        float32 and float64.
     ValueError
         For an option out of range; for a weight of less than two axes, another number of filters
         than `out_channels`, or filters of one value; for an `out` that cannot be written to.
@@ -91,6 +92,7 @@ class WeightStandardization(Guarded):
     """
 
     num_features_option = None
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

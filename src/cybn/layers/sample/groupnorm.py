@@ -36,7 +36,7 @@ class GroupNorm(RowNorm):
     bias
         False leaves out the bias alone.
     dtype
-        Of the parameters. Inputs may be float32 or float64 with either.
+        Of the parameters. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
@@ -50,7 +50,8 @@ class GroupNorm(RowNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range, and groups that do not divide the channels; for an x of less
         than two axes, with another number of channels or, of one sample, with one value per group;

@@ -44,7 +44,7 @@ class InstanceNorm(ChannelNorm):
     bias
         False leaves out the bias alone.
     dtype
-        Of parameters and buffers. Inputs may be float32 or float64 with either.
+        Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
 
@@ -62,7 +62,8 @@ class InstanceNorm(ChannelNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of another rank or number of channels, or, but with
         running statistics, with one value per channel of a sample; for an `out` that cannot be
@@ -106,6 +107,7 @@ class InstanceNorm(ChannelNorm):
 
     ranks: ClassVar[tuple[int, ...]] = ()  # of one sample, and of a batch
     optional_arrays = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

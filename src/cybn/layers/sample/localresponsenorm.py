@@ -44,7 +44,8 @@ class LocalResponseNorm(Layer):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x of less than three axes; for an `out` that cannot be
         written to.
@@ -81,6 +82,7 @@ class LocalResponseNorm(Layer):
 
     num_features_option: ClassVar[None] = None
     sized_by = ()
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs: x and the options of then."""

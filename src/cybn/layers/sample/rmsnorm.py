@@ -30,7 +30,7 @@ class RMSNorm(RowNorm):
     elementwise_affine
         Learn weight; else it is None.
     dtype
-        Of the weight. Inputs may be float32 or float64 with either.
+        Of the weight. Inputs may be float16, bfloat16, float32 or float64 with either.
 
     Attributes
     ----------
@@ -42,7 +42,8 @@ class RMSNorm(RowNorm):
     Raises
     ------
     TypeError
-        For an option of another type, and for an x of another dtype than float32 and float64.
+        For an option of another type, and for an x of another dtype than float16, bfloat16, float32
+        and float64.
     ValueError
         For an option out of range; for an x with other last axes; for an `out` that cannot be
         written to. The layer is unchanged then.

@@ -19,6 +19,8 @@ class RowNorm(Layer):
     subclass with other rows overrides `_rows` and `_affine_shape`.
     """
 
+    sixteen_bits = "native"
+
     class Saved(NamedTuple):
         """What pullback needs."""
 

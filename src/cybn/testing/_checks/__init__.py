@@ -3,6 +3,7 @@
 from . import (  # noqa: I001
     basics as basics,
     output as output,
+    sixteen as sixteen,
     sizes as sizes,
     memory as memory,
     gradients as gradients,

@@ -134,11 +134,11 @@ def _keep_state(case: Case, calls: Iterable[BadCall]) -> None:
 
 @rule(
     "error-dtype",
-    "Begin apply with x = self.begin(x, out), which refuses what is not float32 or float64 with a "
+    "Begin apply with x = self.begin(x, out), which refuses what is no dtype of data with a "
     "TypeError.",
 )
 def error_dtype(case: Case) -> None:
-    """An x of another dtype than float32 and float64 is a TypeError."""
+    """An x of another dtype than float16, bfloat16, float32 and float64 is a TypeError."""
     layer = case.layer()
     for bad in _dtypes_of_x(case):
         bad.refused(layer)
