@@ -105,8 +105,10 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
     family that takes it.
     """
     x = as_float_array(who, "x", x)
-    check_rank(who, x, ranks, channel_axis, channels)
-    check_channels(who, x, channels, channel_axis, own=ranks)
+    if x.ndim not in ranks:
+        check_rank(who, x, ranks, channel_axis, channels)
+    if x.shape[channel_axis] != channels:
+        check_channels(who, x, channels, channel_axis, own=ranks)
     return x
 
 

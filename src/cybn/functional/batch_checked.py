@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays.dtypes import round_to, widened
-from ..arrays.layout import arrange
+from ..arrays.layout import arrange, in_order
 from ..arrays.outputs import LARGE, empty_like
 from ..kernels import of
 from ..kernels.policy import plan
@@ -19,15 +19,16 @@ from .running import Step, follow
 CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
 
 
-def output(dense, x_ncl, arrangement, out):
-    """A new output like dense, or `out`, and its (N, C, L) view, None where it has none."""
-    plain = out is None and arrangement.order is None and dense.flags.c_contiguous
-    if plain and dense.nbytes < LARGE:
-        ncl = np.empty(x_ncl.shape, x_ncl.dtype)  # the view first, which costs less
-        y = ncl.reshape(dense.shape)
-        return (y if y.itemsize > 2 else y.view(dense.dtype)), ncl
+def arrange_both(x, channel_axis, out):
+    """As `arrange`, the view of x alone; an output like x, or `out`, and its view or None."""
+    if out is None and x.flags.carray and x.itemsize > 2 and x.nbytes < LARGE:
+        arrangement = in_order(x.shape, channel_axis)
+        _, shape = arrangement
+        y_ncl = np.empty(shape, x.dtype)  # the view first, which costs less
+        return x.reshape(shape), arrangement, y_ncl.reshape(x.shape), y_ncl
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
     y = empty_like(dense) if out is None else out
-    return y, arrangement.view(y)
+    return x_ncl, arrangement, y, arrangement.view(y)
 
 
 def forward_checked(
@@ -38,23 +39,21 @@ def forward_checked(
 
     The running statistics move last: whatever is raised, they are as they were.
     """
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y, y_ncl = output(dense, x_ncl, arrangement, out)
-    stats = np.empty((3, x_ncl.shape[1]))
-    if not x.size:
+    x_ncl, arrangement, y, y_ncl = arrange_both(x, channel_axis, out)
+    stats, size = np.empty((3, x_ncl.shape[1])), x.size
+    if not size:
         stats[:2] = 0
         stats[2] = 1 / np.sqrt(eps) if eps > 0 else np.inf
         return y, stats
-    target, moving = y_ncl, (running_mean, running_var, num_batches_tracked)
+    target, mean, var, count = y_ncl, running_mean, running_var, num_batches_tracked
     if y_ncl is None:
         target = np.empty_like(x_ncl, subok=False, order="C")
         if training:  # the output is still to be copied, and statistics move last
-            moving = None, None, None
+            mean = var = count = None
     if residual is not None:
         residual = arrangement.gather(residual)
-    mean, var, count = moving
     slope, most = gate
-    threads, cache, stream = plan(x.size, x.itemsize)
+    threads, cache, stream = plan(size, x.itemsize)
     of[x.dtype].batch_forward(
         target, stats, mean, var, count, x_ncl, residual, weight, bias, eps, momentum, slope, most,
         training, threads, cache, stream,
@@ -62,7 +61,7 @@ def forward_checked(
     if y_ncl is None:
         arrangement.scatter(target, y)
         if training:
-            m = x.size // stats.shape[1]
+            m = size // stats.shape[1]
             follow([Step(running_mean, running_var, num_batches_tracked, stats, m, momentum)])
     return y, stats
 
@@ -91,8 +90,7 @@ def sums_checked(x, channel_axis):
 
 def output_checked(x, stats, count, weight, bias, channel_axis, out, residual, gate):
     """batch_norm_apply for arguments that were checked; stats (3, C), or (6, C) with sums."""
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y, y_ncl = output(dense, x_ncl, arrangement, out)
+    x_ncl, arrangement, y, y_ncl = arrange_both(x, channel_axis, out)
     if not x.size:
         return y
     target = np.empty_like(x_ncl, subok=False, order="C") if y_ncl is None else y_ncl
@@ -129,8 +127,7 @@ def backward_checked(
     and dweight and dbias are zero.
     """
     channels = stats.shape[1]
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    dx, dx_ncl = output(dense, x_ncl, arrangement, out)
+    x_ncl, arrangement, dx, dx_ncl = arrange_both(x, channel_axis, out)
     dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
     if not x.size:
         return dx, dweight, dbias

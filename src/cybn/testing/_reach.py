@@ -44,8 +44,8 @@ def arrays_of(layer: Layer) -> dict[str, np.ndarray]:
 
 
 def _walk(layer: Layer) -> Iterator[tuple[str, Any]]:
-    options = set(layer.get_config())
-    own = {k: v for k, v in vars(layer).items() if k not in _PASSING and k not in options}
+    passing = {*_PASSING, *layer.get_config(), *layer._parameters, *layer._buffers}
+    own = {k: v for k, v in vars(layer).items() if k not in passing}
     shared = {}
     for cls in reversed(type(layer).__mro__[: type(layer).__mro__.index(Layer)]):
         shared.update(vars(cls))
@@ -81,8 +81,6 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"({i})", item) for i, item in enumerate(value.args))
         yield from ((f"({name})", item) for name, item in value.keywords.items())
     elif isinstance(value, Layer):
-        stores = (value._parameters, value._buffers)
-        yield from ((f".{name}", a) for store in stores for name, a in store.items())
         yield from ((f".{k}", v) for k, v in vars(value).items() if k not in _PASSING)
     else:
         yield from ((f".{name}", item) for name, item in getattr(value, "__dict__", {}).items())

@@ -200,11 +200,15 @@ class Arrays:
         good = parts[0].isidentifier() and all(p.isidentifier() or p.isdigit() for p in parts)
         if not good or hasattr(type(self), name):
             raise ValueError(f"{type(self).__name__}: {name!r} cannot name a parameter or buffer")
-        vars(self).pop(name, None)  # an option such as `bias` gives its name to the array
-        store[name] = self._array(name, value)
+        # an option such as `bias` gives its name to the array
+        self._keep(store, name, self._array(name, value))
         self._built.pop(name, None)
         if value is not None:
             self._built[name] = Built(value.shape, value.dtype)
+
+    def _keep(self, store: dict[str, Any], name: str, a: np.ndarray | None) -> None:
+        """Let the layer have the array under this name, which is to be looked at again."""
+        store[name] = vars(self)[name] = a
         vars(self)["_checked"] = None
 
     def _array(self, name: str, value: Any) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -81,8 +81,8 @@ class Declared(Arrays):
             The registered name as "type", and the options.
         """
         cls = type(self)
-        options = {name: vars(self).get(name, value) for name, value in self._options.items()}
-        return {"type": vars(cls).get("registered_name", cls.__name__), **check(cls, options)}
+        options = check(cls, self._options_now())
+        return {"type": vars(cls).get("registered_name", cls.__name__), **options}
 
     def extra_repr(self) -> str:
         """Show the options as repr does: what must be given, then what may be, by name.
@@ -106,18 +106,14 @@ class Declared(Arrays):
 
     # Attributes: declared arrays and options behave as plain attributes, and are checked
 
-    def __getattr__(self, name: str) -> Any:
-        for store in ("_parameters", "_buffers"):
-            arrays = vars(self).get(store, {})
-            if name in arrays:
-                return arrays[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if TYPE_CHECKING:  # a method of this name would cost each attribute of a small call twice
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __setattr__(self, name: str, value: Any) -> None:
         for store in (self._parameters, self._buffers):
             if name in store:
-                store[name] = self._array(name, value)
-                vars(self)["_checked"] = None
+                self._keep(store, name, self._array(name, value))
                 return
         option = options_of(type(self)).get(name)
         if option is not None:
@@ -136,9 +132,6 @@ class Declared(Arrays):
             )
         object.__delattr__(self, name)
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers})
-
     # Copying and pickling: the options build the layer, then its attributes follow. The last
     # forward does not come along: it holds somebody's input.
 
@@ -156,6 +149,14 @@ class Declared(Arrays):
 
     # Inside
 
+    def _options_now(self) -> dict[str, Any]:
+        """The options; where an array has taken the name of one, what the layer was built with."""
+        arrays, own = {**self._parameters, **self._buffers}, vars(self)
+        return {
+            name: value if name in arrays else own.get(name, value)
+            for name, value in self._options.items()
+        }
+
     def _checked_mode(self, mode: object) -> bool:
         if not isinstance(mode, (bool, np.bool_)):
             raise ValueError(
@@ -166,7 +167,7 @@ class Declared(Arrays):
 
     def _try_option(self, name: str, value: Any) -> None:
         """Raise unless a layer with this value of an option is one with the same arrays."""
-        own = {each: vars(self).get(each, old) for each, old in self._options.items()}
+        own = self._options_now()
         if _trying.get() or (type(own[name]) is type(value) and own[name] == value):
             return
         cls = type(self)

@@ -125,7 +125,8 @@ class Lazy(Layer):
         self.settle_option("num_features", width)
         if width is None:
             for store in (self._parameters, self._buffers):
-                store.update(dict.fromkeys(store))
+                for name in store:
+                    self._keep(store, name, None)
             self._built.clear()
 
     def _initialized(self, width: int) -> Self:
@@ -134,7 +135,8 @@ class Lazy(Layer):
 
     def _become(self, one: Self) -> None:
         """Take over the arrays of `one`. num_features comes last: it tells other threads."""
-        names = ("_parameters", "_buffers", "_built", "_checked", "num_features")
+        arrays = (*one._parameters, *one._buffers)
+        names = ("_parameters", "_buffers", "_built", "_checked", *arrays, "num_features")
         vars(self).update((name, getattr(one, name)) for name in names)
 
 

@@ -286,11 +286,14 @@ class BatchNorm(ChannelNorm):
         if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
             step = self.step(arrays[2:], stats, x)
         y_then = None if gate is OPEN else y_valid
-        saved = kept, stats, weight_then, of_batch, axis_then, y_then, gate, residual is not None
-        if mask is None:
-            return y_valid, new(BatchNorm.Saved, (*saved, None, None)), step
-        y = put(y_valid, mask, y, axis_then)
-        return y, BatchNorm.Saved(*saved, mask.copy(), x), step
+        valid = None
+        if mask is not None:
+            y_valid, mask, valid = put(y_valid, mask, y, axis_then), mask.copy(), x
+        saved = (
+            kept, stats, weight_then, of_batch, axis_then, y_then, gate, residual is not None, mask,
+            valid,
+        )  # fmt: skip
+        return y_valid, new(BatchNorm.Saved, saved), step
 
     def keeps_finite(self, name: str) -> bool:
         """Parameters, and statistics that on_nonfinite protects."""

@@ -86,6 +86,8 @@ class PartedBatchNorm(BatchNorm):
             plain = dict(store)
             if not keep:
                 store.clear()
+                for name in plain:
+                    del vars(self)[name]
             for prefix in prefixes:
                 for name, a in plain.items():
                     register(prefix + name, None if a is None else a.copy())
