@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 FLOAT32, FLOAT64, FLOAT16 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)
+PARAMETERS = {"float32": FLOAT32, "float64": FLOAT64}  # of a layer, by its option
 DATA = "float16, bfloat16, float32 or float64"
 
 

@@ -26,6 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .outputs import LARGE, empty_like
+
 # Rows shorter than this are only worth walking where they follow each other without a gap.
 SHORT_ROW = 512
 
@@ -38,16 +40,14 @@ class Arrangement(NamedTuple):
 
     def view(self, a: np.ndarray) -> np.ndarray | None:
         """`a` as (N, C, L) without a copy, or None where its memory does not allow it."""
-        a = as_words(a)
-        if self.order is None:
-            if a.flags.carray or (a.flags.c_contiguous and a.flags.aligned):
-                return a.reshape(self.shape)
-            turned = a
-        else:
-            turned = a.transpose(self.order)
-        if self.shape[0] == 1 and not turned.flags.c_contiguous:
+        order, shape = self
+        a = a if a.itemsize > 2 else as_words(a)
+        if order is None and in_one_piece(a):
+            return a.reshape(shape)
+        turned = a if order is None else a.transpose(order)
+        if shape[0] == 1 and not turned.flags.c_contiguous:
             return None  # which reshape would copy, to no avail
-        ncl = turned.reshape(self.shape)
+        ncl = turned.reshape(shape)
         return ncl if _fits(ncl) and np.may_share_memory(ncl, a) else None
 
     def gather(self, a: np.ndarray) -> np.ndarray:
@@ -58,6 +58,17 @@ class Arrangement(NamedTuple):
         a = as_words(a)
         turned = a if self.order is None else a.transpose(self.order)
         return np.array(turned, order="C").reshape(self.shape)
+
+    def with_output(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """x as (N, C, L), copied where it has to be; an array like x, or `out`; and its view."""
+        order, shape = self
+        if out is None and order is None and x.flags.carray and x.itemsize > 2 and x.nbytes < LARGE:
+            ncl = np.empty(shape, x.dtype)  # first the view, which costs less
+            return x.reshape(shape), ncl.reshape(x.shape), ncl
+        y = empty_like(x) if out is None else out
+        return self.gather(x), y, self.view(y)
 
     def scatter(self, ncl: np.ndarray, a: np.ndarray) -> None:
         """Write (N, C, L) into `a`."""
@@ -82,19 +93,21 @@ def as_words(a: np.ndarray) -> np.ndarray:
     return a if a.itemsize > 2 else a.view(np.uint16)
 
 
-def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray, Arrangement]:
-    """x, copied in its own memory order if it has to be; its (N, C, L) view; and how to get it."""
-    flags = x.flags
-    if flags.carray or (flags.c_contiguous and flags.aligned):
-        arrangement = in_order(x.shape, channel_axis)
-        return x, (x if x.itemsize > 2 else as_words(x)).reshape(arrangement.shape), arrangement
-    arrangement = _arrangement(x, channel_axis)
-    ncl = arrangement.view(x)
-    if ncl is None:
+def in_one_piece(a: np.ndarray) -> bool:
+    """Do the items of `a` follow each other in C order, where the kernels can read them?"""
+    flags = a.flags
+    return flags.carray or (flags.c_contiguous and flags.aligned)
+
+
+def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, Arrangement]:
+    """x, copied in its own memory order if it has to be, and how its (N, C, L) view is got."""
+    if x.flags.c_contiguous:
+        return x, in_order(x.shape, channel_axis)
+    arrangement = _arrangement(x.shape, x.strides, channel_axis)
+    if arrangement.view(x) is None:
         x = x.copy(order="K")
-        arrangement = _arrangement(x, channel_axis)
-        ncl = arrangement.gather(x)
-    return x, ncl, arrangement
+        arrangement = _arrangement(x.shape, x.strides, channel_axis)
+    return x, arrangement
 
 
 def trailing_rows(x: np.ndarray, axes: int) -> Rows:
@@ -136,13 +149,13 @@ def in_order(shape: tuple[int, ...], channel_axis: int) -> Arrangement:
     return Arrangement(None, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])))
 
 
-def _arrangement(x: np.ndarray, channel_axis: int) -> Arrangement:
-    shape = x.shape
-    axis = channel_axis % x.ndim
-    if x.flags.c_contiguous:
-        return in_order(shape, channel_axis)
-    step = [abs(stride) for stride in x.strides]
-    others = sorted((i for i in range(x.ndim) if i != axis), key=lambda i: -step[i])
+@lru_cache(maxsize=1024)
+def _arrangement(
+    shape: tuple[int, ...], strides: tuple[int, ...], channel_axis: int
+) -> Arrangement:
+    axis = channel_axis % len(shape)
+    step = [abs(stride) for stride in strides]
+    others = sorted((i for i in range(len(shape)) if i != axis), key=lambda i: -step[i])
     # An axis of one item lies nowhere: its stride means nothing.
     outer = [i for i in others if step[i] > step[axis] or shape[i] == 1]
     if shape[axis] == 1:
@@ -150,7 +163,7 @@ def _arrangement(x: np.ndarray, channel_axis: int) -> Arrangement:
     inner = [i for i in others if i not in outer]
     order = (*outer, axis, *inner)
     ncl = (prod(shape[i] for i in outer), shape[axis], prod(shape[i] for i in inner))
-    return Arrangement(None if order == tuple(range(x.ndim)) else order, ncl)
+    return Arrangement(None if order == tuple(range(len(shape))) else order, ncl)
 
 
 def _fits(ncl: np.ndarray) -> bool:

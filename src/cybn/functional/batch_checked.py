@@ -9,26 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays.dtypes import round_to, widened
-from ..arrays.layout import arrange, in_order
-from ..arrays.outputs import LARGE, empty_like
+from ..arrays.layout import arrange
 from ..kernels import of
 from ..kernels.policy import plan
 from .gates import OPEN, gated
 from .running import Step, follow
 
 CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
-
-
-def arrange_both(x, channel_axis, out):
-    """As `arrange`, the view of x alone; an output like x, or `out`, and its view or None."""
-    if out is None and x.flags.carray and x.itemsize > 2 and x.nbytes < LARGE:
-        arrangement = in_order(x.shape, channel_axis)
-        _, shape = arrangement
-        y_ncl = np.empty(shape, x.dtype)  # the view first, which costs less
-        return x.reshape(shape), arrangement, y_ncl.reshape(x.shape), y_ncl
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y = empty_like(dense) if out is None else out
-    return x_ncl, arrangement, y, arrangement.view(y)
 
 
 def forward_checked(
@@ -39,7 +26,8 @@ def forward_checked(
 
     The running statistics move last: whatever is raised, they are as they were.
     """
-    x_ncl, arrangement, y, y_ncl = arrange_both(x, channel_axis, out)
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl, y, y_ncl = arrangement.with_output(dense, out)
     stats, size = np.empty((3, x_ncl.shape[1])), x.size
     if not size:
         stats[:2] = 0
@@ -73,7 +61,8 @@ def statistics_checked(
 
     (3, C); or (6, C) with the sums that parts are merged from (moments.py).
     """
-    _, x_ncl, _ = arrange(x, channel_axis)
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl = arrangement.gather(dense)
     threads, cache, _ = plan(x.size, x.itemsize)
     of[x.dtype].batch_forward(
         None, stats, running_mean, running_var, num_batches_tracked, x_ncl, None, None, None, eps,
@@ -90,7 +79,8 @@ def sums_checked(x, channel_axis):
 
 def output_checked(x, stats, count, weight, bias, channel_axis, out, residual, gate):
     """batch_norm_apply for arguments that were checked; stats (3, C), or (6, C) with sums."""
-    x_ncl, arrangement, y, y_ncl = arrange_both(x, channel_axis, out)
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl, y, y_ncl = arrangement.with_output(dense, out)
     if not x.size:
         return y
     target = np.empty_like(x_ncl, subok=False, order="C") if y_ncl is None else y_ncl
@@ -108,7 +98,8 @@ def products_checked(dy, x, stats, channel_axis, y, gate):
     """batch_norm_backward_reduce for arguments that were checked."""
     sums = np.zeros((2, stats.shape[1]))
     if x.size:
-        _, x_ncl, arrangement = arrange(x, channel_axis)
+        dense, arrangement = arrange(x, channel_axis)
+        x_ncl = arrangement.gather(dense)
         y = None if gate is OPEN else arrangement.gather(y)
         threads, cache, _ = plan(x.size, x.itemsize)
         of[x.dtype].batch_sums(
@@ -127,7 +118,8 @@ def backward_checked(
     and dweight and dbias are zero.
     """
     channels = stats.shape[1]
-    x_ncl, arrangement, dx, dx_ncl = arrange_both(x, channel_axis, out)
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl, dx, dx_ncl = arrangement.with_output(dense, out)
     dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
     if not x.size:
         return dx, dweight, dbias

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays.layout import arrange
-from ..arrays.outputs import empty_like
 from ..arrays.validation import as_float_array, check_axis, check_upstream, keep_input
 from ..kernels import of
 from ..kernels.policy import plan
@@ -108,11 +107,10 @@ def local_response_norm_forward(
 
 def forward_checked(x, size, alpha, beta, k, channel_axis, out):
     """local_response_norm_forward for arguments that were checked; out must not be x."""
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    y = empty_like(dense) if out is None else out
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl, y, y_ncl = arrangement.with_output(dense, out)
     if x.size == 0:
         return y
-    y_ncl = arrangement.view(y)
     target = np.empty(x_ncl.shape, x_ncl.dtype) if y_ncl is None else y_ncl
     threads = plan(x.size, x.itemsize).threads
     of[x.dtype].response_forward(target, x_ncl, size, alpha, beta, k, threads)
@@ -171,11 +169,10 @@ def local_response_norm_backward(
 
 def backward_checked(dy, x, size, alpha, beta, k, channel_axis, out):
     """local_response_norm_backward for arguments that were checked."""
-    dense, x_ncl, arrangement = arrange(x, channel_axis)
-    dx = empty_like(dense) if out is None else out
+    dense, arrangement = arrange(x, channel_axis)
+    x_ncl, dx, dx_ncl = arrangement.with_output(dense, out)
     if x.size == 0:
         return dx
-    dx_ncl = arrangement.view(dx)
     target = np.empty(x_ncl.shape, x_ncl.dtype) if dx_ncl is None else dx_ncl
     threads = plan(x.size, x.itemsize).threads
     dy_ncl = arrangement.gather(dy)

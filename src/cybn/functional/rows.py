@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays.layout import Rows, trailing_rows
-from ..arrays.outputs import empty_like
 from ..arrays.validation import (
     as_float_array,
     check_eps,
@@ -203,19 +202,20 @@ def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
 
 def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out):
     """y and stats of the rows of x, for arguments that were checked."""
-    arrangement = rows.arrangement
-    y = empty_like(x) if out is None else out
-    stats = np.empty((3, arrangement.shape[1]))
-    if x.size == 0:
+    arrangement, run, values = rows
+    x_rows, y, y_rows = arrangement.with_output(x, out)
+    stats, size = np.empty((3, x_rows.shape[1])), x.size
+    if not size:
         stats[:2] = 0
         stats[2] = 1 / np.sqrt(eps)
         return y, stats
-    x_rows, y_rows = arrangement.gather(x), arrangement.view(y)
     target = _room(x, x_rows) if y_rows is None else y_rows
+    weight = None if weight is None else _flat(weight, values)
+    bias = None if bias is None else _flat(bias, values)
+    threads, cache, stream = plan(size, x.itemsize)
     of[x.dtype].rows_forward(
-        target, stats, x_rows, _flat(weight, rows), _flat(bias, rows), rows.run, eps, centred,
-        *plan(x.size, x.itemsize),
-    )  # fmt: skip
+        target, stats, x_rows, weight, bias, run, eps, centred, threads, cache, stream
+    )
     if y_rows is None:
         arrangement.scatter(target, y)
     return y, stats
@@ -228,17 +228,20 @@ def gradient_checked(
 
     wanted: whether dweight and dbias are to be computed; else they are None.
     """
-    arrangement = rows.arrangement
-    dx = empty_like(x) if out is None else out
-    dweight, dbias = (np.zeros(rows.values, dtype) if each else None for each in wanted)
-    if x.size == 0:
+    arrangement, run, values = rows
+    x_rows, dx, dx_rows = arrangement.with_output(x, out)
+    of_weight, of_bias = wanted
+    dweight = np.zeros(values, dtype) if of_weight else None
+    dbias = np.zeros(values, dtype) if of_bias else None
+    if not x.size:
         return dx, dweight, dbias
-    dy_rows, dx_rows = arrangement.gather(dy), arrangement.view(dx)
+    dy_rows = arrangement.gather(dy)
     target = _room(dy, dy_rows) if dx_rows is None else dx_rows
+    weight = None if weight is None else _flat(weight, values)
+    threads, cache, stream = plan(x.size, x.itemsize)
     of[x.dtype].rows_backward(
-        target, dweight, dbias, dy_rows, arrangement.gather(x), stats, _flat(weight, rows),
-        rows.run, centred, *plan(x.size, x.itemsize),
-    )  # fmt: skip
+        target, dweight, dbias, dy_rows, x_rows, stats, weight, run, centred, threads, cache, stream
+    )
     if dx_rows is None:
         arrangement.scatter(target, dx)
     return dx, dweight, dbias
@@ -249,10 +252,8 @@ def _room(a: np.ndarray, a_rows: np.ndarray) -> np.ndarray:
     return np.empty_like(a_rows) if np.may_share_memory(a, a_rows) else a_rows
 
 
-def _flat(a: np.ndarray | None, rows: Rows) -> np.ndarray | None:
+def _flat(a: np.ndarray, values: int) -> np.ndarray:
     # The one check that is made here too: an array can be resized behind everybody's back
-    if a is None:
-        return None
-    if a.size != rows.values:
-        raise ValueError(f"expected {rows.values} values, got {a.size}")
+    if a.size != values:
+        raise ValueError(f"expected {values} values, got {a.size}")
     return a if a.ndim == 1 or a.flags.c_contiguous else np.ascontiguousarray(a)

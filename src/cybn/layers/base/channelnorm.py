@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...arrays.dtypes import PARAMETERS
 from ...arrays.validation import check_count, check_per_channel, check_updatable
 from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
@@ -60,7 +61,9 @@ class ChannelNorm(Layer):
         ChannelArrays
             The arrays.
         """
-        return (self._checked or {}).get(prefix) or self.check_arrays(prefix)
+        checked = self._checked
+        found = None if checked is None else checked.get(prefix)
+        return self.check_arrays(prefix) if found is None else found
 
     def check_arrays(self, prefix: str = "") -> ChannelArrays:
         """Take the same arrays as `channel_arrays`, looked at again.
@@ -158,7 +161,7 @@ class ChannelNorm(Layer):
         return CUMULATIVE if count is not None else 0.0
 
     def _dtype(self) -> np.dtype:
-        return np.dtype(self.dtype)
+        return PARAMETERS[self.dtype]
 
     @staticmethod
     def _fill(store: dict[str, np.ndarray | None], values: dict[str, float]) -> None:

@@ -221,8 +221,9 @@ class Layer(Pair):
         for name in self.differentiated:
             own["d" + name] = grads.pop(name, None)
         for name, g in grads.items():
-            if getattr(g, "dtype", None) is not getattr(parameters.get(name), "dtype", None):
-                grads[name] = self._like_parameter(name, g)
+            a = parameters.get(name)
+            if a is not None and getattr(g, "dtype", None) is not a.dtype:
+                grads[name] = np.asarray(g, a.dtype)
         own["grads"] = grads
         return dx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,18 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "check_running", "single_value", "unfit_batch"]
 
 
-class Batch(NamedTuple):
-    """A batch, or a part of one, to be normalized, and how: nothing is left that is not in order.
-
-    x is (M, C), the valid positions, where there is a mask.
-    """
-
-    x: np.ndarray
-    residual: np.ndarray | None
-    mask: np.ndarray | None
-    arrays: ChannelArrays
-    of_batch: bool  # by moments of its own, else by the running statistics
-    moves: bool  # the running statistics
+#: A batch, or a part of one, to be normalized, of which nothing is left that is not in order: x, or
+#: its valid positions, (M, C), where there is a mask; residual; mask; arrays; whether it goes by
+#: moments of its own, not by the running statistics; and whether those move
+Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, "ChannelArrays", bool, bool]
 
 
 def check_running(layer: BatchNorm, arrays: ChannelArrays) -> None:

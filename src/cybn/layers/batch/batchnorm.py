@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
 from ...functional import batch_norm_stats
@@ -204,10 +205,8 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(who, residual, x)
         if mask is not None:
             mask = check_mask(who, mask, x, axis)
-        checked, kept = self._checked, x
-        if out is not None or checked is None:  # else nothing is left that begin would look at
-            kept, checked = self.begin(x, out, residual=residual), None
-        arrays = checked[""] if checked else self.channel_arrays()
+        arrays = self.channel_arrays()
+        kept = x if out is None else self.begin(x, out, residual=residual)
         batch = self._looked_at(kept, residual, mask, arrays)
         try:
             y, saved, step = self._normalize(batch, kept, out)
@@ -227,14 +226,15 @@ class BatchNorm(ChannelNorm):
         place: slice | None = None,
     ) -> Batch:
         """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
-        axis, batch, valid = self.channel_axis, x, mask
+        batch, valid = x, mask
         if place is not None:
             x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
         if mask is not None:
+            axis = self.channel_axis
             x = pick(x, mask, axis)
             residual = None if residual is None else pick(residual, mask, axis)
-        size, training = x.size, self.training
-        of_batch = training or arrays.running_mean is None or arrays.running_var is None
+        size, training, (_, _, mean, var, _) = x.size, self.training, arrays
+        of_batch = training or mean is None or var is None
         if of_batch and size == self.num_features:
             of_batch = not (training and self.on_single == "running")
             if of_batch:
@@ -245,11 +245,12 @@ class BatchNorm(ChannelNorm):
         learns = of_batch and training and size > 0
         moves = learns and self.track_running_stats
         if learns and self.on_nonfinite == "error":
-            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis if mask is None else 1)
+            axis = self.channel_axis if mask is None else 1
+            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis)
             if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
                 fit = self._fit(stats, x)
                 raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
-        return new(Batch, (x, residual, mask, arrays, of_batch, moves))
+        return x, residual, mask, arrays, of_batch, moves
 
     def _normalize(
         self, batch: Batch, kept: np.ndarray, out: np.ndarray | None, last: bool = True
@@ -300,7 +301,7 @@ class BatchNorm(ChannelNorm):
         return name in self._parameters or self.on_nonfinite != "propagate"
 
     def _fit(self, stats: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return fits(stats, x.size // self.num_features, np.dtype(self.dtype))
+        return fits(stats, x.size // self.num_features, PARAMETERS[self.dtype])
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
@@ -323,7 +324,7 @@ class BatchNorm(ChannelNorm):
         dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
             dy, x, stats, weight, of_batch, axis, out if mask is None else None,
-            np.dtype(self.dtype), y, gate, dz,
+            PARAMETERS[self.dtype], y, gate, dz,
         )  # fmt: skip
         if mask is not None:
             dx = put(dx, mask, empty_like(like) if out is None else out, axis_then)

@@ -6,10 +6,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, trailing_rows
 from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
 from ...functional.rows import gradient_checked, normalize_checked
 from ..base.layer import Layer
+
+new = tuple.__new__  # a NamedTuple without the call of its constructor, which takes field by field
 
 
 class RowNorm(Layer):
@@ -42,8 +45,8 @@ class RowNorm(Layer):
         """Normalize x. See the class."""
         x = as_float_array(type(self).__name__, "x", x)
         rows = self._rows(x)
-        weight, bias, _dtype = self._checked or self._check_arrays()
-        kept = self.begin(x, out)
+        weight, bias = self._checked or self._check_arrays()
+        kept = x if out is None else self.begin(x, out)
         weight_then = None if weight is None else weight.copy()
         try:
             y, stats = normalize_checked(
@@ -54,20 +57,19 @@ class RowNorm(Layer):
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, self.Saved(kept, rows, stats, weight_then)
+        return y, new(self.Saved, (kept, rows, stats, weight_then))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dy = self.resume(saved, dy, out)
-        names = dict(self.named_parameters())
+        dy, (x, rows, stats, weight) = self.resume(saved, dy, out), saved
+        names = {name: a for name, a in self._parameters.items() if a is not None}
+        wanted = "weight" in names, "bias" in names
         dx, dweight, dbias = gradient_checked(
-            dy, saved.x, saved.rows, saved.stats, saved.weight, self.centred, out,
-            np.dtype(self.dtype), ("weight" in names, "bias" in names),
-        )  # fmt: skip
-        grads = {"weight": dweight, "bias": dbias}
-        return dx, {name: grads[name].reshape(a.shape) for name, a in names.items()}
+            dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
+        )
+        return dx, self.gradients(weight=dweight, bias=dbias)
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit
@@ -80,9 +82,9 @@ class RowNorm(Layer):
     def _eps(self, x: np.ndarray) -> float:
         return self.eps
 
-    def _check_arrays(self) -> tuple[np.ndarray | None, np.ndarray | None, np.dtype]:
-        # weight, bias and their dtype, fit for the kernels
-        who, dtype, arrays = type(self).__name__, np.dtype(self.dtype), self._parameters
+    def _check_arrays(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        # weight and bias, fit for the kernels
+        who, dtype, arrays = type(self).__name__, PARAMETERS[self.dtype], self._parameters
         check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
-        self._checked = arrays.get("weight"), arrays.get("bias"), dtype
+        self._checked = arrays.get("weight"), arrays.get("bias")
         return self._checked
