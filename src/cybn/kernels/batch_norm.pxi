@@ -1,5 +1,5 @@
-# The entry points of batch norm: typed memoryviews of the data and the statistics, outputs first,
-# and what lies on channels as it is.
+# The entry points of batch norm: typed memoryviews of the data, outputs first, and statistics and
+# what lies on channels as they are.
 #
 # Shapes: y, x, dx, dy (N, C, L) with L and C close together; stats (3, C) double, the rows mean,
 # var, rstd; everything else (C,), float32 or float64, whatever x is.
@@ -106,11 +106,12 @@ cdef int allocate_job(Job *job, Call call, double *stats) except -1:
     return 0
 
 
-cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, double[:, ::1] stats,
+cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
                       const S[:, :, :] x, const S[:, :, :] residual, weight, bias, double slope,
                       double most, int threads, bint stream) except -1:
     """A job that goes from x to y, everything checked."""
     cdef Channels weights, biases
+    cdef double *moments
     cdef Py_ssize_t C
     check_view(x, x, "x")
     C = x.shape[1]
@@ -118,15 +119,15 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, double[:, ::
         check_view(y, x, "y")
     if residual is not None:
         check_view(residual, x, "residual")
-    check_table(stats, 6 if stats is not None and stats.shape[0] == 6 else 3, C, "stats")
     check_threads(threads)
+    moments = call.table(stats, 3, C, "stats", 6)
     call.borrow(&weights, weight, C, False, "weight")
     call.borrow(&biases, bias, C, False, "bias")
     set_grid(job, task, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(y) and is_packed(residual), stream)
-    allocate_job(job, call, &stats[0, 0])
-    if stats.shape[0] > 3:
-        job.shift, job.total, job.squares = &stats[3, 0], &stats[4, 0], &stats[5, 0]
+    allocate_job(job, call, moments)
+    if call.loans[0].shape[0] == 6:
+        job.shift, job.total, job.squares = moments + 3 * C, moments + 4 * C, moments + 5 * C
     read_values(job.weight, &weights, 1, C)
     read_values(job.bias, &biases, 0, C)
     if y is not None:
@@ -139,7 +140,7 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, double[:, ::
     return 0
 
 
-def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
+def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
                   num_batches_tracked, const S[:, :, :] x, const S[:, :, :] residual, weight, bias,
                   double eps, double momentum, double slope, double most, bint training,
                   int threads, Py_ssize_t cache, bint stream):
@@ -167,7 +168,7 @@ def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
     call.borrow_count(&running.count, num_batches_tracked, training)
     if not training:
         job.shift = NULL
-        settle_running(&stats[0, 0], &running, eps, C)
+        settle_running(job.mean, &running, eps, C)
     with nogil:
         run(&job, threads, cache)
     settled()
@@ -175,7 +176,7 @@ def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
         follow(&running, job.mean, job.var, job.N * job.L, momentum)
 
 
-def batch_output(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, const S[:, :, :] residual,
+def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] residual,
                  weight, bias, double count, double slope, double most, int threads,
                  Py_ssize_t cache, bint stream):
     """The same y from statistics as they are; OUT y.
@@ -194,10 +195,11 @@ def batch_output(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, const S
 
 cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :] dresidual,
                        const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
-                       double[:, ::1] stats, weight, double slope, double most, int threads,
+                       stats, weight, double slope, double most, int threads,
                        bint stream) except -1:
     """A job that goes from dy back to x, everything checked; of sums alone where dx is None."""
     cdef Channels weights
+    cdef double *moments
     cdef Py_ssize_t C
     check_view(x, x, "x")
     C = x.shape[1]
@@ -208,13 +210,13 @@ cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :]
         check_view(y, x, "y")
     if dresidual is not None:
         check_view(dresidual, x, "dresidual")
-    check_stats(stats, C)
     check_threads(threads)
+    moments = call.table(stats, 3, C, "stats")
     call.borrow(&weights, weight, C, False, "weight")
     set_grid(job, task, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
              and is_packed(dresidual), stream)
-    allocate_job(job, call, &stats[0, 0])
+    allocate_job(job, call, moments)
     read_values(job.weight, &weights, 1, C)
     if dx is not None:
         job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
@@ -238,7 +240,7 @@ cdef int check_dx(const S[:, :, :] dx, const S[:, :, :] dresidual, const S[:, :,
 
 
 def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[:, :, :] dy,
-                   const S[:, :, :] x, const S[:, :, :] y, double[:, ::1] stats, weight,
+                   const S[:, :, :] x, const S[:, :, :] y, stats, weight,
                    double slope, double most, bint training, int threads, Py_ssize_t cache,
                    bint stream):
     """dx, dweight and dbias for y = gate((x - mean)*rstd*weight + bias + residual).
@@ -263,34 +265,36 @@ def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[
     write_values(&dbiases, job.dbias, job.C)
 
 
-def batch_sums(double[:, ::1] sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
-               double[:, ::1] stats, double slope, double most, int threads, Py_ssize_t cache):
+def batch_sums(sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
+               stats, double slope, double most, int threads, Py_ssize_t cache):
     """OUT sums, (2, C): those of dy and of dy*xhat, for the mean and rstd of a whole."""
     cdef Call call = Call.__new__(Call)
     cdef Job job
+    cdef double *totals
     cdef Py_ssize_t c
     open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, stats, None, slope, most,
                   threads, False)
-    check_table(sums, 2, job.C, "sums")
+    totals = call.table(sums, 2, job.C, "sums")
     with nogil:
         run(&job, threads, cache)
     for c in range(job.C):
-        sums[0, c], sums[1, c] = job.dbias[c], job.dweight[c]
+        totals[c], totals[job.C + c] = job.dbias[c], job.dweight[c]
 
 
 def batch_gradient(S[:, :, :] dx, S[:, :, :] dresidual, const S[:, :, :] dy, const S[:, :, :] x,
-                   const S[:, :, :] y, double[:, ::1] stats, const double[:, ::1] sums, weight,
+                   const S[:, :, :] y, stats, sums, weight,
                    double slope, double most, int threads, Py_ssize_t cache, bint stream):
     """dx, and dresidual where not None, from sums as if their means were those of x alone."""
     cdef Call call = Call.__new__(Call)
     cdef Job job
+    cdef double *totals
     cdef Py_ssize_t c
     check_dx(dx, dresidual, y)
     open_backward(&job, call, GRADIENT, dx, dresidual, dy, x, y, stats, weight, slope, most,
                   threads, stream)
-    check_table(sums, 2, job.C, "sums")
+    totals = call.table(sums, 2, job.C, "sums")
     job.sums_given = True
     for c in range(job.C):
-        job.dbias[c], job.dweight[c] = sums[0, c], sums[1, c]
+        job.dbias[c], job.dweight[c] = totals[c], totals[job.C + c]
     with nogil:
         run(&job, threads, cache)

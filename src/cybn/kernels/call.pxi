@@ -1,12 +1,12 @@
-# What a call takes while it lasts: memory to work in, and loans of what lies on channels. Both are
-# given back when the Call is gone, however the call ends.
+# What a call takes while it lasts: memory to work in, and loans of all but the data. Both are given
+# back when the Call is gone, however the call ends.
 #
-# What lies on channels (weight, bias, running statistics, gradients) is borrowed by the bare buffer
-# protocol: a typed memoryview of each would cost a small call more than its work. Its values are
-# read into double once, so that no loop comes in two dtypes.
+# Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed by
+# the bare buffer protocol: a typed memoryview of each would cost a small call more than its work.
+# Values on channels are read into double once, so that no loop comes in two dtypes.
 
 cdef enum:
-    MOST_LOANS = 5
+    MOST_LOANS = 6
 
 cdef struct Channels:       # values on channels; at is NULL where there are none
     char *at
@@ -47,6 +47,22 @@ cdef class Call:
         PyObject_GetBuffer(a, loan, how)
         self.lent += 1
         return loan
+
+    cdef double *table(self, object a, Py_ssize_t rows, Py_ssize_t n, str name,
+                       Py_ssize_t otherwise=0) except NULL:
+        """The memory of `a`, doubles of (rows, n) in C order, or of `otherwise` rows."""
+        cdef Py_buffer *loan
+        if a is None:
+            refuse(name, f"shape ({rows}, {n})", None)
+        loan = self.lend(a, True)
+        if not (
+            type_of(loan) == b"d" and loan.ndim == 2 and loan.shape[1] == n
+            and (loan.shape[0] == rows or loan.shape[0] == otherwise > 0)
+            and PyBuffer_IsContiguous(loan, b"C")
+        ):
+            refuse(name, f"shape ({rows}, {n}), float64 in one piece",
+                   f"{loan.len // loan.itemsize} items, {loan.ndim} axes, {loan.format.decode()}")
+        return <double *>loan.buf
 
     cdef int borrow(self, Channels *to, object a, Py_ssize_t n, bint writable,
                     str name) except -1:

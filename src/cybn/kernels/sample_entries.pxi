@@ -123,7 +123,7 @@ cdef int check_values(Py_ssize_t values, const Channels *weight, const Channels 
     return 0
 
 
-def rows_forward(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, weight, bias,
+def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
                  Py_ssize_t run, double eps, bint centred, int threads, Py_ssize_t cache,
                  bint stream):
     """y = (x - mean)*rstd*weight + bias with the moments of each row of x.
@@ -137,8 +137,8 @@ def rows_forward(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, weight,
     cdef bint near
     memset(&job, 0, sizeof(Samples))
     check_rows(y, x, "y")
-    check_stats(stats, x.shape[1])
     check_threads(threads)
+    job.mean = call.table(stats, 3, x.shape[1], "stats")
     call.borrow(&weights, weight, -1, False, "weight")
     call.borrow(&biases, bias, -1, False, "bias")
     values = max(weights.n, biases.n)
@@ -146,14 +146,14 @@ def rows_forward(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, weight,
     job.stream, job.eps, job.centred = stream, eps, centred
     near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 1)
     allocate_rows(&job, call, &weights, &biases, run, threads, False, near)
-    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
     job.out, job.x = &y[0, 0, 0], &x[0, 0, 0]
     with nogil:
         run_samples(&job, threads, near, False)
 
 
 def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:, :, :] x,
-                  double[:, ::1] stats, weight, Py_ssize_t run, bint centred, int threads,
+                  stats, weight, Py_ssize_t run, bint centred, int threads,
                   Py_ssize_t cache, bint stream):
     """dx, dweight and dbias of rows_forward; each of the last two may be None."""
     cdef Call call = Call.__new__(Call)
@@ -164,8 +164,8 @@ def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:,
     memset(&job, 0, sizeof(Samples))
     check_rows(dy, x, "dy")
     check_rows(dx, x, "dx")
-    check_stats(stats, x.shape[1])
     check_threads(threads)
+    job.mean = call.table(stats, 3, x.shape[1], "stats")
     call.borrow(&none, None, -1, False, "bias")
     call.borrow(&weights, weight, -1, False, "weight")
     call.borrow(&dweights, dweight, -1, True, "dweight")
@@ -176,7 +176,7 @@ def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:,
     job.stream, job.centred = stream, centred
     near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 2)
     allocate_rows(&job, call, &weights, &none, run, threads, True, near)
-    job.mean, job.var, job.rstd = &stats[0, 0], &stats[1, 0], &stats[2, 0]
+    job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
     job.out, job.x, job.dy = &dx[0, 0, 0], &x[0, 0, 0], &dy[0, 0, 0]
     with nogil:
         run_samples(&job, threads, near, True)

@@ -27,6 +27,7 @@ from ...arrays.validation import (
 from ...arrays.views import as_ncl, as_rows, room, settle
 from .declared import Declared
 
+new = tuple.__new__  # makes a NamedTuple of a tuple, without a look at every field
 _MOVING = ("running_", "num_batches_tracked")  # names of buffers that move in training
 
 

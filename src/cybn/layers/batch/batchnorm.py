@@ -17,11 +17,9 @@ from ...functional.running import Step, fits, follow
 from ...options import Bounds, DType, Needs, PositiveInt
 from ..base.channelnorm import ChannelArrays, ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
+from ..base.pair import new
 from ..base.ranks import ranked
 from .batches import Batch, check_running, single_value, unfit_batch
-
-# A NamedTuple of a tuple, without the call of its constructor, which takes the fields one by one.
-new = tuple.__new__
 
 
 class BatchNorm(ChannelNorm):
@@ -266,7 +264,7 @@ class BatchNorm(ChannelNorm):
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
         if mask is not None:
-            y = empty_like(kept) if out is None else out
+            whole = empty_like(kept) if out is None else out
             to, axis, last = None, 1, False
         step_size = self.momentum
         if step_size is None:
@@ -276,7 +274,7 @@ class BatchNorm(ChannelNorm):
             mean = var = count = None
         weight_then = None if weight is None else weight.copy()
         try:
-            y_valid, stats = forward_checked(
+            y, stats = forward_checked(
                 x, weight, bias, mean, var, count, of_batch, step_size, self.eps, axis, to,
                 residual, gate,
             )  # fmt: skip
@@ -286,15 +284,14 @@ class BatchNorm(ChannelNorm):
         step = None
         if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
             step = self.step(arrays[2:], stats, x)
-        y_then = None if gate is OPEN else y_valid
-        valid = None
+        y_then, valid = None if gate is OPEN else y, None
         if mask is not None:
-            y_valid, mask, valid = put(y_valid, mask, y, axis_then), mask.copy(), x
+            y, mask, valid = put(y, mask, whole, axis_then), mask.copy(), x
         saved = (
             kept, stats, weight_then, of_batch, axis_then, y_then, gate, residual is not None, mask,
             valid,
         )  # fmt: skip
-        return y_valid, new(BatchNorm.Saved, saved), step
+        return y, new(BatchNorm.Saved, saved), step
 
     def keeps_finite(self, name: str) -> bool:
         """Parameters, and statistics that on_nonfinite protects."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import group_rows
 from ...arrays.validation import (
     as_float_array,
@@ -18,6 +19,7 @@ from ...functional.instance import check_instance_size, instance_checked
 from ...functional.rows import gradient_checked
 from ...options import Bounds, DType, PositiveInt
 from ..base.channelnorm import ChannelNorm
+from ..base.pair import new
 from ..base.ranks import ranked
 
 
@@ -132,7 +134,7 @@ class InstanceNorm(ChannelNorm):
         if not running:
             check_eps(who, self.eps, True)
             check_instance_size(_batch(x, alone), axis, self.training)
-        kept = self.begin(x, out)
+        kept = x if out is None else self.begin(x, out)
         weight = None if arrays.weight is None else arrays.weight.copy()
         try:
             y, stats = self._normalize(_batch(kept, alone), _batch(out, alone), running, *arrays)
@@ -141,7 +143,8 @@ class InstanceNorm(ChannelNorm):
             if isinstance(error, ValueError):
                 self.check_arrays()  # an array was spoilt since it was checked: says so
             raise
-        return _unbatch(y, alone, out), self.Saved(kept, stats, weight, running, alone, axis)
+        saved = new(self.Saved, (kept, stats, weight, running, alone, axis))
+        return _unbatch(y, alone, out), saved
 
     def _normalize(self, x, out, running, weight, bias, mean, var, _):
         # y and stats of a batch, by the running statistics or its own
@@ -157,7 +160,7 @@ class InstanceNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dtype, names = np.dtype(self.dtype), dict(self.named_parameters())
+        dtype, names = PARAMETERS[self.dtype], dict(self.named_parameters())
         dy, (x, stats, weight, running, alone, axis) = self.resume(saved, dy, out), saved
         x, dy, dx = (_batch(a, alone) for a in (x, dy, out))
         if running:
