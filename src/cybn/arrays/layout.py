@@ -25,6 +25,7 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy import empty
 
 from .outputs import LARGE, empty_like
 
@@ -65,7 +66,7 @@ class Arrangement(NamedTuple):
         """x as (N, C, L), copied where it has to be; an array like x, or `out`; and its view."""
         order, shape = self
         if out is None and order is None and x.flags.carray and x.itemsize > 2 and x.nbytes < LARGE:
-            ncl = np.empty(shape, x.dtype)  # first the view, which costs less
+            ncl = empty(shape, x.dtype)  # first the view, which costs less
             return x.reshape(shape), ncl.reshape(x.shape), ncl
         y = empty_like(x) if out is None else out
         return self.gather(x), y, self.view(y)

@@ -11,20 +11,22 @@ from numbers import Real
 from operator import index
 
 import numpy as np
+from numpy import ndarray
 
 from ..spec.messages import one_line, shown
 from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
 from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
 
+_USUAL = {FLOAT32, FLOAT64}
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float16, bfloat16, float32 or float64; TypeError otherwise."""
-    given = a
-    if type(a) is not np.ndarray:
-        a = as_plain_array(who, name, a)
-    if a.dtype is not FLOAT32 and a.dtype is not FLOAT64 and not is_data(a.dtype):
+    if type(a) is ndarray and a.dtype in _USUAL:
+        return a
+    given, a = a, as_plain_array(who, name, a)
+    if not is_data(a.dtype):
         got = shown(a.item()) if a.dtype.kind == "O" and not a.ndim else a.dtype
         fix = dtype_fix(name, a.dtype, isinstance(given, np.ndarray))
         raise TypeError(f"{who} takes {DATA} {name}, got {got}; {fix}")
@@ -104,7 +106,8 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
     `who` is the class's name, by which the error for another rank finds the class of the same
     family that takes it.
     """
-    x = as_float_array(who, "x", x)
+    if type(x) is not ndarray or x.dtype not in _USUAL:
+        x = as_float_array(who, "x", x)
     if x.ndim not in ranks:
         check_rank(who, x, ranks, channel_axis, channels)
     if x.shape[channel_axis] != channels:

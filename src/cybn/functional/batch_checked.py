@@ -7,6 +7,7 @@ here. So do the layers, which check their own arrays once and not in every call.
 from __future__ import annotations
 
 import numpy as np
+from numpy import empty
 
 from ..arrays.dtypes import round_to, widened
 from ..arrays.layout import arrange
@@ -28,7 +29,7 @@ def forward_checked(
     """
     dense, arrangement = arrange(x, channel_axis)
     x_ncl, y, y_ncl = arrangement.with_output(dense, out)
-    stats, size = np.empty((3, x_ncl.shape[1])), x.size
+    stats, size = empty((3, x_ncl.shape[1])), x.size
     if not size:
         stats[:2] = 0
         stats[2] = 1 / np.sqrt(eps) if eps > 0 else np.inf
