@@ -42,8 +42,10 @@ class Arrangement(NamedTuple):
     def view(self, a: np.ndarray) -> np.ndarray | None:
         """`a` as (N, C, L) without a copy, or None where its memory does not allow it."""
         order, shape = self
-        a = a if a.itemsize > 2 else as_words(a)
-        if order is None and in_one_piece(a):
+        if a.itemsize == 2:
+            a = as_words(a)
+        flags = a.flags
+        if order is None and flags.c_contiguous and flags.aligned:
             return a.reshape(shape)
         turned = a if order is None else a.transpose(order)
         if shape[0] == 1 and not turned.flags.c_contiguous:
@@ -92,12 +94,6 @@ def as_words(a: np.ndarray) -> np.ndarray:
     NumPy lends no buffer of bfloat16.
     """
     return a if a.itemsize > 2 else a.view(np.uint16)
-
-
-def in_one_piece(a: np.ndarray) -> bool:
-    """Do the items of `a` follow each other in C order, where the kernels can read them?"""
-    flags = a.flags
-    return flags.carray or (flags.c_contiguous and flags.aligned)
 
 
 def arrange(x: np.ndarray, channel_axis: int) -> tuple[np.ndarray, Arrangement]:

@@ -7,7 +7,7 @@ here. So do the layers, which check their own arrays once and not in every call.
 from __future__ import annotations
 
 import numpy as np
-from numpy import empty
+from numpy import empty, zeros
 
 from ..arrays.dtypes import round_to, widened
 from ..arrays.layout import arrange
@@ -121,7 +121,7 @@ def backward_checked(
     channels = stats.shape[1]
     dense, arrangement = arrange(x, channel_axis)
     x_ncl, dx, dx_ncl = arrangement.with_output(dense, out)
-    dweight, dbias = np.zeros(channels, dtype), np.zeros(channels, dtype)
+    dweight, dbias = zeros(channels, dtype), zeros(channels, dtype)
     if not x.size:
         return dx, dweight, dbias
     if gate is OPEN or not training:
@@ -142,7 +142,9 @@ def backward_checked(
         dz = np.empty_like(x_ncl, subok=False, order="C")
     slope, most = gate
     threads, cache, stream = plan(x.size, x.itemsize)
-    dy, y = arrangement.gather(dy), None if y is None else arrangement.gather(y)
+    dy = arrangement.gather(dy)
+    if y is not None:
+        y = arrangement.gather(y)
     if sums is not None:
         of[x.dtype].batch_gradient(
             target, dz, dy, x_ncl, y, stats, sums, weight, slope, most, threads, cache, stream

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy import ndarray
 
 from ...options import Rule
 from ...spec.messages import did_you_mean, listed
@@ -222,7 +223,7 @@ class Layer(Pair):
             own["d" + name] = grads.pop(name, None)
         for name, g in grads.items():
             a = parameters.get(name)
-            if a is not None and getattr(g, "dtype", None) is not a.dtype:
+            if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
                 grads[name] = np.asarray(g, a.dtype)
         own["grads"] = grads
         return dx

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray
 
 from ...arrays.validation import (
     FLOAT32,
@@ -220,7 +221,7 @@ class Pair(Declared):
                     f"{type(self).__name__}.gradients needs one of {name}, got "
                     f"{', '.join([*own, *grads]) or 'none'}"
                 )
-            if type(g) is not np.ndarray or g.dtype is not a.dtype or g.shape != a.shape:
+            if type(g) is not ndarray or g.dtype is not a.dtype or g.shape != a.shape:
                 g = np.asarray(g, a.dtype).reshape(a.shape)
             own[name] = g
         for name, g in grads.items():
