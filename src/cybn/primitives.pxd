@@ -17,8 +17,13 @@ a few dozen elements meet in one lane, double where they are many or must be nea
 
 Data of sixteen bits is converted strip by strip, by `load` and `store`, which do nothing for the
 other types: what is read and written there lies in the arrays themselves. The conversion is the one
-place with intrinsics, since no compiler makes the instruction of a loop; where the CPU has none,
-whole numbers do the same to the bit.
+place with intrinsics, since no compiler makes the instructions of a loop; where the CPU has none,
+whole numbers do the same to the bit. A line of them is streamed from registers: one that went
+through memory first was half as quick.
+
+A row ends, and where it is streamed begins, with less than a strip. What lies there is computed as
+a whole strip too, which overlaps another, and the part of it that is missing is written: the same
+values, and no loop of an unknown length.
 """
 
 cdef extern from *:
@@ -40,16 +45,10 @@ cdef extern from *:
           _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
       #endif
       }
-      /* The same of what was just written in smaller pieces, for which a wide load would wait. */
-      static inline void cybn_stream_pieces(void *to, const void *from) {
-        for (int i = 0; i < 4; i++)
-          _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
-      }
       #define cybn_stream_fence() _mm_sfence()
     #else
       #define CYBN_CAN_STREAM 0
       static inline void cybn_stream_line(void *to, const void *from) { memcpy(to, from, 64); }
-      #define cybn_stream_pieces cybn_stream_line
       #define cybn_stream_fence() ((void)0)
     #endif
     /* cybn_always: a loop that is told by flags what it is compiles to one without them. */
@@ -58,11 +57,13 @@ cdef extern from *:
       #define cybn_always __attribute__((always_inline)) void
       #define cybn_apart static __attribute__((noinline, unused))
       #define cybn_known(n) __builtin_constant_p(n)
+      typedef unsigned cybn_pair __attribute__((may_alias, aligned(2)));
     #else
       #define cybn_prefetch(p) ((void)(p))
       #define cybn_always void
       #define cybn_apart static
       #define cybn_known(n) 1
+      typedef unsigned cybn_pair;
     #endif
 
     static inline int cybn_bits(float x) { int w; memcpy(&w, &x, 4); return w; }
@@ -72,11 +73,76 @@ cdef extern from *:
     static inline float cybn_of_bfloat16(unsigned short h) {
       return cybn_float((int)((unsigned)h << 16));
     }
-    static inline unsigned short cybn_to_bfloat16(float x) {
-      int w = cybn_bits(x);
-      unsigned rounded = ((unsigned)w + 0x7fff + ((unsigned)w >> 16 & 1)) >> 16;
-      return (unsigned short)((w & 0x7fffffff) > 0x7f800000 ? (unsigned)w >> 16 | 0x40 : rounded);
+    static inline unsigned cybn_rounded(float x) {
+      unsigned w = (unsigned)cybn_bits(x);
+      return x == x ? w + 0x7fff + (w >> 16 & 1) : w | 0x400000;
     }
+    static inline unsigned short cybn_to_bfloat16(float x) {
+      return (unsigned short)(cybn_rounded(x) >> 16);
+    }
+
+    /* 16 items at once: in order, or in pairs where order does not matter, which a shift and a mask
+       take apart where vectors would be shuffled. What is stored comes out of arithmetic, so NaN is
+       a quiet one. gcc's own vectors of the loops do the same in twice the time. */
+    #if defined(__AVX2__)
+      static inline __m256i cybn_rounded_words(__m256i high, __m256i low) {
+        __m256i above = _mm256_xor_si256(low, _mm256_set1_epi16((short)0x8000)), up, nan;
+        above = _mm256_adds_epi16(above, _mm256_and_si256(high, _mm256_set1_epi16(1)));
+        up = _mm256_cmpgt_epi16(above, _mm256_setzero_si256());
+        nan = _mm256_and_si256(high, _mm256_set1_epi16(0x7fff));
+        nan = _mm256_cmpgt_epi16(nan, _mm256_set1_epi16(0x7f80));
+        return _mm256_sub_epi16(high, _mm256_andnot_si256(nan, up));
+      }
+      static inline __m256i cybn_words_of_pairs(const float *from) {
+        __m256i a = _mm256_castps_si256(_mm256_loadu_ps(from));
+        __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 8));
+        return cybn_rounded_words(_mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa),
+                                  _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa));
+      }
+      static inline __m256i cybn_words_in_order(const float *from) {
+        __m256i a = _mm256_castps_si256(_mm256_loadu_ps(from)), none = _mm256_setzero_si256();
+        __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 8)), low, high;
+        high = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
+        low = _mm256_packus_epi32(_mm256_blend_epi16(a, none, 0xaa),
+                                  _mm256_blend_epi16(b, none, 0xaa));
+        return _mm256_permute4x64_epi64(cybn_rounded_words(high, low), 0xd8);
+      }
+      static inline void cybn_load_pairs(float *to, const void *from) {
+        __m256i pairs = _mm256_loadu_si256((const __m256i *)from);
+        __m256i high = _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u));
+        _mm256_storeu_ps(to, _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
+        _mm256_storeu_ps(to + 8, _mm256_castsi256_ps(high));
+      }
+      static inline void cybn_load_order(float *to, const void *from) {
+        for (int i = 0; i < 2; i++) {
+          __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from + i));
+          _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(_mm256_slli_epi32(words, 16)));
+        }
+      }
+      static inline void cybn_store_pairs(void *to, const float *from) {
+        _mm256_storeu_si256((__m256i *)to, cybn_words_of_pairs(from));
+      }
+      static inline void cybn_store_order(void *to, const float *from) {
+        _mm256_storeu_si256((__m256i *)to, cybn_words_in_order(from));
+      }
+    #else
+      static inline void cybn_load_pairs(float *to, const void *from) {
+        const cybn_pair *pairs = (const cybn_pair *)from;
+        for (int i = 0; i < 8; i++) to[i] = cybn_float((int)(pairs[i] << 16));
+        for (int i = 0; i < 8; i++) to[i + 8] = cybn_float((int)(pairs[i] & 0xffff0000u));
+      }
+      static inline void cybn_load_order(float *to, const void *from) {
+        for (int i = 0; i < 16; i++) to[i] = cybn_of_bfloat16(((const unsigned short *)from)[i]);
+      }
+      static inline void cybn_store_pairs(void *to, const float *from) {
+        cybn_pair *pairs = (cybn_pair *)to;
+        for (int i = 0; i < 8; i++)
+          pairs[i] = cybn_rounded(from[i]) >> 16 | (cybn_rounded(from[i + 8]) & 0xffff0000u);
+      }
+      static inline void cybn_store_order(void *to, const float *from) {
+        for (int i = 0; i < 16; i++) ((unsigned short *)to)[i] = cybn_to_bfloat16(from[i]);
+      }
+    #endif
 
     /* float16, with whole numbers and without a branch. Exponents are moved by multiplying; what is
        below the normal numbers is aligned by adding a number whose last bit is theirs. */
@@ -96,8 +162,9 @@ cdef extern from *:
       return (unsigned short)((unsigned)w >> 16 & 0x8000) | (unsigned short)rounded;
     }
 
-    /* n items. Whole strips are converted where they are wanted; ends, of a length that is known
-       only then, by one function for all of them. */
+    /* n items. Whole strips are converted where they are wanted, HERE, if that takes a few
+       instructions; what takes many, and ends of a length that is known only then, by one function
+       for all of them. */
     #if defined(__F16C__) || (defined(_MSC_VER) && defined(__AVX2__))
       #define CYBN_EIGHT 8
       static inline void cybn_load_eight(float *to, const unsigned short *from) {
@@ -111,7 +178,7 @@ cdef extern from *:
       #define cybn_load_eight(to, from) ((void)0)
       #define cybn_store_eight(to, from) ((void)0)
     #endif
-    #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT) \\
+    #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT, HERE) \\
       static inline void name##_here(OUT *to, const IN *from, ptrdiff_t n) { \\
         ptrdiff_t i = 0; \\
         if (EIGHT) for (; i < n - 7; i += 8) eight(to + i, from + i); \\
@@ -121,31 +188,61 @@ cdef extern from *:
         name##_here(to, from, n); \\
       } \\
       static inline void name(void *to, const void *from, ptrdiff_t n) { \\
-        if (cybn_known(n)) name##_here((OUT *)to, (const IN *)from, n); \\
+        if (HERE && cybn_known(n)) name##_here((OUT *)to, (const IN *)from, n); \\
         else name##_apart((OUT *)to, (const IN *)from, n); \\
       }
     CYBN_CONVERTER(cybn_load_float16, float, unsigned short, cybn_load_eight, cybn_of_float16,
-                   CYBN_EIGHT)
+                   CYBN_EIGHT, CYBN_EIGHT)
     CYBN_CONVERTER(cybn_store_float16, unsigned short, float, cybn_store_eight, cybn_to_float16,
-                   CYBN_EIGHT)
-    CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16, 0)
+                   CYBN_EIGHT, CYBN_EIGHT)
+    CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16,
+                   0, 1)
     CYBN_CONVERTER(cybn_store_bfloat16, unsigned short, float, cybn_store_eight, cybn_to_bfloat16,
-                   0)
+                   0, 1)
+
+    /* 32 floats as one line of words, past the caches, from registers where there are such. */
+    static inline void cybn_stream_float16(void *to, const float *from) {
+    #if CYBN_EIGHT
+      for (int i = 0; i < 2; i++)
+        _mm256_stream_si256((__m256i *)to + i, _mm256_set_m128i(
+          _mm256_cvtps_ph(_mm256_loadu_ps(from + 16 * i + 8), 0),
+          _mm256_cvtps_ph(_mm256_loadu_ps(from + 16 * i), 0)));
+    #else
+      unsigned short words[32];
+      cybn_store_float16(words, from, 32);
+      cybn_stream_line(to, words);
+    #endif
+    }
+    static inline void cybn_stream_bfloat16(void *to, const float *from, int ordered) {
+      unsigned short words[32];
+      for (int i = 0; i < 32; i += 16) {
+        if (ordered) cybn_store_order(words + i, from + i);
+        else cybn_store_pairs(words + i, from + i);
+      }
+      cybn_stream_line(to, words);
+    }
     """
     ctypedef void _always "cybn_always"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
     const bint CAN_STREAM "CYBN_CAN_STREAM"
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
-    void _stream_pieces "cybn_stream_pieces"(void *to, const void *src) noexcept nogil
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
     void _load_float16 "cybn_load_float16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
     void _load_bfloat16 "cybn_load_bfloat16"(float *to, const void *x, Py_ssize_t n) noexcept nogil
     void _store_float16 "cybn_store_float16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
     void _store_bfloat16 "cybn_store_bfloat16"(void *y, const float *x, Py_ssize_t n) noexcept nogil
+    void _load_pairs "cybn_load_pairs"(float *to, const void *x) noexcept nogil
+    void _store_pairs "cybn_store_pairs"(void *y, const float *x) noexcept nogil
+    void _load_order "cybn_load_order"(float *to, const void *x) noexcept nogil
+    void _store_order "cybn_store_order"(void *y, const float *x) noexcept nogil
+    void _stream_float16 "cybn_stream_float16"(void *y, const float *x) noexcept nogil
+    void _stream_bfloat16 "cybn_stream_bfloat16"(void *y, const float *x,
+                                                 bint ordered) noexcept nogil
 
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY
+from libc.string cimport memcpy
 
 cdef struct float16:        # NumPy's float16, as its word: array.view(np.uint16)
     unsigned short word
@@ -188,6 +285,24 @@ cdef inline void load(T *room, const S *x, Py_ssize_t n) noexcept nogil:
             for i in range(n):
                 _load_words(&one, x + i, 1)
                 room[i] = one
+
+
+cdef inline void _read(T *room, const S *x, Py_ssize_t n, bint whole,
+                       bint ordered) noexcept nogil:
+    # As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters. Where it
+    # does not, it is one that _store_strip alone knows.
+    cdef Py_ssize_t i
+    if S is bfloat16 and T is float:
+        if whole:
+            for i in range(n // STRIP):
+                if ordered:
+                    _load_order(room + i * STRIP, x + i * STRIP)
+                else:
+                    _load_pairs(room + i * STRIP, x + i * STRIP)
+        else:
+            load(room, x, n)
+    else:
+        load(room, x, n)
 
 
 cdef inline void _load_words(float *room, const S *x, Py_ssize_t n) noexcept nogil:
@@ -297,23 +412,27 @@ cdef inline void sum_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
 
 cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize_t ahead,
                              bint fresh) noexcept nogil:
-    cdef Py_ssize_t i, j, whole = n - n % LANES
+    cdef Py_ssize_t i, whole = n - n % LANES
     cdef A a[LANES]
     cdef A b[LANES]
-    cdef A room[LANES]
-    cdef A d
     clear_lanes(a, b)
     for i in range(n // LANES):
         fetch(x + i * LANES + ahead, LANES)
-        load(room, x + i * LANES, LANES)
-        for j in range(LANES):
-            d = loaded(room, x + i * LANES, j) - k
-            a[j] += d
-            b[j] += d * d
+        _shifted_some(a, b, x + i * LANES, LANES, k, True)
     _settle_lanes(s, q, a, b, fresh)
-    load(room, x + whole, n - whole)
-    for j in range(n - whole):
-        d = loaded(room, x + whole, j) - k
+    if whole < n:
+        _shifted_some(s, q, x + whole, n - whole, k, False)
+
+
+cdef inline _always _shifted_some(A *s, A *q, const S *x, Py_ssize_t n, A k,
+                                  bint whole) noexcept nogil:
+    # of LANES items, or of less
+    cdef Py_ssize_t j
+    cdef A room[LANES]
+    cdef A d
+    _read(room, x, n, whole, False)
+    for j in range(n):
+        d = loaded(room, x, j) - k
         s[j] += d
         q[j] += d * d
 
@@ -394,7 +513,9 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
                               Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
                               bint weighted, bint fresh, Py_ssize_t dy_ahead,
                               Py_ssize_t x_ahead) noexcept nogil:
-    cdef Py_ssize_t i, whole = n - n % LANES
+    # Converted, two inputs have registers for half of the lanes.
+    cdef Py_ssize_t some = LANES // 2 if sizeof(S) < sizeof(float) else LANES
+    cdef Py_ssize_t i, at, whole = n - n % LANES
     cdef T a[LANES]
     cdef T b[LANES]
     clear_lanes(a, b)
@@ -404,27 +525,33 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
             fetch(x + i * LANES + x_ahead, LANES)
         if gating:
             fetch(y + i * LANES + dy_ahead, LANES)
-        _add_some(a, b, dy + i * LANES, x + i * LANES, y + i * LANES,
-                  weight + i * LANES if weighted else weight, LANES, mean, rstd, shift, slope,
-                  most, gating, weighted)
+        at = i * LANES
+        _add_some(a, b, dy + at, x + at, y + at, weight + at if weighted else weight, some, mean,
+                  rstd, shift, slope, most, gating, weighted, True)
+        if some < LANES:
+            at += some
+            _add_some(&a[some], &b[some], dy + at, x + at, y + at,
+                      weight + at if weighted else weight, some, mean, rstd, shift, slope, most,
+                      gating, weighted, True)
     _settle_lanes(s, q, a, b, fresh)
-    _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
-              n - whole, mean, rstd, shift, slope, most, gating, weighted)
+    if whole < n:
+        _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
+                  n - whole, mean, rstd, shift, slope, most, gating, weighted, False)
 
 
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
                               Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
-                              bint weighted) noexcept nogil:
-    # of up to LANES items
+                              bint weighted, bint whole) noexcept nogil:
+    # of all or half of the lanes, or of less
     cdef Py_ssize_t j
     cdef T g, h
     cdef T dy_room[LANES]
     cdef T x_room[LANES]
     cdef T y_room[LANES]
-    load(dy_room, dy, n)
-    load(x_room, x, n)
+    _read(dy_room, dy, n, whole, weighted)
+    _read(x_room, x, n, whole, weighted)
     if gating:
-        load(y_room, y, n)
+        _read(y_room, y, n, whole, weighted)
     for j in range(n):
         g = loaded(dy_room, dy, j)
         if gating:
@@ -451,18 +578,49 @@ cdef inline Py_ssize_t strip_of(Py_ssize_t itemsize) noexcept nogil:
 
 cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:
     """A strip of items to y; with stream past the caches, and y on a line boundary."""
+    _store_strip(y, strip, True, stream)
+
+
+cdef inline void _store_strip(S *y, const T *strip, bint ordered, bint stream) noexcept nogil:
+    # ordered: as `_read` was told of what the strip was made of
     cdef Py_ssize_t i, n = strip_of(sizeof(S))
     cdef S words[MOST_STRIP]
-    cdef S *to = &words[0] if stream else y
-    for i in range(n):
-        put(to, <T *>strip, i, strip[i])
-    store(to, strip, n)
-    if stream:
+    if S is bfloat16 and T is float:
+        if stream:
+            _stream_bfloat16(y, strip, ordered)
+        else:
+            for i in range(n // STRIP):
+                if ordered:
+                    _store_order(y + i * STRIP, strip + i * STRIP)
+                else:
+                    _store_pairs(y + i * STRIP, strip + i * STRIP)
+    elif not stream:
+        for i in range(n):
+            put(y, <T *>strip, i, strip[i])
+        store(y, strip, n)
+    elif S is float16 and T is float:
+        _stream_float16(y, strip)
+    elif S is T:
         for i in range(n * sizeof(S) // LINE):
-            if S is float16 or S is bfloat16:
-                _stream_pieces(<char *>y + i * LINE, <const char *>words + i * LINE)
-            else:
-                stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
+            stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+    else:
+        _store_strip(words, strip, ordered, False)
+        for i in range(n * sizeof(S) // LINE):
+            stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
+
+
+cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
+                             Py_ssize_t tail, bint stream) noexcept nogil:
+    # The head of the first strip and the tail of the last one, where strips do not fill y[0:n]. Both
+    # were computed as whole strips, and before anything was written: y may be an input. What other
+    # strips have written past the caches is not to be touched again.
+    cdef Py_ssize_t strip = strip_of(sizeof(S))
+    if head:
+        memcpy(y, first, head * sizeof(S))
+    if tail and stream:
+        memcpy(y + n - tail, last + strip - tail, tail * sizeof(S))
+    elif tail:
+        memcpy(y + n - strip, last, strip * sizeof(S))
 
 
 cdef inline T normal(T x, T mean, T scale, T shift) noexcept nogil:
@@ -526,34 +684,46 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                const T *scale, const T *shift, const T *weight, const T *bias,
                                bint each, bint weighted, T slope, T most, bint gating, bint stream,
                                Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    cdef Py_ssize_t head = before_line(y, n, sizeof(S)) if stream else 0
-    _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
-                    most, gating, False, False)
+    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef S first[MOST_STRIP]
+    cdef S last[MOST_STRIP]
+    if n < strip:
+        _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                        most, gating, False, False)
+        return
+    if stream:
+        head = before_line(y, n, sizeof(S))
+    tail = (n - head) % strip
+    if head:
+        _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
+                        slope, most, gating, True, False)
+    if tail:
+        _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
+                        weighted, slope, most, gating, True, False)
+    at = head
     for _s in range((n - head) // strip):
-        fetch(x + head + ahead, strip)
+        fetch(x + at + ahead, strip)
         if gating and z != NULL:
-            fetch(z + head + ahead, strip)
-        _normalize_some(y, x, z, head, strip, mean, scale, shift, weight, bias, each, weighted,
+            fetch(z + at + ahead, strip)
+        _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
-        head += strip
-    _normalize_some(y, x, z, head, n - head, mean, scale, shift, weight, bias, each, weighted,
-                    slope, most, gating, False, False)
+        at += strip
+    _store_ends(y, first, last, n, head, tail, stream)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
                                     const T *mean, const T *scale, const T *shift, const T *weight,
                                     const T *bias, bint each, bint weighted, T slope, T most,
                                     bint gating, bint strip, bint stream) noexcept nogil:
-    # n items from `at` on: a strip, or less than one
+    # to y, n items from `at` on: a strip, or less than one
     cdef Py_ssize_t j, c
     cdef T x_room[MOST_STRIP]
     cdef T z_room[MOST_STRIP]
     cdef T out[MOST_STRIP]
     cdef T v
-    load(x_room, x + at, n)
+    _read(x_room, x + at, n, strip, each or weighted)
     if gating and z != NULL:
-        load(z_room, z + at, n)
+        _read(z_room, z + at, n, strip, each or weighted)
     for j in range(n):
         c = at + j if each else 0
         v = normal(loaded(x_room, x + at, j), mean[c], scale[c], shift[c])
@@ -564,11 +734,11 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         if strip:
             out[j] = v
         else:
-            put(y + at, out, j, v)
+            put(y, out, j, v)
     if strip:
-        store_strip(y + at, out, stream)
+        _store_strip(y, out, each or weighted, stream)
     else:
-        store(y + at, out, n)
+        store(y, out, n)
 
 
 cdef inline void gradient(S *dx, const S *dy, const S *x, Py_ssize_t n, T weight, T mean, T along,
@@ -610,27 +780,45 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               T weight, const T *mean, const T *along, const T *dy_mean,
                               const T *scale, bint each, T slope, T most, bint gating, bint stream,
                               Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
-    _gradient_some(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each, slope,
-                   most, gating, False, False)
+    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef bint gates = gating and dz != NULL
+    cdef S first[MOST_STRIP]
+    cdef S last[MOST_STRIP]
+    cdef S z_first[MOST_STRIP]
+    cdef S z_last[MOST_STRIP]
+    if n < strip:
+        _gradient_some(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
+                       most, gating, gates, False, False)
+        return
+    if stream:
+        head = before_line(dx, n, sizeof(S))
+    tail = (n - head) % strip
+    if head:
+        _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, False)
+    if tail:
+        _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
+                       scale, each, slope, most, gating, gates, True, False)
+    at = head
     for _s in range((n - head) // strip):
-        fetch(dy + head + ahead, strip)
-        fetch(x + head + ahead, strip)
+        fetch(dy + at + ahead, strip)
+        fetch(x + at + ahead, strip)
         if gating:
-            fetch(y + head + ahead, strip)
-        _gradient_some(dx, dz, dy, x, y, head, strip, weight, mean, along, dy_mean, scale, each,
-                       slope, most, gating, True, stream)
-        head += strip
-    _gradient_some(dx, dz, dy, x, y, head, n - head, weight, mean, along, dy_mean, scale, each,
-                   slope, most, gating, False, False)
+            fetch(y + at + ahead, strip)
+        _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, stream)
+        at += strip
+    _store_ends(dx, first, last, n, head, tail, stream)
+    if gates:
+        _store_ends(dz, z_first, z_last, n, head, tail, stream)
 
 
 cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
                                    Py_ssize_t n, T weight, const T *mean, const T *along,
                                    const T *dy_mean, const T *scale, bint each, T slope, T most,
-                                   bint gating, bint strip, bint stream) noexcept nogil:
-    # n items from `at` on: a strip, or less than one
+                                   bint gating, bint gates, bint strip,
+                                   bint stream) noexcept nogil:
+    # to dx and dz, n items from `at` on: a strip, or less than one
     cdef Py_ssize_t j, c
     cdef T dy_room[MOST_STRIP]
     cdef T x_room[MOST_STRIP]
@@ -638,10 +826,10 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
     cdef T out[MOST_STRIP]
     cdef T g[MOST_STRIP]
     cdef T d, v
-    load(dy_room, dy + at, n)
-    load(x_room, x + at, n)
+    _read(dy_room, dy + at, n, strip, each)
+    _read(x_room, x + at, n, strip, each)
     if gating:
-        load(y_room, y + at, n)
+        _read(y_room, y + at, n, strip, each)
     for j in range(n):
         c = at + j if each else 0
         d = loaded(dy_room, dy + at, j)
@@ -653,17 +841,17 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
             out[j] = v
             g[j] = d
         else:
-            if gating and dz != NULL:
-                put(dz + at, g, j, d)
-            put(dx + at, out, j, v)
+            if gates:
+                put(dz, g, j, d)
+            put(dx, out, j, v)
     if strip:
-        store_strip(dx + at, out, stream)
-        if gating and dz != NULL:
-            store_strip(dz + at, g, stream and <size_t>(dz + at) % LINE == 0)
+        _store_strip(dx, out, each, stream)
+        if gates:
+            _store_strip(dz, g, each, stream and <size_t>dz % LINE == 0)
     else:
-        store(dx + at, out, n)
-        if gating and dz != NULL:
-            store(dz + at, g, n)
+        store(dx, out, n)
+        if gates:
+            store(dz, g, n)
 
 
 cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
@@ -706,7 +894,7 @@ cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, con
     for j in range(n):
         out[j] = ((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd
     if strip:
-        store_strip(dx + at, out, stream)
+        _store_strip(dx + at, out, True, stream)
     else:
         for j in range(n):
             put(dx + at, out, j, out[j])

@@ -46,10 +46,10 @@ cdef inline always add_product_line(T *s, T *q, const S *dy, const S *x, const S
     cdef T y_room[LANES]
     cdef T g
     cdef Py_ssize_t j
-    load(dy_room, dy, n)
-    load(x_room, x, n)
+    read(dy_room, dy, n, n == LANES, True)
+    read(x_room, x, n, n == LANES, True)
     if gating:
-        load(y_room, y, n)
+        read(y_room, y, n, n == LANES, True)
     for j in range(n):
         g = loaded(dy_room, dy, j)
         if gating:

@@ -70,7 +70,7 @@ cdef inline always add_line(A *s, A *q, const S *x, Py_ssize_t n, const A *k) no
     cdef A room[LANES]
     cdef A d
     cdef Py_ssize_t j
-    load(room, x, n)
+    read(room, x, n, n == LANES, True)
     for j in range(n):
         d = loaded(room, x, j) - k[j]
         s[j] += d
