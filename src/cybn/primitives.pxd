@@ -17,8 +17,13 @@ a few dozen elements meet in one lane, double where they are many or must be nea
 
 Data of sixteen bits is converted strip by strip, by `load` and `store`, which do nothing for the
 other types: what is read and written there lies in the arrays themselves. The conversion is the one
-place with intrinsics, since no compiler makes the instruction of a loop; where the CPU has none,
-whole numbers do the same to the bit.
+place with intrinsics, since no compiler makes the instructions of a loop; where the CPU has none,
+whole numbers do the same to the bit. A line of them is streamed from registers: one that went
+through memory first was half as quick.
+
+A row ends, and where it is streamed begins, with less than a strip. What lies there is computed as
+a whole strip too, which overlaps another, and the part of it that is missing is written: the same
+values, and no loop of an unknown length.
 """
 
 cdef extern from *:
@@ -157,8 +162,9 @@ cdef extern from *:
       return (unsigned short)((unsigned)w >> 16 & 0x8000) | (unsigned short)rounded;
     }
 
-    /* n items. Whole strips are converted where they are wanted; ends, of a length that is known
-       only then, by one function for all of them. */
+    /* n items. Whole strips are converted where they are wanted, HERE, if that takes a few
+       instructions; what takes many, and ends of a length that is known only then, by one function
+       for all of them. */
     #if defined(__F16C__) || (defined(_MSC_VER) && defined(__AVX2__))
       #define CYBN_EIGHT 8
       static inline void cybn_load_eight(float *to, const unsigned short *from) {
@@ -172,7 +178,7 @@ cdef extern from *:
       #define cybn_load_eight(to, from) ((void)0)
       #define cybn_store_eight(to, from) ((void)0)
     #endif
-    #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT) \\
+    #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT, HERE) \\
       static inline void name##_here(OUT *to, const IN *from, ptrdiff_t n) { \\
         ptrdiff_t i = 0; \\
         if (EIGHT) for (; i < n - 7; i += 8) eight(to + i, from + i); \\
@@ -182,16 +188,17 @@ cdef extern from *:
         name##_here(to, from, n); \\
       } \\
       static inline void name(void *to, const void *from, ptrdiff_t n) { \\
-        if (cybn_known(n)) name##_here((OUT *)to, (const IN *)from, n); \\
+        if (HERE && cybn_known(n)) name##_here((OUT *)to, (const IN *)from, n); \\
         else name##_apart((OUT *)to, (const IN *)from, n); \\
       }
     CYBN_CONVERTER(cybn_load_float16, float, unsigned short, cybn_load_eight, cybn_of_float16,
-                   CYBN_EIGHT)
+                   CYBN_EIGHT, CYBN_EIGHT)
     CYBN_CONVERTER(cybn_store_float16, unsigned short, float, cybn_store_eight, cybn_to_float16,
-                   CYBN_EIGHT)
-    CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16, 0)
+                   CYBN_EIGHT, CYBN_EIGHT)
+    CYBN_CONVERTER(cybn_load_bfloat16, float, unsigned short, cybn_load_eight, cybn_of_bfloat16,
+                   0, 1)
     CYBN_CONVERTER(cybn_store_bfloat16, unsigned short, float, cybn_store_eight, cybn_to_bfloat16,
-                   0)
+                   0, 1)
 
     /* 32 floats as one line of words, past the caches, from registers where there are such. */
     static inline void cybn_stream_float16(void *to, const float *from) {
@@ -280,11 +287,10 @@ cdef inline void load(T *room, const S *x, Py_ssize_t n) noexcept nogil:
                 room[i] = one
 
 
-cdef inline void read(T *room, const S *x, Py_ssize_t n, bint whole, bint ordered) noexcept nogil:
-    """As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters.
-
-    Where it does not, it is one that store_strip alone knows.
-    """
+cdef inline void _read(T *room, const S *x, Py_ssize_t n, bint whole,
+                       bint ordered) noexcept nogil:
+    # As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters. Where it
+    # does not, it is one that _store_strip alone knows.
     cdef Py_ssize_t i
     if S is bfloat16 and T is float:
         if whole:
@@ -424,7 +430,7 @@ cdef inline _always _shifted_some(A *s, A *q, const S *x, Py_ssize_t n, A k,
     cdef Py_ssize_t j
     cdef A room[LANES]
     cdef A d
-    read(room, x, n, whole, False)
+    _read(room, x, n, whole, False)
     for j in range(n):
         d = loaded(room, x, j) - k
         s[j] += d
@@ -542,10 +548,10 @@ cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, c
     cdef T dy_room[LANES]
     cdef T x_room[LANES]
     cdef T y_room[LANES]
-    read(dy_room, dy, n, whole, weighted)
-    read(x_room, x, n, whole, weighted)
+    _read(dy_room, dy, n, whole, weighted)
+    _read(x_room, x, n, whole, weighted)
     if gating:
-        read(y_room, y, n, whole, weighted)
+        _read(y_room, y, n, whole, weighted)
     for j in range(n):
         g = loaded(dy_room, dy, j)
         if gating:
@@ -570,11 +576,13 @@ cdef inline Py_ssize_t strip_of(Py_ssize_t itemsize) noexcept nogil:
     return MOST_STRIP if itemsize < sizeof(float) else STRIP
 
 
-cdef inline void store_strip(S *y, const T *strip, bint ordered, bint stream) noexcept nogil:
-    """A strip of items to y; with stream past the caches, and y on a line boundary.
+cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:
+    """A strip of items to y; with stream past the caches, and y on a line boundary."""
+    _store_strip(y, strip, True, stream)
 
-    ordered: as `read` was told of what the strip was made of.
-    """
+
+cdef inline void _store_strip(S *y, const T *strip, bint ordered, bint stream) noexcept nogil:
+    # ordered: as `_read` was told of what the strip was made of
     cdef Py_ssize_t i, n = strip_of(sizeof(S))
     cdef S words[MOST_STRIP]
     if S is bfloat16 and T is float:
@@ -596,18 +604,16 @@ cdef inline void store_strip(S *y, const T *strip, bint ordered, bint stream) no
         for i in range(n * sizeof(S) // LINE):
             stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
     else:
-        store_strip(words, strip, ordered, False)
+        _store_strip(words, strip, ordered, False)
         for i in range(n * sizeof(S) // LINE):
             stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
 
 
-cdef inline void store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
-                            Py_ssize_t tail, bint stream) noexcept nogil:
-    """The head of the first strip and the tail of the last one, where strips do not fill y[0:n].
-
-    Both were computed as whole strips, and before anything was written: y may be an input. What
-    other strips have written past the caches is not to be touched again.
-    """
+cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
+                             Py_ssize_t tail, bint stream) noexcept nogil:
+    # The head of the first strip and the tail of the last one, where strips do not fill y[0:n]. Both
+    # were computed as whole strips, and before anything was written: y may be an input. What other
+    # strips have written past the caches is not to be touched again.
     cdef Py_ssize_t strip = strip_of(sizeof(S))
     if head:
         memcpy(y, first, head * sizeof(S))
@@ -702,7 +708,7 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
         at += strip
-    store_ends(y, first, last, n, head, tail, stream)
+    _store_ends(y, first, last, n, head, tail, stream)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
@@ -715,9 +721,9 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
     cdef T z_room[MOST_STRIP]
     cdef T out[MOST_STRIP]
     cdef T v
-    read(x_room, x + at, n, strip, each or weighted)
+    _read(x_room, x + at, n, strip, each or weighted)
     if gating and z != NULL:
-        read(z_room, z + at, n, strip, each or weighted)
+        _read(z_room, z + at, n, strip, each or weighted)
     for j in range(n):
         c = at + j if each else 0
         v = normal(loaded(x_room, x + at, j), mean[c], scale[c], shift[c])
@@ -730,7 +736,7 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         else:
             put(y, out, j, v)
     if strip:
-        store_strip(y, out, each or weighted, stream)
+        _store_strip(y, out, each or weighted, stream)
     else:
         store(y, out, n)
 
@@ -802,9 +808,9 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
                        each, slope, most, gating, gates, True, stream)
         at += strip
-    store_ends(dx, first, last, n, head, tail, stream)
+    _store_ends(dx, first, last, n, head, tail, stream)
     if gates:
-        store_ends(dz, z_first, z_last, n, head, tail, stream)
+        _store_ends(dz, z_first, z_last, n, head, tail, stream)
 
 
 cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
@@ -820,10 +826,10 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
     cdef T out[MOST_STRIP]
     cdef T g[MOST_STRIP]
     cdef T d, v
-    read(dy_room, dy + at, n, strip, each)
-    read(x_room, x + at, n, strip, each)
+    _read(dy_room, dy + at, n, strip, each)
+    _read(x_room, x + at, n, strip, each)
     if gating:
-        read(y_room, y + at, n, strip, each)
+        _read(y_room, y + at, n, strip, each)
     for j in range(n):
         c = at + j if each else 0
         d = loaded(dy_room, dy + at, j)
@@ -839,9 +845,9 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
                 put(dz, g, j, d)
             put(dx, out, j, v)
     if strip:
-        store_strip(dx, out, each, stream)
+        _store_strip(dx, out, each, stream)
         if gates:
-            store_strip(dz, g, each, stream and <size_t>dz % LINE == 0)
+            _store_strip(dz, g, each, stream and <size_t>dz % LINE == 0)
     else:
         store(dx, out, n)
         if gates:
@@ -888,7 +894,7 @@ cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, con
     for j in range(n):
         out[j] = ((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd
     if strip:
-        store_strip(dx + at, out, True, stream)
+        _store_strip(dx + at, out, True, stream)
     else:
         for j in range(n):
             put(dx + at, out, j, out[j])
