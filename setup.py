@@ -187,7 +187,7 @@ class BuildModules(build_py):
 
 def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
-    shared = [f"{sources}/{name}" for name in sorted(os.listdir(sources)) if name.endswith(".pxi")]
+    shared = sorted(map(str, [*Path(sources).glob("*.pxi"), *Path("src/cybn/loops").glob("*.pxi")]))
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     once = [
         Extension(
