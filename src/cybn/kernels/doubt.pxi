@@ -131,8 +131,7 @@ cdef bint spreads(Job *job, Py_ssize_t c) noexcept nogil:
     cdef Py_ssize_t r, i
     for r in range(job.N):
         for i in range(job.L):
-            load_gated(&away, dy + i, y + i, 1, job.gating, job.slope, job.most)
-            away -= mean
+            away = gated_item(job, dy + i, y + i) - mean
             found += away * away
             if found >= enough:
                 return True
@@ -156,7 +155,7 @@ cdef bint holds(Job *job, Py_ssize_t c) noexcept nogil:
         y = job.y + r * job.y_stride + c * job.L
         for i in range(job.L):
             if item(dy + i) != 0 and item(x + i) != mean:
-                load_gated(&g, dy + i, y + i, 1, job.gating, job.slope, job.most)
+                g = gated_item(job, dy + i, y + i)
                 found += fabs(g * ((item(x + i) - mean) * job.rstd[c]))
         if found >= enough:
             return True
