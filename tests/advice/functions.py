@@ -32,6 +32,14 @@ def statistics_of_one_value(given):
     yield lambda: functional.batch_norm_stats(_X[:2])
 
 
+def moments_of_nothing(given):
+    part, rest = _X[:3], _X[3:]
+    others = functional.batch_norm_moments(part[:0])
+    yield lambda: functional.batch_norm_apply(rest, others)
+    everything = [others, *map(functional.batch_norm_moments, (part, rest))]
+    yield lambda: functional.batch_norm_apply(rest, functional.merge_moments(everything))
+
+
 def an_average_without_a_count(given):
     state = [a.copy() for a in _STATE]
     yield lambda: functional.batch_norm_forward(_X, None, None, *state, momentum=None)

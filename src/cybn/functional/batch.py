@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays.validation import (
-    as_float_array,
-    check_axis,
-    check_count,
-    check_eps,
-    check_like,
-    check_momentum,
-    check_more_than_one,
-    check_out,
-    check_per_channel,
-    check_separate,
-    check_stats,
-    check_updatable,
-    check_upstream,
-)
+from ..arrays.validation import as_float_array, check_axis, check_eps, check_per_channel
 from .batch_checked import CUMULATIVE, backward_checked, forward_checked
-from .gates import OPEN, check_residual, gate_of
+from .batch_checks import check_backward, check_output, check_step
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
 
@@ -191,13 +177,9 @@ def batch_norm_forward(
             f"{'neither' if running_mean is running_var else 'only one'}; pass both, or "
             f"training=True to use the moments of x"
         )
-    gate = gate_of(who, activation, negative_slope)
-    if residual is not None:
-        residual = check_residual(who, residual, x)
-    if out is not None:
-        check_out(who, out, x, weight=weight, bias=bias, **buffers)
-        if residual is not None:
-            check_out(who, out, residual)
+    residual, gate = check_output(
+        who, x, out, residual, activation, negative_slope, weight, bias, buffers
+    )
     return forward_checked(
         x,
         weight,
@@ -213,22 +195,6 @@ def batch_norm_forward(
         residual,
         gate,
     )
-
-
-def check_step(who, x, channels, buffers, num_batches_tracked, momentum, fix):
-    """What a step of training needs besides, before it moves the running statistics.
-
-    fix: what to do about one value per channel.
-    """
-    check_momentum(who, momentum)
-    check_more_than_one(x, x.size // channels if channels else 0, fix=fix)
-    check_count(who, num_batches_tracked)
-    check_updatable(who, {**buffers, "num_batches_tracked": num_batches_tracked})
-    if momentum is None and num_batches_tracked is None:
-        raise ValueError(
-            f"{who} with momentum=None needs num_batches_tracked to count the batches; "
-            f"np.array(0) is a new one"
-        )
 
 
 def batch_norm_backward(
@@ -303,24 +269,11 @@ def batch_norm_backward(
     >>> dx.ravel().round(4)
     array([ 0.1021, -0.2041,  0.1021])
     """
-    x = as_float_array(who, "x", x)
-    channel_axis, channels = check_axis(who, x, channel_axis)
-    dtype = check_per_channel(who, {"weight": weight}, channels)
-    stats = check_stats(who, stats, channels)
-    dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
-    gate = gate_of(who, activation, negative_slope)
-    if gate is not OPEN:
-        if y is None:
-            raise ValueError(f"{who} with activation={activation!r} needs y, what forward returned")
-        y = as_float_array(who, "y", y)
-        check_like(who, "y", y, x)
-    if dresidual is not None:
-        check_out(who, dresidual, x)
-        check_separate(
-            who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y, stats=stats, weight=weight
-        )
-    if out is not None and y is not None:
-        check_separate(who, "out", out, y=y)
+    back = check_backward(
+        who, dy, x, stats, channel_axis, y, activation, negative_slope, out, dresidual, weight
+    )
+    dy, x, stats, channel_axis, y, gate = back
+    dtype = np.dtype(np.float32 if weight is None else weight.dtype)
     return backward_checked(
-        dy, x, stats, weight, training, channel_axis, out, np.dtype(dtype), y, gate, dresidual
+        dy, x, stats, weight, training, channel_axis, out, dtype, y, gate, dresidual
     )

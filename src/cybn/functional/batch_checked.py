@@ -1,7 +1,7 @@
 """Batch normalization of arguments that were checked: from arrays to views to a kernel.
 
-`batch_norm_forward` and `batch_norm_backward` check what they are given and come here. So do the
-layers, which check their own arrays once and not in every call.
+`batch_norm_forward` and `batch_norm_backward`, and their halves, check what they are given and come
+here. So do the layers, which check their own arrays once and not in every call.
 """
 
 from __future__ import annotations
@@ -66,10 +66,67 @@ def forward_checked(
     return y, stats
 
 
-def backward_checked(
-    dy, x, stats, weight, training, channel_axis, out, dtype, y=None, gate=OPEN, dresidual=None
+def statistics_checked(
+    stats, x, channel_axis, eps, running_mean, running_var, num_batches_tracked, momentum
 ):
-    """batch_norm_backward for arguments that were checked."""
+    """OUT stats: what forward_checked would have in training, without an output; x has values.
+
+    (3, C); or (6, C) with the sums that parts are merged from (moments.py).
+    """
+    _, x_ncl, _ = arrange(x, channel_axis)
+    threads, cache, _ = plan(x.size, x.itemsize)
+    of[x.dtype].batch_forward(
+        None, stats, running_mean, running_var, num_batches_tracked, x_ncl, None, None, None, eps,
+        momentum, *OPEN, True, threads, cache, False,
+    )  # fmt: skip
+
+
+def sums_checked(x, channel_axis):
+    """The shift, and total and squares about it, of each channel, (3, C); x has values."""
+    stats = np.empty((6, x.shape[channel_axis]))
+    statistics_checked(stats, x, channel_axis, 0.0, None, None, None, 0.0)
+    return stats[3:]
+
+
+def output_checked(x, stats, count, weight, bias, channel_axis, out, residual, gate):
+    """batch_norm_apply for arguments that were checked; stats (3, C), or (6, C) with sums."""
+    dense, x_ncl, arrangement = arrange(x, channel_axis)
+    y, y_ncl = output(dense, x_ncl, arrangement, out)
+    if not x.size:
+        return y
+    target = np.empty_like(x_ncl, subok=False, order="C") if y_ncl is None else y_ncl
+    residual = None if residual is None else arrangement.gather(residual)
+    threads, cache, stream = plan(x.size, x.itemsize)
+    of[x.dtype].batch_output(
+        target, stats, x_ncl, residual, weight, bias, count, *gate, threads, cache, stream
+    )
+    if y_ncl is None:
+        arrangement.scatter(target, y)
+    return y
+
+
+def products_checked(dy, x, stats, channel_axis, y, gate):
+    """batch_norm_backward_reduce for arguments that were checked."""
+    sums = np.zeros((2, stats.shape[1]))
+    if x.size:
+        _, x_ncl, arrangement = arrange(x, channel_axis)
+        y = None if gate is OPEN else arrangement.gather(y)
+        threads, cache, _ = plan(x.size, x.itemsize)
+        of[x.dtype].batch_sums(
+            sums, arrangement.gather(dy), x_ncl, y, stats, *gate, threads, cache
+        )
+    return sums
+
+
+def backward_checked(
+    dy, x, stats, weight, training, channel_axis, out, dtype, y=None, gate=OPEN, dresidual=None,
+    sums=None,
+):  # fmt: skip
+    """batch_norm_backward for arguments that were checked.
+
+    sums: those of dy and dy*xhat, (2, C), as if they were of x alone: they are not computed then,
+    and dweight and dbias are zero.
+    """
     channels = stats.shape[1]
     dense, x_ncl, arrangement = arrange(x, channel_axis)
     dx, dx_ncl = output(dense, x_ncl, arrangement, out)
@@ -89,11 +146,16 @@ def backward_checked(
         dz = np.empty_like(x_ncl, subok=False, order="C")
     slope, most = gate
     threads, cache, stream = plan(x.size, x.itemsize)
-    of[x.dtype].batch_backward(
-        target, dz, dweight, dbias, arrangement.gather(dy), x_ncl,
-        None if y is None else arrangement.gather(y), stats, weight, slope, most, training,
-        threads, cache, stream,
-    )  # fmt: skip
+    dy, y = arrangement.gather(dy), None if y is None else arrangement.gather(y)
+    if sums is not None:
+        of[x.dtype].batch_gradient(
+            target, dz, dy, x_ncl, y, stats, sums, weight, slope, most, threads, cache, stream
+        )
+    else:
+        of[x.dtype].batch_backward(
+            target, dz, dweight, dbias, dy, x_ncl, y, stats, weight, slope, most, training,
+            threads, cache, stream,
+        )  # fmt: skip
     if dx_ncl is None:
         arrangement.scatter(target, dx)
     if dresidual is not None and dz_ncl is None:

@@ -1,34 +1,40 @@
-r"""Moments: mean and variance of each channel over more data than fits in memory.
+r"""Moments of parts: what each says of its channels, and how they become those of the whole.
 
-Two parts with m and n values, means a and b, and sums of squared deviations A and B merge into
+Of a part of a batch, or of a population that fits no memory, is kept what the kernels sum: the
+count n of values per channel, and
 
-    mean    = a + (b - a) * n/(m+n)
-    squares = A + B + (b - a)² * m*n/(m+n)
+    total   = Σ (x - shift)
+    squares = Σ (x - shift)²         with a value of the channel as the shift
 
-which is exact but for a few roundings, however unequal the parts are (Chan, Golub and LeVeque,
-Algorithms for Computing the Sample Variance, 1983). Means are kept as their distance from the first
-value of the channel, so that what is large in all values alike costs no digits. Numbers that
-float64 cannot hold, integers of 64 bits and long doubles, come as two float64 each, and the first
-value is taken from both before they are added up.
+so that what is large in all values alike costs no digits. Sums about another shift are
 
-Rejected: averages of the parts' averages, which are wrong for the variance and for ragged parts;
-Σx and Σx², which cancel at large means; the statistics a layer's forward has at hand, which for
-float32 input are summed in part in float32.
+    total   + n·away
+    squares + away·(2·total + n·away)          away = shift - the other one
+
+and sums about the same shift are added up, part by part in their order. There is no division in it:
+of data whose sums are exact (integers, say) any split gives the sums of the whole to the bit. Of
+other data the roundings count 1 + (mean - shift)²/var times; the shift of the whole is that of the
+part whose shift is nearest to its mean, which makes that a small number.
+
+Rejected: merging by mean and squared deviations from it (Chan, Golub and LeVeque, Algorithms for
+Computing the Sample Variance, 1983), as accurate, but for a division in each step that rounds what
+was exact, and with a mean that, rounded to float64, is not enough for float64 data: a variance that
+is merged from means loses mean/std ulps; averages of the parts' averages, which are wrong for the
+variance and for ragged parts; Σx and Σx², which cancel at large means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
 
-from ..arrays.validation import as_plain_array, check_axis
-from .stats import batch_norm_stats
+from ..arrays.validation import as_int, as_plain_array, check_axis
+from .blocks import BLOCK, sums_of_blocks
+from .merging import BEYOND, merged
 
-__all__ = ["Moments"]
-
-BLOCK = 1 << 16  # items converted to float64 and summed at a time: 512 KiB, which a cache holds
+__all__ = ["Moments", "merge_moments"]
 
 
 class Moments:
@@ -53,6 +59,8 @@ class Moments:
         The sum of squared deviations from the mean.
     rest : (C,)
         What `mean`, which is rounded, lacks.
+    sums : (3, C)
+        What to send to another process: `count` and this are all there is to know.
 
     Examples
     --------
@@ -65,9 +73,8 @@ class Moments:
 
     def __init__(self, channels: int) -> None:
         self.count = 0
-        self.squares = np.zeros(channels)
-        self._first = np.zeros(channels)  # mean is _first + _away
-        self._away = np.zeros(channels)
+        # shift, what it lacks where float64 does not hold it, and total and squares about both
+        self._sums = np.zeros((4, channels))
 
     @classmethod
     def of(cls, count: int, mean: np.ndarray, squares: np.ndarray) -> Self:
@@ -85,20 +92,89 @@ class Moments:
         Moments
             The moments, which more may be added to.
         """
-        self = cls(len(mean))
+        return cls._of(len(mean), count, mean, 0, 0, squares)
+
+    @classmethod
+    def of_sums(cls, count: int, sums: np.ndarray) -> Self:
+        """Those whose `count` and `sums` another process has sent.
+
+        Parameters
+        ----------
+        count
+            The values per channel; 0 of an empty part, whose sums mean nothing.
+        sums
+            The rows shift, total and squares, (3, C) float64.
+
+        Returns
+        -------
+        Moments
+            The moments, which have a copy.
+
+        Raises
+        ------
+        TypeError
+            For a count that is no int.
+        ValueError
+            For a count below 0 and sums of another shape or dtype.
+        """
+        count = as_int("Moments", "count", count)
+        if count < 0:
+            raise ValueError(f"Moments needs a count >= 0, the values per channel, got {count}")
+        if getattr(sums, "dtype", None) != np.float64 or sums.ndim != 2 or len(sums) != 3:
+            got = f"{getattr(sums, 'shape', sums)} {getattr(sums, 'dtype', '')}".strip()
+            raise ValueError(
+                f"Moments needs sums of shape (3, C) float64, as its attribute sums has, got {got}"
+            )
+        shift, total, squares = sums
+        return cls._of(len(shift), count, shift, 0, total, squares)
+
+    @classmethod
+    def _of(cls, channels, count, shift, rest, total, squares) -> Self:
+        self = cls(channels)
         if count:
-            self.count, self._first, self.squares = count, mean.astype(float), squares.astype(float)
+            self.count = count
+            for row, values in zip(self._sums, (shift, rest, total, squares), strict=True):
+                row[...] = values
         return self
+
+    @property
+    def sums(self) -> np.ndarray:
+        """The rows shift, total and squares, (3, C); negative squares are those of x·2**-600."""
+        shift, rest, total, squares = self._sums
+        near = shift + rest  # and what is left after rounding, exactly
+        part = near - shift
+        away = (shift - (near - part)) + (rest - part)
+        moved = total + self.count * away
+        with np.errstate(invalid="ignore"):
+            more = squares + away * (total + moved)
+        return np.stack([near, moved, np.where(squares < 0, squares, more)])
 
     @property
     def mean(self) -> np.ndarray:
         """The mean of each channel, (C,)."""
-        return self._first + self._away
+        shift, rest, total, _ = self._sums
+        return shift + (rest + total / max(self.count, 1))
 
     @property
     def rest(self) -> np.ndarray:
         """What `mean`, which is rounded, lacks, (C,)."""
-        return (self._first - self.mean) + self._away
+        shift, rest, total, _ = self._sums
+        return (shift - self.mean) + (rest + total / max(self.count, 1))
+
+    @property
+    def squares(self) -> np.ndarray:
+        """The sum of squared deviations from the mean, (C,)."""
+        squares, unit = self._squares()
+        with np.errstate(over="ignore"):
+            return squares / unit / unit
+
+    def _squares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The squared deviations from the mean of x times a unit, and that: 1 or BEYOND."""
+        _, _, total, squares = self._sums
+        unit = np.where(squares < 0, BEYOND, 1.0)
+        total = total * unit
+        left = np.abs(squares) - total * total / max(self.count, 1)
+        return np.maximum(left, 0), unit
 
     def var(self, ddof: int = 0) -> np.ndarray:
         """Divide the squares by count - ddof.
@@ -113,7 +189,28 @@ class Moments:
         ndarray
             The variance of each channel, (C,); 0 for no more values than `ddof`.
         """
-        return self.squares / max(self.count - ddof, 1)
+        squares, unit = self._squares()
+        with np.errstate(over="ignore"):
+            return squares / max(self.count - ddof, 1) / unit / unit
+
+    def stats(self, eps: float = 1e-5) -> np.ndarray:
+        """Tell the statistics as `batch_norm_forward` returns them, to the bit if this is its x.
+
+        Parameters
+        ----------
+        eps
+            Added to the variance.
+
+        Returns
+        -------
+        ndarray
+            The rows mean, var (biased) and rstd = 1/sqrt(var + eps), (3, C); of no values 0, 0 and
+            1/sqrt(eps).
+        """
+        squares, unit = self._squares()
+        with np.errstate(divide="ignore"):
+            rstd = unit / np.sqrt(squares / max(self.count, 1) + eps * unit * unit)
+        return np.stack([self.mean, self.var(), rstd])
 
     def add(self, x: np.ndarray, channel_axis: int = 1) -> Self:
         """Take in an array of real numbers.
@@ -143,28 +240,20 @@ class Moments:
         if x.dtype.kind not in "biuf":
             raise TypeError(f"moments are taken of real numbers, got {x.dtype}")
         channel_axis, channels = check_axis("Moments", x, channel_axis)
-        if channels != len(self._first):
+        if channels != self._sums.shape[1]:
             raise ValueError(
-                f"moments of {len(self._first)} channels got {channels} on axis {channel_axis} "
+                f"moments of {self._sums.shape[1]} channels got {channels} on axis {channel_axis} "
                 f"in {x.shape}"
             )
         if not x.size:
             return self
-        axis = channel_axis % x.ndim
-        whole, scratch = Moments(channels), np.empty(min(x.size, max(BLOCK, channels)))
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is seen later
-            first, rest = _in_two(np.moveaxis(x, axis, -1)[(0,) * (x.ndim - 1)])
-            first = np.where(np.isfinite(first), first, 0).astype(np.float64)
-            rest = np.zeros(channels) if rest is None else np.where(np.isfinite(rest), rest, 0)
-            beside = [-1 if i == axis else 1 for i in range(x.ndim)]
-            for block in _blocks(x, axis):
-                away = scratch[: block.size].reshape(block.shape)
-                high, low = _in_two(block)
-                np.subtract(high, first.reshape(beside), out=away)
-                if low is not None:
-                    away += low - rest.reshape(beside)
-                whole.merge(_moments(*_rounded_first(first, rest), away, axis))
-        return self.merge(whole)
+        waiting, most = [self], max(2, BLOCK // channels)
+        for sums in sums_of_blocks(x, channel_axis % x.ndim):
+            waiting.append(Moments._of(channels, *sums))
+            if len(waiting) > most:
+                waiting = [merge_moments(waiting)]
+        vars(self).update(vars(merge_moments(waiting)))
+        return self
 
     def merge(self, other: Moments) -> Self:
         """Take in what another has seen; one that has seen nothing changes nothing.
@@ -179,61 +268,59 @@ class Moments:
         Moments
             The same object.
         """
-        m, n = self.count, other.count
-        if not m:
-            vars(self).update(vars(other))
-        elif n:
-            with np.errstate(over="ignore", invalid="ignore"):
-                apart = (other._first - self._first) + (other._away - self._away)
-                self._away = self._away + apart * (n / (m + n))
-                self.squares = self.squares + other.squares + apart**2 * (m * (n / (m + n)))
-            self.count = m + n
+        vars(self).update(vars(merge_moments([self, other])))
         return self
 
 
-def _in_two(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    # x, exactly, as the sum of two arrays that float64 holds; None where one is enough. The
-    # difference of two values is that of the first parts, which is exact where they are near or
-    # integers, and that of the rest.
-    if x.dtype.kind in "iu" and x.dtype.itemsize > 4:
-        # by halves of the word, so that no difference of two integers overflows
-        high = (x >> 32).astype(np.float64) * 2.0**32
-        return high, (x & 0xFFFFFFFF).astype(np.float64)
-    if x.dtype.itemsize > 8:
-        high = x.astype(np.float64)
-        return high, (x - high).astype(np.float64)
-    return x, None
+def merge_moments(parts: Iterable[Moments]) -> Moments:
+    """Merge the moments of parts into those of the whole.
 
+    The parts may be uneven, and empty: a part without values changes nothing. They are added up in
+    their order, so the same parts in the same order give the same bits.
 
-def _rounded_first(first: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # The same sum, first rounded to float64; exact, as |rest| is not above |first| or first is 0
-    near = first + rest
-    return near, rest - (near - first)
+    Parameters
+    ----------
+    parts
+        The moments, one or more, of as many channels.
 
+    Returns
+    -------
+    Moments
+        New ones; the parts are as they were.
 
-def _moments(
-    first: np.ndarray, rest: np.ndarray, away: np.ndarray, channel_axis: int
-) -> Moments:
-    # Of the block first + rest + away, by the kernels
-    result = Moments(len(first))
-    result.count = away.size // len(first)
-    if result.count == 1:
-        mean, var = away.ravel().copy(), np.where(np.isfinite(away.ravel()), 0.0, np.nan)
-    else:
-        mean, var, _ = batch_norm_stats(away, channel_axis=channel_axis)
-    result._first, result._away, result.squares = first, rest + mean, var * result.count
-    return result
+    Raises
+    ------
+    TypeError
+        For what are no Moments.
+    ValueError
+        For no parts at all, and for parts of different numbers of channels.
 
-
-def _blocks(x: np.ndarray, channel_axis: int, axis: int = 0) -> Iterator[np.ndarray]:
-    # x in views of at most BLOCK items, as far as it can be cut without cutting channels apart
-    if x.size <= BLOCK or axis == x.ndim:
-        yield x
-    elif axis == channel_axis:
-        yield from _blocks(x, channel_axis, axis + 1)
-    else:
-        n = x.shape[axis]
-        step = max(1, BLOCK * n // x.size)
-        for start in range(0, n, step):
-            part = x[(slice(None),) * axis + (slice(start, start + step),)]
-            yield from _blocks(part, channel_axis, axis + 1)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cybn import functional
+    >>> x = np.array([[1.0], [2.0], [3.0], [6.0]])
+    >>> parts = [functional.batch_norm_moments(part) for part in (x[:1], x[1:1], x[1:])]
+    >>> whole = functional.merge_moments(parts)
+    >>> whole.count, whole.mean, whole.var()
+    (4, array([3.]), array([3.5]))
+    """
+    parts = list(parts)
+    for part in parts:
+        if not isinstance(part, Moments):
+            raise TypeError(f"merge_moments takes Moments, got {type(part).__name__}")
+    widths = [part._sums.shape[1] for part in parts]
+    if len(set(widths)) != 1:
+        got = f"parts of {' and '.join(map(str, sorted(set(widths))))} channels"
+        raise ValueError(
+            f"merge_moments needs parts of one number of channels, got {got if parts else 'none'}"
+        )
+    filled = [part for part in parts if part.count]
+    sums = np.zeros((4, *widths[:1]))
+    if len(filled) == 1:
+        sums = filled[0]._sums
+    elif filled:
+        each = np.stack([part._sums for part in filled], 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = merged([part.count for part in filled], *each)
+    return Moments._of(widths[0], sum(part.count for part in filled), *sums)

@@ -2,8 +2,9 @@
 statistics take to them, `update_running`.
 
 What normalizes in two steps, since something is computed from the statistics first, takes these
-and then `batch_norm_forward(..., training=False)` with mean and var: x is read twice and the output
-written once, as in a training step. The kernel is that of training, without an output.
+and then `batch_norm_apply`: x is read twice and the output written once, as in a training step. The
+kernel is that of training, without an output. What has the statistics of several parts to merge
+takes the moments of each (halves.py).
 
 What decides after a batch was normalized whether it may move the running statistics leaves them out
 of the forward, and calls `update_running` last.
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays.layout import arrange
 from ..arrays.validation import (
     as_float_array,
     check_axis,
@@ -24,11 +24,8 @@ from ..arrays.validation import (
     check_stats,
     check_updatable,
 )
-from ..kernels import of
-from ..kernels.policy import plan
-from .batch import check_step
-from .batch_checked import CUMULATIVE
-from .gates import OPEN
+from .batch_checked import CUMULATIVE, statistics_checked
+from .batch_checks import check_step
 from .running import Step, fits, follow
 
 __all__ = ["batch_norm_stats", "update_running"]
@@ -75,11 +72,9 @@ def batch_norm_stats(
     if x.size == 0:
         stats[2] = 1 / np.sqrt(eps)
         return stats
-    _, x_ncl, _ = arrange(x, channel_axis)
-    threads, cache, _ = plan(x.size, x.itemsize)
-    of[x.dtype].batch_forward(
-        None, stats, running_mean, running_var, num_batches_tracked, x_ncl, None, None, None, eps,
-        CUMULATIVE if momentum is None else momentum, *OPEN, True, threads, cache, False,
+    statistics_checked(
+        stats, x, channel_axis, eps, running_mean, running_var, num_batches_tracked,
+        CUMULATIVE if momentum is None else momentum,
     )  # fmt: skip
     return stats
 

@@ -25,7 +25,10 @@ class Kernels(NamedTuple):
     """The functions of one module; see batch_norm.pxi, sample_entries.pxi and response.pxi."""
 
     batch_forward: Callable[..., None]
+    batch_output: Callable[..., None]
     batch_backward: Callable[..., None]
+    batch_sums: Callable[..., None]
+    batch_gradient: Callable[..., None]
     rows_forward: Callable[..., None]
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]

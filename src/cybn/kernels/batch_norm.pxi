@@ -106,6 +106,39 @@ cdef int allocate_job(Job *job, Call call, double *stats) except -1:
     return 0
 
 
+cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, double[:, ::1] stats,
+                      const S[:, :, :] x, const S[:, :, :] residual, weight, bias, double slope,
+                      double most, int threads, bint stream) except -1:
+    """A job that goes from x to y, everything checked."""
+    cdef Channels weights, biases
+    cdef Py_ssize_t C
+    check_view(x, x, "x")
+    C = x.shape[1]
+    if y is not None or task == INFERENCE:
+        check_view(y, x, "y")
+    if residual is not None:
+        check_view(residual, x, "residual")
+    check_table(stats, 6 if stats is not None and stats.shape[0] == 6 else 3, C, "stats")
+    check_threads(threads)
+    call.borrow(&weights, weight, C, False, "weight")
+    call.borrow(&biases, bias, C, False, "bias")
+    set_grid(job, task, x.shape[0], C, x.shape[2],
+             is_packed(x) and is_packed(y) and is_packed(residual), stream)
+    allocate_job(job, call, &stats[0, 0])
+    if stats.shape[0] > 3:
+        job.shift, job.total, job.squares = &stats[3, 0], &stats[4, 0], &stats[5, 0]
+    read_values(job.weight, &weights, 1, C)
+    read_values(job.bias, &biases, 0, C)
+    if y is not None:
+        job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    if residual is not None:
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    job.slope, job.most = <T>slope, <T>most
+    job.gating = slope != 1 or residual is not None
+    return 0
+
+
 def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
                   num_batches_tracked, const S[:, :, :] x, const S[:, :, :] residual, weight, bias,
                   double eps, double momentum, double slope, double most, bint training,
@@ -117,47 +150,91 @@ def batch_forward(S[:, :, :] y, double[:, ::1] stats, running_mean, running_var,
     are the running ones. slope and most are those of the gate (see primitives.pxd): 1 and inf, and
     no residual, for none.
 
-    OUT y, stats; in training without y (None) the statistics alone, for half the memory traffic.
+    OUT y, stats; in training without y (None) the statistics alone, for half the memory traffic,
+    and of stats (6, C) the sums that parts are merged from (settle.pxi).
     """
     cdef Call call = Call.__new__(Call)
     cdef Running running
-    cdef Channels weights, biases
     cdef Job job
-    cdef Py_ssize_t N, C, L
-    check_view(x, x, "x")
-    N, C, L = x.shape[0], x.shape[1], x.shape[2]
-    if y is not None or not training:
-        check_view(y, x, "y")
-    if residual is not None:
-        check_view(residual, x, "residual")
-    check_stats(stats, C)
-    check_threads(threads)
+    cdef Py_ssize_t C
+    open_forward(&job, call, NORMALIZE if training else INFERENCE, y, stats, x, residual, weight,
+                 bias, slope, most, threads, stream)
+    C, job.eps = job.C, eps
     if not training and (running_mean is None or running_var is None):
         refuse("running_var" if running_mean is not None else "running_mean", f"{C} values", None)
-    call.borrow(&weights, weight, C, False, "weight")
-    call.borrow(&biases, bias, C, False, "bias")
     call.borrow(&running.mean, running_mean, C, training, "running_mean")
     call.borrow(&running.var, running_var, C, training, "running_var")
     call.borrow_count(&running.count, num_batches_tracked, training)
-    set_grid(&job, NORMALIZE if training else INFERENCE, N, C, L,
-             is_packed(x) and is_packed(y) and is_packed(residual), stream)
-    allocate_job(&job, call, &stats[0, 0])
-    read_values(job.weight, &weights, 1, C)
-    read_values(job.bias, &biases, 0, C)
     if not training:
+        job.shift = NULL
         settle_running(&stats[0, 0], &running, eps, C)
-    if y is not None:
-        job.out, job.out_stride = &y[0, 0, 0], row_stride(y)
-    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
-    if residual is not None:
-        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
-    job.eps, job.slope, job.most = eps, <T>slope, <T>most
-    job.gating = slope != 1 or residual is not None
     with nogil:
         run(&job, threads, cache)
     settled()
     if training:
-        follow(&running, job.mean, job.var, N * L, momentum)
+        follow(&running, job.mean, job.var, job.N * job.L, momentum)
+
+
+def batch_output(S[:, :, :] y, double[:, ::1] stats, const S[:, :, :] x, const S[:, :, :] residual,
+                 weight, bias, double count, double slope, double most, int threads,
+                 Py_ssize_t cache, bint stream):
+    """The same y from statistics as they are; OUT y.
+
+    Of stats (6, C) the last rows are the sums of `count` values, by which the mean is not rounded.
+    """
+    cdef Call call = Call.__new__(Call)
+    cdef Job job
+    open_forward(&job, call, INFERENCE, y, stats, x, residual, weight, bias, slope, most, threads,
+                 stream)
+    job.count = count
+    with nogil:
+        run(&job, threads, cache)
+    settled()
+
+
+cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :] dresidual,
+                       const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
+                       double[:, ::1] stats, weight, double slope, double most, int threads,
+                       bint stream) except -1:
+    """A job that goes from dy back to x, everything checked; of sums alone where dx is None."""
+    cdef Channels weights
+    cdef Py_ssize_t C
+    check_view(x, x, "x")
+    C = x.shape[1]
+    check_view(dy, x, "dy")
+    if dx is not None:
+        check_view(dx, x, "dx")
+    if y is not None:
+        check_view(y, x, "y")
+    if dresidual is not None:
+        check_view(dresidual, x, "dresidual")
+    check_stats(stats, C)
+    check_threads(threads)
+    call.borrow(&weights, weight, C, False, "weight")
+    set_grid(job, task, x.shape[0], C, x.shape[2],
+             is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
+             and is_packed(dresidual), stream)
+    allocate_job(job, call, &stats[0, 0])
+    read_values(job.weight, &weights, 1, C)
+    if dx is not None:
+        job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
+    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
+    job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
+    job.slope, job.most = 1, 1
+    if y is not None:
+        job.y, job.y_stride, job.gating = &y[0, 0, 0], row_stride(y), True
+        job.slope, job.most = <T>slope, <T>most
+    if dresidual is not None:
+        job.dresidual, job.dresidual_stride = &dresidual[0, 0, 0], row_stride(dresidual)
+    return 0
+
+
+cdef int check_dx(const S[:, :, :] dx, const S[:, :, :] dresidual, const S[:, :, :] y) except -1:
+    if dx is None:
+        refuse("dx", "shape (N, C, L)", None)
+    if dresidual is not None and y is None:
+        raise ValueError("a kernel takes dresidual with y")
+    return 0
 
 
 def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[:, :, :] dy,
@@ -171,39 +248,49 @@ def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[
     through them; else they are constants, and gating has been done: y is None.
     """
     cdef Call call = Call.__new__(Call)
-    cdef Channels weights, dweights, dbiases
+    cdef Channels dweights, dbiases
     cdef Job job
-    cdef Py_ssize_t C
-    check_view(x, x, "x")
-    check_view(dy, x, "dy")
-    check_view(dx, x, "dx")
-    if y is not None:
-        check_view(y, x, "y")
-    if dresidual is not None:
-        check_view(dresidual, x, "dresidual")
-    if (y is not None and not training) or (dresidual is not None and y is None):
-        raise ValueError("a kernel takes dresidual with y, and y in training alone")
-    C = x.shape[1]
-    check_stats(stats, C)
-    check_threads(threads)
-    call.borrow(&weights, weight, C, False, "weight")
-    call.borrow(&dweights, dweight, C, True, "dweight")
-    call.borrow(&dbiases, dbias, C, True, "dbias")
-    set_grid(&job, GRADIENT if training else GRADIENT_INFERENCE, x.shape[0], C, x.shape[2],
-             is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
-             and is_packed(dresidual), stream)
-    allocate_job(&job, call, &stats[0, 0])
-    read_values(job.weight, &weights, 1, C)
-    job.out, job.out_stride = &dx[0, 0, 0], row_stride(dx)
-    job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
-    job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
-    job.slope, job.most = 1, 1
-    if y is not None:
-        job.y, job.y_stride, job.gating = &y[0, 0, 0], row_stride(y), True
-        job.slope, job.most = <T>slope, <T>most
-    if dresidual is not None:
-        job.dresidual, job.dresidual_stride = &dresidual[0, 0, 0], row_stride(dresidual)
+    check_dx(dx, dresidual, y)
+    if y is not None and not training:
+        raise ValueError("a kernel takes y in training alone")
+    open_backward(&job, call, GRADIENT if training else GRADIENT_INFERENCE, dx, dresidual, dy, x,
+                  y, stats, weight, slope, most, threads, stream)
+    call.borrow(&dweights, dweight, job.C, True, "dweight")
+    call.borrow(&dbiases, dbias, job.C, True, "dbias")
     with nogil:
         run(&job, threads, cache)
-    write_values(&dweights, job.dweight, C)
-    write_values(&dbiases, job.dbias, C)
+    write_values(&dweights, job.dweight, job.C)
+    write_values(&dbiases, job.dbias, job.C)
+
+
+def batch_sums(double[:, ::1] sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
+               double[:, ::1] stats, double slope, double most, int threads, Py_ssize_t cache):
+    """OUT sums, (2, C): those of dy and of dy*xhat, for the mean and rstd of a whole."""
+    cdef Call call = Call.__new__(Call)
+    cdef Job job
+    cdef Py_ssize_t c
+    open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, stats, None, slope, most,
+                  threads, False)
+    check_table(sums, 2, job.C, "sums")
+    with nogil:
+        run(&job, threads, cache)
+    for c in range(job.C):
+        sums[0, c], sums[1, c] = job.dbias[c], job.dweight[c]
+
+
+def batch_gradient(S[:, :, :] dx, S[:, :, :] dresidual, const S[:, :, :] dy, const S[:, :, :] x,
+                   const S[:, :, :] y, double[:, ::1] stats, const double[:, ::1] sums, weight,
+                   double slope, double most, int threads, Py_ssize_t cache, bint stream):
+    """dx, and dresidual where not None, from sums as if their means were those of x alone."""
+    cdef Call call = Call.__new__(Call)
+    cdef Job job
+    cdef Py_ssize_t c
+    check_dx(dx, dresidual, y)
+    open_backward(&job, call, GRADIENT, dx, dresidual, dy, x, y, stats, weight, slope, most,
+                  threads, stream)
+    check_table(sums, 2, job.C, "sums")
+    job.sums_given = True
+    for c in range(job.C):
+        job.dbias[c], job.dweight[c] = sums[0, c], sums[1, c]
+    with nogil:
+        run(&job, threads, cache)

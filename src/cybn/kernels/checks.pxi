@@ -3,11 +3,15 @@
 # since an array may be replaced or resized behind everybody's back: no array is missing, and each
 # has the shape or length that the others say. Everything is checked before anything is written.
 
-cdef inline int check_stats(const double[:, ::1] stats, Py_ssize_t n) except -1:
-    if stats is None or stats.shape[0] != 3 or stats.shape[1] != n:
-        refuse("stats", f"shape (3, {n})",
-               None if stats is None else (stats.shape[0], stats.shape[1]))
+cdef inline int check_table(const double[:, ::1] a, Py_ssize_t rows, Py_ssize_t n,
+                            str name) except -1:
+    if a is None or a.shape[0] != rows or a.shape[1] != n:
+        refuse(name, f"shape ({rows}, {n})", None if a is None else (a.shape[0], a.shape[1]))
     return 0
+
+
+cdef inline int check_stats(const double[:, ::1] stats, Py_ssize_t n) except -1:
+    return check_table(stats, 3, n, "stats")
 
 
 cdef inline int check_threads(int threads) except -1:

@@ -100,7 +100,21 @@ cdef void doubt_sums(Job *job, Py_ssize_t u) noexcept nogil:
             found |= not fine
     job.doubtful[u] = found
     if unlikely(found):
-        look_again(job, u)
+        if job.sums_given:
+            centre_given(job, u)
+        else:
+            look_again(job, u)
+
+
+cdef void centre_given(Job *job, Py_ssize_t u) noexcept nogil:
+    """As look_again leaves it, where the sums are given: k, and s1 about it."""
+    cdef double m = <double>(job.N * job.L)
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        if job.unit[c] != 0:
+            job.k[c] = job.dbias[c] / m
+            job.s1[c] = job.dbias[c] - job.k[c] * m
+            job.rest[c] = 0
 
 
 cdef inline double least_products(double m, double rstd) noexcept nogil:
@@ -117,8 +131,7 @@ cdef bint spreads(Job *job, Py_ssize_t c) noexcept nogil:
     cdef Py_ssize_t r, i
     for r in range(job.N):
         for i in range(job.L):
-            load_gated(&away, dy + i, y + i, 1, job.gating, job.slope, job.most)
-            away -= mean
+            away = gated_item(job, dy + i, y + i) - mean
             found += away * away
             if found >= enough:
                 return True
@@ -142,7 +155,7 @@ cdef bint holds(Job *job, Py_ssize_t c) noexcept nogil:
         y = job.y + r * job.y_stride + c * job.L
         for i in range(job.L):
             if item(dy + i) != 0 and item(x + i) != mean:
-                load_gated(&g, dy + i, y + i, 1, job.gating, job.slope, job.most)
+                g = gated_item(job, dy + i, y + i)
                 found += fabs(g * ((item(x + i) - mean) * job.rstd[c]))
         if found >= enough:
             return True

@@ -53,6 +53,12 @@ cdef struct Job:
     double *dweight
     double *dbias
     double eps
+    # Of a batch that x is a part of (functional/halves.py):
+    bint sums_given         # dweight and dbias are there, as if they were of x alone
+    double count            # values per channel that the sums of moments are of
+    double *shift           # those sums, k, s1 and s2, of all channels: OUT of moments, IN of an
+    double *total           # output; or NULL
+    double *squares
     double *k               # the shift that sums are about
     double *s1              # the sums, when the blocks are merged
     double *s2

@@ -100,6 +100,8 @@ cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:
     job.mean, job.var, job.rstd = job.mean + n, job.var + n, job.rstd + n
     job.weight, job.bias = job.weight + n, job.bias + n
     job.dweight, job.dbias = job.dweight + n, job.dbias + n
+    if job.shift != NULL:
+        job.shift, job.total, job.squares = job.shift + n, job.total + n, job.squares + n
 
 
 cdef void run(Job *job, int threads, Py_ssize_t cache) noexcept nogil:

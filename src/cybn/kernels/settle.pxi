@@ -149,6 +149,18 @@ cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last) noe
         job.rstd[c] = 1 / sqrt(job.var[c] + eps)
 
 
+cdef void keep_sums(Job *job, Py_ssize_t u) noexcept nogil:
+    """OUT shift, total, squares: k, s1 and s2, from which parts are merged.
+
+    Squares that double does not hold (settle_beyond) are those of x*BEYOND, and negative.
+    """
+    cdef Py_ssize_t c
+    for c in range(first_channel(job, u), last_channel(job, u)):
+        job.shift[c], job.total[c], job.squares[c] = job.k[c], job.s1[c], job.s2[c]
+        if not isfinite(job.s2[c]):
+            job.squares[c] = -(job.N * job.L) * (BEYOND / job.rstd[c]) * (BEYOND / job.rstd[c])
+
+
 cdef inline void settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
     """The coefficients of y, once the moments are settled."""
     cdef double m = <double>(job.N * job.L)
@@ -157,6 +169,8 @@ cdef inline void settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
     settle_mean(job, u)
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.rest[c] = (job.k[c] - mean[c]) + job.s1[c] / m
+    if job.shift != NULL:
+        keep_sums(job, u)
     settle_output(job, u)
     doubt_output(job, u)
 
@@ -168,6 +182,9 @@ cdef inline void settle_given(Job *job, Py_ssize_t u) noexcept nogil:
     settle_mean(job, u)
     for c in range(first_channel(job, u), last_channel(job, u)):
         job.rest[c] = job.mean[c] - mean[c]
+    if job.shift != NULL:
+        for c in range(first_channel(job, u), last_channel(job, u)):
+            job.rest[c] = (job.shift[c] - mean[c]) + job.total[c] / job.count
 
 
 cdef inline void settle_products(Job *job, Py_ssize_t u) noexcept nogil:
@@ -181,14 +198,15 @@ cdef inline void settle_products(Job *job, Py_ssize_t u) noexcept nogil:
 
 
 cdef inline void settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
-    """dbias, dweight and the coefficients of dx from s1 = sum(dy) and s2 = sum(dy*xhat).
+    """dbias, dweight and the coefficients of dx from s1 = sum(dy) and s2 = sum(dy*xhat), if the
+    two are not given.
 
     xhat was computed with the mean rounded to T; `rest` puts right what rounding left out.
     dx = ((dy - coef 2) - (x - coef 0)*coef 1) * coef 3. Statistics that were given (running ones)
     are constants: then dx = scale*dy alone, computed as y is, with the coefficients 2, 3 and 4.
     """
     cdef double m = <double>(job.N * job.L), rest
-    cdef bint through = job.task == GRADIENT
+    cdef bint through = job.task == GRADIENT, given = job.sums_given
     cdef T *along = channel_coef(job, 1)
     cdef T *dy_mean = channel_coef(job, 2)
     cdef T *scale = channel_coef(job, 3)
@@ -196,11 +214,12 @@ cdef inline void settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
     cdef Py_ssize_t c
     for c in range(first_channel(job, u), last_channel(job, u)):
         rest = job.rest[c] * job.rstd[c]
-        job.dbias[c] = job.s1[c]
-        job.dweight[c] = job.s2[c] - rest * job.s1[c]
+        if not given:
+            job.dbias[c] = job.s1[c]
+            job.dweight[c] = job.s2[c] - rest * job.s1[c]
         if through:
             along[c] = clamped(job.dweight[c] / m * job.rstd[c])
-            dy_mean[c] = <T>((job.s1[c] - rest * job.dweight[c]) / m)
+            dy_mean[c] = <T>((job.dbias[c] - rest * job.dweight[c]) / m)
         else:
             dy_mean[c] = 0
         scale[c] = clamped(job.weight[c] * job.rstd[c])

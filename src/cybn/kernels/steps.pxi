@@ -12,6 +12,8 @@ cdef inline void prepare(Job *job, Py_ssize_t u) noexcept nogil:
         doubt_output(job, u)
     else:
         settle_products(job, u)
+        if job.sums_given:
+            settle_gradient(job, u)
 
 
 cdef inline void reduce(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
@@ -21,7 +23,7 @@ cdef inline void reduce(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
             sum_column_moments(job, u, b, job.wide)
         else:
             sum_row_moments(job, u, b)
-    elif job.task != INFERENCE:
+    elif job.task != INFERENCE and not job.sums_given:
         if job.gating:
             reduce_gated(job, u, b)
         else:
@@ -51,7 +53,7 @@ cdef inline void finish(Job *job, Py_ssize_t u) noexcept nogil:
             settle_column_moments(job, u)
         else:
             settle_row_moments(job, u)
-    elif job.task != INFERENCE:
+    elif job.task != INFERENCE and not job.sums_given:
         if job.columns:
             settle_column_products(job, u)
         else:

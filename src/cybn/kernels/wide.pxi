@@ -36,14 +36,17 @@ cdef leaf load_hats(double *hats, const S *x, Py_ssize_t n, const Wide *w,
         hats[i] = xhat(<double>item(x + i) * w.unit[j], w.mean[j], w.rstd[j], -w.rest[j])
 
 
-cdef leaf load_gated(double *g, const S *dy, const S *y, Py_ssize_t n, bint gating,
-                     double slope, double most) noexcept nogil:
-    """OUT g: n items of dy, or of what a gate of output y lets through."""
+cdef inline double gated_item(Job *job, const S *dy, const S *y) noexcept nogil:
+    """The item at dy, or what the gate of output y lets through of it."""
+    cdef double g = item(dy)
+    return gated(g, <double>item(y), <double>job.slope, <double>job.most) if job.gating else g
+
+
+cdef leaf load_gated(double *g, Job *job, const S *dy, const S *y, Py_ssize_t n) noexcept nogil:
+    """OUT g: n items of dy, gated."""
     cdef Py_ssize_t i
     for i in range(n):
-        g[i] = item(dy + i)
-        if gating:
-            g[i] = gated(g[i], <double>item(y + i), slope, most)
+        g[i] = gated_item(job, dy + i, y + i)
 
 
 cdef void moments_beyond(double *mean, double *var, double *rstd, const S *x, Py_ssize_t rows,
@@ -138,8 +141,7 @@ cdef leaf sum_wide(Job *job, double *sums, const Wide *w, Py_ssize_t at, Py_ssiz
     memset(sums, 0, 3 * WIDE * sizeof(double))
     memset(block, 0, 3 * WIDE * sizeof(double))
     for r in range(job.N):
-        load_gated(g, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n, job.gating,
-                   job.slope, job.most)
+        load_gated(g, job, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n)
         for i in range(n):
             g[i] -= w.centre[i]
             block[i] += g[i]
@@ -195,8 +197,7 @@ cdef leaf look_again(Job *job, Py_ssize_t u) noexcept nogil:
         if job.unit[c] != 0:
             job.k[c] = 0
             if through:
-                load_gated(&job.k[c], job.dy + c * job.L,
-                           job.y + c * job.L, 1, job.gating, job.slope, job.most)
+                job.k[c] = gated_item(job, job.dy + c * job.L, job.y + c * job.L)
     if through:
         look_positions(job, u, False)
         for c in range(first, last):
@@ -278,9 +279,11 @@ cdef leaf wide_normal(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ss
     cdef double[WIDE] hats
     cdef double[WIDE] z
     cdef const S *residual = residual_at(job, r, at)
+    cdef Py_ssize_t i
     load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
     if residual != NULL:
-        load_gated(z, residual, residual, n, False, 1, 1)
+        for i in range(n):
+            z[i] = item(residual + i)
     normalize_each_gated(wide, hats, z if residual != NULL else NULL, n, w.zero, w.scale, w.bias,
                          <double>job.slope, <double>job.most, False, 0)
 
@@ -292,8 +295,7 @@ cdef leaf wide_gradient(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_
     cdef S *dz = dresidual_at(job, r, at)
     cdef Py_ssize_t i
     load_hats(hats, job.x + r * job.x_stride + at, n, w, True)
-    load_gated(g, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n, job.gating,
-               job.slope, job.most)
+    load_gated(g, job, job.dy + r * job.dy_stride + at, job.y + r * job.y_stride + at, n)
     if dz != NULL:
         write_items(dz, g, n)
     for i in range(n):

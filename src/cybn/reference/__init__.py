@@ -42,10 +42,14 @@ alpha, beta, k
 
 from ..spec.docstrings import complete as _complete
 from .batch import (
+    backward_apply,
     backward_inference,
+    backward_reduce,
     backward_training,
+    merge_moments,
     moments,
     normalize,
+    part_moments,
     to_ncl,
     update_running,
     xhat_of,
@@ -68,8 +72,10 @@ from .rows import (
 )
 
 __all__ = [
+    "backward_apply",
     "backward_conditional",
     "backward_inference",
+    "backward_reduce",
     "backward_renorm",
     "backward_training",
     "conditional",
@@ -82,10 +88,12 @@ __all__ = [
     "layer_norm_backward",
     "local_response_norm",
     "local_response_norm_backward",
+    "merge_moments",
     "moments",
     "normalize",
     "normalize_row",
     "normalize_row_backward",
+    "part_moments",
     "renorm",
     "response_scale",
     "rms_norm",

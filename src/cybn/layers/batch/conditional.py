@@ -19,7 +19,7 @@ import numpy as np
 
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_count, check_input, check_per_channel, check_updatable
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from ...functional.running import Step, follow
 from ...options import Bounds, DType, PositiveInt
 from ...spec.registry import register
@@ -161,9 +161,9 @@ class ConditionalBatchNorm(ChannelNorm):
         bias = None if bias is None else bias[labels]
         try:
             for (part, to), rows, given in _views(axis, stats, kept, y):
-                batch_norm_forward(
-                    part, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
-                    *given[:2], training=False, eps=self.eps, channel_axis=axis, out=to, who=who,
+                batch_norm_apply(
+                    part, given, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
+                    channel_axis=axis, out=to, who=who,
                 )  # fmt: skip
         except BaseException:
             self.undo(x, kept, out)

@@ -13,7 +13,12 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import check_input
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional import (
+    batch_norm_apply,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_stats,
+)
 from ...functional.running import follow
 from ...options import Bounds, DType, PositiveInt
 from ...spec.registry import register
@@ -190,10 +195,8 @@ class BatchRenorm(ChannelNorm):
                 r, d = self._correction(stats, *running[:2], *limits)
                 scale = r if weight is None else weight * r
                 shift = d if weight is None else weight * d
-                y, _ = batch_norm_forward(
-                    kept, scale, shift if bias is None else shift + bias, *stats[:2],
-                    training=False, out=out, **how,
-                )  # fmt: skip
+                shift = shift if bias is None else shift + bias
+                y = batch_norm_apply(kept, stats, scale, shift, out=out, **how)
             else:
                 y, stats = batch_norm_forward(
                     kept, weight, bias, *running,

@@ -142,7 +142,8 @@ class Fitted(Layer):
 
     def _take(self, new: Moments) -> Self:
         if new.count:
-            moments = _check_finite(self._moments().merge(new))
+            known = self._moments()  # of a width that does not count where nothing is known
+            moments = _check_finite(known.merge(new) if known.count else new)
             check_updatable("Normalize", dict(self.named_buffers()))
             std = self._std_of(moments)
             near = np.abs(moments.rest) <= _NEAR * std

@@ -20,7 +20,7 @@ from ...arrays.validation import (
     check_per_channel,
     check_updatable,
 )
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
+from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt
@@ -228,12 +228,8 @@ class PowerNorm(Guarded):
 
     def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
         """Σx²/m of each channel in float64."""
-        if x.size == self.num_features:  # one value per channel: enough here, but it has no var
-            return np.square(x, dtype=np.float64).ravel()
-        mean, var, _ = batch_norm_stats(
-            x, channel_axis=self.channel_axis, who=type(self).__name__
-        )
-        return mean**2 + var
+        moments = batch_norm_moments(x, channel_axis=self.channel_axis, who=type(self).__name__)
+        return moments.mean**2 + moments.var()
 
     @staticmethod
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:

@@ -13,7 +13,6 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import check_parameters
-from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ..base.channelnorm import ChannelNorm
@@ -180,11 +179,7 @@ class SwitchableNorm(Guarded, ChannelNorm):
         if not of_batch:
             means[2], variances[2] = running[:2]
         elif self.training and tracked and x.size:
-            momentum = self.momentum
-            if momentum is None:
-                momentum = 0.0 if running[2] is None else CUMULATIVE
-            stats = np.stack([means[2, 0], variances[2, 0]])
-            steps = [Step(*running, stats, x.size // self.num_features, momentum)]
+            steps = [self.step(running, np.stack([means[2, 0], variances[2, 0]]), x)]
         by_mean, by_var = _softmax(self.mean_weight), _softmax(self.var_weight)
         mean, var = _mixture(by_mean, means), _mixture(by_var, variances)
         rstd = 1 / np.sqrt(var + self.eps)
