@@ -489,7 +489,9 @@ def test_the_command_for_a_layer_that_fails(capsys, monkeypatch):
     assert cli.main(["check-layer", "NeverFollows", "--json"]) == 1
 
 
-@pytest.mark.parametrize("module", ["testing", "testing._run", "testing._compare", "layers.base.layer"])
+@pytest.mark.parametrize(
+    "module", ["testing", "testing._run", "testing._compare", "layers.base.layer"]
+)
 def test_the_samples_of_docstrings(module):
     done = doctest.testmod(importlib.import_module(f"cybn.{module}"))
     assert done.attempted
