@@ -32,7 +32,7 @@ ELSEWHERE = {
     "testing/_rules.py": "what a report says; wronglayers has a layer for each check",
     "testing/_checks": "what a report says; wronglayers has a layer for each check",
     "config/admission.py": "of a plugin's entry point, in test_broken_plugins.py",
-    "spec/words.py": "a docstring",
+    "spec/words.py": "what docstrings say, in test_docstrings.py",
     "spec/environment.py": "of the environment at import, in test_environment.py",
     "kernels/levels.py": "of the environment at import, in test_bitwise.py",
     "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
