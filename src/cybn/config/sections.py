@@ -12,7 +12,7 @@ from typing import Any
 
 from ..spec.messages import did_you_mean, printable, shown
 
-__all__ = ["parts_with", "part_of"]
+__all__ = ["part_of", "parts_with"]
 
 _STEP = re.compile(r"\[(\d{1,9})\]")
 _FEW = 8  # keys that a message lists
@@ -28,7 +28,9 @@ def part_of(tree: Any, section: str) -> Any:
         step = _STEP.match(rest)
         if step and isinstance(at, list):
             if int(step[1]) >= len(at):
-                raise ValueError(f"section {shown(section, False)}: there are {len(at)} items, not {step[0]}")
+                raise ValueError(
+                    f"section {shown(section, False)}: there are {len(at)} items, not {step[0]}"
+                )
             at, rest = at[int(step[1])], rest[step.end() :].removeprefix(".")
             continue
         keys = [key for key in at if isinstance(key, str)] if isinstance(at, dict) else []

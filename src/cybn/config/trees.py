@@ -7,29 +7,147 @@ whole of it is no tree, and the error says which part may be one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.messages import folded, listed, place, printable, shown
+from ..spec.messages import did_you_mean, folded, listed, place, printable, shown
 from ..spec.registry import UnknownName, UnknownOption, registry
+from ..spec.signature import options_of
+from .budget import Budget
 from .dialects.marks import is_foreign
 from .dialects.reading import is_spec
+from .dialects.shelf import find
 from .dialects.table import Dialect
 from .plugins import PluginError
-from .sections import parts_with
+from .prepared import prepare
+from .sections import part_of, parts_with
 
-__all__ = ["MAX_DEPTH", "MAX_ENTRIES", "NoLayer", "located", "mapped", "pointer"]
+__all__ = ["MAX_DEPTH", "MAX_ENTRIES", "Checked", "Trees"]
 
 MAX_DEPTH = 32  # levels of tables and lists around an entry of a config
 MAX_ENTRIES = 10_000  # of a file: a YAML file of a page can spell billions
 _FEW = 3  # sections that a message names
 
 
-class NoLayer(ValueError):  # noqa: N818
+@dataclass(frozen=True)
+class Checked:
+    """An entry of a config file: the repr of what it builds, or the error."""
+
+    entry: str
+    builds: str | None
+    error: Exception | None = None
+
+
+class Trees:
+    """How the trees of one call are built."""
+
+    def __init__(
+        self,
+        defaults: dict[str, Any],
+        dialect: str | Dialect | None,
+        path: Any = None,
+        section: str | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.dialect = None if dialect is None else find(dialect)
+        self.defaults, self.path, self.section, self.budget = defaults, path, section, budget
+        self.used: set[str] = set()
+        self.layers: list[type[Layer]] = []  # their classes
+
+    def built(self, tree: Any) -> Any:
+        hint = ""
+
+        def build(entry: str, spec: Any) -> Layer | None:
+            try:
+                return self._layer(spec)
+            except Exception as error:  # whatever a layer's __init__ raises, say where
+                other = type(error)(f"{error}{hint}") if hint and _is_other(error) else error
+                raise _located(other, self.path, entry) from error
+
+        part = self._part(tree)
+        if self.path is not None and self.section is None:
+            hint = _pointer(tree, self.dialect)
+        built = _mapped(part, build, **self._where())
+        self._check_used()
+        return built
+
+    def report(self, tree: Any) -> list[Checked]:
+        report: list[Checked] = []
+
+        def build(entry: str, spec: Any) -> None:
+            try:
+                report.append(Checked(entry, repr(self._layer(spec))))
+            except Exception as error:
+                report.append(Checked(entry, None, error))
+
+        part = self._part(tree)
+        _mapped(part, build, **self._where())
+        if not any(row.error for row in report):
+            self._check_used()
+        hint = _pointer(tree, self.dialect) if self.section is None else ""
+        return _without_others(report, hint) if hint else report
+
+    def _part(self, tree: Any) -> Any:
+        try:
+            return tree if self.section is None else part_of(tree, self.section)
+        except ValueError as error:
+            raise _located(error, self.path) from error
+
+    def _where(self) -> dict[str, Any]:
+        return {"dialect": self.dialect, "path": self.path, "section": self.section or ""}
+
+    def _layer(self, spec: Any) -> Layer | None:
+        if not _as_layer(spec) or (self.path is not None and isinstance(spec, type)):
+            raise _no_layer(spec)
+        try:
+            prepared = prepare(spec, {}, self.defaults, self.dialect)
+        except TypeError as error:
+            if isinstance(error, UnknownOption) or "needs num_" not in str(error):
+                raise
+            raise TypeError(
+                f"{error}; for all layers give num_features=64 (--set on the command line)"
+            ) from error
+        if prepared is None:
+            return None
+        self.used |= prepared.used
+        self.layers.append(prepared.cls)
+        if self.budget is not None:
+            self.budget.spend(prepared.cls, prepared.options)
+        return prepared.cls(**prepared.options)
+
+    def _check_used(self) -> None:
+        unused = [name for name in self.defaults if name not in self.used]
+        if unused and self.layers:
+            known = dict.fromkeys(name for cls in self.layers for name in options_of(cls))
+            hint = did_you_mean(unused[0], known) or "."
+            error = UnknownOption(
+                f"no layer has the option {shown(unused[0], False)}{hint} Options: {', '.join(known)}"
+            )
+            raise _located(error, self.path, self.section or "")
+
+
+def _without_others(report: list[Checked], hint: str) -> list[Checked]:
+    # One line for each part of a file that has no layers
+    parts: dict[str, list[Checked]] = {}
+    for row in report:
+        parts.setdefault(row.entry.partition(".")[0].partition("[")[0], []).append(row)
+    kept = []
+    for part, rows in parts.items():
+        if all(row.error is not None and _is_other(row.error) for row in rows):
+            text = (
+                f"no layer is in this part of the file{hint}" if part else f"{rows[0].error}{hint}"
+            )
+            rows = [Checked(part, None, ValueError(text))]
+        kept += rows
+    return kept
+
+
+class _NoLayer(ValueError):  # noqa: N818
     """An entry that does not even look like a layer."""
 
 
-def mapped(
+def _mapped(
     tree: Any,
     build: Callable[[str, Any], Any],
     *,
@@ -42,9 +160,9 @@ def mapped(
 
     def visit(tree: Any, entry: str, depth: int) -> Any:
         if path is not None and next(budget, None) is None:
-            raise located(ValueError(f"more than {MAX_ENTRIES:,} entries; split the file"), path)
+            raise _located(ValueError(f"more than {MAX_ENTRIES:,} entries; split the file"), path)
         if depth > MAX_DEPTH:
-            raise located(ValueError(f"nested more than {MAX_DEPTH} deep"), path, entry)
+            raise _located(ValueError(f"nested more than {MAX_DEPTH} deep"), path, entry)
         if _is_spec(tree, dialect):
             return build(entry, tree)
         if isinstance(tree, (list, tuple)):
@@ -68,7 +186,7 @@ def _is_spec(tree: Any, dialect: Dialect | None) -> bool:
         return True
 
 
-def pointer(tree: Any, dialect: Dialect | None) -> str:
+def _pointer(tree: Any, dialect: Dialect | None) -> str:
     """The end of a message that names the parts of a file with layers; empty if there are none."""
 
     def is_layer(key: str, spec: Any) -> bool:
@@ -90,22 +208,22 @@ def pointer(tree: Any, dialect: Dialect | None) -> str:
     return f"; load the part with layers, as by section={listed(parts, 'or')}" if parts else ""
 
 
-def no_layer(spec: Any) -> NoLayer:
+def _no_layer(spec: Any) -> _NoLayer:
     """The error of an entry that is none."""
-    return NoLayer(
+    return _NoLayer(
         f"expected a layer, which is a name, a table with 'type', or null, got {shown(spec)}; "
         f"if this is an option, its table lacks 'type'"
     )
 
 
-def is_other(error: Exception) -> bool:
+def _is_other(error: Exception) -> bool:
     """Does an error tell that an entry is rather no layer than one with a mistake?"""
     if isinstance(error, UnknownName) and not isinstance(error, UnknownOption):
         return not any(mark in str(error) for mark in ("did you mean", "dotted path", "dialect="))
-    return isinstance(error, NoLayer)
+    return isinstance(error, _NoLayer)
 
 
-def located(error: Exception, path: Any, entry: str = "") -> Exception:
+def _located(error: Exception, path: Any, entry: str = "") -> Exception:
     """The same error with its place; one of another class than create raises turns RuntimeError."""
     where = entry if path is None else place(path, entry)
     where = f"{where}: " if where else ""
@@ -115,6 +233,6 @@ def located(error: Exception, path: Any, entry: str = "") -> Exception:
     return RuntimeError(f"{where}{type(error).__name__}: {error}")
 
 
-def as_layer(spec: Any) -> bool:
+def _as_layer(spec: Any) -> bool:
     """Can this be handed to create?"""
     return spec is None or isinstance(spec, (str, type, Mapping, Layer, list, tuple))

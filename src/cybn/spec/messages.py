@@ -115,9 +115,12 @@ def typos(name: str, candidates: Iterable[str]) -> str:
     if len(key) > _LONGEST:
         return ""
     near = [each for each in spelt if each == key] or sorted(
-        (each for each in spelt if _is_slip(key, each)), key=lambda each: (_distance(key, each), each)
+        (each for each in spelt if _is_slip(key, each)),
+        key=lambda each: (_distance(key, each), each),
     )
-    return f"; did you mean {listed([repr(spelt[each]) for each in near[:3]], 'or')}?" if near else ""
+    return (
+        f"; did you mean {listed([repr(spelt[each]) for each in near[:3]], 'or')}?" if near else ""
+    )
 
 
 _RANK = re.compile(r"(?<=[a-z])[0-9]d$")

@@ -98,11 +98,13 @@ def _models(names: str, *row: Any) -> dict[str, Model]:
 MODELS: dict[str, Model] = {
     **_models(
         "llama mistral mixtral qwen2 qwen2_moe qwen3 qwen3_moe phi3 deepseek_v2 deepseek_v3 olmo2"
-        " olmoe granite granitemoe internlm2 internlm3 glm glm4 smollm3 minicpm minicpm3 yi baichuan"
-        " jamba ministral mllama_text_model",
+        " olmoe granite granitemoe internlm2 internlm3 glm glm4 smollm3 minicpm minicpm3 yi"
+        " baichuan jamba ministral mllama_text_model",
         "LlamaRMSNorm", "rms_norm_eps",
     ),
-    **_models("gemma gemma2 gemma3_text recurrent_gemma qwen3_next", "GemmaRMSNorm", "rms_norm_eps"),
+    **_models(
+        "gemma gemma2 gemma3_text recurrent_gemma qwen3_next", "GemmaRMSNorm", "rms_norm_eps"
+    ),
     **_models("t5 mt5 umt5 longt5", "T5LayerNorm", "layer_norm_epsilon", "d_model"),
     **_models("mamba falcon_mamba mamba2", "MambaRMSNorm", "layer_norm_epsilon"),
     **_models(

@@ -13,7 +13,19 @@ from typing import Any
 from ...spec.messages import shown
 from .table import Dialect, Norm
 from .words import (
-    ALL, AXIS, NDIM, SCALE, SHIFT, As, DTypeOf, Learns, OneMinus, Only, Refusal, Unused, Word,
+    ALL,
+    AXIS,
+    NDIM,
+    SCALE,
+    SHIFT,
+    As,
+    DTypeOf,
+    Learns,
+    OneMinus,
+    Only,
+    Refusal,
+    Unused,
+    Word,
 )  # fmt: skip
 
 _WEIGHTS = Unused("arrays begin as usual, and are neither regularized nor constrained here")
@@ -94,7 +106,8 @@ _BATCHES = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"
 NORMS = (
     Norm(_BATCHES, "BatchNorm{}d",
          _BATCH, {"unbiased": False}),
-    Norm(("SyncBatchNormalization",), "BatchNorm{}d", _BATCH, {"unbiased": False}, synchronized=True),
+    Norm(("SyncBatchNormalization",), "BatchNorm{}d", _BATCH, {"unbiased": False},
+         synchronized=True),
     Norm((_FIXED,), "FrozenBatchNorm{}d", _FROZEN),
     Norm(("LayerNormalization",), "LayerNorm",
          {**_SAMPLE, "normalized_shape": As("normalized_shape"), "rms_scaling": _RMS_SCALING}),

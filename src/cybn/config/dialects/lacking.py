@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...spec.messages import listed, shown
+from ...spec.messages import listed
 from ...spec.signature import options_of
 from .words import Refusal, Refused
 
@@ -46,9 +46,13 @@ LACKING = {
         "and add 1 to weights that are loaded",
         (False,),
     ),
-    "weight": Lack("it has a bias and no weight, and {} has a weight", "and leave weight as it is", (True,)),
+    "weight": Lack(
+        "it has a bias and no weight, and {} has a weight", "and leave weight as it is", (True,)
+    ),
     "bias": Lack("it has a bias, and {} has none", "and add the bias to its output", (False,)),
-    "activation": Lack("it ends in an activation, and {} in none", "and apply it to the output", (None,)),
+    "activation": Lack(
+        "it ends in an activation, and {} in none", "and apply it to the output", (None,)
+    ),
     "residual": Lack("it adds a residual first, and {} does not", "and add it to x", (False,)),
 }
 
@@ -62,13 +66,17 @@ def lacking(cls: type, options: Mapping[str, Any], where: str) -> dict[str, Any]
         if key in known or key == "num_features" or key not in LACKING
     }
     wanting = [
-        LACKING[key] for key in options if key not in kept and options[key] not in LACKING[key].harmless
+        LACKING[key]
+        for key in options
+        if key not in kept and options[key] not in LACKING[key].harmless
     ]
     if not wanting:
         return kept
     why = listed((lack.why.format(name) for lack in wanting), "and")
     then = listed((lack.then for lack in wanting), "and")
-    plain = {key: value for key, value in kept.items() if key not in known or _matters(known[key], value)}
+    plain = {
+        key: value for key, value in kept.items() if key not in known or _matters(known[key], value)
+    }
     raise Refused(f"{where}: {Refusal(why, {'type': name, **plain}, then)}")
 
 

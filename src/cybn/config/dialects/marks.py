@@ -84,7 +84,11 @@ def _start(error: Exception) -> str:
 
 
 def _error(error: Exception, text: str) -> Exception:
-    cls = next(each for each in (UnknownOption, UnknownName, TypeError, ValueError) if isinstance(error, each))
+    cls = next(
+        each
+        for each in (UnknownOption, UnknownName, TypeError, ValueError)
+        if isinstance(error, each)
+    )
     return cls(text)
 
 

@@ -10,7 +10,6 @@ from . import torch
 from .table import Dialect, Norm
 from .words import As, Learns, Refusal, Unused, Word
 
-
 GRAD: dict[str, Word] = {"requires_grad": Learns(default=True)}
 BATCH = {**torch.BATCH, **GRAD}
 SYNC = {**torch.SYNC, **GRAD}
@@ -21,7 +20,7 @@ MM_SYNC = {
 }
 INSTANCE = {**torch.INSTANCE, **GRAD}
 LAYER = {**torch.LAYER, **GRAD}
-LAYER_2D = {**LAYER, "eps": As("eps", default=1e-6), "num_channels": As("num_features")}
+LAYER_2D = {**LAYER, "num_channels": As("num_features")}
 GLOBAL_RESPONSE = {
     "in_channels": As("num_features"), "eps": As("eps", default=1e-6), **GRAD
 }  # fmt: skip

@@ -16,7 +16,6 @@ from .words import AXIS, REQUIRED, SHIFT, As, OneMinus, Only, Refusal, Refused, 
 _FIXED = "BatchNormalization in inference mode"
 _EPS: dict[str, Word] = {"epsilon": As("eps", default=1e-5)}
 _STASH = {"stash_type": Only(1, Refusal("statistics of float32 data are exact in float32"))}
-_AXIS = {"axis": As(AXIS, default=-1)}
 _MODE = Unused("it has been looked at")
 _WIDTH = {"num_features": As("num_features")}
 
@@ -27,10 +26,24 @@ class Opset(Word):
     def read(self, value: Any) -> Mapping[str, Any]:
         if isinstance(value, int) and value >= 21:
             return {}
-        raise Refused(f"{value!r}: before version 21 scale and bias are of groups, here of channels")
+        raise Refused(
+            f"{value!r}: before version 21 scale and bias are of groups, here of channels"
+        )
 
     def says(self) -> str:
         return "21 or later: before, scale and bias were of groups"
+
+
+class From(As):
+    """`axis`: what is averaged over begins there and goes on to the last."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        if type(value) is int and value < 0:
+            value = list(range(value, 0))
+        return {self.ours: value}
+
+    def says(self) -> str:
+        return "-1, or -n with n sizes in `normalized_shape`"
 
 
 class Size(As):
@@ -50,7 +63,13 @@ _BATCH = {
     **_EPS, "momentum": OneMinus("momentum", default=0.9), "training_mode": _MODE, **_WIDTH,
     "spatial": Only(1, Refusal("its statistics are of each position")), "is_test": _MODE,
 }  # fmt: skip
-_ROW = {**_AXIS, **_EPS, **_STASH, **_WIDTH, "normalized_shape": As("normalized_shape")}
+_ROW = {
+    "axis": From(AXIS, default=-1),
+    **_EPS,
+    **_STASH,
+    **_WIDTH,
+    "normalized_shape": As("normalized_shape"),
+}
 _SKIP = Refusal("it adds a second input first", {"type": "LayerNorm"}, "and add it to x")
 
 NORMS = (
@@ -69,7 +88,8 @@ NORMS = (
         "it divides by the length and learns nothing: there is none")),
     Norm(("MeanVarianceNormalization",), refused=Refusal(
         "it averages over the batch and space with eps 1e-9 on the deviation",
-        {"type": "BatchNorm2d", "affine": False, "track_running_stats": False, "eps": 1e-18})),
+        {"type": "BatchNorm2d", "affine": False, "track_running_stats": False, "eps": 1e-18},
+        "for the same but where a channel is constant")),
     Norm(("SkipLayerNormalization",), refused=_SKIP),
     Norm(("SkipSimplifiedLayerNormalization",), refused=Refusal(
         _SKIP.why, {"type": "RMSNorm", "eps": 1e-5}, _SKIP.then)),
@@ -86,9 +106,11 @@ def _parts(spec: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
     options = {k: v for k, v in spec.items() if k != key and k not in _ABOUT}
     for holder in ("attribute", "attributes", "attrs"):
         options.update(_attributes(options.pop(holder, {})))
-    inputs = spec.get("input", spec.get("inputs"))
+    inputs, outputs = (spec.get(key, spec.get(f"{key}s")) for key in ("input", "output"))
     if spec[key] == "LayerNormalization" and isinstance(inputs, list):
         options["has_bias"] = len(inputs) > 2
+    if spec[key] == "BatchNormalization" and isinstance(outputs, list) and len(outputs) > 1:
+        options.setdefault("training_mode", 1)  # as it was said before version 14
     return spec[key], options
 
 

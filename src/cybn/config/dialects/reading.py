@@ -108,7 +108,9 @@ def _found(dialect: Dialect, name: Any) -> tuple[Norm, int | None]:
     found = _ours_there(dialect, name)
     if found is None:
         hint = typos(name, dialect.names()) or "."
-        raise UnknownName(f"{dialect.name} has no norm {shown(name, False)}{hint}{_nearest(dialect)}")
+        raise UnknownName(
+            f"{dialect.name} has no norm {shown(name, False)}{hint}{_nearest(dialect)}"
+        )
     return found
 
 
@@ -191,9 +193,7 @@ def _one(axis: Any) -> Any:
     return axis[0] if single else list(axis) if isinstance(axis, tuple) else axis
 
 
-def _ours(
-    cls: type, meant: dict[str, Any], where: str, given: Mapping[str, Any]
-) -> dict[str, Any]:
+def _ours(cls: type, meant: dict[str, Any], where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     # Options of the class alone
     known = options_of(cls)
     scale, shift = meant.pop(SCALE, UNSET), meant.pop(SHIFT, UNSET)
@@ -213,9 +213,13 @@ def _ours(
             meant[affine] = False
         elif scale is False:
             meant["weight"] = False
-        elif shift is not UNSET and ("bias" in known or shift):
-            meant["bias"] = shift
-    learns = meant.get(affine, given.get(affine, known[affine].default if affine in known else True))
+        else:
+            meant.update({affine: True} if affine in known else {})
+            if shift is not UNSET and ("bias" in known or shift):
+                meant["bias"] = shift
+    learns = meant.get(
+        affine, given.get(affine, known[affine].default if affine in known else True)
+    )
     if held and learns:
         meant["trainable"] = False
     return lacking(cls, meant, where)

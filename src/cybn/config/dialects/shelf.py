@@ -18,7 +18,18 @@ from .table import Dialect
 
 __all__ = ["available", "find", "register"]
 
-BUILT_IN = ("mmengine", "timm", "detectron2", "keras", "flax", "monai", "hf", "onnx", "torch", "paddle")
+BUILT_IN = (
+    "mmengine",
+    "timm",
+    "detectron2",
+    "keras",
+    "flax",
+    "monai",
+    "hf",
+    "onnx",
+    "torch",
+    "paddle",
+)
 _registered: dict[str, Dialect] = {}
 
 

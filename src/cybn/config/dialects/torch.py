@@ -7,7 +7,7 @@ dotted path: it is taken by its last part, if it is one of PyTorch's or torchvis
 from __future__ import annotations
 
 from .table import Dialect, Form, Norm
-from .words import REQUIRED, As, DTypeOf, Only, Refusal, Unused
+from .words import REQUIRED, As, DTypeOf, Refusal, Unused
 
 PLACE = {
     "dtype": DTypeOf(),
@@ -61,9 +61,7 @@ OF_WEIGHTS = Refusal(
 
 
 def _ranked(name: str, words: dict, short: str, **more: bool) -> tuple[Norm, ...]:
-    return tuple(
-        Norm((f"{name}{rank}d",), f"{short}{rank}d", words, **more) for rank in (1, 2, 3)
-    )
+    return tuple(Norm((f"{name}{rank}d",), f"{short}{rank}d", words, **more) for rank in (1, 2, 3))
 
 
 NORMS = (
