@@ -251,7 +251,7 @@ def test_every_entry_is_reported(write):
     assert (good.entry, good.builds, good.error) == ("good", repr(cybn.BatchNorm1d(2)), None)
     assert (none.entry, none.builds, none.error) == ("none", "None", None)
     assert (bad0.entry, bad0.builds) == ("bad[0]", None)
-    assert str(bad0.error).startswith("BatchNorm1d needs num_features (int >= 1); for all layers give ")
+    assert str(bad0.error).startswith("BatchNorm1d needs num_features (int >= 1); for all layers ")
     assert (bad1.entry, type(bad1.error)) == ("bad[1]", ValueError)
     assert (worse.entry, type(worse.error)) == ("worse", UnknownName)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from . import functional, reference, testing
+from . import dialects, functional, reference, testing
 from .arrays.outputs import release_output_cache, set_output_cache
 from .command.info import show_config
-from .config.build import load_config, register
+from .config.build import build, load_config, register
 from .config.catalogue import available, describe, schema
 from .config.plugins import PluginError, PluginWarning, use_plugins
 from .include import get_include
@@ -109,9 +109,11 @@ __all__ = [
     "UnknownOption",
     "WeightStandardization",
     "available",
+    "build",
     "convert",
     "create",
     "describe",
+    "dialects",
     "fold",
     "fold_into_next",
     "freeze",

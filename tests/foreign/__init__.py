@@ -1,8 +1,8 @@
 """Norm specifications as they stand in public files of other projects: facts, each with its source.
 
-A row has the spec as JSON or YAML would hold it, the options that its caller gives (a width, mostly),
-what it means here, and the place it is from: repository and path, or an address. What it means is
-the config of the same layer here, None for no norm, or, as a text, a part of the refusal.
+A row has the spec as JSON or YAML would hold it, the options that its caller gives (a width,
+mostly), what it means here, and the place it is from: repository and path, or an address. What it
+means is the config of the same layer here, None for no norm, or, as a text, a part of the refusal.
 """
 
 from typing import Any, NamedTuple

@@ -16,7 +16,10 @@ ROWS = [
             {"_target_": "flax.linen.BatchNorm", "momentum": 0.9, "epsilon": 1e-5},
             {**BN, "momentum": 0.1},
         ),
-        ({"type": "BatchNorm", "momentum": 0.9, "use_running_average": False}, {**BN, "momentum": 0.1}),
+        (
+            {"type": "BatchNorm", "momentum": 0.9, "use_running_average": False},
+            {**BN, "momentum": 0.1},
+        ),
         ({"type": "BatchNorm", "momentum": 0.9, "use_running_average": True}, "eval() does here"),
     ),
     *rows(

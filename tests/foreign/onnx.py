@@ -2,7 +2,7 @@
 
 from . import rows
 
-O = "onnx/onnx:onnx/backend/test/case/node/"
+NODE = "onnx/onnx:onnx/backend/test/case/node/"
 FROZEN = {"type": "FrozenBatchNorm2d", "num_features": 64}
 BN = {"type": "BatchNorm2d", "num_features": 64, "unbiased": False}
 IN = {"type": "InstanceNorm2d", "num_features": 64, "affine": True}
@@ -25,7 +25,7 @@ TRAINS = ["y", "output_mean", "output_var", "saved_mean", "saved_var"]
 
 ROWS = [
     *rows(
-        f"{O}batchnorm.py",
+        f"{NODE}batchnorm.py",
         (node("BatchNormalization"), FROZEN),
         (node("BatchNormalization", epsilon=1e-2), {**FROZEN, "eps": 1e-2}),
         (node("BatchNormalization", training_mode=1), BN),
@@ -34,18 +34,18 @@ ROWS = [
         ({"op_type": "BatchNormalization", "momentum": 0.9, "training_mode": 1}, BN),
     ),
     *rows(
-        f"{O}instancenorm.py",
+        f"{NODE}instancenorm.py",
         (node("InstanceNormalization"), IN),
         (node("InstanceNormalization", epsilon=1e-2), {**IN, "eps": 1e-2}),
     ),
     *rows(
-        f"{O}groupnormalization.py",
+        f"{NODE}groupnormalization.py",
         (node("GroupNormalization", num_groups=2), GN),
         (node("GroupNormalization", epsilon=1e-2, num_groups=2), {**GN, "eps": 1e-2}),
         ({"op_type": "GroupNormalization", "num_groups": 2, "since_version": 18}, "of groups"),
     ),
     *rows(
-        f"{O}layernormalization.py",
+        f"{NODE}layernormalization.py",
         (node("LayerNormalization"), LN),
         (node("LayerNormalization", axis=-1), LN),
         (node("LayerNormalization", axis=-2), "normalized_shape"),
@@ -63,7 +63,7 @@ ROWS = [
         ({**node("LayerNormalization"), "input": ["X", "W"]}, {**LN, "bias": False}),
     ),
     *rows(
-        f"{O}lrn.py",
+        f"{NODE}lrn.py",
         (
             node("LRN", alpha=0.0002, beta=0.5, bias=2.0, size=3),
             {"type": "LocalResponseNorm", "size": 3, "alpha": 2e-4, "beta": 0.5, "k": 2.0},
@@ -72,12 +72,12 @@ ROWS = [
         (node("LRN", size=4), "one more is after the centre"),
     ),
     *rows(
-        f"{O}lpnormalization.py",
+        f"{NODE}lpnormalization.py",
         (node("LpNormalization"), LENGTH),
         (node("LpNormalization", axis=1, p=1), LENGTH),
     ),
     *rows(
-        f"{O}meanvariancenormalization.py",
+        f"{NODE}meanvariancenormalization.py",
         (node("MeanVarianceNormalization"), "'track_running_stats': False"),
     ),
 ]

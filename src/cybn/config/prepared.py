@@ -1,7 +1,7 @@
 """What a spec says, looked up and checked: a class and a value for each of its options.
 
-Nothing is built here. A spec in words of another library is read by its dialect, where one is given;
-where none is, and the words are not ours, the error says whose they may be.
+Nothing is built here. A spec in words of another library is read by its dialect, where one is
+given; where none is, and the words are not ours, the error says whose they may be.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ def part_of(tree: Any, section: str) -> Any:
         step = _STEP.match(rest)
         if step and isinstance(at, list):
             if int(step[1]) >= len(at):
-                raise ValueError(
-                    f"section {shown(section, False)}: there are {len(at)} items, not {step[0]}"
-                )
+                size = f"a list of {len(at)} has no {step[0]}"
+                raise ValueError(f"section {shown(section, False)}: {size}")
             at, rest = at[int(step[1])], rest[step.end() :].removeprefix(".")
             continue
         keys = [key for key in at if isinstance(key, str)] if isinstance(at, dict) else []
@@ -55,7 +54,8 @@ def _nothing(section: str, rest: str, at: Any, keys: list[str]) -> str:
         return f"section {shown(section, False)}: {there}there is {what}"
     known = ", ".join(map(printable, keys[:_FEW])) + (", ..." if len(keys) > _FEW else "")
     hint = did_you_mean(name, keys) or "."
-    return f"section {shown(section, False)}: {there}there is no {shown(name, False)}{hint} Keys: {known}"
+    missing = f"{there}there is no {shown(name, False)}"
+    return f"section {shown(section, False)}: {missing}{hint} Keys: {known}"
 
 
 def parts_with(tree: Any, is_layer: Any) -> Iterator[str]:

@@ -122,7 +122,8 @@ class Trees:
             known = dict.fromkeys(name for cls in self.layers for name in options_of(cls))
             hint = did_you_mean(unused[0], known) or "."
             error = UnknownOption(
-                f"no layer has the option {shown(unused[0], False)}{hint} Options: {', '.join(known)}"
+                f"no layer has the option {shown(unused[0], False)}{hint} "
+                f"Options: {', '.join(known)}"
             )
             raise _located(error, self.path, self.section or "")
 
@@ -136,9 +137,9 @@ def _without_others(report: list[Checked], hint: str) -> list[Checked]:
     for part, rows in parts.items():
         if all(row.error is not None and _is_other(row.error) for row in rows):
             text = (
-                f"no layer is in this part of the file{hint}" if part else f"{rows[0].error}{hint}"
+                "no layer is in this part of the file" if part else str(rows[0].error)
             )
-            rows = [Checked(part, None, ValueError(text))]
+            rows = [Checked(part, None, ValueError(f"{text}{hint}"))]
         kept += rows
     return kept
 

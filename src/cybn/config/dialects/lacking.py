@@ -26,8 +26,8 @@ class Lack(NamedTuple):
 
 LACKING = {
     "unbiased": Lack(
-        "its running variance follows the biased variance of the batch, and that of {} the unbiased "
-        "one, as in PyTorch",
+        "its running variance follows the biased variance of the batch, and that of {} the "
+        "unbiased one",
         "if that will do",
         (True,),
     ),

@@ -1,7 +1,7 @@
 """Whose words a spec is written in, where no dialect was named: for the error that says so.
 
-Nothing is built by a guess. A dialect is named if the spec, read in it, builds; if all that know the
-norm refuse it, the reason is theirs. So the advice can be followed, and no step of it leads to
+Nothing is built by a guess. A dialect is named if the spec, read in it, builds; if all that know
+the norm refuse it, the reason is theirs. So the advice can be followed, and no step of it leads to
 another norm.
 """
 
@@ -17,7 +17,15 @@ from .shelf import every
 from .table import Dialect
 from .words import OneMinus, Refused
 
-__all__ = ["EXEMPT", "HEAVY", "check_momentum", "foreign", "is_foreign", "momentum_layers"]
+__all__ = [
+    "EXEMPT",
+    "HEAVY",
+    "check_momentum",
+    "foreign",
+    "is_foreign",
+    "momentum_layers",
+    "momentum_schema",
+]
 
 HEAVY = 0.9  # from here on, below 1, a momentum is rather the weight of what was
 EXEMPT = ("affine", "track_running_stats", "channel_axis")  # words of no library that means 1 - it
@@ -119,10 +127,19 @@ def check_momentum(layer: str, spec: Any) -> None:
     """ValueError for a spec of a layer with a momentum that looks like the weight of what was."""
     if _heavy(spec) and layer in momentum_layers():
         raise ValueError(
-            f"{layer}: momentum={shown(spec['momentum'], False)} would weigh the new batch, and in other "
-            f"libraries weighs what was; pass dialect='keras', 'flax', 'onnx' or 'paddle' if that is "
-            f"meant, and dialect='torch' if the new batch is"
+            f"{layer}: momentum={shown(spec['momentum'], False)} would weigh the new batch, and in "
+            f"other libraries weighs what was; pass dialect='keras', 'flax', 'onnx' or 'paddle' if "
+            f"that is meant, and dialect='torch' if the new batch is"
         )
+
+
+def momentum_schema() -> dict[str, Any]:
+    """What check_momentum asks for, as JSON Schema."""
+    heavy = {"type": "number", "minimum": HEAVY, "exclusiveMaximum": 1}
+    return {
+        "if": {"properties": {"momentum": heavy}, "required": ["momentum"]},
+        "then": {"anyOf": [{"required": [key]} for key in EXEMPT]},
+    }
 
 
 def _heavy(spec: Any) -> bool:

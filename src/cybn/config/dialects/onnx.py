@@ -26,9 +26,7 @@ class Opset(Word):
     def read(self, value: Any) -> Mapping[str, Any]:
         if isinstance(value, int) and value >= 21:
             return {}
-        raise Refused(
-            f"{value!r}: before version 21 scale and bias are of groups, here of channels"
-        )
+        raise Refused(f"{value!r}: before version 21 scale and bias are of groups")
 
     def says(self) -> str:
         return "21 or later: before, scale and bias were of groups"

@@ -1,6 +1,7 @@
 """PaddlePaddle: PyTorch's shapes, and momentum that weighs what was.
 
-``weight_attr`` and ``bias_attr`` are false for no weight and no bias. The running variance is biased.
+``weight_attr`` and ``bias_attr`` are false for no weight and no bias. The running variance is the
+biased one.
 """
 
 from __future__ import annotations

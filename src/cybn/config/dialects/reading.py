@@ -103,14 +103,13 @@ def _found(dialect: Dialect, name: Any) -> tuple[Norm, int | None]:
     if "." in name:
         packages = listed(dialect.packages, "or") if dialect.packages else "no package"
         raise UnknownName(
-            f"{shown(name, False)} is no norm of {dialect.name}, which knows dotted names of {packages}"
+            f"{shown(name, False)} is no norm of {dialect.name}, which knows those of {packages}"
         )
     found = _ours_there(dialect, name)
     if found is None:
         hint = typos(name, dialect.names()) or "."
-        raise UnknownName(
-            f"{dialect.name} has no norm {shown(name, False)}{hint}{_nearest(dialect)}"
-        )
+        known = ", ".join(norm.names[0] for norm in dialect.norms if not norm.refused)
+        raise UnknownName(f"{dialect.name} has no norm {shown(name, False)}{hint} Norms: {known}")
     return found
 
 
@@ -126,10 +125,6 @@ def _ours_there(dialect: Dialect, name: str) -> tuple[Norm, int | None] | None:
     return None
 
 
-def _nearest(dialect: Dialect) -> str:
-    return f" Norms: {', '.join(norm.names[0] for norm in dialect.norms if not norm.refused)}"
-
-
 def _layer(
     norm: Norm, rank: int | None, dims: Any, meant: dict[str, Any], where: str
 ) -> tuple[str, type]:
@@ -140,14 +135,26 @@ def _layer(
     elif axis is not UNSET:
         if not isinstance(axis, int) or isinstance(axis, bool) or axis not in (-1, 1, 2, 3, 4):
             raise Refused(
-                f"{where}: the channels are on axis {shown(axis, False)}, and here on axis 1 or the "
-                f"last one; write axis 1 or -1"
+                f"{where}: the channels are on axis {shown(axis, False)}, and here on axis 1 or "
+                f"the last one; write axis 1 or -1"
             )
         meant["channel_axis"] = 1 if axis == 1 else -1
         if axis > 1:
             rank = _agreed(rank, axis - 1, where)
-    if "{}" not in norm.layer:
-        return norm.layer, registry.find(norm.layer)
+    type_ = norm.layer
+    if "{}" in type_:
+        type_ = type_.format(_rank(norm, rank, dims, where))
+    if norm.synchronized and processes() > 1:
+        type_ = "SyncBatchNorm"
+        if registry.registered(type_) is None:
+            raise Refused(
+                f"{where}: its statistics are those of all {processes()} processes, and there is "
+                f"no SyncBatchNorm here"
+            )
+    return type_, registry.find(type_)
+
+
+def _rank(norm: Norm, rank: int | None, dims: Any, where: str) -> int:
     if dims is not None:
         if type(dims) is not int or dims not in (0, 1, 2, 3):
             raise ValueError(f"{DIMS} is 1, 2 or 3, got {shown(dims)}")
@@ -155,15 +162,7 @@ def _layer(
     if rank is None and norm.ranked:
         names = listed((norm.layer.format(rank) for rank in (1, 2, 3)), "or")
         raise ValueError(f"{where} is {names} by the number of axes; give {DIMS}=1, 2 or 3")
-    type_ = norm.layer.format(rank or 2)
-    if norm.synchronized and processes() > 1:
-        type_ = "SyncBatchNorm"
-        if registry.registered(type_) is None:
-            raise Refused(
-                f"{where}: its statistics are those of all {processes()} processes, and there is no "
-                f"SyncBatchNorm here"
-            )
-    return type_, registry.find(type_)
+    return rank or 2
 
 
 def _agreed(rank: int | None, other: int, where: str) -> int:
@@ -183,8 +182,8 @@ def _last(axis: Any, dims: Any, meant: dict[str, Any], where: str) -> None:
     if many and isinstance(shape, (list, tuple)) and many == list(range(-len(shape), 0)):
         return
     raise Refused(
-        f"{where}: it averages over axis {shown(axis, False)}; here over the last one, which is -1, or "
-        f"over the last ones, as [-2, -1], with their sizes in normalized_shape"
+        f"{where}: it averages over axis {shown(axis, False)}, and here over the last one, or the "
+        f"last ones; write -1, or [-2, -1] with their sizes in normalized_shape"
     )
 
 

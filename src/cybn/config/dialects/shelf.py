@@ -47,7 +47,7 @@ def available() -> list[str]:
     >>> cybn.dialects.available()[:3]
     ['mmengine', 'timm', 'detectron2']
     """
-    announced = (plugin.name for plugin in _announced())
+    announced = (name for plugin in _announced() for name in plugin.names)
     return list(dict.fromkeys([*BUILT_IN, *_registered, *announced]))
 
 
@@ -124,7 +124,7 @@ def _announced() -> list[Plugin]:
 
 
 def _loaded(name: str) -> Dialect:
-    claimants = [plugin for plugin in _announced() if plugin.name == name]
+    claimants = [plugin for plugin in _announced() if name in plugin.names]
     if len(claimants) > 1:
         owners = " and ".join(map(str, claimants))
         raise UnknownName(f"the dialect {name!r} is claimed by {owners}; uninstall one of them")

@@ -1,4 +1,4 @@
-"""timm (PyTorch image models): ``norm_layer`` by the names of ``create_norm`` and ``create_norm_act``.
+"""timm (PyTorch image models): norms by the names of ``create_norm`` and ``create_norm_act``.
 
 timm's own layer norm has eps 1e-6, its RMS norm 1e-6, EvoNorm B0 1e-3; group norm has 32 groups. A
 name that both of timm's lists have is taken without an activation, as ``create_norm`` takes it; the
@@ -120,7 +120,8 @@ NORMS = (
     Norm(
         ("LayerNormAct", "LayerNormActFp32"),
         refused=Refusal(
-            "it ends in an activation", {"type": "LayerNorm", "eps": 1e-5}, "and apply it to the output"
+            "it ends in an activation",
+            {"type": "LayerNorm", "eps": 1e-5}, "and apply it to the output",
         ),
     ),
     Norm(
@@ -135,9 +136,9 @@ NORMS = (
         ),
     ),
     Norm(
-        ("evonormb1", "evonormb2", "evonorms1", "evonorms1a", "evonorms2", "evonorms2a", "evonorms0a",
-         "EvoNorm2dB1", "EvoNorm2dB2", "EvoNorm2dS1", "EvoNorm2dS1a", "EvoNorm2dS2", "EvoNorm2dS2a",
-         "EvoNorm2dS0a"),
+        ("evonormb1", "evonormb2", "evonorms1", "evonorms1a", "evonorms2", "evonorms2a",
+         "evonorms0a", "EvoNorm2dB1", "EvoNorm2dB2", "EvoNorm2dS1", "EvoNorm2dS1a", "EvoNorm2dS2",
+         "EvoNorm2dS2a", "EvoNorm2dS0a"),
         refused=Refusal("of the EvoNorms there are B0 and S0"),
     ),
     Norm(

@@ -1,4 +1,4 @@
-"""PyTorch's own names, as hydra, Lightning and nnU-Net write them: ``_target_: torch.nn.BatchNorm2d``.
+"""PyTorch's own names, as hydra, Lightning and nnU-Net write them: ``torch.nn.BatchNorm2d``.
 
 The layers here have PyTorch's options and meaning, so the table is short. What it is for is the
 dotted path: it is taken by its last part, if it is one of PyTorch's or torchvision's.
@@ -55,8 +55,8 @@ RESPONSE = {
 }
 FROZEN = {**WIDTH, "eps": EPS}
 OF_WEIGHTS = Refusal(
-    "it normalizes the weight of a layer by its largest singular value or its length, and norms here "
-    "are of data"
+    "it normalizes the weight of a layer by its largest singular value or its length, and norms "
+    "here are of data"
 )
 
 

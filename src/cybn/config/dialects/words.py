@@ -1,4 +1,4 @@
-"""What the options of somebody else's norm mean here: the words that tables of dialects are made of.
+"""What the options of somebody else's norm mean here: the words that tables are made of.
 
 A word is an option of theirs. It reads a value into options of ours, or refuses it with the reason
 and with what to write instead. Five of them were enough for nine libraries; a function for each
