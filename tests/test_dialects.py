@@ -220,7 +220,9 @@ def test_a_plugin_that_is_broken_or_clashes(site):
     site.add("two", "[cybn.dialects]\nsame = two:DIALECT\nkeras = two:DIALECT", PLUGIN)
     with pytest.raises(cybn.PluginError, match=r"plugin one 1\.0: the entry point of the dialect"):
         cybn.create("n", dialect="odd")
-    with pytest.raises(UnknownName, match=r"claimed by plugin one 1\.0 and plugin two 1\.0; uninst"):
+    with pytest.raises(
+        UnknownName, match=r"claimed by plugin one 1\.0 and plugin two 1\.0; uninst"
+    ):
         cybn.create("n", dialect="same")
     assert cybn.create("LayerNormalization", dialect="keras", num_features=3).eps == 1e-3
     site.add("three", "[cybn.dialects]\ngone = nowhere:DIALECT", "")

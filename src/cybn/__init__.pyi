@@ -8,6 +8,7 @@ from .arrays.outputs import release_output_cache, set_output_cache
 from .command.info import show_config
 from .config.build import build, load_config, register
 from .config.catalogue import available, describe, schema
+from .config.dialects.table import Dialect
 from .config.plugins import PluginError, PluginWarning, use_plugins
 from .include import get_include
 from .kernels.policy import get_num_threads, set_num_threads
@@ -173,6 +174,8 @@ _Layer = TypeVar("_Layer", bound=Layer)
 
 @overload
 def create(spec: None, /, **options: Any) -> None: ...
+@overload
+def create(spec: Any, /, *, dialect: str | Dialect, **options: Any) -> Layer | None: ...
 @overload
 def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
 @overload
@@ -390,4 +393,6 @@ def create(
     **options: Any,
 ) -> WeightStandardization: ...
 @overload
-def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
+def create(
+    spec: str | Mapping[str, Any], /, *, dialect: None = None, **options: Any
+) -> Layer: ...

@@ -144,6 +144,8 @@ def _layer(
     type_ = norm.layer
     if "{}" in type_:
         type_ = type_.format(_rank(norm, rank, dims, where))
+    elif dims is not None and type_[-2:] in ("1d", "2d", "3d"):
+        _agreed(int(type_[-2]), dims, where)
     if norm.synchronized and processes() > 1:
         type_ = "SyncBatchNorm"
         if registry.registered(type_) is None:
