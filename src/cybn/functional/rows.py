@@ -1,7 +1,7 @@
 r"""Layer and RMS normalization, and the walk over rows that every norm within a sample takes.
 
-`normalize_checked` and `gradient_checked` work on the rows that arrays/layout.py finds; `layer_norm`,
-`rms_norm` and the norms in groups.py say which rows, and check what they are given.
+`normalize_checked` and `gradient_checked` work on the rows that arrays/layout.py finds;
+`layer_norm`, `rms_norm` and the norms in groups.py say which rows, and check what they are given.
 """
 
 from __future__ import annotations
