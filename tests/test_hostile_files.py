@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from cybn.config.build import budget, check_config, load_config
+from cybn.config import budget
+from cybn.config.build import check_config, load_config
 from cybn.config.files import MAX_BYTES, parse_config, read_config
 
 resource = pytest.importorskip("resource", reason="limits of a process are a matter of POSIX")
