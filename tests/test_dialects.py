@@ -327,3 +327,44 @@ def test_a_dialect_is_one_module_each():
         module = importlib.import_module(f"cybn.config.dialects.{name}")
         assert module.DIALECT.name == name
         assert len(Path(module.__file__).read_text("utf-8").splitlines()) < 350
+
+
+# Whatever a file says
+
+ODD = [
+    None, True, False, 0, -1, 3, 2**40, -(2**40), 10**400, -(10**400), 0.5, 1e300, float("nan"),
+    float("inf"), "", "x", "float32", "nn.ReLU", [], [0], [-1, -2], [[1]], [None], {}, {"a": 1},
+    {"config": {"name": 3}}, {"config": 3},
+]  # fmt: skip
+
+
+def complaint(spec, **options):
+    """What is wrong with a spec; None where nothing is."""
+    try:
+        cybn.create(spec, **options)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("dialect", TABLES, ids=lambda dialect: dialect.name)
+def test_odd_values_are_errors_of_the_usual_kinds(dialect):
+    options = {"dialect": dialect.name, "num_features": 4, "spatial_dims": 1}
+    for norm in dialect.norms:
+        given = {key: 1 for key in ("num_groups", "size") if key in norm.words}
+        for word in norm.words:
+            for value in ODD:
+                spec = {"type": norm.names[0], **given, word: value}
+                message = complaint(spec, **options) or ""
+                assert "\n" not in message
+                assert len(message) < 1000
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, None])
+def test_odd_tables_are_errors_of_the_usual_kinds(name):
+    keys = ("type", "_target_", "class_name", "op_type", "model_type", "norm_op")
+    for value in ODD if name else ODD[::4]:
+        for key in keys:
+            for more in ({"config": value}, {"attribute": value}, {"build_config": value}):
+                for spec in ({key: value}, {key: "x", **more}, [value, more]):
+                    assert "\n" not in (complaint(spec, dialect=name) or "")

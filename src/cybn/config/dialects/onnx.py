@@ -32,11 +32,14 @@ class Opset(Word):
         return "21 or later: before, scale and bias were of groups"
 
 
+_MOST = 64  # axes; NumPy has no more
+
+
 class From(As):
     """`axis`: what is averaged over begins there and goes on to the last."""
 
     def read(self, value: Any) -> Mapping[str, Any]:
-        if type(value) is int and value < 0:
+        if type(value) is int and -_MOST <= value < 0:
             value = list(range(value, 0))
         return {self.ours: value}
 

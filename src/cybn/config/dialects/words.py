@@ -154,7 +154,7 @@ class OneMinus(As):
     """
 
     def read(self, value: Any) -> Mapping[str, Any]:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2:
             value = float(1 - Decimal(repr(float(value))))  # 0.01, not 0.010000000000000009
         return {self.ours: value}
 
