@@ -28,6 +28,7 @@ __all__ = ["MAX_DEPTH", "MAX_ENTRIES", "Checked", "Trees"]
 MAX_DEPTH = 32  # levels of tables and lists around an entry of a config
 MAX_ENTRIES = 10_000  # of a file: a YAML file of a page can spell billions
 _FEW = 3  # sections that a message names
+_EXPECTED = "expected a layer"  # how the error of an entry begins that does not look like one
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,10 @@ def _without_others(report: list[Checked], hint: str) -> list[Checked]:
     kept = []
     for part, rows in parts.items():
         if all(row.error is not None and _is_other(row.error) for row in rows):
-            text = (
-                "no layer is in this part of the file" if part else str(rows[0].error)
-            )
+            text = "no layer is in this part of the file" if part else str(rows[0].error)
             rows = [Checked(part, None, ValueError(f"{text}{hint}"))]
         kept += rows
     return kept
-
-
-class _NoLayer(ValueError):  # noqa: N818
-    """An entry that does not even look like a layer."""
 
 
 def _mapped(
@@ -209,10 +204,10 @@ def _pointer(tree: Any, dialect: Dialect | None) -> str:
     return f"; load the part with layers, as by section={listed(parts, 'or')}" if parts else ""
 
 
-def _no_layer(spec: Any) -> _NoLayer:
+def _no_layer(spec: Any) -> ValueError:
     """The error of an entry that is none."""
-    return _NoLayer(
-        f"expected a layer, which is a name, a table with 'type', or null, got {shown(spec)}; "
+    return ValueError(
+        f"{_EXPECTED}, which is a name, a table with 'type', or null, got {shown(spec)}; "
         f"if this is an option, its table lacks 'type'"
     )
 
@@ -221,7 +216,7 @@ def _is_other(error: Exception) -> bool:
     """Does an error tell that an entry is rather no layer than one with a mistake?"""
     if isinstance(error, UnknownName) and not isinstance(error, UnknownOption):
         return not any(mark in str(error) for mark in ("did you mean", "dotted path", "dialect="))
-    return isinstance(error, _NoLayer)
+    return str(error).startswith(_EXPECTED)
 
 
 def _located(error: Exception, path: Any, entry: str = "") -> Exception:
