@@ -1,6 +1,6 @@
 """Writes the tables of docs/dialects.md from the dialects: what is taken, and with which meaning.
 
-The page is checked in; tests/test_dialect_docs.py fails where it is out of date.
+The page is checked in; tests/test_dialects.py fails where it is out of date.
 
     python .ci/dialects.py             write it
     python .ci/dialects.py --check     only tell whether it is up to date
