@@ -35,6 +35,8 @@ ELSEWHERE = {
     "spec/words.py": "what docstrings say, in test_docstrings.py",
     "spec/environment.py": "of the environment at import, in test_environment.py",
     "kernels/levels.py": "of the environment at import, in test_bitwise.py",
+    "config/dialects/shelf.py: ; uninstall": "of plugins that clash, in test_dialects.py",
+    "config/dialects/onnx.py: 21 or later": "a phrase of a table",
     "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",

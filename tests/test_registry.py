@@ -103,7 +103,7 @@ def test_names_are_canonical_and_sorted(shelf):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Alfa", "unknown layer 'Alfa'; did you mean 'Alpha'? Available: Alpha"),
+        ("Alha", "unknown layer 'Alha'; did you mean 'Alpha'? Available: Alpha"),
         ("frst", "unknown layer 'frst'; did you mean 'first'? Available: Alpha"),
         ("zzz", "unknown layer 'zzz'. Available: Alpha"),
         ("", "unknown layer ''. Available: Alpha"),
