@@ -104,8 +104,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 def typos(name: str, candidates: Iterable[str]) -> str:
     """As did_you_mean for the names of layers, where only what can be a slip of the keys is near.
 
-    A name that has another in it, or another number, is one of its own: T5LayerNorm is no
-    LayerNorm, and EvoNormB1 no EvoNormB0. Numbers that are a rank may be a slip.
+    A name that has another in it, another first letter or another number, is one of its own:
+    T5LayerNorm is no LayerNorm, XRMSNorm no pRMSNorm, and EvoNormB1 no EvoNormB0. Numbers that are
+    a rank may be a slip.
 
     >>> typos("BatchNrm2d", ["BatchNorm2d"]), typos("T5LayerNorm", ["LayerNorm"])
     ("; did you mean 'BatchNorm2d'?", '')
@@ -129,6 +130,8 @@ _RANK = re.compile(r"(?<=[a-z])[0-9]d$")
 def _is_slip(key: str, other: str) -> bool:
     if other in key:
         return key == other + other[-1]
+    if key[1:] == other[1:]:
+        return False
     plain, other = _RANK.sub("", key), _RANK.sub("", other)
     if plain == other:
         return True
