@@ -75,6 +75,11 @@ else:
     # two values become vectors. Neither changes a result.
     FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     FLAGS += ["-Wno-unused-function", "-Wno-sign-compare"]
+    if not DEBUG:
+        # What makes code larger and no loop quicker: copies of functions for some arguments and of
+        # loops for some conditions, inlining that the source does not ask for, tables to unwind.
+        FLAGS += ["-fno-ipa-cp-clone", "-fno-unswitch-loops", "-fno-inline-functions"]
+        FLAGS += ["-fno-asynchronous-unwind-tables"]
     if sys.platform == "darwin":
         OPENMP = (["-Xpreprocessor", "-fopenmp"], ["-lomp"])
     else:
@@ -182,7 +187,7 @@ class BuildModules(build_py):
 
 def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
-    shared = [f"{sources}/{name}" for name in sorted(os.listdir(sources)) if name.endswith(".pxi")]
+    shared = sorted(map(str, [*Path(sources).glob("*.pxi"), *Path("src/cybn/loops").glob("*.pxi")]))
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     once = [
         Extension(

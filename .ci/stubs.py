@@ -35,11 +35,15 @@ _Layer = TypeVar("_Layer", bound=Layer)
 @overload
 def create(spec: None, /, **options: Any) -> None: ...
 @overload
+def create(spec: Any, /, *, dialect: str | Dialect, **options: Any) -> Layer | None: ...
+@overload
 def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
 """
 CREATE_ANY = """\
 @overload
-def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
+def create(
+    spec: str | Mapping[str, Any], /, *, dialect: None = None, **options: Any
+) -> Layer: ...
 """
 
 
@@ -75,6 +79,7 @@ def _imports(layers: Iterable[Entry]) -> Iterable[str]:
             if not _is_ranked(cls) and name not in names[place]:
                 names[place].append(name)
     yield f"from . import {', '.join(sorted(cybn._MODULES))}\n"
+    names[".config.dialects.table"].append("Dialect")  # which `create` takes
     for module in sorted(names):
         yield _listing(f"from {module} import ", sorted(names[module], key=_rank), "", "()")
 

@@ -201,7 +201,11 @@ def train(setting: Setting, config: Config, data: Digits) -> History:
 
 
 def try_norm(config: Config, path: Path, data: Digits) -> None:
-    """Take one step, so that an unfit [norm] is told before anything is trained."""
+    """Build and take one step, so that an unfit [norm] is told before anything is trained."""
+    try:
+        cybn.load_config(path, section="norm", num_features=config.widths[0])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None  # which names the file and the section
     try:
         network = Network([data.x.shape[1], *config.widths, CLASSES], config.norm, 1.0, seed=0)
         network.train_step(data.x[:32], data.labels[:32], learning_rate=0.0)

@@ -22,7 +22,7 @@ import cybn
 from cybn.spec.docstrings import parts_of
 from cybn.spec.kinds import Choice
 from cybn.spec.registry import registry
-from cybn.spec.signature import options_of, takes_options_of
+from cybn.spec.signature import options_of
 
 LAYERS = registry.builtins()
 OPTIONS = [(name, option) for name, cls in LAYERS.items() for option in options_of(cls)]
@@ -235,66 +235,6 @@ def test_what_a_docstring_names_is_there(name):
         assert other in LAYERS, other
     for other in re.findall(r"\b[Ss]ee (?:also )?`?([A-Z]\w+)", text):
         assert other in LAYERS, other
-
-
-# Completed docstrings
-
-
-def test_what_a_parent_explains(own_registry):
-    class Parent(cybn.Layer):
-        """A parent.
-
-        Parameters
-        ----------
-        size
-            How large.
-        kind : str
-            Of which kind.
-
-        Raises
-        ------
-        ValueError
-            Never.
-        """
-
-        def __init__(self, size: int = 3, kind: str = "a"): ...
-
-    class Child(Parent):
-        """A child.
-
-        Parameters
-        ----------
-        age
-            How old.
-        """
-
-        @takes_options_of(Parent, size=4)
-        def __init__(self, *args, age: float = 1.5, **kwargs): ...
-
-    doc = parts_of(Child.__doc__)
-    assert [(e.names[0], e.type, e.text) for e in doc.entries()] == [
-        ("size", "int, default 4", "How large."),
-        ("kind", "str", "Of which kind."),
-        ("age", "number, default 1.5", "How old."),
-    ]
-    assert "Never." in doc.sections["Raises"]
-    cybn.register("Child")(Child)
-    assert cybn.describe("Child")["options"]["kind"]["description"] == "Of which kind."
-
-
-def test_a_docstring_in_another_form_is_left_alone(own_registry):
-    @cybn.register("Free")
-    class Free(cybn.Layer):
-        """Free: text.
-
-        size: not numpydoc's.
-        """
-
-        def __init__(self, size: int = 3): ...
-
-    assert "size: not numpydoc's." in Free.__doc__
-    assert cybn.describe("Free")["options"]["size"]["description"] is None
-    assert "description" not in cybn.schema("Free")["properties"]["size"]
 
 
 # All of cybn

@@ -76,6 +76,23 @@ def test_a_gate_has_the_bits_of_the_whole(shape, activation, dtype):
     assert (bits(got), bits(dz)) == (bits(dx), bits(given_dz))
 
 
+@pytest.mark.parametrize("shape", [(1, 12_000, 31), (9, 60_000, 3), (2, 70_000, 1)], ids=str)
+def test_more_channels_than_there_is_scratch_for(shape):
+    """They are worked on one part after the other, as test_scratch.py has it of the whole."""
+    x, dy = np.random.default_rng(0).normal(0.3, 2, (2, *shape)).astype(np.float32)
+    y, stats = batch_norm_forward(x)
+    moments = batch_norm_moments(x)
+    assert bits(moments.stats()) == bits(stats)
+    assert bits(batch_norm_apply(x, moments)) == bits(y)
+    sums = batch_norm_backward_reduce(dy, x, stats)
+    whole = np.stack(batch_norm_backward(dy, x, stats, np.ones(shape[1]))[:0:-1])
+    np.testing.assert_allclose(sums, whole, rtol=1e-5, atol=1e-5)
+    dx = batch_norm_backward_apply(dy, x, stats, sums, moments.count)
+    few = [0, 1, 3000, shape[1] - 1]
+    own = dy[:, few], x[:, few], stats[:, few].copy(), sums[:, few].copy()
+    assert bits(dx[:, few]) == bits(batch_norm_backward_apply(*own, moments.count))
+
+
 def test_channels_last_and_threads(threads):
     rng = np.random.default_rng(0)
     x, dy = rng.normal(3, 2, (2, 9, 31, 40, 5)).astype(np.float32)

@@ -96,7 +96,7 @@ def test_iternorm_errors():
     assert state_bits(layer) == before
     assert layer.eval()(np.zeros((1, 4))).shape == (1, 4)
     layer.running_wm = np.zeros((4, 4), np.float32)
-    with pytest.raises(ValueError, match=r"running_wm of shape \(2, 2, 2\) .* got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"running_wm of shape \(2, 2, 2\), .* got \(4, 4\)"):
         layer(np.zeros((3, 4)))
 
 

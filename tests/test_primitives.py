@@ -10,7 +10,11 @@ import pytest
 
 import cybn
 
-PXD = Path(cybn.get_include(), "cybn", "primitives.pxd").read_text("utf-8")
+HOME = Path(cybn.get_include(), "cybn")
+SHELL = (HOME / "primitives.pxd").read_text("utf-8")
+PXD = re.sub(
+    r'^include "(.+)"$', lambda at: (HOME / at[1]).read_text("utf-8"), SHELL, flags=re.MULTILINE
+)
 PAGE = Path(__file__).parent.parent / "docs" / "primitives.md"
 
 

@@ -11,6 +11,7 @@ from builds import OWN, VERSIONS, environment_of
 from wheels import ROOT, run
 
 LARGEST = 2_000_000  # bytes: two CPU levels of four data dtypes
+LOOPS = "cybn/loops/"  # what primitives.pxd includes
 
 # The library's three uses in a few lines: import, a layer from a config, a training step.
 SMOKE = """
@@ -72,11 +73,12 @@ def test_the_wheel_has_what_plugins_and_type_checkers_read(files):
 
 def test_the_wheel_has_every_module_and_no_source_of_the_compiled_ones(files, source_files):
     python = {name for name in source_files if name.endswith((".py", ".pyi", ".pxd"))}
+    python |= {name for name in source_files if name.startswith(f"src/{LOOPS}")}
     modules = {name.removeprefix("src/") for name in python if name.startswith("src/")}
     assert "cybn/layers/base/layer.py" in modules
     assert modules <= set(files)
     source = [name for name in files if name.endswith((".c", ".pyx", ".pxi"))]
-    assert not [name for name in source if not name.startswith("cybn/command/templates/")]
+    assert not [name for name in source if not name.startswith(("cybn/command/templates/", LOOPS))]
     assert {name.split("/")[0] for name in files if ".dist-info" not in name} <= {
         "cybn", "cybn.libs",
     }  # fmt: skip

@@ -8,6 +8,10 @@ import numpy as np
 
 import cybn
 from cybn import functional, reference
+from cybn.dialects import As, Dialect, Norm
+
+mine = Dialect("typed", "typed", ("https://example.org",), (Norm(("n",), "LayerNorm", {}),))
+words = {"epsilon": As("eps", default=1e-3)}
 
 
 @cybn.register("TypedUserNorm", aliases=("TUN",), force=True)
@@ -72,6 +76,11 @@ def main() -> None:
         path = Path(folder, "net.json")
         path.write_text("[null]")
         cybn.load_config(path)
+        cybn.load_config(path, section="[0]", dialect="timm", num_features=4)
+    cybn.build([{"type": "BN1d"}, None], num_features=4)
+    assert_type(cybn.create("layer_norm", dialect="timm", num_features=4), cybn.Layer | None)
+    cybn.dialects.register(mine)
+    assert_type(cybn.create("n", dialect=mine, num_features=4), cybn.Layer | None)
     try:
         cybn.create("no such layer")
     except cybn.UnknownOption:

@@ -21,6 +21,7 @@ _PLACES = {
     "UnknownName": "spec.registry",
     "UnknownOption": "spec.registry",
     "available": "config.catalogue",
+    "build": "config.build",
     "convert": "tools.convert",
     "create": "config.build",
     "describe": "config.catalogue",
@@ -41,7 +42,7 @@ _PLACES = {
     "unfreeze": "tools.convert",
     "use_plugins": "config.plugins",
 }
-_MODULES = ("functional", "reference", "testing")
+_MODULES = ("dialects", "functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from . import functional, reference, testing
+from . import dialects, functional, reference, testing
 from .arrays.outputs import release_output_cache, set_output_cache
 from .command.info import show_config
-from .config.build import load_config, register
+from .config.build import build, load_config, register
 from .config.catalogue import available, describe, schema
+from .config.dialects.table import Dialect
 from .config.plugins import PluginError, PluginWarning, use_plugins
 from .include import get_include
 from .kernels.policy import get_num_threads, set_num_threads
@@ -111,9 +112,11 @@ __all__ = [
     "UnknownOption",
     "WeightStandardization",
     "available",
+    "build",
     "convert",
     "create",
     "describe",
+    "dialects",
     "fold",
     "fold_into_next",
     "freeze",
@@ -173,6 +176,8 @@ _Layer = TypeVar("_Layer", bound=Layer)
 
 @overload
 def create(spec: None, /, **options: Any) -> None: ...
+@overload
+def create(spec: Any, /, *, dialect: str | Dialect, **options: Any) -> Layer | None: ...
 @overload
 def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
 @overload
@@ -392,4 +397,6 @@ def create(
     **options: Any,
 ) -> WeightStandardization: ...
 @overload
-def create(spec: str | Mapping[str, Any], /, **options: Any) -> Layer: ...
+def create(
+    spec: str | Mapping[str, Any], /, *, dialect: None = None, **options: Any
+) -> Layer: ...

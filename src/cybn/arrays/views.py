@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..spec.docstrings import complete
 from .outputs import empty, empty_like
 from .validation import same_memory
 
@@ -48,13 +49,6 @@ def as_rows(a: np.ndarray, channel_axis: int = -1, *, dtype: Any = None) -> np.n
         An array of one axis or more.
     channel_axis
         The axis of its features, C.
-    dtype
-        Another dtype, as np.float64 for arithmetic in NumPy.
-
-    Returns
-    -------
-    ndarray
-        The view, or a copy where memory or dtype ask for one: not to be written to.
     """
     turned = _dense(a, channel_axis, -1, dtype)
     return turned.reshape(prod(turned.shape[:-1]), turned.shape[-1])
@@ -67,10 +61,6 @@ def room(
 
     Parameters
     ----------
-    x
-        The input.
-    out
-        What the output is to be written to, or None.
     channel_axis
         The axis of its channels, C.
 
@@ -117,6 +107,10 @@ def settle(
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is infinite
             turned[...] = values
     return y
+
+
+complete(as_rows, as_ncl)
+complete(room, settle)
 
 
 def _dense(a: np.ndarray, axis: int, place: int, dtype: Any) -> np.ndarray:

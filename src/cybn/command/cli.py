@@ -26,7 +26,7 @@ from ..config.plugins import PluginError, PluginWarning, plugins
 from ..spec.messages import place
 from ..spec.registry import UnknownName
 from .project import KINDS, commands, write_project
-from .usage import Usage, excuse, shape
+from .usage import Usage, excuse, setting, shape
 
 __all__ = ["main"]
 
@@ -117,7 +117,7 @@ def _describe(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    report = [row for path in args.config for row in _check_file(path, args.format)]
+    report = [row for path in args.config for row in _check_file(path, args)]
     wrong = [row for row in report if row["error"]]
     args.code = PROBLEM if wrong else OK
     if args.json:
@@ -134,13 +134,13 @@ def _check(args: argparse.Namespace) -> None:
             print(f"{place(path)}: no entries")
 
 
-def _check_file(path: str, format: str | None) -> list[dict[str, Any]]:
+def _check_file(path: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     try:
         if path == "-":
-            tree = parse_config(_standard_input(), path, format)
+            tree = parse_config(_standard_input(), path, args.format)
         else:
-            tree = read_config(path, format)
-        checked = check_entries(path, tree)
+            tree = read_config(path, args.format)
+        checked = check_entries(path, tree, args.section, args.dialect, **dict(args.set or ()))
     except Exception as error:
         reason = _message(error).removeprefix(f"{place(path)}: ")
         return [{"file": path, "entry": None, "builds": None, "error": reason}]
@@ -217,6 +217,12 @@ def _usage() -> Usage:
     sub.add_argument(
         "--format", choices=FORMATS, help="what the files are in, whatever they are called"
     )
+    sub.add_argument("--section", metavar="PATH", help="the part of the files that has the layers")
+    sub.add_argument("--dialect", metavar="NAME", help="whose configs they are, such as mmengine")
+    sub.add_argument(
+        "--set", metavar="OPTION=VALUE", type=setting, action="append",
+        help="an option of all layers that do not say it, such as num_features=64",
+    )  # fmt: skip
     sub = command("check-layer", _check_layer, "tell whether a layer keeps every promise of one")
     sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
     sub.add_argument(

@@ -7,6 +7,7 @@ with the help of the command that is meant.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Sequence
 from math import prod
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 from ..spec.messages import did_you_mean, shown
 
-__all__ = ["Usage", "excuse", "shape"]
+__all__ = ["Usage", "excuse", "setting", "shape"]
 
 MAX_ITEMS = 2**24  # of an input to check a layer with
 
@@ -86,3 +87,16 @@ def excuse(text: str) -> tuple[str, str]:
     """The value of --excuse."""
     check, _, reason = text.partition("=")
     return check, reason or "excused on the command line"
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """The value of --set: a number, true, false or null as JSON has it, else a text."""
+    option, equals, value = text.partition("=")
+    if not equals or not option.isidentifier():
+        raise argparse.ArgumentTypeError(
+            f"an option and its value, as num_features=64, are expected, got {shown(text, False)}"
+        )
+    try:
+        return option, json.loads(value)
+    except (ValueError, RecursionError):
+        return option, value

@@ -13,27 +13,35 @@ option that means the width in each layer, and None, for no norm at all, gives N
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.kinds import Kind
-from ..spec.messages import place, printable, shown
-from ..spec.registry import UnknownName, UnknownOption, register, registry
-from ..spec.signature import bind, check, options_of
+from ..spec.registry import register, registry
 from .budget import Budget
-from .catalogue import ANY_WIDTH, available, describe, schema
+from .catalogue import available, describe, schema
+from .dialects.shelf import find
+from .dialects.table import Dialect
 from .files import read_config
-from .plugins import PluginError
+from .prepared import prepare
+from .trees import MAX_DEPTH, MAX_ENTRIES, Checked, Trees
 
-__all__ = ["available", "check_config", "create", "describe", "load_config", "register", "schema"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ENTRIES",
+    "Checked",
+    "available",
+    "build",
+    "check_config",
+    "create",
+    "describe",
+    "load_config",
+    "register",
+    "registry",
+    "schema",
+]
 
-MAX_DEPTH = 32  # levels of tables and lists around an entry of a config file
-MAX_ENTRIES = 10_000  # a YAML file of a page can spell billions
 
-
-def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any) -> Layer | None:
+def create(spec: Any, /, *, dialect: str | Dialect | None = None, **options: Any) -> Layer | None:
     """Build the layer that `spec` describes.
 
     Parameters
@@ -41,10 +49,14 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
     spec
         A name or alias, a dict with "type", a Layer class, or None, which gives None. It is never
         modified.
+    dialect
+        The library whose config it is, such as "mmengine", "timm" or "keras": names and options
+        then mean what they mean there. See docs/dialects.md, and `cybn.dialects.available`.
     **options
         Options that override what the spec says. `num_features` is understood by every layer: it
         sets the option that means the width there, unless that option is given itself, and is
-        dropped where there is none, once it is known to be a width.
+        dropped where there is none, once it is known to be a width. With a dialect they may be
+        options of the library, too, and `spatial_dims` says the rank where its norm has none.
 
     Returns
     -------
@@ -54,13 +66,14 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
     Raises
     ------
     UnknownName
-        For an unknown layer.
+        For an unknown layer or dialect.
     UnknownOption
         For an unknown option.
     TypeError
         For a missing option or a value of the wrong type.
     ValueError
-        For a value out of range or a rule between options that is broken.
+        For a value out of range or a rule between options that is broken; for a norm of a dialect
+        that no layer here can be, with what to write instead.
 
     Examples
     --------
@@ -68,14 +81,58 @@ def create(spec: str | Mapping[str, Any] | type[Layer] | None, /, **options: Any
     >>> norm = {"type": "BN1d", "eps": 1e-3}
     >>> cybn.create(norm, num_features=16)
     BatchNorm1d(16, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
+    >>> cybn.create("layer_norm", dialect="timm", num_features=16)
+    LayerNorm((16,), eps=1e-06, elementwise_affine=True, bias=True)
     """
-    if spec is None:
-        return None
-    cls, checked = _prepared(spec, options)
-    return cls(**checked)
+    prepared = prepare(spec, options, {}, None if dialect is None else find(dialect))
+    return None if prepared is None else prepared.cls(**prepared.options)
 
 
-def load_config(path: str | os.PathLike[str]) -> Any:
+def build(tree: Any, /, *, dialect: str | Dialect | None = None, **defaults: Any) -> Any:
+    """Build the layers of a tree of specs, in its shape.
+
+    What `create` takes is a layer. A list is a list of what is in it, and a dict without "type" a
+    dict.
+
+    Parameters
+    ----------
+    tree
+        The specs. They are never modified.
+    dialect
+        As for `create`.
+    **defaults
+        Options, such as `num_features` and `dtype`, of all layers that have them and do not say
+        them themselves.
+
+    Returns
+    -------
+    Layer, list, dict or None
+        The layers.
+
+    Raises
+    ------
+    UnknownOption
+        For a default that no layer of the tree has.
+    TypeError, ValueError, UnknownName
+        As `create`, with the place in the tree.
+
+    Examples
+    --------
+    >>> import cybn
+    >>> net = cybn.build({"stem": "BN2d", "head": {"type": "LN", "eps": 1e-6}}, num_features=8)
+    >>> net["head"]
+    LayerNorm((8,), eps=1e-06, elementwise_affine=True, bias=True)
+    """
+    return Trees(defaults, dialect).built(tree)
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    section: str | None = None,
+    *,
+    dialect: str | Dialect | None = None,
+    **defaults: Any,
+) -> Any:
     """Build the layers of a .toml, .json, .yaml or .yml file, in the shape of the file.
 
     A table with `type` is a layer, and so are a name and null (None); a list is a list of entries;
@@ -85,6 +142,13 @@ def load_config(path: str | os.PathLike[str]) -> Any:
     ----------
     path
         The file.
+    section
+        The part of the file that has the layers, as "model.norm_cfg" or "stages[0]"; the rest is
+        left alone. None takes the whole file.
+    dialect
+        As for `create`.
+    **defaults
+        As for `build`.
 
     Returns
     -------
@@ -98,28 +162,12 @@ def load_config(path: str | os.PathLike[str]) -> Any:
     ImportError
         For YAML without PyYAML.
     ValueError
-        For a file that is malformed, of the wrong shape or too large. What is wrong with an entry
-        has the class that `create` raises and begins with the file and the entry.
+        For a file that is malformed, of the wrong shape or too large, and for a section that it
+        has not. What is wrong with an entry has the class that `create` raises and begins with
+        the file and the entry.
     """
-
-    budget = Budget()
-
-    def build(entry: str, spec: Any) -> Layer | None:
-        try:
-            return _build(spec, budget)
-        except Exception as error:  # whatever a layer's __init__ raises, say where
-            raise _located(error, path, entry) from error
-
-    return _mapped(path, read_config(path), build)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """An entry of a config file: the repr of what it builds, or the error."""
-
-    entry: str
-    builds: str | None
-    error: Exception | None = None
+    tree = read_config(path)
+    return Trees(defaults, dialect, path, section, Budget()).built(tree)
 
 
 def check_config(path: str | os.PathLike[str]) -> list[Checked]:
@@ -127,100 +175,12 @@ def check_config(path: str | os.PathLike[str]) -> list[Checked]:
     return check_entries(path, read_config(path))
 
 
-def check_entries(path: str | os.PathLike[str], tree: Any) -> list[Checked]:
+def check_entries(
+    path: str | os.PathLike[str],
+    tree: Any,
+    section: str | None = None,
+    dialect: str | None = None,
+    **defaults: Any,
+) -> list[Checked]:
     """As check_config for what a file holds, read already."""
-    report, budget = [], Budget()
-
-    def build(entry: str, spec: Any) -> None:
-        try:
-            report.append(Checked(entry, repr(_build(spec, budget))))
-        except Exception as error:
-            report.append(Checked(entry, None, error))
-
-    _mapped(path, tree, build)
-    return report
-
-
-def _resolve(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
-    # The class, and all that is given for its options
-    if isinstance(spec, Layer):
-        raise TypeError(
-            f"create takes what describes a layer, got one that is built: {shown(spec, False)}; "
-            f"use it as it is, or create from its get_config()"
-        )
-    if not isinstance(spec, (str, type, Mapping)):
-        raise TypeError(
-            f"create takes a layer's name, a dict with 'type', a Layer class or None, "
-            f"got {shown(spec)}"
-        )
-    given = {**(spec if isinstance(spec, Mapping) else {"type": spec}), **options}
-    for key in given:
-        if not isinstance(key, str):
-            raise ValueError(f"the keys of a layer's config are str, got {shown(key)}")
-    if "type" not in given:
-        raise ValueError(
-            f"a layer's config needs 'type', the layer's name; got {shown(spec, False)}"
-        )
-    found = given.pop("type")
-    cls = found if isinstance(found, type) else registry.find(found)
-    if not issubclass(cls, Layer):
-        raise TypeError(f"{cls.__module__}.{cls.__qualname__} is no subclass of cybn.Layer")
-    return cls, given
-
-
-def _prepared(spec: Any, options: dict[str, Any]) -> tuple[type[Layer], dict[str, Any]]:
-    # The class, and a checked value for each of its options
-    cls, given = _resolve(spec, options)
-    known = options_of(cls)
-    if "num_features" in given and "num_features" not in known:
-        width = _width(cls).check_config(given.pop("num_features"), f"{cls.__name__}: num_features")
-        if cls.num_features_option in known:
-            given.setdefault(cls.num_features_option, width)
-    return cls, check(cls, bind(cls, (), given), in_config=True)
-
-
-def _width(cls: type[Layer]) -> Kind:
-    # What num_features may be in a config of the class
-    option = options_of(cls).get(cls.num_features_option)
-    return ANY_WIDTH if option is None else option.kind
-
-
-def _build(spec: Any, budget: Budget) -> Layer | None:
-    if spec is not None and not isinstance(spec, (str, dict)):
-        raise ValueError(
-            f"expected a layer, which is a name, a table with 'type', or null, got {shown(spec)}; "
-            f"if this is an option, its table lacks 'type'"
-        )
-    if spec is None:
-        return None
-    cls, checked = _prepared(spec, {})
-    budget.spend(cls, checked)
-    return cls(**checked)
-
-
-def _mapped(path: Any, tree: Any, build: Callable[[str, Any], Any]) -> Any:
-    # The tree with build(entry, spec) in the place of each spec
-    budget = iter(range(MAX_ENTRIES))
-
-    def visit(tree: Any, entry: str, depth: int) -> Any:
-        if next(budget, None) is None:
-            raise _located(ValueError(f"more than {MAX_ENTRIES:,} entries; split the file"), path)
-        if depth > MAX_DEPTH:
-            raise _located(ValueError(f"nested more than {MAX_DEPTH} deep"), path, entry)
-        if isinstance(tree, list):
-            return [visit(item, f"{entry}[{i}]", depth + 1) for i, item in enumerate(tree)]
-        if isinstance(tree, dict) and "type" not in tree and all(isinstance(k, str) for k in tree):
-            prefix = f"{entry}." if entry else ""
-            return {k: visit(v, prefix + printable(k), depth + 1) for k, v in tree.items()}
-        return build(entry, tree)
-
-    return visit(tree, "", 0)
-
-
-def _located(error: Exception, path: Any, entry: str = "") -> Exception:
-    # The same error with its place; one of another class than create raises turns RuntimeError
-    where = place(path, entry)
-    for cls in (UnknownOption, UnknownName, TypeError, ValueError, PluginError, ImportError):
-        if isinstance(error, cls):
-            return cls(f"{where}: {error}")
-    return RuntimeError(f"{where}: {type(error).__name__}: {error}")
+    return Trees(defaults, dialect, path, section, Budget()).report(tree)

@@ -10,6 +10,7 @@ from ..spec.docstrings import explanations, parts_of
 from ..spec.kinds import kind_of
 from ..spec.registry import Entry, registry
 from ..spec.signature import PositiveInt, bind, check, json_schema, name_schema, options_of
+from .dialects.marks import momentum_layers, momentum_schema
 from .plugins import PluginError, PluginWarning, plugins
 
 __all__ = ["ANY_WIDTH", "available", "describe", "schema"]
@@ -144,6 +145,8 @@ def _schema(entry: Entry) -> dict[str, Any]:
         if width in required:
             required.remove(width)
             result["anyOf"] = [{"required": [width]}, {"required": ["num_features"]}]
+    if entry.origin == "built-in" and entry.name in momentum_layers():
+        result.setdefault("allOf", []).append(momentum_schema())
     return result
 
 

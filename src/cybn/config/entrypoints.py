@@ -1,4 +1,6 @@
-"""What installed distributions announce in the entry-point group ``cybn.layers``.
+"""What installed distributions announce in the entry-point groups of cybn.
+
+``cybn.layers`` has layers, and ``cybn.dialects`` dialects.
 
 Metadata is read and nothing is imported. ``importlib.metadata.entry_points()`` was rejected: one
 distribution with a malformed file makes it fail for all. Here such a one is a line of text for
@@ -15,9 +17,10 @@ from typing import Any
 from ..spec.messages import folded, one_line, printable, shown
 from ..spec.registry import is_name
 
-__all__ = ["GROUP", "Plugin", "installed"]
+__all__ = ["DIALECTS", "GROUP", "Plugin", "installed"]
 
 GROUP = "cybn.layers"
+DIALECTS = "cybn.dialects"
 
 _TARGET = re.compile(r"\s*(?P<module>\w+(\.\w+)*)\s*:\s*(?P<attribute>\w+(\.\w+)*)\s*(\[.*\])?\s*")
 
@@ -67,33 +70,33 @@ class Plugin:
         return found
 
 
-def installed() -> tuple[list[Plugin], list[str]]:
-    """The plugins of all distributions on the path, and a line for each that is malformed."""
+def installed(group: str = GROUP) -> tuple[list[Plugin], list[str]]:
+    """What all distributions on the path announce, and a line for each that is malformed."""
     from importlib.metadata import distribution, distributions  # takes a while, so only when asked
 
     names: set[str] = set()
     problems: list[str] = []
     for each in distributions():
         try:
-            if GROUP in (each.read_text("entry_points.txt") or ""):
+            if group in (each.read_text("entry_points.txt") or ""):
                 names.add(_name(each))
         except Exception as error:  # whatever is wrong with somebody's files
             problems.append(f"{_place(each)}: its metadata cannot be read: {_text(error)}")
     found: list[Plugin] = []
     for name in sorted(names):  # of several copies, the one that an import would find
         try:
-            found += _plugins(distribution(name), name, problems)
+            found += _plugins(group, distribution(name), name, problems)
         except Exception as error:
             problems.append(f"plugin {printable(name)}: malformed entry points: {_text(error)}")
     return found, problems
 
 
-def _plugins(distribution: Any, name: str, problems: list[str]) -> list[Plugin]:
+def _plugins(group: str, distribution: Any, name: str, problems: list[str]) -> list[Plugin]:
     version = printable(distribution.metadata.get("Version") or "unknown")
     targets: dict[tuple[str, str], list[str]] = {}
     seen: dict[str, tuple[str, str]] = {}
     for point in distribution.entry_points:
-        if point.group != GROUP:
+        if point.group != group:
             continue
         parsed = _TARGET.fullmatch(point.value)
         who = f"plugin {name} {version}"

@@ -177,8 +177,9 @@ def batch_norm_forward(
             f"{'neither' if running_mean is running_var else 'only one'}; pass both, or "
             f"training=True to use the moments of x"
         )
-    others = {"weight": weight, "bias": bias, **buffers}
-    residual, gate = check_output(who, x, out, residual, activation, negative_slope, **others)
+    residual, gate = check_output(
+        who, x, out, residual, activation, negative_slope, weight, bias, buffers
+    )
     return forward_checked(
         x,
         weight,

@@ -17,7 +17,7 @@ from ..kernels import move_running
 
 class Step(NamedTuple):
     """What moves by a batch of m values per channel: the running arrays, each where it is not None,
-    towards the mean and the unbiased variance in stats, (3, C)."""
+    towards the mean and the unbiased variance of stats, (3, C); m = 0: the variance as it is."""
 
     running_mean: np.ndarray | None
     running_var: np.ndarray | None
@@ -37,7 +37,7 @@ def fits(
     most = np.finfo(dtype).max
     with np.errstate(over="ignore", invalid="ignore"):
         mean = any_mean | (abs(stats[0]) <= most)
-        return mean & (any_var | (stats[1] * (m / (m - 1)) <= most))
+        return mean & (any_var | (stats[1] * (m / (m - 1) if m else 1) <= most))
 
 
 def follow(steps: Iterable[Step]) -> None:

@@ -1,7 +1,7 @@
 # The four steps of a job on one unit or one (unit, block), by task and by the shape of the view.
 # What a gate changes in a loop is a literal from here on: one loop with it, and one without.
 
-cdef inline void prepare(Job *job, Py_ssize_t u) noexcept nogil:
+cdef leaf prepare(Job *job, Py_ssize_t u) noexcept nogil:
     """Set the coefficients that reduce needs."""
     if job.task == NORMALIZE:
         if job.columns:
@@ -46,7 +46,7 @@ cdef inline always sum_products_of(Job *job, Py_ssize_t u, Py_ssize_t b,
         sum_row_products(job, u, b, gating)
 
 
-cdef inline void finish(Job *job, Py_ssize_t u) noexcept nogil:
+cdef leaf finish(Job *job, Py_ssize_t u) noexcept nogil:
     """Merge the blocks of a unit: statistics or gradients, and what apply needs."""
     if job.task == NORMALIZE:
         if job.columns:

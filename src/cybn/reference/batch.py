@@ -187,8 +187,8 @@ def backward_reduce(
 
     Returns
     -------
-    sum_dy, sum_dy_xhat : ndarray
-        The sums, (C,).
+    tuple of ndarray
+        The sums sum_dy and sum_dy_xhat, (C,).
     """
     dy = np.asarray(dy, np.float64)
     return dy.sum((0, 2)), (dy * xhat_of(x, mean, var, eps)).sum((0, 2))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Iterable
 from string import ascii_lowercase, ascii_uppercase
 
-__all__ = ["did_you_mean", "folded", "listed", "one_line", "place", "printable", "shown"]
+__all__ = ["did_you_mean", "folded", "listed", "one_line", "place", "printable", "shown", "typos"]
 
 _LONGEST = 60  # characters of a wrong value
 _LONGEST_TEXT = 400  # characters of somebody else's message
@@ -98,3 +99,64 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     key = folded(name[:_LONGEST])  # difflib takes quadratic time
     near = [key] if key in spelt else difflib.get_close_matches(key, spelt, n=3)
     return f"; did you mean {listed([repr(spelt[key]) for key in near], 'or')}?" if near else ""
+
+
+def typos(name: str, candidates: Iterable[str]) -> str:
+    """As did_you_mean for the names of layers, where only what can be a slip of the keys is near.
+
+    A name that has another in it, another first letter or another number, is one of its own:
+    T5LayerNorm is no LayerNorm, XRMSNorm no pRMSNorm, and EvoNormB1 no EvoNormB0. Numbers that are
+    a rank may be a slip.
+
+    >>> typos("BatchNrm2d", ["BatchNorm2d"]), typos("T5LayerNorm", ["LayerNorm"])
+    ("; did you mean 'BatchNorm2d'?", '')
+    """
+    spelt = {folded(candidate): candidate for candidate in sorted(candidates, reverse=True)}
+    key = folded(name)
+    if len(key) > _LONGEST:
+        return ""
+    near = [each for each in spelt if each == key] or sorted(
+        (each for each in spelt if _is_slip(key, each)),
+        key=lambda each: (_distance(key, each), each),
+    )
+    return (
+        f"; did you mean {listed([repr(spelt[each]) for each in near[:3]], 'or')}?" if near else ""
+    )
+
+
+_RANK = re.compile(r"(?<=[a-z])[0-9]d$")
+
+
+def _is_slip(key: str, other: str) -> bool:
+    if other in key:
+        return key == other + other[-1]
+    if key[1:] == other[1:]:
+        return False
+    plain, other = _RANK.sub("", key), _RANK.sub("", other)
+    if plain == other:
+        return True
+    digits, others = ("".join(filter(str.isdigit, each)) for each in (plain, other))
+    if digits != others or len(plain) < 4:
+        return False
+    one_more = len(plain) < 6  # a short name is soon another: only a letter may be missing
+    if one_more and len(other) <= len(plain):
+        return False
+    return _distance(plain, other) <= (1 if len(plain) < 10 else 2)
+
+
+def _distance(a: str, b: str) -> int:
+    """How many letters to insert, drop, change or swap with the next one."""
+    rows: list[list[int]] = [list(range(len(b) + 1))]
+    for i, x in enumerate(a, 1):
+        rows.append([i])
+        for j, y in enumerate(b, 1):
+            swapped = i > 1 and j > 1 and x == b[j - 2] and y == a[i - 2]
+            rows[i].append(
+                min(
+                    rows[i - 1][j] + 1,
+                    rows[i][j - 1] + 1,
+                    rows[i - 1][j - 1] + (x != y),
+                    rows[i - 2][j - 2] + 1 if swapped else len(a) + len(b),
+                )
+            )
+    return rows[-1][-1]

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Protocol, TypeVar
 
-from .messages import did_you_mean, folded, shown
+from .messages import folded, shown, typos
 
 __all__ = ["Entry", "Registry", "Source", "UnknownName", "UnknownOption", "register", "registry"]
 
@@ -258,7 +258,7 @@ class Registry:
         names = self.names()
         spelt = {*names, *(name for entry in self._entries.values() for name in entry.names)}
         spelt.update(*(source.aliases() for source in self.sources))
-        hint = did_you_mean(name.rpartition(".")[2], spelt)
+        hint = typos(name.rpartition(".")[2], spelt)
         more = "".join(source.hint(name) for source in self.sources)
         if "." in name:
             return (

@@ -102,8 +102,8 @@ def freeze(layers: Any) -> Any:
     """Make frozen layers of batch norms: the same in evaluation, and always in evaluation.
 
     Not kept is what a frozen layer has no use for: momentum, num_batches_tracked, weight_init,
-    on_single and on_nonfinite; all other options and arrays are. What is shared stays so, as in
-    `convert`.
+    on_single, on_nonfinite and unbiased; all other options and arrays are. What is shared stays so,
+    as in `convert`.
 
     Parameters
     ----------

@@ -52,9 +52,10 @@ def recalibrate(
     """Set the running statistics of batch norms to the moments of all that `data` makes them.
 
     For each layer running_mean is the mean and running_var the unbiased variance of all values that
-    it was called with, in float64 until they are stored; a layer that is called several times for a
-    batch counts all of it. num_batches_tracked becomes the number of calls with values, from where
-    training goes on with momentum None; otherwise momentum plays no part. weight, bias, grads, mode
+    it was called with (the biased one where `unbiased` is False), in float64 until they are stored;
+    a layer that is called several times for a batch counts all of it. num_batches_tracked becomes
+    the number of calls with values, from where training goes on with momentum None; otherwise
+    momentum plays no part. weight, bias, grads, mode
     and what a pending backward needs are as before.
 
     The layers normalize by each batch meanwhile, whatever their mode. Nothing is changed before the
@@ -205,7 +206,8 @@ class _Watched:
                 f"recalibrate: {what} reached {self.place}{fine}; leave it out, or check data and "
                 f"forward"
             )
-        values = (self.moments.mean, self.moments.var(ddof=1), np.array(calls))
+        ddof = int(getattr(self.layer, "unbiased", True))
+        values = (self.moments.mean, self.moments.var(ddof), np.array(calls))
         result = {}
         for name, value in zip(_STATISTICS, values, strict=True):
             with np.errstate(over="ignore"):

@@ -30,6 +30,8 @@ class ChannelNorm(Layer):
     A subclass has the options `num_features` and `dtype`, and declares the arrays in its __init__.
     """
 
+    unbiased = True  # of subclasses without that option
+
     def _declare_channels(self, affine: bool, bias: bool, tracked: bool) -> None:
         """The arrays under PyTorch's names, as in a new layer; None where they are not wanted."""
         channels, dtype = self.num_features, self.dtype
@@ -140,8 +142,11 @@ class ChannelNorm(Layer):
             The step, which has not been taken.
         """
         mean, var, count = running
-        m = x.size // self.num_features
-        return Step(mean, var, count, stats, m, self.step_size(count))
+        return Step(mean, var, count, stats, self._values(x), self.step_size(count))
+
+    def _values(self, x: np.ndarray) -> int:
+        """How many values a channel has in x; 0 if its variance is to be followed as it is."""
+        return x.size // self.num_features if self.unbiased else 0
 
     def step_size(self, count: np.ndarray | None) -> float:
         """Take momentum as kernels do.

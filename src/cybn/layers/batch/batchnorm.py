@@ -57,6 +57,9 @@ class BatchNorm(ChannelNorm):
         running statistics cannot hold: "propagate" lets NaN and Inf into those of its channel, and
         the largest number stand for a larger one; "skip" leaves all running statistics and the
         count as they are; "error" raises, and changes nothing.
+    unbiased
+        The running variance follows the unbiased variance of the batch, as in PyTorch; False for
+        the biased one, as in Keras, Flax and ONNX.
 
     Attributes
     ----------
@@ -89,6 +92,8 @@ class BatchNorm(ChannelNorm):
 
         running\_var &\leftarrow running\_var
         + momentum \cdot \left(\frac{m}{m - 1} var - running\_var\right)
+
+    The factor m / (m - 1) is 1 if not `unbiased`.
 
     x is <shapes>, with any strides; y has its shape, dtype and memory order, and is written to
     `out` where it is given; x itself as `out` works in place. x is kept for `backward` until the
@@ -131,7 +136,7 @@ class BatchNorm(ChannelNorm):
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
         "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
-        "on_single", "on_nonfinite", "negative_slope",
+        "on_single", "on_nonfinite", "negative_slope", "unbiased",
     )  # fmt: skip
     sixteen_bits = "native"
 
@@ -165,6 +170,7 @@ class BatchNorm(ChannelNorm):
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
+        unbiased: bool = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
         self._fill_weight()
@@ -269,7 +275,7 @@ class BatchNorm(ChannelNorm):
         step_size = self.momentum
         if step_size is None:
             step_size = self.step_size(count)
-        later = moves and not (last and self.on_nonfinite == "propagate")
+        later = moves and not (last and self.unbiased and self.on_nonfinite == "propagate")
         if later or not (moves or not of_batch):
             mean = var = count = None
         weight_then = None if weight is None else weight.copy()
@@ -298,7 +304,7 @@ class BatchNorm(ChannelNorm):
         return name in self._parameters or self.on_nonfinite != "propagate"
 
     def _fit(self, stats: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return fits(stats, x.size // self.num_features, PARAMETERS[self.dtype])
+        return fits(stats, self._values(x), PARAMETERS[self.dtype])
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None

@@ -1,0 +1,180 @@
+"""Hugging Face: a model's config.json, by its ``model_type``, or a norm by the name of its class.
+
+The key of eps does not tell the norm: ``layer_norm_epsilon`` of T5 is that of an RMS norm, and that
+of GPT-2 of a layer norm. So a config.json is read by a table of models, and a model that is not in
+it is refused. The norm is the one between the blocks of the model; its other keys are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...spec.messages import shown
+from ...spec.registry import UnknownName
+from . import torch
+from .table import Dialect, Norm
+from .words import As, Refusal, Word
+
+_EPS_KEYS = (
+    "eps", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps",
+    "norm_epsilon", "variance_epsilon",
+)  # fmt: skip
+_WIDTHS = ("hidden_size", "normalized_shape", "n_embd", "d_model", "dim", "num_features")
+
+
+def _words(eps: float, **more: Word) -> dict[str, Word]:
+    # Given by no key eps is the default of the class
+    return {
+        "eps": As("eps", default=eps),
+        **{key: As("eps") for key in _EPS_KEYS if key != "eps"},
+        **{key: As("num_features") for key in _WIDTHS},
+        **more,
+    }
+
+
+class Format(Word):
+    """`data_format`: where the channels are."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        return {} if value == "channels_last" else {"channel_axis": 1}
+
+    def says(self) -> str:
+        return '"channels_last"; over the channels of (N, C, ...) with "channels_first"'
+
+
+_RMS = (
+    "RMSNorm", "LlamaRMSNorm", "MistralRMSNorm", "MixtralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm",
+    "Phi3RMSNorm", "DeepseekV2RMSNorm", "DeepseekV3RMSNorm", "Olmo2RMSNorm", "OlmoeRMSNorm",
+    "GraniteRMSNorm", "MambaRMSNorm", "JambaRMSNorm", "InternLM2RMSNorm",
+    "T5LayerNorm", "MT5LayerNorm", "UMT5LayerNorm", "LongT5LayerNorm", "Pix2StructLayerNorm",
+    "IdeficsRMSNorm", "MllamaTextRMSNorm", "ImageGPTLayerNorm", "GlmRMSNorm", "Glm4RMSNorm",
+    "SmolLM3RMSNorm", "Qwen2MoeRMSNorm", "Qwen3MoeRMSNorm", "BambaRMSNorm", "Gemma3nRMSNorm",
+)  # fmt: skip
+_ONE_PLUS = ("GemmaRMSNorm", "Gemma2RMSNorm", "Gemma3RMSNorm", "RecurrentGemmaRMSNorm",
+             "Qwen3NextRMSNorm")  # fmt: skip
+
+NORMS = (
+    Norm(_RMS, "RMSNorm", _words(1e-6)),
+    Norm(_ONE_PLUS, "RMSNorm", _words(1e-6), {"unit_offset": True}),
+    Norm(("LayerNorm",), "LayerNorm", _words(1e-5, bias=As("bias", default=True))),
+    Norm(("CohereLayerNorm",), "LayerNorm", _words(1e-5, bias=As("bias", default=False))),
+    Norm(("OlmoLayerNorm",), "LayerNorm", _words(1e-5), {"elementwise_affine": False}),
+    Norm(("NemotronLayerNorm1P",), "LayerNorm", _words(1e-5), {"unit_offset": True}),
+    Norm(
+        ("ConvNextLayerNorm", "ConvNextV2LayerNorm", "SamLayerNorm"), "LayerNorm",
+        _words(1e-6, data_format=Format(default="channels_last")),
+    ),
+    Norm(("GroupNorm",), "GroupNorm", {**torch.GROUP, "num_features": As("num_features")}),
+    Norm(("BatchNorm2d",), "BatchNorm2d", torch.BATCH),
+    Norm(
+        ("MambaRMSNormGated", "Zamba2RMSNormGated", "BambaRMSNormGated", "Qwen3NextRMSNormGated"),
+        refused=Refusal(
+            "it multiplies by the SiLU of a gate", {"type": "RMSNorm", "eps": 1e-6},
+            "and multiply x or the output by it",
+        ),
+    ),
+    Norm(
+        ("AdaLayerNorm", "AdaLayerNormZero", "AdaGroupNorm", "SpatialNorm"),
+        refused=Refusal("its scale and shift come from a further input, in a network of their own"),
+    ),
+)  # fmt: skip
+
+
+class Model(NamedTuple):
+    """Which norm stands between the blocks of a model, and which keys of its config say how."""
+
+    norm: str
+    eps: str | float  # the key, or what it always is
+    width: str | None = "hidden_size"
+    always: Mapping[str, Any] = {}
+    keys: Mapping[str, str] = {}  # further options: by theirs, the key
+
+
+def _models(names: str, *row: Any) -> dict[str, Model]:
+    return dict.fromkeys(names.split(), Model(*row))
+
+
+MODELS: dict[str, Model] = {
+    **_models(
+        "llama mistral mixtral qwen2 qwen2_moe qwen3 qwen3_moe phi3 deepseek_v2 deepseek_v3 olmo2"
+        " olmoe granite granitemoe internlm2 internlm3 glm glm4 smollm3 minicpm minicpm3 yi"
+        " baichuan jamba ministral mllama_text_model",
+        "LlamaRMSNorm", "rms_norm_eps",
+    ),
+    **_models(
+        "gemma gemma2 gemma3_text recurrent_gemma qwen3_next", "GemmaRMSNorm", "rms_norm_eps"
+    ),
+    **_models("t5 mt5 umt5 longt5", "T5LayerNorm", "layer_norm_epsilon", "d_model"),
+    **_models("mamba falcon_mamba mamba2", "MambaRMSNorm", "layer_norm_epsilon"),
+    **_models(
+        "bert roberta xlm-roberta albert electra deberta deberta-v2 camembert esm vit"
+        " deit beit dpt clip_text_model clip_vision_model siglip_text_model siglip_vision_model"
+        " layoutlm layoutlmv3 longformer big_bird nystromformer data2vec-text phi gpt_neox"
+        " stablelm persimmon dinov2 ijepa",
+        "LayerNorm", "layer_norm_eps",
+    ),
+    **_models("gpt2 gptj codegen gpt_bigcode", "LayerNorm", "layer_norm_epsilon", "n_embd"),
+    **_models("gpt_neo bloom falcon", "LayerNorm", "layer_norm_epsilon"),
+    **_models("imagegpt", "ImageGPTLayerNorm", "layer_norm_epsilon", "n_embd"),
+    **_models("starcoder2", "LayerNorm", "norm_epsilon"),
+    **_models("distilbert", "LayerNorm", 1e-12, "dim"),
+    **_models("opt", "LayerNorm", 1e-5),
+    **_models("bart mbart pegasus marian whisper", "LayerNorm", 1e-5, "d_model"),
+    **_models("cohere cohere2", "CohereLayerNorm", "layer_norm_eps"),
+    **_models("olmo", "OlmoLayerNorm", 1e-5),
+    **_models("nemotron", "NemotronLayerNorm1P", "norm_eps"),
+    **_models("resnet", "BatchNorm2d", 1e-5, None),
+    **_models("mobilenet_v1", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.9997}),
+    **_models("mobilenet_v2", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.997}),
+    **_models(
+        "efficientnet", "BatchNorm2d", "batch_norm_eps", None, {},
+        {"momentum": "batch_norm_momentum"},
+    ),
+    **_models(
+        "UNet2DModel UNet2DConditionModel", "GroupNorm", "norm_eps", None, {},
+        {"num_groups": "norm_num_groups"},
+    ),
+    **_models(
+        "AutoencoderKL VQModel", "GroupNorm", 1e-6, None, {}, {"num_groups": "norm_num_groups"}
+    ),
+}  # fmt: skip
+
+
+def _parts(spec: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
+    kind = next((spec[key] for key in ("model_type", "_class_name") if key in spec), None)
+    if kind is None and "type" not in spec and any(key in spec for key in _EPS_KEYS[1:]):
+        raise ValueError(
+            "the key of eps does not tell the norm of a model; give model_type as well, or type, "
+            "the class of the norm"
+        )
+    if kind is None:
+        return None
+    model = MODELS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise UnknownName(
+            f"hf does not know the norm of the model {shown(kind, False)}; say its class, as "
+            f"{{'type': 'LlamaRMSNorm', 'eps': 1e-06}}"
+        )
+    wanted = {"eps": model.eps, **model.keys}
+    options = dict(model.always)
+    for theirs, key in wanted.items():
+        if isinstance(key, str) and key not in spec:
+            raise ValueError(f"a config of {kind} has {key!r}, and this one lacks it; give {key}")
+        options[theirs] = spec[key] if isinstance(key, str) else key
+    if model.width in spec:
+        options["num_features"] = spec[model.width]
+    return model.norm, options
+
+
+DIALECT = Dialect(
+    "hf",
+    "Hugging Face: transformers, diffusers",
+    (
+        "https://github.com/huggingface/transformers/tree/main/src/transformers/models",
+        "https://github.com/huggingface/diffusers/tree/main/src/diffusers/models",
+    ),
+    NORMS,
+    packages=("transformers", "diffusers"),
+    parse=_parts,
+)

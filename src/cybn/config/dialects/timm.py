@@ -1,0 +1,162 @@
+"""timm (PyTorch image models): norms by the names of ``create_norm`` and ``create_norm_act``.
+
+timm's own layer norm has eps 1e-6, its RMS norm 1e-6, EvoNorm B0 1e-3; group norm has 32 groups. A
+name that both of timm's lists have is taken without an activation, as ``create_norm`` takes it; the
+classes with one, as ``BatchNormAct2d``, end in their ``act_layer``, ReLU if none is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import torch
+from .table import Dialect, Norm
+from .words import As, Only, Refusal, Refused, Unused, Word
+
+_ACTIVATIONS = {"relu": "relu", "leakyrelu": "leaky_relu", "identity": None}
+
+
+class Act(Word):
+    """`act_layer`: an activation by its name."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        key = value.rpartition(".")[2].replace("_", "").lower() if isinstance(value, str) else value
+        if key in (None, "", "none"):
+            return {"activation": None}
+        if key not in _ACTIVATIONS:
+            raise Refused(f"{value!r}: the activations of a norm here are 'relu' and 'leaky_relu'")
+        return {"activation": _ACTIVATIONS[key]}
+
+    def says(self) -> str:
+        return "`activation`, of ReLU, leaky ReLU or none"
+
+
+class Apply(Word):
+    """`apply_act`: false leaves the activation out."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        return {} if value is True else {"activation": None}
+
+    def says(self) -> str:
+        return "false: no `activation`"
+
+
+NO_ACT = Refusal("without its activation it is another function")
+FP32 = Unused("float32 statistics, as always here")
+WIDTH = {"num_features": As("num_features"), "num_channels": As("num_features")}
+EPS6 = As("eps", default=1e-6)
+LAYER = {
+    **WIDTH,
+    "normalized_shape": As("normalized_shape"),
+    "eps": EPS6,
+    "affine": As("elementwise_affine", default=True),
+    **torch.PLACE,
+}
+RMS = {**LAYER, "channels": As("num_features")}
+GROUP = {**torch.GROUP, "num_groups": As("num_groups", default=32), **WIDTH}
+GROUP1 = {name: word for name, word in GROUP.items() if name != "num_groups"}
+BATCH_ACT = {
+    **torch.BATCH,
+    "act_layer": Act(default="relu"),
+    "act_kwargs": Only(None, Refusal("options of an activation are not read"), ({},)),
+    "inplace": Unused("out= is given in the call"),
+    "drop_layer": Only(None, Refusal("there is no dropout here")),
+    "apply_act": Apply(default=True),
+}
+EVO_B0 = {
+    **WIDTH,
+    "apply_act": Only(True, NO_ACT),
+    "momentum": As("momentum", default=0.1),
+    "eps": As("eps", default=1e-3),
+}
+EVO_S0 = {
+    **WIDTH,
+    "groups": As("groups", default=32),
+    "group_size": Only(None, Refusal("groups are given by their number; give groups")),
+    "apply_act": Only(True, NO_ACT),
+    "eps": As("eps", default=1e-5),
+}
+FRN = {
+    **WIDTH,
+    "apply_act": Only(True, Refusal("without its threshold", {"type": "FRN", "tlu": False})),
+    "eps": As("eps", default=1e-5),
+    "rms": Only(True, Refusal("it divides by the deviation, and here by the root mean square")),
+}
+SPLIT = {**torch.BATCH, "num_splits": As("num_splits", default=2)}
+
+NORMS = (
+    Norm(("batchnorm2d", "batchnorm"), "BatchNorm2d", torch.BATCH),
+    Norm(("batchnorm1d",), "BatchNorm1d", torch.BATCH),
+    Norm(("batchnorm3d",), "BatchNorm3d", torch.BATCH),
+    Norm(("syncbatchnorm",), "BatchNorm2d", torch.SYNC, synchronized=True),
+    Norm(("BatchNormAct2d", "batchnormact"), "BatchNorm2d", BATCH_ACT),
+    Norm(("SplitBatchNorm2d", "splitbn"), "SplitBatchNorm2d", SPLIT),
+    Norm(("frozenbatchnorm2d",), "FrozenBatchNorm2d", torch.FROZEN),
+    Norm(("groupnorm",), "GroupNorm", GROUP),
+    Norm(("groupnorm1",), "GroupNorm", GROUP1, {"num_groups": 1}),
+    Norm(("instancenorm2d",), "InstanceNorm2d", torch.INSTANCE),
+    Norm(("layernorm", "layernormfp32"), "LayerNorm", LAYER),
+    Norm(("layernorm2d", "layernorm2dfp32"), "LayerNorm", LAYER, {"channel_axis": 1}),
+    Norm(("rmsnorm", "rmsnormfp32"), "RMSNorm", RMS),
+    Norm(("rmsnorm2d", "rmsnorm2dfp32"), "RMSNorm", RMS, {"channel_axis": 1}),
+    Norm(("evonormb0", "EvoNorm2dB0"), "EvoNormB0", EVO_B0),
+    Norm(("evonorms0", "EvoNorm2dS0"), "EvoNormS0", EVO_S0),
+    Norm(("frntlu", "FilterResponseNormTlu2d"), "FilterResponseNorm", FRN),
+    Norm(
+        ("frn", "FilterResponseNormAct2d"),
+        refused=Refusal(
+            "it ends in ReLU instead of a learned threshold",
+            {"type": "FRN", "eps": 1e-5, "tlu": False}, "and apply ReLU to the output",
+        ),
+    ),
+    Norm(
+        ("GroupNormAct", "GroupNorm1Act"),
+        refused=Refusal(
+            "it ends in an activation",
+            {"type": "GroupNorm", "num_groups": 32}, "and apply it to the output",
+        ),
+    ),
+    Norm(
+        ("LayerNormAct", "LayerNormActFp32"),
+        refused=Refusal(
+            "it ends in an activation",
+            {"type": "LayerNorm", "eps": 1e-5}, "and apply it to the output",
+        ),
+    ),
+    Norm(
+        ("LayerNormAct2d", "RmsNormAct", "RmsNormAct2d", "LayerNormAct2dFp32", "RmsNormActFp32"),
+        refused=Refusal("it ends in an activation, after a norm over the channels of (N, C, H, W)"),
+    ),
+    Norm(
+        ("inplaceabn", "iabn"),
+        refused=Refusal(
+            "its backward takes the input from the output",
+            {"type": "BatchNorm2d", "activation": "leaky_relu"}, "for the same output",
+        ),
+    ),
+    Norm(
+        ("evonormb1", "evonormb2", "evonorms1", "evonorms1a", "evonorms2", "evonorms2a",
+         "evonorms0a", "EvoNorm2dB1", "EvoNorm2dB2", "EvoNorm2dS1", "EvoNorm2dS1a", "EvoNorm2dS2",
+         "EvoNorm2dS2a", "EvoNorm2dS0a"),
+        refused=Refusal("of the EvoNorms there are B0 and S0"),
+    ),
+    Norm(
+        ("simplenorm", "simplenorm2d", "simplenormfp32", "simplenorm2dfp32"),
+        refused=Refusal("it divides by the unbiased deviation and does not centre: there is none"),
+    ),
+)  # fmt: skip
+
+DIALECT = Dialect(
+    "timm",
+    "timm (PyTorch image models)",
+    (
+        "https://github.com/huggingface/pytorch-image-models/blob/main/timm/layers/create_norm.py",
+        "https://github.com/huggingface/pytorch-image-models/blob/main/timm/layers/create_norm_act.py",
+        "https://github.com/huggingface/pytorch-image-models/blob/main/timm/layers/norm.py",
+        "https://github.com/huggingface/pytorch-image-models/blob/main/timm/layers/evo_norm.py",
+        "https://github.com/huggingface/pytorch-image-models/blob/main/timm/layers/filter_response_norm.py",
+    ),
+    NORMS,
+    packages=("timm", "torch", "nn", "torchvision"),
+)

@@ -1,0 +1,172 @@
+# The loops that write a gradient; see normalize.pxi.
+
+cdef inline T normal_back(T dy, T x, T weight, T mean, T along, T dy_mean, T scale) noexcept nogil:
+    return ((dy * weight - dy_mean) - (x - mean) * along) * scale
+
+
+cdef inline void gradient(S *dx, const S *dy, const S *x, Py_ssize_t n, T weight, T mean, T along,
+                          T dy_mean, T scale, bint stream, Py_ssize_t ahead) noexcept nogil:
+    """dx = (dy*weight - dy_mean - (x - mean)*along) * scale over [0:n].
+
+    OUT dx: n; may be dy or x. IN dy, x: n. stream: as in normalize.
+    """
+    _gradient(dx, <S *>NULL, dy, x, dy, n, weight, &mean, &along, &dy_mean, &scale, False, <T>1,
+              <T>1, False, stream, ahead)
+
+
+cdef inline void gradient_gated(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t n,
+                                T mean, T along, T dy_mean, T scale, T slope, T most,
+                                bint stream, Py_ssize_t ahead) noexcept nogil:
+    """gradient with weight 1 of g = gated(dy, y, slope, most); g also goes to dz unless NULL."""
+    _gradient(dx, dz, dy, x, y, n, <T>1, &mean, &along, &dy_mean, &scale, False, slope, most, True,
+              stream, ahead)
+
+
+cdef inline void gradient_each(S *dx, const S *dy, const S *x, Py_ssize_t n, const T *mean,
+                               const T *along, const T *dy_mean, const T *scale,
+                               bint stream, Py_ssize_t ahead) noexcept nogil:
+    """As gradient with weight 1, with four coefficients for every item."""
+    _gradient(dx, <S *>NULL, dy, x, dy, n, <T>1, mean, along, dy_mean, scale, True, <T>1, <T>1,
+              False, stream, ahead)
+
+
+cdef inline void gradient_each_gated(S *dx, S *dz, const S *dy, const S *x, const S *y,
+                                     Py_ssize_t n, const T *mean, const T *along, const T *dy_mean,
+                                     const T *scale, T slope, T most, bint stream,
+                                     Py_ssize_t ahead) noexcept nogil:
+    """As gradient_gated, with four coefficients for every item."""
+    _gradient(dx, dz, dy, x, y, n, <T>1, mean, along, dy_mean, scale, True, slope, most, True,
+              stream, ahead)
+
+
+cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t n,
+                              T weight, const T *mean, const T *along, const T *dy_mean,
+                              const T *scale, bint each, T slope, T most, bint gating, bint stream,
+                              Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef bint gates = gating and dz != NULL
+    cdef S first[MOST_STRIP]
+    cdef S last[MOST_STRIP]
+    cdef S z_first[MOST_STRIP]
+    cdef S z_last[MOST_STRIP]
+    if n < strip:
+        _gradient_some(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
+                       most, gating, gates, False, False)
+        return
+    if stream:
+        head = before_line(dx, n, sizeof(S))
+    tail = (n - head) % strip
+    if head:
+        _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, False)
+    if tail:
+        _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
+                       scale, each, slope, most, gating, gates, True, False)
+    at = head
+    for _s in range((n - head) // strip):
+        fetch(dy + at + ahead, strip)
+        fetch(x + at + ahead, strip)
+        if gating:
+            fetch(y + at + ahead, strip)
+        _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, True, stream)
+        at += strip
+    _store_ends(dx, first, last, n, head, tail, stream)
+    if gates:
+        _store_ends(dz, z_first, z_last, n, head, tail, stream)
+
+
+cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
+                                   Py_ssize_t n, T weight, const T *mean, const T *along,
+                                   const T *dy_mean, const T *scale, bint each, T slope, T most,
+                                   bint gating, bint gates, bint strip,
+                                   bint stream) noexcept nogil:
+    # to dx and dz, n items from `at` on: a strip, or less than one
+    cdef Py_ssize_t j, c
+    cdef T dy_room[MOST_STRIP]
+    cdef T x_room[MOST_STRIP]
+    cdef T y_room[MOST_STRIP]
+    cdef T out[MOST_STRIP]
+    cdef T g[MOST_STRIP]
+    cdef T d, v
+    _read(dy_room, dy + at, n, strip, each)
+    _read(x_room, x + at, n, strip, each)
+    if gating:
+        _read(y_room, y + at, n, strip, each)
+    for j in range(n):
+        c = at + j if each else 0
+        d = loaded(dy_room, dy + at, j)
+        if gating:
+            d = gated(d, loaded(y_room, y + at, j), slope, most)
+        v = normal_back(d, loaded(x_room, x + at, j), weight, mean[c], along[c], dy_mean[c],
+                        scale[c])
+        if strip:
+            out[j] = v
+            g[j] = d
+        else:
+            if gates:
+                put(dz, g, j, d)
+            put(dx, out, j, v)
+    if strip:
+        _store_strip(dx, out, each, stream)
+        if gates:
+            _store_strip(dz, g, each, stream and <size_t>dz % LINE == 0)
+    else:
+        store(dx, out, n)
+        if gates:
+            store(dz, g, n)
+
+
+cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                                   const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
+                                   T g_mean, T g_xhat, bint stream,
+                                   Py_ssize_t ahead) noexcept nogil:
+    """dx = (dy*weight - g_mean - xhat*g_xhat)*rstd, dbias += dy, dweight += dy*xhat over [0:n].
+
+    OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
+    """
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
+    _weighted_some(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat,
+                   False, False)
+    for _s in range((n - head) // strip):
+        fetch(dy + head + ahead, strip)
+        fetch(x + head + ahead, strip)
+        _weighted_some(dx, dbias, dweight, dy, x, weight, head, strip, mean, rstd, shift, g_mean,
+                       g_xhat, True, stream)
+        head += strip
+    _weighted_some(dx, dbias, dweight, dy, x, weight, head, n - head, mean, rstd, shift, g_mean,
+                   g_xhat, False, False)
+
+
+cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                                   const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
+                                   T shift, T g_mean, T g_xhat, bint strip,
+                                   bint stream) noexcept nogil:
+    # n items from `at` on, a strip or less; in local copies, so that no store can alias a load
+    cdef Py_ssize_t j
+    cdef T d[MOST_STRIP]
+    cdef T hats[MOST_STRIP]
+    cdef T out[MOST_STRIP]
+    load(d, dy + at, n)
+    load(hats, x + at, n)
+    for j in range(n):
+        d[j] = loaded(d, dy + at, j)
+    for j in range(n):
+        hats[j] = xhat(loaded(hats, x + at, j), mean, rstd, shift)
+    for j in range(n):
+        out[j] = ((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd
+    if strip:
+        _store_strip(dx + at, out, True, stream)
+    else:
+        for j in range(n):
+            put(dx + at, out, j, out[j])
+        store(dx + at, out, n)
+    for j in range(n):
+        out[j] = dbias[at + j] + d[j]
+    for j in range(n):
+        dbias[at + j] = out[j]
+    for j in range(n):
+        out[j] = dweight[at + j] + d[j] * hats[j]
+    for j in range(n):
+        dweight[at + j] = out[j]

@@ -1,0 +1,114 @@
+# Gates, and the sums of a backward.
+
+cdef inline T gate(T x, T slope, T most) noexcept nogil:
+    """x above 0, slope*x below, `most` at the most: relu (0, inf), relu6 (0, 6), identity (1, inf).
+
+    NaN stays NaN; -inf with slope 0 gives 0.
+    """
+    # Everything is computed and then chosen from: no branch, so that a compiler has vectors of it.
+    cdef T lowest = -INFINITY if slope > 0 else (-FLT_MAX if T is float else -DBL_MAX)
+    cdef T low = (lowest if x < lowest else x) * slope + 0       # 0, not -0
+    cdef T y = x if x > 0 else low
+    return most if y > most else y
+
+
+cdef inline T gated(T dy, T y, T slope, T most) noexcept nogil:
+    """The gradient of the gate's input, from that of its output y and y itself."""
+    cdef T keep = <T>1 if y > 0 else slope
+    return dy * (keep if y < most else <T>0)
+
+
+cdef inline T xhat(T x, T mean, T rstd, T shift) noexcept nogil:
+    return (x - mean) * rstd + shift
+
+
+cdef inline void add_products(T *s, T *q, const S *dy, const S *x, Py_ssize_t n,
+                              T mean, T rstd, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
+    """s[j] += dy and q[j] += dy * (x - mean) * rstd over [0:n], lane by lane.
+
+    OUT s, q: LANES each, accumulated into. IN dy, x: n. ahead: as in add_shifted.
+    """
+    _products(s, q, dy, x, dy, &mean, n, mean, rstd, <T>0, <T>1, <T>1, False, False, False,
+              dy_ahead, x_ahead)
+
+
+cdef inline void sum_products(T *s, T *q, const S *dy, const S *x, Py_ssize_t n,
+                              T mean, T rstd, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
+    """As add_products to lanes of zeros, which it does not read."""
+    _products(s, q, dy, x, dy, &mean, n, mean, rstd, <T>0, <T>1, <T>1, False, False, True,
+              dy_ahead, x_ahead)
+
+
+cdef inline void add_products_gated(T *s, T *q, const S *dy, const S *x, const S *y, Py_ssize_t n,
+                                    T mean, T rstd, T slope, T most, Py_ssize_t dy_ahead,
+                                    Py_ssize_t x_ahead) noexcept nogil:
+    """add_products of gated(dy, y, slope, most)."""
+    _products(s, q, dy, x, y, &mean, n, mean, rstd, <T>0, slope, most, True, False, False,
+              dy_ahead, x_ahead)
+
+
+cdef inline void sum_weighted(T *s, T *q, const S *dy, const S *x, const T *weight, Py_ssize_t n,
+                              T mean, T rstd, T shift) noexcept nogil:
+    """s[j] = sum of dy*weight and q[j] = sum of dy*weight*xhat over [0:n], lane by lane.
+
+    OUT s, q: LANES each. IN dy, x, weight: n.
+    """
+    _products(s, q, dy, x, dy, weight, n, mean, rstd, shift, <T>1, <T>1, False, True, True, 0, 0)
+
+
+cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
+                              Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
+                              bint weighted, bint fresh, Py_ssize_t dy_ahead,
+                              Py_ssize_t x_ahead) noexcept nogil:
+    # Converted, two inputs have registers for half of the lanes.
+    cdef Py_ssize_t some = LANES // 2 if sizeof(S) < sizeof(float) else LANES
+    cdef Py_ssize_t i, at, whole = n - n % LANES
+    cdef T a[LANES]
+    cdef T b[LANES]
+    clear_lanes(a, b)
+    for i in range(n // LANES):
+        if not weighted:
+            fetch(dy + i * LANES + dy_ahead, LANES)
+            fetch(x + i * LANES + x_ahead, LANES)
+        if gating:
+            fetch(y + i * LANES + dy_ahead, LANES)
+        at = i * LANES
+        _add_some(a, b, dy + at, x + at, y + at, weight + at if weighted else weight, some, mean,
+                  rstd, shift, slope, most, gating, weighted, True)
+        if some < LANES:
+            at += some
+            _add_some(&a[some], &b[some], dy + at, x + at, y + at,
+                      weight + at if weighted else weight, some, mean, rstd, shift, slope, most,
+                      gating, weighted, True)
+    _settle_lanes(s, q, a, b, fresh)
+    if whole < n:
+        _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
+                  n - whole, mean, rstd, shift, slope, most, gating, weighted, False)
+
+
+cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
+                              Py_ssize_t n, T mean, T rstd, T shift, T slope, T most, bint gating,
+                              bint weighted, bint whole) noexcept nogil:
+    # of all or half of the lanes, or of less
+    cdef Py_ssize_t j
+    cdef T g, h
+    cdef T dy_room[LANES]
+    cdef T x_room[LANES]
+    cdef T y_room[LANES]
+    _read(dy_room, dy, n, whole, weighted)
+    _read(x_room, x, n, whole, weighted)
+    if gating:
+        _read(y_room, y, n, whole, weighted)
+    for j in range(n):
+        g = loaded(dy_room, dy, j)
+        if gating:
+            g = gated(g, loaded(y_room, y, j), slope, most)
+        if weighted:
+            g = g * weight[j]
+        h = (loaded(x_room, x, j) - mean) * rstd
+        if weighted:
+            h = h + shift
+        s[j] += g
+        q[j] += g * h

@@ -1,0 +1,31 @@
+"""detectron2: names alone."""
+
+from . import rows
+
+D2 = "facebookresearch/detectron2:"
+BN = {"type": "BatchNorm2d", "num_features": 64}
+GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
+FROZEN = {"type": "FrozenBatchNorm2d", "num_features": 64}
+
+ROWS = [
+    *rows(
+        f"{D2}detectron2/layers/batch_norm.py",
+        ("BN", BN),
+        ("SyncBN", BN),
+        ("FrozenBN", FROZEN),
+        ("GN", GN),
+        ("nnSyncBN", BN),
+        ("naiveSyncBN", BN),
+        ("naiveSyncBN_N", BN),
+        ("LN", "over the channels of (N, C, ...)"),
+        ("", None),
+        (None, None),
+    ),
+    *rows(f"{D2}detectron2/config/defaults.py MODEL.RESNETS.NORM", ("FrozenBN", FROZEN)),
+    *rows(f"{D2}detectron2/config/defaults.py MODEL.SEM_SEG_HEAD.NORM", ("GN", GN)),
+    *rows(f"{D2}detectron2/config/defaults.py MODEL.ROI_MASK_HEAD.NORM", ("", None)),
+    *rows(f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_gn.yaml MODEL.FPN.NORM", ("GN", GN)),
+    *rows(f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml MODEL.FPN.NORM", ("SyncBN", BN)),
+    *rows(f"{D2}configs/common/models/retinanet.py", ("FrozenBN", FROZEN)),
+    *rows(f"{D2}configs/common/models/mask_rcnn_vitdet.py", ("LN", "'eps': 1e-06")),
+]

@@ -1,0 +1,85 @@
+"""Hugging Face: config files of models, with the defaults of their classes."""
+
+from . import rows
+
+T = "huggingface/transformers:src/transformers/models/"
+
+
+def model(path, means, **config):
+    name = path.partition("/")[0]
+    return rows(f"{T}{path}", ({"model_type": name, "vocab_size": 32000, **config}, means, {}))
+
+
+def rms(width, eps):
+    return {"type": "RMSNorm", "normalized_shape": width, "eps": eps}
+
+
+def ln(width, eps, **more):
+    return {"type": "LayerNorm", "normalized_shape": width, "eps": eps, **more}
+
+
+BATCH = {"type": "BatchNorm2d", "num_features": 64, "eps": 1e-3}
+
+ROWS = [
+    *model("llama/configuration_llama.py", rms(4096, 1e-6), hidden_size=4096, rms_norm_eps=1e-6),
+    *model(
+        "mistral/configuration_mistral.py", rms(4096, 1e-6), hidden_size=4096, rms_norm_eps=1e-6
+    ),
+    *model("gemma/configuration_gemma.py", "1 + weight", hidden_size=3072, rms_norm_eps=1e-6),
+    *model("t5/configuration_t5.py", rms(512, 1e-6), d_model=512, layer_norm_epsilon=1e-6),
+    *model(
+        "mamba/configuration_mamba.py", rms(768, 1e-5), hidden_size=768, layer_norm_epsilon=1e-5
+    ),
+    *model("bert/configuration_bert.py", ln(768, 1e-12), hidden_size=768, layer_norm_eps=1e-12),
+    *model("vit/configuration_vit.py", ln(768, 1e-12), hidden_size=768, layer_norm_eps=1e-12),
+    *model("gpt2/configuration_gpt2.py", ln(768, 1e-5), n_embd=768, layer_norm_epsilon=1e-5),
+    *model("distilbert/configuration_distilbert.py", ln(768, 1e-12), dim=768),
+    *model(
+        "falcon/configuration_falcon.py", ln(4544, 1e-5), hidden_size=4544, layer_norm_epsilon=1e-5
+    ),
+    *model(
+        "starcoder2/configuration_starcoder2.py",
+        ln(3072, 1e-5),
+        hidden_size=3072,
+        norm_epsilon=1e-5,
+    ),
+    *model(
+        "cohere/configuration_cohere.py",
+        ln(8192, 1e-5, bias=False),
+        hidden_size=8192,
+        layer_norm_eps=1e-5,
+    ),
+    *model("nemotron/configuration_nemotron.py", "1 + weight", hidden_size=6144, norm_eps=1e-5),
+    *rows(
+        f"{T}mobilenet_v2/configuration_mobilenet_v2.py",
+        ({"model_type": "mobilenet_v2", "layer_norm_eps": 0.001}, {**BATCH, "momentum": 0.997}),
+    ),
+    *rows(
+        f"{T}efficientnet/configuration_efficientnet.py",
+        (
+            {"model_type": "efficientnet", "batch_norm_eps": 0.001, "batch_norm_momentum": 0.99},
+            {**BATCH, "momentum": 0.99},
+        ),
+    ),
+    *rows(
+        "huggingface/diffusers:src/diffusers/models/unets/unet_2d.py",
+        (
+            {"_class_name": "UNet2DModel", "norm_num_groups": 32, "norm_eps": 1e-5},
+            {"type": "GroupNorm", "num_groups": 32, "num_channels": 64},
+        ),
+    ),
+    *rows(
+        f"{T}llama/configuration_llama.py",
+        ({"rms_norm_eps": 1e-6, "hidden_size": 4096}, "give model_type", {}),
+        ({"model_type": "llama", "hidden_size": 4096}, "give rms_norm_eps", {}),
+        ({"type": "LlamaRMSNorm", "eps": 1e-6}, rms(64, 1e-6)),
+    ),
+    *rows(
+        f"{T}t5/modeling_t5.py",
+        ("T5LayerNorm", rms(64, 1e-6)),
+    ),
+    *rows(
+        f"{T}gemma/modeling_gemma.py",
+        ("GemmaRMSNorm", "add 1 to weights that are loaded"),
+    ),
+]

@@ -1,0 +1,107 @@
+"""OpenMMLab."""
+
+from . import rows
+
+MM = "open-mmlab/"
+BN = {"type": "BatchNorm2d", "num_features": 64}
+BN1 = {"type": "BatchNorm1d", "num_features": 64}
+BN3 = {"type": "BatchNorm3d", "num_features": 64}
+GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
+LN = {"type": "LayerNorm", "normalized_shape": 64}
+IN = {"type": "InstanceNorm2d", "num_features": 64}
+
+ROWS = [
+    *rows(
+        f"{MM}mmcv:mmcv/cnn/bricks/norm.py",
+        ({"type": "BN"}, BN),
+        ({"type": "BN1d"}, BN1),
+        ({"type": "BN2d"}, BN),
+        ({"type": "BN3d"}, BN3),
+        ({"type": "SyncBN"}, BN),
+        ({"type": "GN", "num_groups": 32}, GN),
+        ({"type": "GN"}, "needs num_groups"),
+        ({"type": "LN"}, LN),
+        ({"type": "IN"}, IN),
+        ({"type": "IN1d"}, {**IN, "type": "InstanceNorm1d"}),
+        ({"type": "IN2d"}, IN),
+        ({"type": "IN3d"}, {**IN, "type": "InstanceNorm3d"}),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/bisenetv2.py",
+        ({"type": "SyncBN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/lraspp_m-v3-d8.py",
+        ({"type": "SyncBN", "eps": 0.001, "requires_grad": True}, {**BN, "eps": 1e-3}),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/fast_scnn.py",
+        (
+            {"type": "SyncBN", "requires_grad": True, "momentum": 0.01},
+            {**BN, "momentum": 0.01},
+        ),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/cgnet.py",
+        ({"type": "SyncBN", "eps": 1e-03, "requires_grad": True}, {**BN, "eps": 1e-3}),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/dpt_vit-b16.py",
+        ({"type": "SyncBN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/segmenter_vit-b16_mask.py",
+        ({"type": "LN", "eps": 1e-6, "requires_grad": True}, {**LN, "eps": 1e-6}),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/upernet_swin.py",
+        ({"type": "BN", "requires_grad": True}, BN),
+        ({"type": "LN", "requires_grad": True}, LN),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/gn/mask-rcnn_r50_fpn_gn-all_2x_coco.py",
+        ({"type": "GN", "num_groups": 32, "requires_grad": True}, GN),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py",
+        ({"type": "BN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmpretrain:configs/mocov3/mocov3_resnet50_8xb512-amp-coslr-100e_in1k.py",
+        ({"type": "SyncBN"}, BN),
+    ),
+    *rows(
+        f"{MM}mmpretrain:mmpretrain/models/utils/norm.py",
+        ({"type": "LN2d"}, "over the channels of (N, C, ...)"),
+        ({"type": "LN2d", "eps": 1e-6}, "np.moveaxis(x, 1, -1)"),
+        ({"type": "mmpretrain.LN2d", "eps": 1e-6}, "'eps': 1e-06"),
+        ({"type": "GRN"}, {"type": "GlobalResponseNorm", "num_features": 64, "eps": 1e-6}),
+        ({"type": "GRN", "in_channels": 64}, {"type": "GRN", "num_features": 64}, {}),
+    ),
+    *rows(
+        f"{MM}mmdetection3d:configs/_base_/models/votenet.py",
+        ({"type": "BN2d"}, BN),
+        ({"type": "BN1d"}, BN1),
+    ),
+    *rows(
+        f"{MM}mmdetection3d:configs/_base_/models/centerpoint_pillar02_second_secfpn_nus.py",
+        (
+            {"type": "BN1d", "eps": 1e-3, "momentum": 0.01},
+            {**BN1, "eps": 1e-3, "momentum": 0.01},
+        ),
+        ({"type": "BN", "eps": 1e-3, "momentum": 0.01}, {**BN, "eps": 1e-3, "momentum": 0.01}),
+    ),
+    *rows(
+        f"{MM}mmagic:configs/_base_/models/base_cyclegan.py",
+        ({"type": "IN"}, IN),
+    ),
+    *rows(
+        f"{MM}mmagic:configs/_base_/models/base_pix2pix.py",
+        ({"type": "BN"}, BN),
+    ),
+    # requires_grad=False as in the caffe-style bases, which freeze weight and bias alone
+    *rows(
+        f"{MM}mmdetection:configs/_base_/models/faster_rcnn_r50_caffe_c4.py",
+        ({"type": "BN", "requires_grad": False}, "leave its parameters out of the optimizer"),
+    ),
+]

@@ -1,0 +1,70 @@
+"""timm: names of its two lists."""
+
+from . import rows
+
+TIMM = "huggingface/pytorch-image-models:timm/"
+BN = {"type": "BatchNorm2d", "num_features": 64}
+GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
+LN = {"type": "LayerNorm", "normalized_shape": 64, "eps": 1e-6}
+RMS = {"type": "RMSNorm", "normalized_shape": 64, "eps": 1e-6}
+CHANNELS = "over the channels of (N, C, ...)"
+EVO = "of the EvoNorms there are B0 and S0"
+
+ROWS = [
+    *rows(
+        f"{TIMM}layers/create_norm.py",
+        ("batchnorm", BN),
+        ("batch_norm", BN),
+        ("batchnorm2d", BN),
+        ("batchnorm1d", {**BN, "type": "BatchNorm1d"}),
+        ("groupnorm", GN),
+        ("groupnorm1", {**GN, "num_groups": 1}),
+        ("layernorm", LN),
+        ("layer_norm", LN),
+        ("layernorm2d", CHANNELS),
+        ("layernormfp32", LN),
+        ("layernorm2dfp32", CHANNELS),
+        ("rmsnorm", RMS),
+        ("rmsnorm2d", CHANNELS),
+        ("rmsnormfp32", RMS),
+        ("rmsnorm2dfp32", CHANNELS),
+        ("simplenorm", "does not centre"),
+        ("simplenorm2d", "does not centre"),
+        ("frozenbatchnorm2d", {"type": "FrozenBatchNorm2d", "num_features": 64}),
+    ),
+    *rows(
+        f"{TIMM}layers/create_norm_act.py",
+        ("", None),
+        ("evonormb0", {"type": "EvoNormB0", "num_features": 64, "eps": 1e-3}),
+        ("evonormb1", EVO),
+        ("evonormb2", EVO),
+        ("evonorms0", {"type": "EvoNormS0", "num_features": 64}),
+        ("evonorms0a", EVO),
+        ("evonorms1", EVO),
+        ("evonorms1a", EVO),
+        ("evonorms2", EVO),
+        ("evonorms2a", EVO),
+        ("frn", "{'type': 'FRN', 'eps': 1e-05, 'tlu': False}"),
+        ("frntlu", {"type": "FilterResponseNorm", "num_features": 64, "eps": 1e-5}),
+        ("inplaceabn", "'activation': 'leaky_relu'"),
+        ("iabn", "'activation': 'leaky_relu'"),
+        ("BatchNormAct2d", {**BN, "activation": "relu"}),
+        ("GroupNormAct", "apply it to the output"),
+        ("LayerNormAct", "{'type': 'LayerNorm', 'eps': 1e-05}"),
+        ("LayerNormAct2d", "ends in an activation"),
+    ),
+    *rows(
+        f"{TIMM}models/maxxvit.py",
+        ({"type": "layernorm2d", "eps": 1e-6}, CHANNELS),
+        ({"type": "layernorm", "eps": 1e-6}, LN),
+        ({"type": "batchnorm2d", "eps": 1e-5}, BN),
+    ),
+    *rows(
+        f"{TIMM}layers/evo_norm.py",
+        (
+            {"type": "EvoNorm2dB0", "apply_act": True, "momentum": 0.1, "eps": 1e-3},
+            {"type": "EvoNormB0", "num_features": 64, "eps": 1e-3},
+        ),
+        ({"type": "EvoNorm2dB0", "apply_act": False}, "without its activation"),
+    ),
+]
