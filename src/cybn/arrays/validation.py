@@ -75,9 +75,9 @@ def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int 
     """
     if x.ndim in own:
         return
-    expected = " or ".join(
-        f"{n}-D input {axes_text(n, channel_axis, n != unbatched)}".rstrip() for n in own
-    )
+    axes = [axes_text(n, channel_axis, n != unbatched) for n in own]
+    each = [f"{n}-D input {text}" if text else f"{n}-D" for n, text in zip(own, axes, strict=True)]
+    expected = " or ".join(each) + ("" if axes[-1] else " input")
     fix = rank_fix(who, x, own, channels, channel_axis, unbatched)
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 

@@ -16,8 +16,8 @@ cdef inline void load(T *room, const S *x, Py_ssize_t n) noexcept nogil:
 
 cdef inline void _read(T *room, const S *x, Py_ssize_t n, bint whole,
                        bint ordered) noexcept nogil:
-    # As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters. Where it
-    # does not, it is one that _store_strip alone knows.
+    # As load. whole: n is a multiple of STRIP; ordered: the order of items in room matters. Where
+    # it does not, it is one that _store_strip alone knows.
     cdef Py_ssize_t i
     if S is bfloat16 and T is float:
         if whole:

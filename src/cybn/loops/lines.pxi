@@ -46,9 +46,9 @@ cdef inline void _store_strip(S *y, const T *strip, bint ordered, bint stream) n
 
 cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
                              Py_ssize_t tail, bint stream) noexcept nogil:
-    # The head of the first strip and the tail of the last one, where strips do not fill y[0:n]. Both
-    # were computed as whole strips, and before anything was written: y may be an input. What other
-    # strips have written past the caches is not to be touched again.
+    # The head of the first strip and the tail of the last one, where strips do not fill y[0:n].
+    # Both were computed as whole strips, and before anything was written: y may be an input. What
+    # other strips have written past the caches is not to be touched again.
     cdef Py_ssize_t strip = strip_of(sizeof(S))
     if head:
         memcpy(y, first, head * sizeof(S))
