@@ -21,9 +21,9 @@ place with intrinsics, since no compiler makes the instructions of a loop; where
 whole numbers do the same to the bit. A line of them is streamed from registers: one that went
 through memory first was half as quick.
 
-A row ends, and where it is streamed begins, with less than a strip. What lies there is computed as
-a whole strip too, which overlaps another, and the part of it that is missing is written: the same
-values, and no loop of an unknown length.
+A row ends, and where it is streamed begins, with less than a strip. Of sixteen bits, what lies
+there is computed as a whole strip too, which overlaps another, and the part of it that is missing
+is written: the same values, and no loop of an unknown length.
 """
 
 include "loops/machine.pxi"

@@ -56,12 +56,16 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
     if stream:
         head = before_line(dx, n, sizeof(S))
     tail = (n - head) % strip
-    if head:
-        _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
-                       each, slope, most, gating, gates, True, False)
-    if tail:
-        _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
-                       scale, each, slope, most, gating, gates, True, False)
+    if S is T:
+        _gradient_some(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each, slope,
+                       most, gating, gates, False, False)
+    else:
+        if head:
+            _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
+                           each, slope, most, gating, gates, True, False)
+        if tail:
+            _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
+                           scale, each, slope, most, gating, gates, True, False)
     at = head
     for _s in range((n - head) // strip):
         fetch(dy + at + ahead, strip)
@@ -71,9 +75,13 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
                        each, slope, most, gating, gates, True, stream)
         at += strip
-    _store_ends(dx, first, last, n, head, tail, stream)
-    if gates:
-        _store_ends(dz, z_first, z_last, n, head, tail, stream)
+    if S is T:
+        _gradient_some(dx + at, dz + at, dy, x, y, at, tail, weight, mean, along, dy_mean, scale,
+                       each, slope, most, gating, gates, False, False)
+    else:
+        _store_ends(dx, first, last, n, head, tail, stream)
+        if gates:
+            _store_ends(dz, z_first, z_last, n, head, tail, stream)
 
 
 cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,

@@ -65,12 +65,16 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     if stream:
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
-    if head:
-        _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
-                        slope, most, gating, True, False)
-    if tail:
-        _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
-                        weighted, slope, most, gating, True, False)
+    if S is T:      # an end by itself, in its place: as a whole strip it is slower where rows stream
+        _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
+                        most, gating, False, False)
+    else:
+        if head:
+            _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
+                            slope, most, gating, True, False)
+        if tail:
+            _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, True, False)
     at = head
     for _s in range((n - head) // strip):
         fetch(x + at + ahead, strip)
@@ -79,7 +83,11 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
         at += strip
-    _store_ends(y, first, last, n, head, tail, stream)
+    if S is T:
+        _normalize_some(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
+                        slope, most, gating, False, False)
+    else:
+        _store_ends(y, first, last, n, head, tail, stream)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
