@@ -65,7 +65,7 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     if stream:
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
-    if S is T:      # an end by itself, in its place: as a whole strip it is slower where rows stream
+    if S is T:      # an end in its place: as a whole strip it is slower where rows stream
         _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
                         most, gating, False, False)
     else:
