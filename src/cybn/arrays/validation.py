@@ -68,16 +68,15 @@ def as_int(who: str, name: str, value: object) -> int:
 
 def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int | None,
                channels: int | None = None, unbatched: int = 0) -> None:
-    """ValueError unless x.ndim is one of `own`. The error names what takes x, where that is known.
+    """ValueError unless x.ndim is one of `own`; it names what takes x, where that is known.
 
-    channel_axis: None where it is not known. channels: how many the layer has, or None. unbatched:
-    the rank of a sample by itself, where the layer takes one.
+    channel_axis, channels: None where not known. unbatched: the rank that a sample alone may have.
     """
     if x.ndim in own:
         return
-    axes = [axes_text(n, channel_axis, n != unbatched) for n in own]
-    each = [f"{n}-D input {text}" if text else f"{n}-D" for n, text in zip(own, axes, strict=True)]
-    expected = " or ".join(each) + ("" if axes[-1] else " input")
+    axes = {n: axes_text(n, channel_axis, n != unbatched) for n in own}
+    each = (f"{n}-D input {text}" if text else f"{n}-D" for n, text in axes.items())
+    expected = " or ".join(each) + ("" if axes[own[-1]] else " input")
     fix = rank_fix(who, x, own, channels, channel_axis, unbatched)
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
