@@ -15,7 +15,7 @@ from cybn.config.dialects.lacking import lacking
 from cybn.config.dialects.shelf import BUILT_IN, find
 from cybn.config.dialects.table import Dialect, Norm
 from cybn.config.dialects.words import REQUIRED, UNSET, Refused, Unused, Word
-from cybn.spec.registry import registry
+from cybn.terms.registry import registry
 
 PAGE = Path(__file__).parents[1] / "docs" / "dialects.md"
 BEGIN, END = "<!-- Written by .ci/dialects.py. -->\n", "<!-- The end of what it writes. -->\n"

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import cybn
-from cybn.spec.registry import Entry, registry
+from cybn.terms.registry import Entry, registry
 
 STUB = Path(__file__).parents[1] / "src" / "cybn" / "__init__.pyi"
 WIDTH = 100

@@ -54,7 +54,7 @@ def threads(request, restore_threads):
 @pytest.fixture
 def own_registry(monkeypatch):
     """What a test registers is gone when it ends."""
-    from cybn.spec.registry import registry
+    from cybn.terms.registry import registry
 
     monkeypatch.setattr(registry, "_entries", registry._entries)
 

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import cybn
 from cybn.config.plugins import plugins
-from cybn.spec.registry import registry
+from cybn.terms.registry import registry
 
 NORM = """
 from typing import NamedTuple

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cybn.spec.signature import REQUIRED, Bounds, DType, PositiveInt, check
+from cybn.terms.signature import REQUIRED, Bounds, DType, PositiveInt, check
 
 
 class Norm:

@@ -9,7 +9,7 @@ from fakeplugins import norm
 import cybn
 from cybn.command import cli
 from cybn.config.plugins import plugins
-from cybn.spec.registry import UnknownName, registry
+from cybn.terms.registry import UnknownName, registry
 from cybn.testing import check_layer
 
 
@@ -26,7 +26,7 @@ HEAD = "plugin bad 1.0: 'BadNorm' cannot be loaded: "
 def option(text):
     """The source of a layer with these parameters."""
     return (
-        "from typing import Annotated\nimport cybn\nfrom cybn.spec.signature import Bounds, Kind\n"
+        "from typing import Annotated\nimport cybn\nfrom cybn.terms.signature import Bounds, Kind\n"
         f"class BadNorm(cybn.Layer):\n    def __init__(self, {text}): ...\n"
     )
 

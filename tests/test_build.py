@@ -4,7 +4,7 @@ import pytest
 
 import cybn
 from cybn.config.build import check_entries
-from cybn.spec.registry import UnknownOption
+from cybn.terms.registry import UnknownOption
 
 
 def config(layer):

@@ -6,7 +6,7 @@ import pytest
 from fakelayers import BATCH_NORM_OPTIONS, BATCH_NORMS
 
 import cybn
-from cybn.spec.registry import UnknownName, UnknownOption
+from cybn.terms.registry import UnknownName, UnknownOption
 
 
 def config(layer):

@@ -7,7 +7,7 @@ import pytest
 from fakelayers import BATCH_NORM_OPTIONS, BATCH_NORMS
 
 import cybn
-from cybn.spec.registry import UnknownName
+from cybn.terms.registry import UnknownName
 
 
 def test_available_names_are_canonical(fakes):

@@ -6,7 +6,7 @@ import pytest
 
 import cybn
 from cybn.config.dialects.shelf import BUILT_IN, find
-from cybn.spec.registry import UnknownName
+from cybn.terms.registry import UnknownName
 
 TABLES = [find(name) for name in BUILT_IN]
 

@@ -14,7 +14,7 @@ from cybn.config.dialects.shelf import BUILT_IN, find
 from cybn.config.dialects.words import Only
 from cybn.dialects import As, Dialect, Norm, OneMinus, Refused, available, register
 from cybn.options import takes_options_of
-from cybn.spec.registry import UnknownName, UnknownOption, registry
+from cybn.terms.registry import UnknownName, UnknownOption, registry
 
 TABLES = [find(name) for name in BUILT_IN]
 NORMS = [(dialect, norm) for dialect in TABLES for norm in dialect.norms]

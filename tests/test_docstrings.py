@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 import cybn
-from cybn.spec.docstrings import parts_of
-from cybn.spec.kinds import Choice
-from cybn.spec.registry import registry
-from cybn.spec.signature import options_of
+from cybn.terms.docstrings import parts_of
+from cybn.terms.kinds import Choice
+from cybn.terms.registry import registry
+from cybn.terms.signature import options_of
 
 LAYERS = registry.builtins()
 OPTIONS = [(name, option) for name, cls in LAYERS.items() for option in options_of(cls)]

@@ -3,8 +3,8 @@
 
 
 import cybn
-from cybn.spec.docstrings import parts_of
-from cybn.spec.signature import takes_options_of
+from cybn.terms.docstrings import parts_of
+from cybn.terms.signature import takes_options_of
 
 
 def test_what_a_parent_explains(own_registry):

@@ -8,7 +8,7 @@ from runs import python
 import cybn
 from cybn.arrays import _memory
 from cybn.kernels import policy
-from cybn.spec.environment import number_from
+from cybn.terms.environment import number_from
 
 needs_openmp = pytest.mark.skipif(
     not cybn.show_config("dict")["openmp"], reason="this build has no OpenMP"

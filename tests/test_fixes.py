@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import cybn
-from cybn.spec.registry import registry
-from cybn.spec.signature import options_of
+from cybn.terms.registry import registry
+from cybn.terms.signature import options_of
 from cybn.testing._subject import Subject
 
 F32 = np.float32

@@ -199,7 +199,7 @@ def test_a_layer_that_is_too_large_is_refused_before_it_is_built(
 
 def test_every_layer_with_a_width_is_bounded(write):
     from cybn.config.build import describe
-    from cybn.spec.registry import registry
+    from cybn.terms.registry import registry
 
     for name in registry.builtins():
         options = describe(name)["options"]

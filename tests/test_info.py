@@ -10,7 +10,7 @@ from runs import python
 
 import cybn
 from cybn.kernels import levels
-from cybn.spec.registry import registry
+from cybn.terms.registry import registry
 
 PUBLIC = ["Layer", "available", "create", "describe", "functional", "get_num_threads",
           "get_include", "load_config", "reference", "register", "schema", "set_num_threads",

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signatures import Norm, taking
 
-from cybn.spec.docstrings import STANDARD
-from cybn.spec.signature import Bounds, DType, PositiveInt, check, json_schema
+from cybn.terms.docstrings import STANDARD
+from cybn.terms.signature import Bounds, DType, PositiveInt, check, json_schema
 
 
 def test_the_schema_of_a_class():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signatures import Norm, checked, taking
 
-from cybn.spec.signature import Bounds, DType, Kind, PositiveInt, check, json_schema
+from cybn.terms.signature import Bounds, DType, Kind, PositiveInt, check, json_schema
 
 
 def same(a, b):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import cybn
 from cybn.config.build import MAX_DEPTH, MAX_ENTRIES, check_config
-from cybn.spec.registry import UnknownName, UnknownOption
+from cybn.terms.registry import UnknownName, UnknownOption
 
 
 def config(layer):

@@ -5,7 +5,7 @@ import pytest
 from runs import bits, state_bits
 
 import cybn
-from cybn.spec.signature import options_of
+from cybn.terms.signature import options_of
 
 HUGE = {  # batches after which statistics are as far off as they get
     "nan": np.nan,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cybn.spec.messages import did_you_mean, folded, listed, place, printable, shown
+from cybn.terms.messages import did_you_mean, folded, listed, place, printable, shown
 
 
 class Broken:

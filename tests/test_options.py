@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from signatures import Norm, taking
 
-from cybn.spec.registry import UnknownOption
-from cybn.spec.signature import Bounds, DType, PositiveInt, bind, options_of
+from cybn.terms.registry import UnknownOption
+from cybn.terms.signature import Bounds, DType, PositiveInt, bind, options_of
 
 # Reading
 

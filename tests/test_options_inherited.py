@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pytest
 
-from cybn.spec.signature import Bounds, PositiveInt, bind, check, options_of, takes_options_of
+from cybn.terms.signature import Bounds, PositiveInt, bind, check, options_of, takes_options_of
 
 
 class Norm:

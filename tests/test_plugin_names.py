@@ -8,7 +8,7 @@ from fakeplugins import forget_all, forget_modules, norm
 
 import cybn
 from cybn.config.build import check_config
-from cybn.spec.registry import UnknownName, registry
+from cybn.terms.registry import UnknownName, registry
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from runs import python
 import cybn
 from cybn.command import cli
 from cybn.config.plugins import plugins
-from cybn.spec.registry import UnknownName, registry
+from cybn.terms.registry import UnknownName, registry
 
 
 @pytest.fixture

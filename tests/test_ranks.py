@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cybn
-from cybn.spec.registry import registry
+from cybn.terms.registry import registry
 
 FAMILY = '''
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cybn.spec.registry import Registry, UnknownName, UnknownOption, registry
+from cybn.terms.registry import Registry, UnknownName, UnknownOption, registry
 
 
 class Alpha: ...

@@ -4,8 +4,8 @@
 import pytest
 
 import cybn
-from cybn.spec.messages import folded
-from cybn.spec.registry import Registry, UnknownName, registry
+from cybn.terms.messages import folded
+from cybn.terms.registry import Registry, UnknownName, registry
 
 
 class Alpha: ...

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 import cybn
-from cybn.spec.signature import (
+from cybn.terms.signature import (
     Divides,
     GivenOne,
     Needs,

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cybn
-from cybn.spec.kinds import MOST, Sizes
-from cybn.spec.registry import registry
-from cybn.spec.signature import Divides, OneLength, options_of, rules_of
+from cybn.terms.kinds import MOST, Sizes
+from cybn.terms.registry import registry
+from cybn.terms.signature import Divides, OneLength, options_of, rules_of
 
 jsonschema = pytest.importorskip("jsonschema")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cybn
-from cybn.spec.registry import registry
+from cybn.terms.registry import registry
 
 HERE = Path(__file__).parent
 PACKAGE = Path(cybn.__file__).parent

@@ -42,7 +42,7 @@ from .layers.sample.layernorm import LayerNorm
 from .layers.sample.lazy import LazyInstanceNorm as _LazyInstanceNorm
 from .layers.sample.localresponsenorm import LocalResponseNorm
 from .layers.sample.rmsnorm import RMSNorm
-from .spec.registry import UnknownName, UnknownOption
+from .terms.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
 from .tools.recalibrate import recalibrate

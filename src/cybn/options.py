@@ -4,9 +4,9 @@
 >>> def __init__(self, num_features: PositiveInt, strength: Bounds(0, 1) = 1.0): ...
 """
 
-from .spec.kinds import Bounds, DType, PositiveInt, Shape
-from .spec.rules import Divides, GivenOne, Needs, OneLength, Rule
-from .spec.signature import takes_options_of
+from .terms.kinds import Bounds, DType, PositiveInt, Shape
+from .terms.rules import Divides, GivenOne, Needs, OneLength, Rule
+from .terms.signature import takes_options_of
 
 __all__ = [
     "Bounds",

@@ -2,7 +2,7 @@
 
 import cybn
 from cybn.command.project import write_project
-from cybn.spec.registry import Registry
+from cybn.terms.registry import Registry
 
 
 class _Plain:

@@ -10,9 +10,9 @@ import re
 
 import numpy as np
 
-from ..spec.messages import listed
-from ..spec.registry import registry
-from ..spec.signature import options_of
+from ..terms.messages import listed
+from ..terms.registry import registry
+from ..terms.signature import options_of
 
 __all__ = ["axes_text", "channels_fix", "dtype_fix", "eval_fix", "rank_fix"]
 

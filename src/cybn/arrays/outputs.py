@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from ..spec.environment import number_from
+from ..terms.environment import number_from
 from . import _memory
 from .validation import whole
 

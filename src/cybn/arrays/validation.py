@@ -13,7 +13,7 @@ from operator import index
 import numpy as np
 from numpy import ndarray
 
-from ..spec.messages import one_line, shown
+from ..terms.messages import one_line, shown
 from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
 from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
 

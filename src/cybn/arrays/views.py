@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..spec.docstrings import complete
+from ..terms.docstrings import complete
 from .outputs import empty, empty_like
 from .validation import same_memory
 

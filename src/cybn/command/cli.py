@@ -23,8 +23,8 @@ from ..config.build import check_entries
 from ..config.catalogue import available, describe
 from ..config.files import FORMATS, MAX_BYTES, parse_config, read_config
 from ..config.plugins import PluginError, PluginWarning, plugins
-from ..spec.messages import place
-from ..spec.registry import UnknownName
+from ..terms.messages import place
+from ..terms.registry import UnknownName
 from .project import KINDS, commands, write_project
 from .usage import Usage, excuse, setting, shape
 

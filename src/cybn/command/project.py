@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config.plugins import plugins
-from ..spec.messages import shown
-from ..spec.registry import registry
+from ..terms.messages import shown
+from ..terms.registry import registry
 
 __all__ = ["KINDS", "commands", "write_project"]
 

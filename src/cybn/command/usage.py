@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NoReturn
 
-from ..spec.messages import did_you_mean, shown
+from ..terms.messages import did_you_mean, shown
 
 __all__ = ["Usage", "excuse", "setting", "shape"]
 

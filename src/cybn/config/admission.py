@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.messages import one_line, shown
-from ..spec.signature import json_schema, options_of
+from ..terms.messages import one_line, shown
+from ..terms.signature import json_schema, options_of
 from .entrypoints import Plugin
 
 __all__ = ["Wrong", "check_class", "imported", "reason_of"]

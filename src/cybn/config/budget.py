@@ -14,9 +14,9 @@ from math import prod
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.kinds import Count, Sizes
-from ..spec.messages import shown
-from ..spec.signature import options_of
+from ..terms.kinds import Count, Sizes
+from ..terms.messages import shown
+from ..terms.signature import options_of
 
 __all__ = ["MAX_VALUES", "Budget"]
 

@@ -16,7 +16,7 @@ import os
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.registry import register, registry
+from ..terms.registry import register, registry
 from .budget import Budget
 from .catalogue import available, describe, schema
 from .dialects.shelf import find

@@ -6,10 +6,10 @@ import warnings
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.docstrings import explanations, parts_of
-from ..spec.kinds import kind_of
-from ..spec.registry import Entry, registry
-from ..spec.signature import PositiveInt, bind, check, json_schema, name_schema, options_of
+from ..terms.docstrings import explanations, parts_of
+from ..terms.kinds import kind_of
+from ..terms.registry import Entry, registry
+from ..terms.signature import PositiveInt, bind, check, json_schema, name_schema, options_of
 from .dialects.marks import momentum_layers, momentum_schema
 from .plugins import PluginError, PluginWarning, plugins
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..spec.messages import folded, one_line, printable, shown
-from ..spec.registry import is_name
+from ..terms.messages import folded, one_line, printable, shown
+from ..terms.registry import is_name
 
 __all__ = ["DIALECTS", "GROUP", "Plugin", "installed"]
 

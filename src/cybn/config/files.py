@@ -19,7 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..spec.messages import one_line, place, shown
+from ..terms.messages import one_line, place, shown
 from .yamlreader import MAX_NUMBER, read_yaml
 
 __all__ = ["FORMATS", "MAX_BYTES", "parse_config", "read_config"]

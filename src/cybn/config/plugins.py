@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from importlib import invalidate_caches
 from typing import Any
 
-from ..spec.messages import folded, listed, one_line, shown
-from ..spec.registry import Entry, Registry, UnknownName, registry
+from ..terms.messages import folded, listed, one_line, shown
+from ..terms.registry import Entry, Registry, UnknownName, registry
 from .admission import Wrong, check_class, imported, reason_of
 from .entrypoints import Plugin, installed
 

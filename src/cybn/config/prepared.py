@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.kinds import Kind
-from ..spec.messages import shown
-from ..spec.registry import UnknownName, registry
-from ..spec.signature import bind, check, options_of
+from ..terms.kinds import Kind
+from ..terms.messages import shown
+from ..terms.registry import UnknownName, registry
+from ..terms.signature import bind, check, options_of
 from .catalogue import ANY_WIDTH
 from .dialects.marks import check_momentum, foreign, is_foreign
 from .dialects.reading import Read, read

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..spec.messages import did_you_mean, printable, shown
+from ..terms.messages import did_you_mean, printable, shown
 
 __all__ = ["part_of", "parts_with"]
 

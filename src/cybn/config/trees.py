@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.messages import did_you_mean, folded, listed, place, printable, shown
-from ..spec.registry import UnknownName, UnknownOption, registry
-from ..spec.signature import options_of
+from ..terms.messages import did_you_mean, folded, listed, place, printable, shown
+from ..terms.registry import UnknownName, UnknownOption, registry
+from ..terms.signature import options_of
 from .budget import Budget
 from .dialects.marks import is_foreign
 from .dialects.reading import is_spec

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
-from ..spec.messages import shown
+from ..terms.messages import shown
 
 __all__ = ["MAX_MERGED", "MAX_SPELT", "read_yaml"]
 

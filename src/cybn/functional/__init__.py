@@ -8,7 +8,7 @@ halves of the pair, too, for batches that come in parts.
 An input is checked here, once, and turned into the view that the kernels take.
 """
 
-from ..spec.docstrings import complete
+from ..terms.docstrings import complete
 from .batch import batch_norm, batch_norm_backward, batch_norm_forward
 from .groups import group_norm, group_norm_backward, group_norm_forward
 from .halves import (

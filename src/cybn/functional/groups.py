@@ -16,7 +16,7 @@ from ..arrays.validation import (
     check_stats,
     check_upstream,
 )
-from ..spec.kinds import PositiveInt, kind_of
+from ..terms.kinds import PositiveInt, kind_of
 from .rows import gradient_checked, normalize_checked
 
 __all__ = ["group_norm", "group_norm_backward", "group_norm_forward"]

@@ -8,7 +8,7 @@ from ..arrays.layout import arrange
 from ..arrays.validation import as_float_array, check_axis, check_upstream, keep_input
 from ..kernels import of
 from ..kernels.policy import plan
-from ..spec.kinds import PositiveInt, kind_of
+from ..terms.kinds import PositiveInt, kind_of
 
 __all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
 

@@ -22,7 +22,7 @@ from ..arrays.validation import (
 )
 from ..kernels import of
 from ..kernels.policy import plan
-from ..spec.kinds import Sizes
+from ..terms.kinds import Sizes
 
 __all__ = ["layer_norm", "layer_norm_backward", "layer_norm_forward"]
 

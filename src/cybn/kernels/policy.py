@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..arrays.validation import whole
-from ..spec.environment import number_from
+from ..terms.environment import number_from
 from . import _machine
 
 MOST_THREADS = 4096

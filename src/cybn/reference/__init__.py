@@ -40,7 +40,7 @@ alpha, beta, k
     to the sum.
 """
 
-from ..spec.docstrings import complete as _complete
+from ..terms.docstrings import complete as _complete
 from .batch import (
     backward_apply,
     backward_inference,

@@ -14,7 +14,7 @@ base: it is no dependency of the library, and the hard cases are known and few.
 []
 """
 
-from ..spec.docstrings import complete
+from ..terms.docstrings import complete
 from ._results import ConformanceError, ConformanceErrors, Report, Result
 from ._run import Check, check_layer, check_names, checks_for, run_checks
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..spec.messages import did_you_mean, listed
+from ..terms.messages import did_you_mean, listed
 from . import _checks  # noqa: F401  (fills RULES)
 from ._results import ConformanceError, ConformanceErrors, Report, Result
 from ._rules import BUILDS, RULES, Broken, NotApplicable, Rule

@@ -25,9 +25,9 @@ from ..arrays.validation import whole
 from ..config.build import create
 from ..config.plugins import plugins
 from ..layers.base.layer import Layer
-from ..spec.messages import shown
-from ..spec.registry import registry
-from ..spec.signature import Kind, Option, options_of
+from ..terms.messages import shown
+from ..terms.registry import registry
+from ..terms.signature import Kind, Option, options_of
 
 WIDTH = 4
 BATCH = 6  # other than WIDTH, so that axes that are mixed up show; can be halved

@@ -15,9 +15,9 @@ import numpy as np
 from ..config.build import create
 from ..layers.base.fixed import overridden
 from ..layers.base.layer import Layer
-from ..spec.messages import listed
-from ..spec.registry import registry
-from ..spec.signature import options_of
+from ..terms.messages import listed
+from ..terms.registry import registry
+from ..terms.signature import options_of
 from .ties import Ties
 from .trees import mapped
 

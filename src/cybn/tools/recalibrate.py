@@ -30,7 +30,7 @@ from ..functional.running import fits
 from ..layers.base.fixed import overridden
 from ..layers.base.layer import Layer
 from ..layers.dataset.progress import with_progress
-from ..spec.messages import listed, shown
+from ..terms.messages import listed, shown
 from .trees import walked
 
 __all__ = ["recalibrate"]

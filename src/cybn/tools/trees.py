@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..layers.base.layer import Layer
-from ..spec.messages import shown
+from ..terms.messages import shown
 
 __all__ = ["mapped", "walked"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...spec.messages import shown
-from ...spec.registry import UnknownName
+from ...terms.messages import shown
+from ...terms.registry import UnknownName
 from . import torch
 from .table import Dialect, Norm
 from .words import As, Refusal, Word

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...spec.messages import listed
-from ...spec.signature import options_of
+from ...terms.messages import listed
+from ...terms.signature import options_of
 from .words import Refusal, Refused
 
 __all__ = ["LACKING", "lacking"]

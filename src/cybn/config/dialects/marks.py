@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...spec.messages import listed, shown
-from ...spec.registry import UnknownName, UnknownOption
+from ...terms.messages import listed, shown
+from ...terms.registry import UnknownName, UnknownOption
 from .reading import Read, read
 from .shelf import every
 from .table import Dialect

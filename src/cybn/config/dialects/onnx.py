@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...spec.messages import shown
+from ...terms.messages import shown
 from .table import Dialect, Norm
 from .words import AXIS, REQUIRED, SHIFT, As, OneMinus, Only, Refusal, Refused, Unused, Word
 

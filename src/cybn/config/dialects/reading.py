@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...spec.messages import did_you_mean, folded, listed, shown, typos
-from ...spec.registry import UnknownName, UnknownOption, registry
-from ...spec.signature import options_of
+from ...terms.messages import did_you_mean, folded, listed, shown, typos
+from ...terms.registry import UnknownName, UnknownOption, registry
+from ...terms.signature import options_of
 from .lacking import lacking
 from .table import Dialect, Norm
 from .words import ALL, AXIS, HELD, NDIM, REQUIRED, SCALE, SHIFT, UNSET, Refused

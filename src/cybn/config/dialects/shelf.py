@@ -10,8 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ...spec.messages import did_you_mean, folded, one_line, shown
-from ...spec.registry import UnknownName, is_name
+from ...terms.messages import did_you_mean, folded, one_line, shown
+from ...terms.registry import UnknownName, is_name
 from ..entrypoints import DIALECTS, Plugin, installed
 from ..plugins import PluginError, plugins
 from .table import Dialect

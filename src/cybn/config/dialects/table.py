@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...spec.messages import folded, shown
+from ...terms.messages import folded, shown
 from .words import Refusal, Word
 
 __all__ = ["Dialect", "Form", "Norm"]

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ...spec.messages import shown
+from ...terms.messages import shown
 
 __all__ = [
     "ALL", "AXIS", "HELD", "NDIM", "REQUIRED", "SCALE", "SHIFT", "UNSET",

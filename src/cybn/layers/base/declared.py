@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...spec.signature import bind, check, options_of
+from ...terms.signature import bind, check, options_of
 from .arrays import Arrays
 from .documented import Documented
 

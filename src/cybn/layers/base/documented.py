@@ -12,9 +12,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from ...spec.docstrings import STANDARD, Entry, entries_of, parts_of
-from ...spec.signature import Option, options_of
-from ...spec.words import NOTE
+from ...terms.docstrings import STANDARD, Entry, entries_of, parts_of
+from ...terms.signature import Option, options_of
+from ...terms.words import NOTE
 
 __all__ = ["Documented"]
 

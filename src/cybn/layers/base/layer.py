@@ -18,8 +18,8 @@ import numpy as np
 from numpy import ndarray
 
 from ...options import Rule
-from ...spec.messages import did_you_mean, listed
-from ...spec.registry import registry
+from ...terms.messages import did_you_mean, listed
+from ...terms.registry import registry
 from .fixed import Fixed
 from .pair import Pair
 from .sixteen import adapted

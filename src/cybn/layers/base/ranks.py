@@ -13,8 +13,8 @@ from types import new_class
 from typing import TypeVar
 
 from ...arrays.fixes import axes_text
-from ...spec.messages import listed
-from ...spec.registry import registry
+from ...terms.messages import listed
+from ...terms.registry import registry
 from .documented import Documented
 from .layer import Layer
 

@@ -10,8 +10,8 @@ import numpy as np
 from ...arrays.dtypes import is_bfloat16
 from ...arrays.fixes import dtype_fix
 from ...arrays.validation import as_plain_array
-from ...spec.kinds import Bounds
-from ...spec.messages import did_you_mean, shown
+from ...terms.kinds import Bounds
+from ...terms.messages import did_you_mean, shown
 
 if TYPE_CHECKING:
     from .declared import Declared

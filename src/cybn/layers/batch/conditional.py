@@ -22,7 +22,7 @@ from ...arrays.validation import check_count, check_per_channel, check_updatable
 from ...functional import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from ...functional.running import Step, follow
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
 from ..base.ranks import ranked

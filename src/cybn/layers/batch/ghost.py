@@ -15,7 +15,7 @@ import numpy as np
 
 from ...arrays.fixes import eval_fix
 from ...options import PositiveInt, takes_options_of
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.channelnorm import ChannelArrays
 from ..base.fixed import Fixed
 from ..base.ranks import ranked

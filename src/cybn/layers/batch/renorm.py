@@ -20,7 +20,7 @@ from ...functional import (
 )
 from ...functional.running import follow
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
 from ..base.ranks import ranked

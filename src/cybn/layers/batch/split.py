@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ...options import Bounds, takes_options_of
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.fixed import Fixed
 from ..base.ranks import ranked
 from .batchnorm import BatchNorm

@@ -21,7 +21,7 @@ from ...arrays.validation import (
 )
 from ...functional import batch_norm_forward
 from ...options import Bounds, GivenOne, OneLength, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.fixed import Fixed
 from ..base.state import COUNT
 from .fitting import Fitted

@@ -15,7 +15,7 @@ import numpy as np
 from ...arrays.validation import as_float_array, check_rank, check_separate
 from ...functional.running import Step
 from ...options import Bounds
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Guarded
 from ._planes import (
     check_planes,

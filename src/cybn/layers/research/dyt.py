@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ...options import DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Blockwise, Fitting, dot, total
 
 

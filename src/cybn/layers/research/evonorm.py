@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays.validation import check_more_than_one
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Blockwise, Fitting, blocks, dot, moments, total
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Blockwise, Fitting, dot, total
 
 LEARNED_EPS = 1e-4  # the paper's start

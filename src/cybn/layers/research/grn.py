@@ -12,7 +12,7 @@ import numpy as np
 
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Blockwise, Fitting, blocks, dot, total
 
 

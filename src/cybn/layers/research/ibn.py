@@ -22,7 +22,7 @@ from ...functional import (
 from ...functional.batch_checked import CUMULATIVE
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Guarded
 from ._planes import check_planes
 

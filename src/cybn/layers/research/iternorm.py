@@ -20,7 +20,7 @@ import numpy as np
 from ...arrays.validation import check_more_than_one
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Guarded
 
 _RANKS = (2, 3, 4, 5)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.layer import Layer
 from ._common import quiet
 

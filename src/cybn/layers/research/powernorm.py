@@ -21,7 +21,7 @@ from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_mo
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Guarded, blocks
 
 _RANKS = (2, 3, 4, 5)

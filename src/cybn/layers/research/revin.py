@@ -16,7 +16,7 @@ from ...arrays.validation import (
 )
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._inverse import Inverse, Reached, Reversible
 from ._planes import (
     check_planes,

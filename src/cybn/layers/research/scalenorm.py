@@ -16,7 +16,7 @@ import numpy as np
 from ...functional import rms_norm_backward, rms_norm_forward
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Blockwise
 
 

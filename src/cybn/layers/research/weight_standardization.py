@@ -18,7 +18,7 @@ import numpy as np
 from ...functional import batch_norm_backward, batch_norm_forward
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ._common import Guarded
 
 

@@ -10,7 +10,7 @@ from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import check_channels, check_groups
 from ...functional.groups import check_group_size, check_samples
 from ...options import Bounds, Divides, DType, PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from .rownorm import RowNorm
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ...options import Bounds, DType, Shape
-from ...spec.registry import register
+from ...terms.registry import register
 from .rownorm import RowNorm
 
 

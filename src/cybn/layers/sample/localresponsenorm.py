@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays.validation import as_float_array
 from ...functional.response import backward_checked, forward_checked
 from ...options import PositiveInt
-from ...spec.registry import register
+from ...terms.registry import register
 from ..base.layer import Layer
 
 

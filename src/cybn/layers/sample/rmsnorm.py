@@ -8,7 +8,7 @@ import numpy as np
 
 from ...functional.rms import eps_for
 from ...options import Bounds, DType, Shape
-from ...spec.registry import register
+from ...terms.registry import register
 from .rownorm import RowNorm
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...layers.base.layer import Layer
-from ...spec.signature import options_of
+from ...terms.signature import options_of
 from .._compare import array_bits, changed, state_bits
 from .._isolated import doing, isolated
 from .._rules import broken, expect, rule

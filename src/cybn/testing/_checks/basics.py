@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...layers.base.layer import Layer
-from ...spec.messages import shown
+from ...terms.messages import shown
 from .._compare import Bits, array_bits, bits, changed
 from .._rules import broken, expect, rule
 from .._subject import Case, writes_pair

@@ -9,9 +9,9 @@ from typing import Any
 
 from ...config.build import create
 from ...layers.base.layer import Layer
-from ...spec.kinds import Choice, Either, Kind, Scalar
-from ...spec.registry import UnknownName, registry
-from ...spec.signature import options_of
+from ...terms.kinds import Choice, Either, Kind, Scalar
+from ...terms.registry import UnknownName, registry
+from ...terms.signature import options_of
 from .._compare import array_bits, bits, changed
 from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...layers.base.layer import Layer
-from ...spec.kinds import Choice, Either, Kind
-from ...spec.signature import options_of
+from ...terms.kinds import Choice, Either, Kind
+from ...terms.signature import options_of
 from .._compare import array_bits, changed
 from .._rules import TRAINING, broken, expect, rule
 from .._subject import Case

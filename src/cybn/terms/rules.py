@@ -4,7 +4,7 @@ A class lists its own as ``rules``; they are then checked when it is built, when
 and when an option is assigned to, and are part of its JSON Schema. A test in ``__init__`` was
 rejected, since neither an assignment nor a schema knows of it.
 
->>> from cybn.spec.signature import check
+>>> from cybn.terms.signature import check
 >>> class Norm:
 ...     rules = (Divides("num_groups", "num_channels"),)
 ...     def __init__(self, num_groups: int, num_channels: int): ...
