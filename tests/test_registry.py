@@ -7,26 +7,14 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shelves import Alpha, Beta, filled, owner
 
 from cybn.terms.registry import Registry, UnknownName, UnknownOption, registry
 
 
-class Alpha: ...
-
-
-class Beta: ...
-
-
-def owner(cls):
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
 @pytest.fixture
 def shelf():
-    """A registry that holds Alpha, also known as A and first."""
-    shelf = Registry()
-    shelf.register("Alpha", aliases=("A", "first"))(Alpha)
-    return shelf
+    return filled()
 
 
 # Looking up
@@ -55,7 +43,7 @@ def test_an_entry_tells_names_owner_and_origin(shelf):
     assert (entry.name, entry.aliases) == ("Alpha", ("A", "first"))
     assert entry.names == ("Alpha", "A", "first")
     assert entry.owner == owner(Alpha)
-    assert entry.origin == __name__.partition(".")[0]
+    assert entry.origin == Alpha.__module__.partition(".")[0]
     assert shelf.aliases("alpha") == ("A", "first")
 
 

@@ -1,29 +1,16 @@
 """The registry: sources of classes, as plugins are."""
 
-
 import pytest
+from shelves import Alpha, Beta, filled
 
 import cybn
 from cybn.terms.messages import folded
-from cybn.terms.registry import Registry, UnknownName, registry
-
-
-class Alpha: ...
-
-
-class Beta: ...
-
-
-def owner(cls):
-    return f"{cls.__module__}.{cls.__qualname__}"
+from cybn.terms.registry import UnknownName, registry
 
 
 @pytest.fixture
 def shelf():
-    """A registry that holds Alpha, also known as A and first."""
-    shelf = Registry()
-    shelf.register("Alpha", aliases=("A", "first"))(Alpha)
-    return shelf
+    return filled()
 
 
 class Plugin:
