@@ -29,6 +29,27 @@ cdef extern from *:
     int cybn_has_v3()
 
 
+cdef enum:
+    REPAY = 16                  # times what was waited is worked on one thread afterwards
+cdef double MOST_DEBT = 1.0     # seconds
+cdef double debt = 0
+
+
+def owe(double seconds) -> None:
+    """Threads have waited for each other so long."""
+    global debt
+    debt = min(debt + REPAY * seconds, MOST_DEBT)
+
+
+def owing(double seconds) -> bool:
+    """Is any of that to be paid back yet? By a call that takes so long, if it is."""
+    global debt
+    if debt <= 0:
+        return False
+    debt -= seconds
+    return True
+
+
 def openmp_version() -> int:
     """The date of the OpenMP specification as 201511; 0 where the build has no OpenMP."""
     return CYBN_OPENMP

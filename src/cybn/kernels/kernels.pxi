@@ -24,6 +24,8 @@ from cybn.primitives cimport (
     sum_shifted, sum_weighted, trusted, xhat,
 )
 
+from cybn.kernels import _machine
+
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
@@ -41,6 +43,7 @@ cdef inline T item(const S *x) noexcept nogil:
 
 
 include "call.pxi"
+include "team.pxi"
 include "running.pxi"
 include "job.pxi"
 include "settle.pxi"

@@ -17,7 +17,8 @@ from ..terms.environment import number_from
 from . import _machine
 
 MOST_THREADS = 4096
-ITEMS_PER_THREAD = 65_536  # less work than this does not pay for waking another thread
+ITEMS_PER_THREAD = 32_768  # less work than this does not pay for waking another thread
+SECONDS_PER_ITEM = 0.4e-9  # of one thread, roughly
 
 
 class Plan(NamedTuple):
@@ -130,6 +131,8 @@ def plan(items: int, itemsize: int) -> Plan:
     if items < 2 * ITEMS_PER_THREAD:
         return _SMALL
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
+    if threads > 1 and _machine.owing(items * SECONDS_PER_ITEM):
+        threads = 1
     stream_from = STREAM_FROM if threads == 1 else STREAM_FROM_THREADS
     return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > stream_from)
 

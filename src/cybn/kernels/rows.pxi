@@ -110,8 +110,8 @@ cdef leaf settle_row_moments(Job *job, Py_ssize_t u) noexcept nogil:
 
 
 cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
-                                    Py_ssize_t x_stride, const T *coef,
-                                    bint gating) noexcept nogil:
+                                    Py_ssize_t x_stride, const T *coef, bint gating,
+                                    bint adds) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at, w = job.width
@@ -123,7 +123,7 @@ cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const 
             at = c * job.L + p.start
             normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
                           residual_at(job, r, at), p.n, coef + c, coef + w + c, coef + 2 * w + c,
-                          coef, coef, False, False, job.slope, job.most, gating, job.stream,
+                          coef, coef, False, False, job.slope, job.most, gating, adds, job.stream,
                           job.ahead)
 
 
