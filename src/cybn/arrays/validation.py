@@ -11,19 +11,18 @@ from numbers import Real
 from operator import index
 
 import numpy as np
-from numpy import ndarray
 
 from ..terms.messages import one_line, shown
+from ._looks import alike, fits, is_usual, values_per_channel
 from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
 from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
 
-_USUAL = {FLOAT32, FLOAT64}
 _MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float16, bfloat16, float32 or float64; TypeError otherwise."""
-    if type(a) is ndarray and a.dtype in _USUAL:
+    if is_usual(a):
         return a
     given, a = a, as_plain_array(who, name, a)
     if not is_data(a.dtype):
@@ -105,8 +104,9 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
     `who` is the class's name, by which the error for another rank finds the class of the same
     family that takes it.
     """
-    if type(x) is not ndarray or x.dtype not in _USUAL:
-        x = as_float_array(who, "x", x)
+    if values_per_channel(x, ranks, channels, channel_axis) >= 0:
+        return x
+    x = as_float_array(who, "x", x)
     if x.ndim not in ranks:
         check_rank(who, x, ranks, channel_axis, channels)
     if x.shape[channel_axis] != channels:
@@ -141,7 +141,7 @@ def check_parameters(who: str, arrays: Mapping[str, np.ndarray | None], shape: t
     ValueError for a shape, TypeError for a dtype.
     """
     for name, a in arrays.items():
-        if a is None:
+        if a is None or (dtype is not None and fits(a, shape, dtype)):
             continue
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{who} takes an ndarray as {name}, got {type(a).__name__}")
@@ -291,8 +291,8 @@ def check_upstream(
     who: str, dy: object, x: np.ndarray, out: np.ndarray | None, /, **others: np.ndarray | None
 ) -> np.ndarray:
     """dy as an array that fits x and out, which must touch neither x nor the others."""
-    dy = as_float_array(who, "dy", dy)
-    if dy.shape != x.shape or dy.dtype is not x.dtype:
+    if not alike(dy, x):
+        dy = as_float_array(who, "dy", dy)
         check_like(who, "dy", dy, x)
     if out is not None:
         check_out(who, out, dy, x=x, **others)

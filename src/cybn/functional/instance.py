@@ -20,9 +20,9 @@ from ..arrays.validation import (
     check_per_channel,
     check_updatable,
 )
+from ._checked import normalize_checked
 from .batch import batch_norm_backward, batch_norm_forward
 from .groups import check_samples, gradient_of_groups
-from .rows import normalize_checked
 from .running import Step, follow
 
 __all__ = ["instance_norm", "instance_norm_backward", "instance_norm_forward"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy import ndarray
 
+from ...arrays._looks import ordered_grads
 from ...arrays.validation import (
     FLOAT32,
     FLOAT64,
@@ -211,23 +211,14 @@ class Pair(Declared):
         TypeError
             If the gradient of a parameter is missing.
         """
-        own = {}
-        for name, a in self._parameters.items():
-            g = grads.pop(name, None)
-            if a is None:
-                continue
-            if g is None:
-                raise TypeError(
-                    f"{type(self).__name__}.gradients needs one of {name}, got "
-                    f"{', '.join([*own, *grads]) or 'none'}"
-                )
-            if type(g) is not ndarray or g.dtype is not a.dtype or g.shape != a.shape:
-                g = np.asarray(g, a.dtype).reshape(a.shape)
-            own[name] = g
-        for name, g in grads.items():
-            if g is not None:
-                own[name] = g
-        return own
+        try:
+            return ordered_grads(grads, self._parameters)
+        except KeyError as error:
+            missing, given = error.args
+            raise TypeError(
+                f"{type(self).__name__}.gradients needs one of {missing}, got "
+                f"{', '.join(given) or 'none'}"
+            ) from None
 
     def _check_own(self) -> None:
         """Raise for an array that is None, or not as it was built, or cannot move in training."""

@@ -14,9 +14,8 @@ from ...arrays.validation import (
     check_eps,
     check_rank,
 )
-from ...functional.batch_checked import backward_checked, forward_checked
+from ...functional._checked import backward_checked, forward_checked, gradient_checked
 from ...functional.instance import check_instance_size, instance_checked
-from ...functional.rows import gradient_checked
 from ...options import Bounds, DType, PositiveInt
 from ..base.channelnorm import ChannelNorm
 from ..base.pair import new

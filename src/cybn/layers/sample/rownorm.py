@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, trailing_rows
 from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
-from ...functional.rows import gradient_checked, normalize_checked
+from ...functional._checked import gradient_checked, normalize_checked
 from ..base.layer import Layer
 from ..base.pair import new
 
