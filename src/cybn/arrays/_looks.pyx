@@ -51,8 +51,10 @@ cpdef bint alike(a, x):
 
 
 def fits(a, tuple shape, dtype) -> bool:
-    """Is `a` an aligned ndarray of this shape and dtype?"""
-    return type(a) is ndarray and a.dtype is dtype and a.shape == shape and a.flags.aligned
+    """Is `a` an aligned ndarray of this shape, and of this dtype, or, for None, of a usual one?"""
+    return (
+        usual(a) and (dtype is None or a.dtype is dtype) and a.shape == shape and a.flags.aligned
+    )
 
 
 def ordered_grads(dict grads, dict parameters) -> dict:
@@ -71,6 +73,18 @@ def ordered_grads(dict grads, dict parameters) -> dict:
     for name, g in grads.items():
         if g is not None:
             own[name] = g
+    return own
+
+
+def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
+    """What kernels found for weight and bias, in one piece, as the gradients of those there are."""
+    cdef dict own = {}
+    for name, g in (("weight", dweight), ("bias", dbias)):
+        a = parameters.get(name)
+        if a is not None:
+            own[name] = g if a.ndim == 1 else g.reshape(a.shape)
+    if dresidual is not None:
+        own["residual"] = dresidual
     return own
 
 

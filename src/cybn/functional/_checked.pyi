@@ -13,7 +13,6 @@ class BatchWay:
     num_batches_tracked: np.ndarray | None
     of_batch: bool
     moves: bool
-    at_once: bool
     careful: bool
     gate: Gate
     channels: int
@@ -38,6 +37,19 @@ class BatchWay:
         residual: np.ndarray | None,
         axis: int,
         last: bool,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]: ...
+
+class RowsWay:
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+
+    def __init__(
+        self, weight: np.ndarray | None, bias: np.ndarray | None, centred: bool
+    ) -> None: ...
+    def known(self, x: object) -> tuple[Rows, float] | None: ...
+    def learn(self, x: np.ndarray, rows: Rows, eps: float) -> tuple[Rows, float]: ...
+    def normalize(
+        self, x: np.ndarray, rows: Rows, eps: float, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]: ...
 
 def forward_checked(

@@ -14,8 +14,9 @@ from cpython.buffer cimport (
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from libc.math cimport INFINITY, sqrt
+from libc.string cimport memcmp, memcpy
 
-from numpy import ascontiguousarray, empty, empty_like, may_share_memory, zeros
+from numpy import ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
 from ..arrays.dtypes import FLOAT32, FLOAT64, round_to, widened
 from ..arrays.layout import Arrangement, arrange, as_words

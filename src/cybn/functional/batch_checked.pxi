@@ -59,10 +59,10 @@ cdef class BatchWay:
     cdef readonly object weight, bias, running_mean, running_var, num_batches_tracked
     cdef readonly bint of_batch     # by moments of its own, not by the running statistics
     cdef readonly bint moves        # these follow
-    cdef readonly bint at_once      # a kernel may move them that computes the last part of a call
     cdef readonly bint careful      # there is more to look at than how many values a channel has
     cdef readonly object gate
     cdef readonly Py_ssize_t channels
+    cdef bint at_once               # a kernel may move them that computes the last part of a call
     cdef object momentum, eps
 
     def __init__(
@@ -80,16 +80,20 @@ cdef class BatchWay:
                         self.momentum, self.eps)
 
     def normalize(self, x, out, residual, int axis, bint last):
-        """y, stats, and the weight as it is now; the running statistics have moved if `last`."""
+        """y, stats, the weight as it is now, and whether running statistics are still to move.
+
+        `last`: nothing is computed after this batch, so that its kernel may move them.
+        """
+        cdef bint later = self.moves and not (self.at_once and last)
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
-        if self.of_batch and not (self.moves and self.at_once and last):
+        if later or self.of_batch and not self.moves:
             mean = var = count = None
         weight = None if self.weight is None else self.weight.copy()
         y, stats = forward(
             x, self.weight, self.bias, mean, var, count, self.of_batch, self.momentum, self.eps,
             axis, out, residual, self.gate,
         )
-        return y, stats, weight
+        return y, stats, weight, later and y.size > 0
 
 
 def backward_checked(
@@ -102,7 +106,8 @@ def backward_checked(
     and dweight and dbias are zero.
     """
     cdef Views views = views_of(x, out, channel_axis)
-    dweight, dbias = zeros(views.C, dtype), zeros(views.C, dtype)
+    new = empty if views.size and sums is None else zeros
+    dweight, dbias = new(views.C, dtype), new(views.C, dtype)
     if not views.size:
         return views.y, dweight, dbias
     if gate is OPEN or not training:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays._looks import affine_grads, values_per_channel
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
@@ -203,16 +204,20 @@ class BatchNorm(ChannelNorm):
         mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
-        who, axis = type(self).__name__, self.channel_axis
-        x = check_input(who, x, self.ranks, self.num_features, axis)
+        axis, channels = self.channel_axis, self.num_features
+        values = values_per_channel(x, self.ranks, channels, axis)
+        if values < 0:
+            x = check_input(type(self).__name__, x, self.ranks, channels, axis)
         if residual is not None:
-            residual = check_residual(who, residual, x)
+            residual = check_residual(type(self).__name__, residual, x)
         if mask is not None:
-            mask = check_mask(who, mask, x, axis)
+            mask = check_mask(type(self).__name__, mask, x, axis)
         checked = self._checked
         way = (checked and checked.get("way")) or self._find_way()
         kept = x if out is None else self.begin(x, out, residual=residual)
-        batch = self._looked_at(kept, residual, mask, way)
+        batch = kept, residual, mask, way
+        if mask is not None or values < 2 or way.careful:
+            batch = self._looked_at(*batch)
         try:
             y, saved, step = self._normalize(batch, kept, out)
         except BaseException:
@@ -225,7 +230,7 @@ class BatchNorm(ChannelNorm):
     def _find_way(self) -> BatchWay:
         """How a batch is gone about, for all calls until an array or an option is another."""
         way = self._way_with(self.channel_arrays())
-        self._checked["way"] = way
+        self._checked = {**(self._checked or {}), "way": way}
         return way
 
     def _way_with(self, arrays: ChannelArrays) -> BatchWay:
@@ -292,12 +297,11 @@ class BatchNorm(ChannelNorm):
             whole = empty_like(kept) if out is None else out
             axis, to, last = 1, None, False
         try:
-            y, stats, weight = way.normalize(x, to, residual, axis, last)
+            y, stats, weight, later = way.normalize(x, to, residual, axis, last)
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
             raise
         step = valid = None
-        later = way.moves and not (last and way.at_once) and x.size
         if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
             running = way.running_mean, way.running_var, way.num_batches_tracked
             step = self.step(running, stats, x)
@@ -325,7 +329,7 @@ class BatchNorm(ChannelNorm):
         if out is not None and saved.y is not None:
             check_separate(type(self).__name__, "out", out, y=saved.y)
         dx, dweight, dbias, dz = self._pulled_back(saved, dy, out)
-        return dx, self.gradients(weight=dweight, bias=dbias, residual=dz)
+        return dx, affine_grads(self._parameters, dweight, dbias, dz)
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
