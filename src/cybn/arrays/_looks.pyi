@@ -15,4 +15,9 @@ def affine_grads(
     dbias: np.ndarray | None,
     dresidual: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]: ...
-def take_dtypes(grads: dict[str, Any], parameters: dict[str, np.ndarray | None]) -> None: ...
+def keep_grads(
+    own: dict[str, Any],
+    grads: dict[str, Any],
+    parameters: dict[str, np.ndarray | None],
+    inputs: tuple[str, ...],
+) -> None: ...

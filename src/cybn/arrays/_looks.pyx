@@ -22,7 +22,7 @@ def is_usual(a) -> bool:
     return usual(a)
 
 
-def values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssize_t axis) -> int:
+cpdef Py_ssize_t values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssize_t axis):
     """How many values each channel has in x; -1 where x is not of these ranks and channels."""
     cdef Py_ssize_t i, n = 1, size
     cdef bint known = False
@@ -88,10 +88,12 @@ def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
     return own
 
 
-def take_dtypes(dict grads, dict parameters) -> None:
-    """Bring the gradients of parameters, in place, to their dtypes."""
-    for name, a in parameters.items():
-        if a is not None:
-            g = grads.get(name)
-            if g is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
-                grads[name] = asarray(g, a.dtype)
+def keep_grads(dict own, grads, dict parameters, inputs) -> None:
+    """OUT own: grads, those of parameters in their dtypes, and by "d" + name those of inputs."""
+    for name in inputs:
+        own["d" + name] = grads.pop(name, None)
+    for name, g in grads.items():
+        a = parameters.get(name)
+        if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
+            grads[name] = asarray(g, a.dtype)
+    own["grads"] = grads

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,30 +15,33 @@ class BatchWay:
     of_batch: bool
     moves: bool
     careful: bool
-    gate: Gate
     channels: int
 
     def __init__(
         self,
+        saved: type,
         arrays: Iterable[np.ndarray | None],
         of_batch: bool,
         moves: bool,
         at_once: bool,
         careful: bool,
-        gate: Gate,
+        ranks: tuple[int, ...],
         channels: int,
+        axis: int,
         momentum: float,
         eps: float,
+        gate: Gate,
     ) -> None: ...
     def by_running(self) -> BatchWay: ...
+    def values(self, x: object) -> int: ...
     def normalize(
         self,
         x: np.ndarray,
-        out: np.ndarray | None,
         residual: np.ndarray | None,
-        axis: int,
+        out: np.ndarray | None,
         last: bool,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]: ...
+        valid: bool,
+    ) -> tuple[np.ndarray, Any, bool]: ...
 
 class RowsWay:
     weight: np.ndarray | None

@@ -16,6 +16,8 @@ from cpython.object cimport PyObject
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcmp, memcpy
 
+from cybn.arrays._looks cimport values_per_channel
+
 from numpy import ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
 from ..arrays.dtypes import FLOAT32, FLOAT64, round_to, widened
@@ -27,6 +29,7 @@ from ..kernels.policy import ALONE, ALONE_BELOW, plan
 from .gates import OPEN, gated
 from .running import Step, follow
 
+cdef object new = tuple.__new__     # of a NamedTuple, without a look at every field
 cdef Py_ssize_t SMALL = LARGE, BELOW = ALONE_BELOW
 
 include "lent.pxi"

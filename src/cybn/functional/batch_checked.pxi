@@ -60,31 +60,41 @@ cdef class BatchWay:
     cdef readonly bint of_batch     # by moments of its own, not by the running statistics
     cdef readonly bint moves        # these follow
     cdef readonly bint careful      # there is more to look at than how many values a channel has
-    cdef readonly object gate
     cdef readonly Py_ssize_t channels
+    cdef tuple ranks
     cdef bint at_once               # a kernel may move them that computes the last part of a call
-    cdef object momentum, eps
+    cdef int axis
+    cdef object momentum, eps, gate
+    cdef object saved               # the class of what is kept for backward
 
     def __init__(
-        self, arrays, of_batch, moves, at_once, careful, gate, channels, momentum, eps
+        self, saved, arrays, of_batch, moves, at_once, careful, ranks, channels, axis, momentum,
+        eps, gate,
     ):
         (self.weight, self.bias, self.running_mean, self.running_var,
          self.num_batches_tracked) = arrays
         self.of_batch, self.moves, self.at_once, self.careful = of_batch, moves, at_once, careful
-        self.gate, self.channels, self.momentum, self.eps = gate, channels, momentum, eps
+        self.saved, self.ranks, self.channels, self.axis = saved, ranks, channels, axis
+        self.momentum, self.eps, self.gate = momentum, eps, gate
 
     def by_running(self):
         """The same by the running statistics, which stay as they are."""
         arrays = (self.weight, self.bias, self.running_mean, self.running_var, None)
-        return BatchWay(arrays, False, False, False, False, self.gate, self.channels,
-                        self.momentum, self.eps)
+        return BatchWay(self.saved, arrays, False, False, False, False, self.ranks, self.channels,
+                        self.axis, self.momentum, self.eps, self.gate)
 
-    def normalize(self, x, out, residual, int axis, bint last):
-        """y, stats, the weight as it is now, and whether running statistics are still to move.
+    def values(self, x) -> int:
+        """How many values each channel has in x; -1 where it has to be looked at."""
+        return values_per_channel(x, self.ranks, self.channels, self.axis)
 
-        `last`: nothing is computed after this batch, so that its kernel may move them.
+    def normalize(self, x, residual, out, bint last, bint valid):
+        """y, what backward needs, and whether running statistics are still to move.
+
+        `last`: nothing is computed after this batch, so that its kernel may move them. `valid`: x
+        is the positions that a mask leaves, (M, C).
         """
         cdef bint later = self.moves and not (self.at_once and last)
+        cdef int axis = 1 if valid else self.axis
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         if later or self.of_batch and not self.moves:
             mean = var = count = None
@@ -93,7 +103,12 @@ cdef class BatchWay:
             x, self.weight, self.bias, mean, var, count, self.of_batch, self.momentum, self.eps,
             axis, out, residual, self.gate,
         )
-        return y, stats, weight, later and y.size > 0
+        later = later and y.size > 0
+        saved = (
+            x, stats, weight, self.of_batch, axis, None if self.gate is OPEN else y, self.gate,
+            residual is not None, None, None,
+        )
+        return y, new(self.saved, saved), later
 
 
 def backward_checked(

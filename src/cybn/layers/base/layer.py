@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from ...arrays._looks import take_dtypes
+from ...arrays._looks import keep_grads
 from ...options import Rule
 from ...terms.messages import did_you_mean, listed
 from ...terms.registry import registry
@@ -218,11 +218,7 @@ class Layer(Pair):
                 f"{type(self).__name__}.backward needs a forward first: call the layer with x"
             )
         dx, grads = self.pullback(saved, dy, out=out)
-        own = self.__dict__
-        for name in self.differentiated:
-            own["d" + name] = grads.pop(name, None)
-        take_dtypes(grads, self._parameters)
-        own["grads"] = grads
+        keep_grads(self.__dict__, grads, self._parameters, self.differentiated)
         return dx
 
     def fixed(self, who: str) -> Fixed:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads, values_per_channel
+from ...arrays._looks import affine_grads
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
@@ -18,7 +18,6 @@ from ...functional.running import Step, fits, follow
 from ...options import Bounds, DType, Needs, PositiveInt
 from ..base.channelnorm import ChannelArrays, ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
-from ..base.pair import new
 from ..base.ranks import ranked
 from .batches import Batch, check_running, single_value, unfit_batch
 
@@ -204,16 +203,16 @@ class BatchNorm(ChannelNorm):
         mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
-        axis, channels = self.channel_axis, self.num_features
-        values = values_per_channel(x, self.ranks, channels, axis)
+        checked = self._checked
+        way = (checked and checked.get("way")) or self._find_way()
+        values = way.values(x)
         if values < 0:
-            x = check_input(type(self).__name__, x, self.ranks, channels, axis)
+            who = type(self).__name__
+            x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
         if residual is not None:
             residual = check_residual(type(self).__name__, residual, x)
         if mask is not None:
-            mask = check_mask(type(self).__name__, mask, x, axis)
-        checked = self._checked
-        way = (checked and checked.get("way")) or self._find_way()
+            mask = check_mask(type(self).__name__, mask, x, self.channel_axis)
         kept = x if out is None else self.begin(x, out, residual=residual)
         batch = kept, residual, mask, way
         if mask is not None or values < 2 or way.careful:
@@ -241,15 +240,18 @@ class BatchNorm(ChannelNorm):
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
         return BatchWay(
+            BatchNorm.Saved,
             arrays,
             of_batch,
             moves=training and self.track_running_stats,
             at_once=self.unbiased and self.on_nonfinite == "propagate",
             careful=of_batch and (looks or self.eps == 0),
-            gate=gate,
+            ranks=self.ranks,
             channels=self.num_features,
+            axis=self.channel_axis,
             momentum=self.step_size(count),
             eps=self.eps,
+            gate=gate,
         )
 
     def _looked_at(
@@ -292,27 +294,24 @@ class BatchNorm(ChannelNorm):
         `last`: nothing is computed after this batch, so that its kernel may move them.
         """
         x, residual, mask, way = batch
-        axis, to = self.channel_axis, out
-        if mask is not None:
-            whole = empty_like(kept) if out is None else out
-            axis, to, last = 1, None, False
         try:
-            y, stats, weight, later = way.normalize(x, to, residual, axis, last)
+            if mask is None:
+                y, saved, later = way.normalize(x, residual, out, last, False)
+            else:
+                y = empty_like(kept) if out is None else out
+                values, saved, later = way.normalize(x, residual, None, False, True)
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        step = valid = None
-        if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
+        step = None
+        if later and (self.on_nonfinite == "propagate" or self._fit(saved.stats, x).all()):
             running = way.running_mean, way.running_var, way.num_batches_tracked
-            step = self.step(running, stats, x)
-        y_then = None if way.gate is OPEN else y
+            step = self.step(running, saved.stats, x)
         if mask is not None:
-            y, mask, valid = put(y, mask, whole, self.channel_axis), mask.copy(), x
-        saved = (
-            kept, stats, weight, way.of_batch, self.channel_axis, y_then, way.gate,
-            residual is not None, mask, valid,
-        )  # fmt: skip
-        return y, new(BatchNorm.Saved, saved), step
+            axis = self.channel_axis
+            _, mask, valid = put(values, mask, y, axis), mask.copy(), x
+            saved = saved._replace(x=kept, axis=axis, mask=mask, valid=valid)
+        return y, saved, step
 
     def keeps_finite(self, name: str) -> bool:
         """Parameters, and statistics that on_nonfinite protects."""
