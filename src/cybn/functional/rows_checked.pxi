@@ -3,6 +3,7 @@
 cdef enum:
     MOST_AXES = 8   # of an array whose rows are remembered
 
+
 def normalize_checked(x, rows, weight, bias, eps, centred, out):
     """y and stats of the rows of x, for arguments that were checked."""
     return normalize(x, rows, weight, bias, eps, centred, out)
