@@ -105,3 +105,22 @@ def gradient_checked(
     dtype: np.dtype,
     wanted: tuple[bool, bool] = ...,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]: ...
+def respond_checked(
+    x: np.ndarray,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    channel_axis: int,
+    out: np.ndarray | None,
+) -> np.ndarray: ...
+def respond_back_checked(
+    dy: np.ndarray,
+    x: np.ndarray,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    channel_axis: int,
+    out: np.ndarray | None,
+) -> np.ndarray: ...

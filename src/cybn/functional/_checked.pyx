@@ -1,7 +1,7 @@
 """From arrays that were checked to a kernel: the way of every call, compiled for small ones.
 
-The functions of batch norm and of the norms of a sample check what they are given and come here. So
-do the layers, which check their own arrays once and not in every call. What differs from one call
+The functions check what they are given and come here. So do the layers, which check their own
+arrays once and not in every call. What differs from one call
 to the next is an array: its views, a new output, and how many threads the kernel gets. All of it is
 found here, once, and handed to one call of a kernel.
 """
@@ -35,3 +35,4 @@ cdef Py_ssize_t SMALL = LARGE, BELOW = ALONE_BELOW
 include "lent.pxi"
 include "batch_checked.pxi"
 include "rows_checked.pxi"
+include "response_checked.pxi"

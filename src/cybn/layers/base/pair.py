@@ -102,7 +102,7 @@ class Pair(Declared):
             if not -x.ndim <= axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {axis}, got {x.shape}")
             check_channels(who, x, channels, axis, own=ranks or None)
-        if self._checked is None:
+        if self._built and self._checked is None:
             self._check_own()
         if out is None:
             return x
