@@ -239,20 +239,13 @@ class BatchNorm(ChannelNorm):
         gate = OPEN
         if self.activation is not None:
             gate = gate_of("", self.activation, self.negative_slope)
+        at_once = self.unbiased and self.on_nonfinite == "propagate"
         return BatchWay(
-            BatchNorm.Saved,
-            arrays,
-            of_batch,
-            moves=training and self.track_running_stats,
-            at_once=self.unbiased and self.on_nonfinite == "propagate",
-            careful=of_batch and (looks or self.eps == 0),
-            ranks=self.ranks,
-            channels=self.num_features,
-            axis=self.channel_axis,
-            momentum=self.step_size(count),
-            eps=self.eps,
-            gate=gate,
-        )
+            BatchNorm.Saved, arrays, of_batch, moves=training and self.track_running_stats,
+            at_once=at_once, careful=of_batch and (looks or self.eps == 0), ranks=self.ranks,
+            channels=self.num_features, axis=self.channel_axis,
+            momentum=self.step_size(count), eps=self.eps, gate=gate,
+        )  # fmt: skip
 
     def _looked_at(
         self,
