@@ -76,6 +76,15 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
 
 
+cdef inline void start(Job *job, int threads, Py_ssize_t cache):
+    """Run a job; without the GIL, unless it is over before another thread would have got that."""
+    if job.N * job.C * job.L < AT_ONCE:
+        run(job, threads, cache)
+    else:
+        with nogil:
+            run(job, threads, cache)
+
+
 cdef void place(Job *job, Call call, Py_ssize_t part) noexcept:
     """Ask for the scratch of a job whose parts have so many channels."""
     cdef Py_ssize_t C = job.C, positions = part * job.fold * job.each
@@ -178,8 +187,7 @@ def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
     if not training:
         job.shift = NULL
         settle_running(job.mean, &running, eps, C)
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     settled()
     if training:
         follow(&running, job.mean, job.var, job.N * job.L, momentum)
@@ -197,8 +205,7 @@ def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] resid
     open_forward(&job, call, INFERENCE, y, stats, x, residual, weight, bias, slope, most, threads,
                  stream)
     job.count = count
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     settled()
 
 
@@ -268,8 +275,7 @@ def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[
                   y, stats, weight, slope, most, threads, stream)
     call.borrow(&dweights, dweight, job.C, True, "dweight")
     call.borrow(&dbiases, dbias, job.C, True, "dbias")
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     write_values(&dweights, job.dweight, job.C)
     write_values(&dbiases, job.dbias, job.C)
 
@@ -284,8 +290,7 @@ def batch_sums(sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y
     open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, stats, None, slope, most,
                   threads, False)
     totals = call.table(sums, 2, job.C, "sums")
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     for c in range(job.C):
         totals[c], totals[job.C + c] = job.dbias[c], job.dweight[c]
 
@@ -305,5 +310,4 @@ def batch_gradient(S[:, :, :] dx, S[:, :, :] dresidual, const S[:, :, :] dy, con
     job.sums_given = True
     for c in range(job.C):
         job.dbias[c], job.dweight[c] = totals[c], totals[job.C + c]
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)

@@ -58,7 +58,9 @@ _L3 = _cache_size(3, 8 << 20)
 # Threads that share the memory have less of it each: a cache that keeps the output is worth more.
 STREAM_FROM = max(_L2, _L3 // 16)
 STREAM_FROM_THREADS = max(_L2, _L3 // 4)
-_SMALL = Plan(1, _L2, False)
+# Small inputs, of less items than this, stay on the calling thread and in its cache.
+ALONE_BELOW = 2 * ITEMS_PER_THREAD
+ALONE = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _runtime_threads()
 _default = number_from(
@@ -128,8 +130,8 @@ def get_num_threads() -> int:
 
 def plan(items: int, itemsize: int) -> Plan:
     """The plan for an output of so many items."""
-    if items < 2 * ITEMS_PER_THREAD:
-        return _SMALL
+    if items < ALONE_BELOW:
+        return ALONE
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
     if threads > 1 and _machine.owing(items * SECONDS_PER_ITEM):
         threads = 1
