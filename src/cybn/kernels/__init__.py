@@ -22,7 +22,7 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm.pxi, sample_entries.pxi and response.pxi."""
+    """The functions of one module; see batch_norm, sample_entries, response and maps (.pxi)."""
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -33,6 +33,7 @@ class Kernels(NamedTuple):
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
+    map_points: Callable[..., None]
 
 
 def kernels_in(module: Any) -> Kernels:
