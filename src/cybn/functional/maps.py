@@ -2,7 +2,8 @@ r"""Norms with a function of their own, one number to each map: y = a·f(x; v, s
 
 A map is one channel of one sample. What a norm is made of here are sums by map and outputs item by
 item, both compiled (kernels/maps.pxi); in between a norm turns sums into coefficients, a few
-numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once.
+numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once. Data is
+float32 or float64.
 
 Memory with channels last is taken as it lies, any other with channels first; what fits neither is
 copied. Samples and positions are in the order of the axes.
@@ -42,7 +43,6 @@ class Point(IntEnum):
 class Maps(NamedTuple):
     """An array as maps. Coefficients and sums are (N, C); shared ones may be (C,) or a number."""
 
-    dtype: np.dtype  # of the data
     arrangement: Arrangement
     last: bool  # channels lie side by side
     samples: int
@@ -106,7 +106,7 @@ class Maps(NamedTuple):
         packed = packed.reshape(-1, self.channels)
         sums = None if sums is None else sums.reshape(-1, self.channels)
         threads = plan(x.size, x.itemsize).threads
-        of[self.dtype].map_points(out, x, dy, packed, sums, self.last, int(point), threads)
+        of[x.dtype].map_points(out, x, dy, packed, sums, self.last, int(point), threads)
 
     def _room(self, point: Point) -> np.ndarray:
         pieces = 1
@@ -131,7 +131,7 @@ def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
     if not last:
         order, shape = (0, axis, *inner), (samples, channels, positions)
     arrangement = Arrangement(None if order == tuple(range(x.ndim)) else order, shape)
-    return Maps(x.dtype, arrangement, last, samples, channels, positions)
+    return Maps(arrangement, last, samples, channels, positions)
 
 
 def _joined(sums: np.ndarray) -> np.ndarray:

@@ -33,11 +33,11 @@ class Kernels(NamedTuple):
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
-    map_points: Callable[..., None]
+    map_points: Callable[..., None] | None  # of float32 and float64
 
 
 def kernels_in(module: Any) -> Kernels:
-    return Kernels(*(getattr(module, name) for name in Kernels._fields))
+    return Kernels(*(getattr(module, name, None) for name in Kernels._fields))
 
 
 class _Of(dict[np.dtype, Kernels]):

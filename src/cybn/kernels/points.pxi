@@ -3,8 +3,8 @@
 # They are arithmetic alone, without a branch and without a function of the C library, so that
 # compilers make vectors of them and every CPU gives the same bits. A is the type of arithmetic.
 #
-# To add one: a name in Point, its equations in `point`, its sums in `terms_of`, and what of it is
-# walked in maps.pxi.
+# To add one: a name in Point, its equations in `point`, its number of sums in `terms_of`, and its
+# loops in map_strips.pxi.
 
 cdef enum Point:
     MOMENTS         # x - v alone, for sums of it and of its square

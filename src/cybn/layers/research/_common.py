@@ -77,7 +77,6 @@ class Featured(Guarded):
     ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     #: parameters of one value; the others have one for each channel
     scalars: ClassVar[tuple[str, ...]] = ()
-    sixteen_bits = "native"
 
     num_features: int
     dtype: str

@@ -70,6 +70,7 @@ class ScaleNorm(Featured):
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("weight",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""
