@@ -114,11 +114,13 @@ cdef void copy_part(Part *part) noexcept nogil:
 cdef void walk_unit(Maps *job, Stretch run, const double *coefs, double *sums) noexcept nogil:
     cdef const S *x = job.x + run.sample * job.x_stride + run.at
     cdef const S *dy = job.dy + run.sample * job.dy_stride + run.at if job.dy != NULL else x
-    cdef S *out = job.out + run.sample * job.out_stride + run.at
+    cdef S *out = <S *>x        # where nothing is written
     cdef Py_ssize_t at = 0, place = 0, i = 0
     cdef double[MAP_STRIP] shifts
     cdef const double *own
     cdef Part part
+    if job.out != NULL:
+        out = job.out + run.sample * job.out_stride + run.at
     while at < run.n:
         own = coefs + i * job.count * MAP_STRIP
         part.n = min(<Py_ssize_t>MAP_STRIP, min(job.width - place, run.n - at))
