@@ -1,6 +1,6 @@
-# The one source of the compiled kernels. Each data dtype at each CPU level is a two-line module: it
+# The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
 # says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py.
+# compiled with the flags of its level; see setup.py. Those of float and double add maps.pxi.
 
 cimport cython
 from cython.parallel cimport prange
@@ -13,7 +13,7 @@ from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.limits cimport LLONG_MAX
 from libc.math cimport fabs, isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from cybn.primitives cimport (
     LANES, STRIP, A, S as D, _always as always, _gradient as gradient_run,
