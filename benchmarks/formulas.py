@@ -1,4 +1,4 @@
-"""Every norm in the operations that NumPy and JAX share, for their contenders and the check.
+"""The norms in plain NumPy, for the contender of that name and for the check.
 
 A norm is a view of x, the axes of the view over which moments are taken, and the shape in which
 weight and bias meet it:
@@ -13,18 +13,18 @@ weight and bias meet it:
 
 Forward and backward are then one formula each, written as one would for speed: what is alike for
 many items is multiplied first, and a sum over axes that two results need is taken once. One formula
-per norm and library was rejected: twelve pairs that must agree.
+for each norm was rejected: six pairs that must agree. The norms from papers are in `composed`.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+
+import numpy as np
 
 from .cases import GROUPS, Case, virtual_batch_size
 from .data import EPS, MOMENTUM
 
-Array = Any  # of NumPy or of JAX
 Axes = tuple[int, ...]
 
 
@@ -49,10 +49,10 @@ def view_of(case: Case) -> tuple[Axes, Axes, Axes]:
 
 
 class Formulas:
-    """The norm of a case, with `numpy` or `jax.numpy`; changes nothing that it is given."""
+    """The norm of a case; changes nothing that it is given."""
 
-    def __init__(self, np: Any, case: Case):
-        self.np, self.case = np, case
+    def __init__(self, case: Case):
+        self.case = case
         self.shape, self.over, self.along = view_of(case)
         self.m = prod(self.shape[axis] for axis in self.over)
         self.centred = case.norm != "rms"
@@ -63,34 +63,34 @@ class Formulas:
         self.rest_summed = tuple(axis for axis in summed if axis not in self.over)
         self.rest_over = tuple(axis for axis in self.over if axis not in summed)
 
-    def forward(self, x, weight, bias, mean, var, z=None) -> tuple[Array, tuple, tuple]:
+    def forward(self, x, weight, bias, mean, var, z=None) -> tuple[np.ndarray, tuple, tuple]:
         """y; mean and rstd of x; and the running statistics that follow, mean and var."""
         running, x_shape, x = (mean, var), x.shape, x.reshape(self.shape)
         weight, bias = weight.reshape(self.along), bias.reshape(self.along)
-        if self.case.mode == "evaluation":
+        if self.case.mode == "evaluation" and self.case.norm in ("batch", "fused"):
             mu, moment = mean.reshape(self.along), var.reshape(self.along)
             away = x - mu
         else:
             mu = x.mean(self.over, keepdims=True) if self.centred else None
             away = x - mu if self.centred else x
-            moment = self.np.square(away).mean(self.over, keepdims=True)
+            moment = np.square(away).mean(self.over, keepdims=True)
             if self.case.norm in ("batch", "fused", "ghost"):
                 running = self._moved(mean, var, mu, moment)
-        rstd = 1 / self.np.sqrt(moment + EPS)
+        rstd = 1 / np.sqrt(moment + EPS)
         y = away * (weight * rstd)
         y = (y + bias if self.centred else y).reshape(x_shape)
         if z is not None:
             y = y + z
         if self.activated:
-            y = self.np.maximum(y, 0)
+            y = np.maximum(y, 0)
         return y, (mu, rstd), running
 
-    def backward(self, dy, x, weight, y, moments) -> dict[str, Array]:
+    def backward(self, dy, x, weight, y, moments) -> dict[str, np.ndarray]:
         """The gradients, by what they belong to; y and the moments are those of forward."""
         grads, (mu, rstd) = {}, moments
         if self.activated:
             dy = dy * (y > 0)
-            if self.case.does.residual:
+            if self.case.does.extra:
                 grads["dz"] = dy
         weight, g, xhat = weight.reshape(self.along), dy.reshape(self.shape), x.reshape(self.shape)
         xhat = (xhat - mu if self.centred else xhat) * rstd

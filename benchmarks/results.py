@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 from .cases import OPERATIONS, Case
 from .contenders import CONTENDERS, LIMITS
 
-FORMAT = "cybn benchmarks 2"
-LIMIT = "limit"  # the faster of LIMITS, by the name that questions give it
+FORMAT = "cybn benchmarks 3"
+# What a contender is held against besides other contenders, by the names that questions give them:
+LIMIT = "limit"  # the faster of LIMITS
+FLOAT32 = "float32"  # itself, on as many items of float32
 #: with fewer samples, nothing is known of the noise
 FEWEST_SAMPLES = 3
 
@@ -29,6 +31,7 @@ class Results:
     """A run: seconds of a call, sample by sample, and what is known of the rest."""
 
     samples: dict[Key, list[float]] = field(default_factory=dict)
+    company: list[dict[str, Any]] = field(default_factory=list)  # of `company.run`
     problems: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     footprint: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +88,11 @@ class Results:
 
     def ratio(self, case: Case, threads: int, ours: str, theirs: str) -> float | None:
         """How many times faster `ours` is; beside LIMIT that is the fraction attained."""
-        mine, other = (self.seconds(case, threads, name) for name in (ours, theirs))
+        mine = self.seconds(case, threads, ours)
+        if theirs == FLOAT32:
+            other = self.seconds(replace(case, dtype=FLOAT32), threads, ours)
+        else:
+            other = self.seconds(case, threads, theirs)
         return mine and other and other / mine
 
     # The file
@@ -105,7 +112,8 @@ class Results:
             plain = json.loads(path.read_text(encoding="utf-8"))
             if plain["format"] != FORMAT:
                 raise ValueError(f"format {plain['format']!r}, not {FORMAT!r}")
-            results = cls(footprint=plain["footprint"], options=plain["options"])
+            kept = ("footprint", "options", "company")
+            results = cls(**{name: plain[name] for name in kept})
             known = plain["machine"]
             results.machine |= known
             results.add({**known, **plain, "rows": plain["samples"]})

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from itertools import count
 from math import ceil
 from multiprocessing import get_context
@@ -43,9 +43,7 @@ WARM_UP_SECONDS = 2e-2
 WARM_UP_CALLS = 3
 MOST_CALLS = 2000
 PAUSE = 1e-2
-#: NPROC is what the CPU runtime of JAX goes by
-THREAD_VARIABLES = [*(f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")),
-                    "NPROC", "PJRT_NPROC"]  # fmt: skip
+THREAD_VARIABLES = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")]
 
 
 def apart(function: Callable[..., Any], *args: Any, threads: int = 1) -> Any:
@@ -69,20 +67,23 @@ def run(cases: Sequence[Case], names: Sequence[str], threads: int, repeats: int,
     np.seterr(all="ignore")  # warnings of plain NumPy would tear the progress bar
     contenders, left_out = find((*names, *LIMITS), threads, onednn)
     # Cases of the same shape, layout and dtype are done one after another and share their data.
-    kind = attrgetter("shape", "layout", "dtype")
-    kinds = list(dict.fromkeys(map(kind, cases)))
-    data_of = lru_cache(1)(lambda *kind: Data(Case("batch_norm", *kind), seed))
+    kind = attrgetter("shape", "layout", "dtype", "cached")
+    alike: dict[Any, list[Case]] = {}
+    for case in cases:
+        alike.setdefault(kind(case), []).append(case)
     rows, problems = [], []
-    order = sorted(cases, key=lambda case: kinds.index(kind(case)))
+    order = [case for same in alike.values() for case in same]
     for case in _progress(order, threads_text(threads)):
-        for timing in measure(case, contenders, data_of(*kind(case)), repeats):
+        if case is alike[kind(case)][0]:
+            data = Data(case, seed)
+        for timing in measure(case, contenders, data, repeats):
             name = timing.contender.name
             if timing.problem is None:
                 measured = {"threads": threads, "contender": name, "samples": timing.samples}
                 rows.append(asdict(case) | measured)
             else:
                 problems.append(f"{name}, {case}, {threads_text(threads)}: {timing.problem}")
-    loaded = [n for n in ("cybn", "numpy", "torch", "jax", "onnxruntime") if n in sys.modules]
+    loaded = [n for n in ("cybn", "numpy", "torch", "ml_dtypes") if n in sys.modules]
     return {
         "rows": rows, "problems": problems, "left_out": left_out, "cache": last_level_cache(),
         "versions": {name: sys.modules[name].__version__ for name in loaded},
