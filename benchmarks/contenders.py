@@ -34,9 +34,9 @@ class Run(NamedTuple):
     """A case, ready to be timed."""
 
     call: Callable[[int], Any]
-    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory; None
-    #: where there is nothing to check
-    read: Callable[[int, Any], Mapping[str, np.ndarray]] | None
+    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory, or None
+    #: for what is not to be checked; in place of it None where nothing is
+    read: Callable[[int, Any], Mapping[str, np.ndarray | None]] | None
     kept: Any = None  # what must live as long, such as the outputs whose backward is timed
 
 

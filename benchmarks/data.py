@@ -88,9 +88,15 @@ class Data:
 
     def _normal(self, mean: float = 0.0, scale: float = 1.0) -> list[np.ndarray]:
         arrays = [aligned(self.case.memory_shape, self.case.dtype) for _ in range(self.count)]
-        drawn = np.float64 if self.case.dtype == "float64" else np.float32
-        for a in arrays:
-            a[...] = self._rng.standard_normal(a.shape, drawn) * drawn(scale) + drawn(mean)
+        drawn = self._rng.standard_normal(
+            arrays[0].size, np.float64 if self.case.dtype == "float64" else np.float32
+        )
+        drawn *= scale
+        drawn += mean
+        for a in arrays:  # all of one draw, each turned round by some items: drawing takes its time
+            start = self._rng.integers(drawn.size) if drawn.size else 0
+            flat = a.reshape(-1)
+            flat[: drawn.size - start], flat[drawn.size - start :] = drawn[start:], drawn[:start]
         return arrays
 
 

@@ -2,10 +2,10 @@
 
 A B C A B C ..., so that a slow minute of the machine falls on everyone. A sample is as many calls
 as fill SAMPLE_SECONDS, at least one, each on the next of the rotating arrays; the time is that of
-the mean call. What a call returns is held until the next call has returned, as in `y = layer(x)`
-in a loop, so that freeing an old output is part of the time, as allocating the new one is. The
-garbage collector is off. After its last sample a contender is called once more, on an input that is
-the same for all, and what it computes is checked.
+the mean call. Who takes long is sampled less often. What a call returns is held until the next call
+has returned, as in `y = layer(x)` in a loop, so that freeing an old output is part of the time, as
+allocating the new one is. The garbage collector is off. After its last sample a contender is called
+once more, on an input that is the same for all, and what it computes is checked.
 
 With more than one thread there is a pause before each sample: the idle threads of the contender
 before spin for some milliseconds before they sleep, and would take the cores from the next.
@@ -41,6 +41,8 @@ from .results import threads_text
 SAMPLE_SECONDS = 2e-3
 WARM_UP_SECONDS = 2e-2
 WARM_UP_CALLS = 3
+ENOUGH_SECONDS = 0.5  # of samples, where there are ENOUGH, and of warming up
+ENOUGH = 3
 MOST_CALLS = 2000
 PAUSE = 1e-2
 THREAD_VARIABLES = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")]
@@ -127,13 +129,17 @@ class Timing:
     def warm_up(self, case: Case, data: Data, indices: Iterator[int]) -> None:
         self.run = self.contender.prepare(case, data)
         fastest, begin = [], perf_counter()
-        while len(fastest) < WARM_UP_CALLS or perf_counter() - begin < WARM_UP_SECONDS:
+        while (spent := perf_counter() - begin) < WARM_UP_SECONDS or (
+            len(fastest) < WARM_UP_CALLS and spent < ENOUGH_SECONDS
+        ):
             i, start = next(indices), perf_counter()
             self.held = self.run.call(i)
             fastest.append(perf_counter() - start)
         self.calls = min(max(1, ceil(SAMPLE_SECONDS / min(fastest))), MOST_CALLS)
 
     def sample(self, indices: Iterator[int]) -> None:
+        if len(self.samples) >= ENOUGH and sum(self.samples) > ENOUGH_SECONDS:
+            return
         order = [next(indices) for _ in range(self.calls)]
         call, held, self.held = self.run.call, self.held, None
         start = perf_counter()
