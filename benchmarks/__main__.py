@@ -15,7 +15,7 @@ from . import company, footprint, report
 from .cases import DTYPES, LAYOUTS, MODES, NORMS, Case
 from .contenders import CONTENDERS
 from .grid import grid
-from .plot import plot
+from .plot import check_installed, plot
 from .results import Results, machine, threads_text
 from .runner import apart, run
 
@@ -83,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in filter(None, (options.json, options.plot)):
             if not path.parent.is_dir() or path.is_dir():
                 raise ValueError(f"{path}: no file can be written there")
+        if options.plot:
+            check_installed()
         if options.show:
             results = Results.load(options.show)
         else:

@@ -6,6 +6,7 @@ most threads that were measured; the tables have the others. Where there is no b
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from .cases import LAYOUTS, MODES, Case
@@ -32,13 +33,18 @@ class PlotError(RuntimeError):
     """Nothing to plot, or nothing to plot with."""
 
 
+def check_installed() -> None:
+    """Raises PlotError; to be called before a long run, too."""
+    if find_spec("matplotlib") is None:
+        raise PlotError("--plot needs matplotlib: pip install matplotlib")
+
+
 def plot(results: Results, path: Path) -> None:
     """Write the picture. Raises PlotError and OSError."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PlotError("--plot needs matplotlib: pip install matplotlib") from None
+    check_installed()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     cases = [c for c in results.cases if c.norm == "batch" and c.nbytes >= LEAST_BYTES]
     cases = [c for c in cases if c.dtype == cases[0].dtype and not c.cached]
     names = [name for name in BARS if name in results.contenders(cases)]
