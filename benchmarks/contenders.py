@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -102,6 +103,21 @@ class CybnOut(Cybn):
     into_out = True
 
 
+class CybnFloat32(CybnOut):
+    """What sixteen bits are held against: as many items of float32, in the same turns."""
+
+    name = "cybn-float32"
+
+    def can(self, case: Case) -> bool:
+        return case.dtype in SIXTEEN and super().can(case)
+
+    def prepare(self, case: Case, data: Data) -> Run:
+        wide = replace(case, dtype="float32")
+        own = Data(wide, data.seed)
+        run = super().prepare(wide, own)
+        return Run(lambda i: run.call(i % own.count), None, run.kept)
+
+
 class CybnUnfused(Cybn):
     """What a fused layer replaces: its norm by cybn, the rest by NumPy, in place where it can."""
 
@@ -187,6 +203,7 @@ class NumPy(Contender):
 CONTENDERS = {
     "cybn": "contenders.Cybn",
     "cybn-out": "contenders.CybnOut",
+    "cybn-float32": "contenders.CybnFloat32",
     "cybn-unfused": "contenders.CybnUnfused",
     "torch": "torchpeers.Torch",
     "torch-op": "torchpeers.TorchOp",
@@ -197,7 +214,7 @@ CONTENDERS = {
 #: what the others are held against; the faster of them is "limit"
 LIMITS = {"limit-plain": "limit.Limit", "limit-streaming": "limit.StreamingLimit"}
 #: those that write into an existing array
-INTO_OUT = ("cybn-out", "onednn", "onednn-blocked")
+INTO_OUT = ("cybn-out", "cybn-float32", "onednn", "onednn-blocked")
 
 
 def find(

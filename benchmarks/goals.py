@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import company
 from .cases import MODES, SIXTEEN, SMALLEST, Case
-from .results import FLOAT32, LIMIT, Results, geometric_mean
+from .results import LIMIT, Results, geometric_mean
 
 LARGE = "above the cache"  # of `Goal.cases`: those larger than the last-level cache
 #: of its fraction of the limit on one thread, what a pass keeps on more; the rest is noise
@@ -35,11 +35,11 @@ class Goal(NamedTuple):
 
     @property
     def what(self) -> str:
-        beside = {LIMIT: "of the limit", FLOAT32: "x items of float32"}
+        beside = "of the limit" if self.theirs == LIMIT else f"x {self.theirs}"
         layout = f"channels {self.layout}" if self.layout else ""
         sixteen = "/".join(self.dtypes) if self.dtypes == SIXTEEN else ""
         parts = (sixteen, f"{self.norm} {self.mode}".strip(), layout, self.cases,
-                 beside.get(self.theirs, f"x {self.theirs}"))  # fmt: skip
+                 beside)  # fmt: skip
         return ", ".join(filter(None, parts))
 
     def covers(self, case: Case, cache: int) -> bool:
@@ -83,7 +83,7 @@ GOALS = [
       for (norm, mode, rival), mean in _SMALLEST.items()),
     *(Goal("", mode, "", SMALLEST, "cybn", "torch", 1, 1) for mode in MODES),
     *(Goal("", mode, "", LARGE, ours, theirs, mean, dtypes=SIXTEEN) for mode in MODES
-      for ours, theirs, mean in (("cybn-out", FLOAT32, 1.6), ("cybn", "torch", 2))),
+      for ours, theirs, mean in (("cybn-out", "cybn-float32", 1.6), ("cybn", "torch", 2))),
 ]  # fmt: skip
 #: what does not depend on threads: what, figure, the most of it, unit
 FOOTPRINT = [

@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 
 from . import company
-from .cases import GROUPS, MODES, NORMS, SIXTEEN, SMALLEST, Case
+from .cases import GROUPS, MODES, NORMS, SMALLEST, Case
 from .contenders import INTO_OUT
 from .footprint import MEMORY_SHAPE
 from .goals import FOOTPRINT, verdicts
 from .grid import grid
-from .results import FEWEST_SAMPLES, FLOAT32, LIMIT, Results, geometric_mean, spread, threads_text
+from .results import FEWEST_SAMPLES, LIMIT, Results, geometric_mean, spread, threads_text
 
 MODE_TITLES = {"forward": "forward, training", "backward": "backward", "evaluation": "evaluation"}
 NORM_TITLES = {
@@ -97,8 +97,6 @@ def _speed_rows(results: Results, cases: list[Case], threads: int) -> list[list[
     # Fresh outputs are held against fresh outputs, and existing arrays against existing arrays.
     beside = [("cybn-out" if name in INTO_OUT else "cybn", name) for name in names]
     pairs += [(mine, who) for mine, who in beside if mine in names and who not in ours]
-    if any(case.dtype in SIXTEEN for case in cases):
-        pairs += [(mine, FLOAT32) for mine in ours]
     titles = [f"{mine}/limit" if who == LIMIT else f"x {who}" for mine, who in pairs]
     rows = [["GB/s", "dtype", "MiB", "us", LIMIT, *names, *titles]]
     for case in cases:

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,9 +17,7 @@ from .cases import OPERATIONS, Case
 from .contenders import CONTENDERS, LIMITS
 
 FORMAT = "cybn benchmarks 3"
-# What a contender is held against besides other contenders, by the names that questions give them:
-LIMIT = "limit"  # the faster of LIMITS
-FLOAT32 = "float32"  # itself, on as many items of float32
+LIMIT = "limit"  # the faster of LIMITS, by the name that questions give it
 #: with fewer samples, nothing is known of the noise
 FEWEST_SAMPLES = 3
 
@@ -88,11 +86,7 @@ class Results:
 
     def ratio(self, case: Case, threads: int, ours: str, theirs: str) -> float | None:
         """How many times faster `ours` is; beside LIMIT that is the fraction attained."""
-        mine = self.seconds(case, threads, ours)
-        if theirs == FLOAT32:
-            other = self.seconds(replace(case, dtype=FLOAT32), threads, ours)
-        else:
-            other = self.seconds(case, threads, theirs)
+        mine, other = (self.seconds(case, threads, name) for name in (ours, theirs))
         return mine and other and other / mine
 
     # The file
