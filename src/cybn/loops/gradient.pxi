@@ -45,6 +45,10 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef bint gates = gating and dz != NULL
+    cdef T one[4]
+    if not each:    # copies, which no store can have changed
+        one[0], one[1], one[2], one[3] = mean[0], along[0], dy_mean[0], scale[0]
+        mean, along, dy_mean, scale = &one[0], &one[1], &one[2], &one[3]
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
     cdef S z_first[MOST_STRIP]
@@ -68,10 +72,10 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                            scale, each, slope, most, gating, gates, True, False)
     at = head
     for _s in range((n - head) // strip):
-        fetch(dy + at + ahead, strip)
-        fetch(x + at + ahead, strip)
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
         if gating:
-            fetch(y + at + ahead, strip)
+            _fetch(y + at, strip, ahead)
         _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
                        each, slope, most, gating, gates, True, stream)
         at += strip
@@ -138,8 +142,8 @@ cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, con
     _weighted_some(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat,
                    False, False)
     for _s in range((n - head) // strip):
-        fetch(dy + head + ahead, strip)
-        fetch(x + head + ahead, strip)
+        _fetch(dy + head, strip, ahead)
+        _fetch(x + head, strip, ahead)
         _weighted_some(dx, dbias, dweight, dy, x, weight, head, strip, mean, rstd, shift, g_mean,
                        g_xhat, True, stream)
         head += strip

@@ -58,6 +58,10 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
+    cdef T one[3]
+    if not each:    # copies, which no store can have changed
+        one[0], one[1], one[2] = mean[0], scale[0], shift[0]
+        mean, scale, shift = &one[0], &one[1], &one[2]
     if n < strip:
         _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
                         most, gating, False, False)
@@ -77,9 +81,9 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                             weighted, slope, most, gating, True, False)
     at = head
     for _s in range((n - head) // strip):
-        fetch(x + at + ahead, strip)
+        _fetch(x + at, strip, ahead)
         if gating and z != NULL:
-            fetch(z + at + ahead, strip)
+            _fetch(z + at, strip, ahead)
         _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
         at += strip
