@@ -3,13 +3,14 @@
 A norm is a view of x, the axes of the view over which moments are taken, and the shape in which
 weight and bias meet it:
 
-    norm                    view               moments over     weight
-    batch, channels first   (N, C, ...)        all but C        (C, 1 ...)
-    batch, channels last    (N, ..., C)        all but C        (C,)
-    ghost                   (N/V, V, C, ...)   all but N/V, C   (C, 1 ...)
-    instance                (N, C, ...)        ...              (C, 1 ...)
-    group                   (N, G, C/G, L)     C/G, L           (G, C/G, 1)
-    layer, RMS              (rows, features)   features         (features,)
+    norm        view                moments over     weight
+    batch       (N, C, ...)         all but C        (1, C, 1 ...)
+    ghost       (N/V, V, C, ...)    all but N/V, C   (1, 1, C, 1 ...)
+    instance    (N, C, ...)         all but N, C     (1, C, 1 ...)
+    group       (N, G, C/G, L)      C/G, L           (1, G, C/G, 1)
+    layer, RMS  (rows, features)    features         (1, features)
+
+C, or G and C/G, stand last where the channels do.
 
 Forward and backward are then one formula each, written as one would for speed: what is alike for
 many items is multiplied first, and a sum over axes that two results need is taken once. One formula
@@ -30,22 +31,21 @@ Axes = tuple[int, ...]
 
 def view_of(case: Case) -> tuple[Axes, Axes, Axes]:
     """How an input is looked at: its shape, the axes of the moments, and the shape of a weight."""
-    shape = case.memory_shape
-    n, c, *rest = shape
-    inner = tuple(range(2, len(shape)))
-    ones = (1,) * len(inner)
-    if case.norm in ("layer", "rms"):
-        return shape, (1,), (1, c)
-    if case.norm == "instance":
-        return shape, inner, (1, c, *ones)
+    shape, axis, channels = case.memory_shape, case.axis, case.channels
     if case.norm == "group":
-        return (n, GROUPS, c // GROUPS, prod(rest)), (2, 3), (1, GROUPS, c // GROUPS, 1)
+        n, positions = shape[0], prod(case.shape[2:])
+        parts = (GROUPS, channels // GROUPS)
+        if case.layout == "last":
+            return (n, positions, *parts), (1, 3), (1, 1, *parts)
+        return (n, *parts, positions), (2, 3), (1, *parts, 1)
     if case.norm == "ghost":
         size = virtual_batch_size(shape)
-        over = (1, *(axis + 1 for axis in inner))
-        return (n // size, size, c, *rest), over, (1, 1, c, *ones)
-    over = tuple(axis for axis in range(len(shape)) if axis != case.axis)
-    return shape, over, tuple(1 if axis in over else side for axis, side in enumerate(shape))
+        shape, axis = (shape[0] // size, size, *shape[1:]), axis + 1
+    along = tuple(channels if each == axis else 1 for each in range(len(shape)))
+    if case.norm in ("layer", "rms"):
+        return shape, (1,), along
+    alone = (0, axis) if case.norm in ("instance", "ghost") else (axis,)
+    return shape, tuple(each for each in range(len(shape)) if each not in alone), along
 
 
 class Formulas:
