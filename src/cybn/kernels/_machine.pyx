@@ -29,24 +29,25 @@ cdef extern from *:
     int cybn_has_v3()
 
 
+# What threads have waited for each other (team.pxi), as time that is yet to be worked on one thread.
 cdef enum:
-    REPAY = 16                  # times what was waited is worked on one thread afterwards
-cdef double MOST_DEBT = 1.0     # seconds
+    REPAY = 16                  # times what was waited, so that it is a small part of all work
+cdef double MOST_DEBT = 1       # seconds
 cdef double debt = 0
 
 
-def owe(double seconds) -> None:
-    """Threads have waited for each other so long."""
+def owe(double waited) -> None:
+    """Threads have waited for each other so many seconds."""
     global debt
-    debt = min(debt + REPAY * seconds, MOST_DEBT)
+    debt = min(debt + REPAY * waited, MOST_DEBT)
 
 
-def owing(double seconds) -> bool:
-    """Is any of that to be paid back yet? By a call that takes so long, if it is."""
+def pays(double seconds) -> bool:
+    """Is work of so many seconds to be done on one thread? It then counts."""
     global debt
     if debt <= 0:
         return False
-    debt -= seconds
+    debt = max(debt - seconds, 0.0)
     return True
 
 
