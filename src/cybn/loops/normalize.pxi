@@ -55,19 +55,20 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                const T *scale, const T *shift, const T *weight, const T *bias,
                                bint each, bint weighted, T slope, T most, bint gating, bint stream,
                                Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
     if n < strip:
-        _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
-                        most, gating, False, False)
+        _normalize_end(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                       most, gating)
         return
     if stream:
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
     if S is T:      # an end in its place: as a whole strip it is slower where rows stream
-        _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
-                        most, gating, False, False)
+        if head:
+            _normalize_end(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted,
+                           slope, most, gating)
     else:
         if head:
             _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
@@ -75,26 +76,62 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         if tail:
             _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
                             weighted, slope, most, gating, True, False)
-    at = head
-    for _s in range((n - head) // strip):
+    at = head + (n - head) // strip * strip
+    # Where rows are short, a loop for each kind of store: a choice in it costs as much as a store.
+    if gating or each or S is not T or stream:
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, stream, ahead)
+    else:
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, False, ahead)
+    if S is T:
+        if tail:
+            _normalize_end(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each,
+                           weighted, slope, most, gating)
+    else:
+        _store_ends(y, first, last, n, head, tail, stream)
+
+
+cdef inline _always _normalize_strips(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t end,
+                                      const T *mean, const T *scale, const T *shift,
+                                      const T *weight, const T *bias, bint each, bint weighted,
+                                      T slope, T most, bint gating, bint stream,
+                                      Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    for _s in range((end - at) // strip):
         fetch(x + at + ahead, strip)
         if gating and z != NULL:
             fetch(z + at + ahead, strip)
         _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, True, stream)
         at += strip
-    if S is T:
-        _normalize_some(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
-                        slope, most, gating, False, False)
-    else:
-        _store_ends(y, first, last, n, head, tail, stream)
+
+
+cdef inline _always _normalize_end(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
+                                   const T *mean, const T *scale, const T *shift, const T *weight,
+                                   const T *bias, bint each, bint weighted, T slope, T most,
+                                   bint gating) noexcept nogil:
+    # Less than a strip, where rows are short in steps of known lengths, which are vectors.
+    cdef Py_ssize_t i = 0
+    if S is T and not gating and not each:
+        if n & 8:
+            _normalize_some(y, x, z, at, 8, mean, scale, shift, weight, bias, each, weighted, slope,
+                            most, gating, True, False)
+            i = 8
+        if n & 4:
+            _normalize_some(y + i, x, z, at + i, 4, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, True, False)
+            i += 4
+        n = n & 3
+    _normalize_some(y + i, x, z, at + i, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                    most, gating, False, False)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
                                     const T *mean, const T *scale, const T *shift, const T *weight,
                                     const T *bias, bint each, bint weighted, T slope, T most,
                                     bint gating, bint strip, bint stream) noexcept nogil:
-    # to y, n items from `at` on: a strip, or less than one
+    # to y, n items from `at` on: a strip, or less than one; strip: n is a literal
     cdef Py_ssize_t j, c
     cdef T x_room[MOST_STRIP]
     cdef T z_room[MOST_STRIP]
@@ -115,6 +152,6 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         else:
             put(y, out, j, v)
     if strip:
-        _store_strip(y, out, each or weighted, stream)
+        _store_some(y, out, n, each or weighted, stream)
     else:
         store(y, out, n)
