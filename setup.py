@@ -187,8 +187,13 @@ class BuildModules(build_py):
 
 def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
-    shared = sorted(map(str, [*Path(sources).glob("*.pxi"), *Path("src/cybn/loops").glob("*.pxi")]))
+    folders = map(Path, (sources, "src/cybn/loops", "src/cybn/functional"))
+    shared = sorted(str(path) for folder in folders for path in folder.glob("*.pxi"))
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
+    of_no_level = (
+        "kernels._machine", "kernels._running", "arrays._looks", "arrays._memory",
+        "functional._checked",
+    )  # fmt: skip
     once = [
         Extension(
             f"cybn.{name}",
@@ -197,7 +202,7 @@ def kernels() -> list[Extension]:
             extra_compile_args=list(FLAGS),
             define_macros=list(macros),
         )
-        for name in ("kernels._machine", "kernels._running", "arrays._memory")
+        for name in of_no_level
     ]
     views = Extension(
         VIEWS, [f"{sources}/_views.c"], extra_compile_args=list(FLAGS), define_macros=list(macros)

@@ -7,13 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from . import footprint, report
-from .cases import DTYPES, LAYOUTS, MODES, NORMS, Case, grid
-from .contenders import CONTENDERS, ON_REQUEST
-from .plot import plot
+from . import company, footprint, report
+from .cases import DTYPES, LAYOUTS, MODES, NORMS, Case
+from .contenders import CONTENDERS
+from .grid import grid
+from .plot import check_installed, plot
 from .results import Results, machine, threads_text
 from .runner import apart, run
 
@@ -45,11 +47,10 @@ def parser() -> Parser:
         help="groups, operations or shapes (32x64x56x56, 32x*); any shape will do")
     add("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS, help="where the channels lie")
     add("--modes", nargs="+", choices=MODES, default=MODES)
-    add("--dtypes", nargs="+", choices=tuple(DTYPES), default=["float32"])
-    add("--contenders", nargs="+", choices=tuple(CONTENDERS), metavar="NAME",
+    add("--dtypes", nargs="+", choices=tuple(DTYPES), default=(),
+        help="for all shapes; else float32, and sixteen bits for a few")
+    add("--contenders", nargs="+", choices=tuple(CONTENDERS), default=CONTENDERS, metavar="NAME",
         help="; ".join(CONTENDERS))
-    add("--compiled", action="store_true",
-        help="also torch.compile, which compiles for half a minute a case")
     add("--onednn", metavar="PATH", help="the library of oneDNN, libdnnl.so")
     add = p.add_argument_group("how").add_argument
     add("--threads", nargs="+", type=positive, metavar="N",
@@ -58,6 +59,8 @@ def parser() -> Parser:
         help=f"samples of each contender ({REPEATS}; with --quick {QUICK_REPEATS})")
     add("--seed", type=int, metavar="N", help="of the data; else fresh")
     add("--no-footprint", action="store_true", help="no import time, no memory")
+    add("--no-company", action="store_true",
+        help="no calls in turn with PyTorch's, none beside busy processes")
     add("--build", action="store_true", help="also build the wheel")
     add = p.add_argument_group("what to do with it").add_argument
     add("--json", type=Path, metavar="FILE", help="keep everything measured")
@@ -80,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in filter(None, (options.json, options.plot)):
             if not path.parent.is_dir() or path.is_dir():
                 raise ValueError(f"{path}: no file can be written there")
+        if options.plot:
+            check_installed()
         if options.show:
             results = Results.load(options.show)
         else:
@@ -88,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 layouts=options.layouts, modes=options.modes, dtypes=options.dtypes,
             )  # fmt: skip
             if options.list:
-                print("contenders:", ", ".join(contenders(options)))
+                print("contenders:", ", ".join(options.contenders))
                 print(*(f"{case.group:12} {case}" for case in cases), sep="\n")
                 return 0
             results = measure(cases, options)
@@ -106,14 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if results.problems else 0
 
 
-def contenders(options: argparse.Namespace) -> list[str]:
-    asked = [name for name in CONTENDERS if options.compiled or name not in ON_REQUEST]
-    return list(dict.fromkeys(options.contenders or asked))
-
-
 def measure(cases: list[Case], options: argparse.Namespace) -> Results:
     """Run everything that is asked for."""
-    results, names = Results(machine=machine()), contenders(options)
+    results, names = Results(machine=machine()), list(dict.fromkeys(options.contenders))
     cpus = results.machine["cpus"]
     repeats = options.repeats or (QUICK_REPEATS if options.quick else REPEATS)
     seed = time.time_ns() % 2**32 if options.seed is None else options.seed
@@ -125,10 +125,17 @@ def measure(cases: list[Case], options: argparse.Namespace) -> Results:
         results.footprint |= footprint.build()
     if not options.no_footprint:
         results.footprint |= footprint.measure(names)
-    for n in sorted(set(options.threads or [n for n in (1, 2) if n <= cpus])):
+    if "bfloat16" in {case.dtype for case in cases} and find_spec("ml_dtypes") is None:
+        results.left_out["bfloat16"] = "ml_dtypes is not installed"
+        cases = [case for case in cases if case.dtype != "bfloat16"]
+    threads = sorted(set(options.threads or [n for n in (1, 2) if n <= cpus]))
+    for n in threads:
         if n > cpus:
             print(f"{threads_text(n)} on {cpus} CPUs: the figures mean little")
         results.add(apart(run, cases, names, n, repeats, seed, options.onednn, threads=n))
+    if not options.no_company:
+        sizes = company.QUICK if options.quick else company.MEGABYTES
+        results.company = apart(company.run, n, cpus, seed, sizes, threads=n)
     return results
 
 

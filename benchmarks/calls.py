@@ -21,9 +21,10 @@ import numpy as np
 from cybn import kernels
 
 from .__main__ import Parser, positive
-from .cases import NORMS, Case, grid
+from .cases import NORMS, Case
 from .contenders import Cybn, Run, find
 from .data import Data
+from .grid import grid
 from .report import MODE_TITLES, NONE, number, table
 from .runner import measure
 

@@ -1,4 +1,4 @@
-"""Contenders: cybn, plain NumPy, and what `peers`, `onednn` and `limit` find on this machine.
+"""Contenders: cybn, plain NumPy, and what `torchpeers`, `onednn` and `limit` find on this machine.
 
 A contender says which cases it can do, and turns a case and its data into a Run: `call(i)` does the
 work on the i-th input, with nothing around it that the library does not need, and `read` gives what
@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import cybn
 
-from .cases import Case, virtual_batch_size
+from .cases import SIXTEEN, Case, virtual_batch_size
 from .data import EPS, Data
 from .formulas import Formulas
 
@@ -33,9 +35,9 @@ class Run(NamedTuple):
     """A case, ready to be timed."""
 
     call: Callable[[int], Any]
-    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory; None
-    #: where there is nothing to check
-    read: Callable[[int, Any], Mapping[str, np.ndarray]] | None
+    #: (i, what call(i) returned) -> y, or dx, dweight, dbias and dz, as they lie in memory, or None
+    #: for what is not to be checked; in place of it None where nothing is
+    read: Callable[[int, Any], Mapping[str, np.ndarray | None]] | None
     kept: Any = None  # what must live as long, such as the outputs whose backward is timed
 
 
@@ -70,10 +72,13 @@ class Cybn(Contender):
         cybn.set_num_threads(self.threads)
         self.note = f"CPU level {cybn.show_config('dict')['cpu_level']}"
 
+    def can(self, case: Case) -> bool:
+        return case.norm != "research" or find_spec("torch") is not None  # to check it with
+
     def prepare(self, case: Case, data: Data) -> Run:
-        x, every, residual = data.x, range(data.count), case.does.residual
+        x, every, extra = data.x, range(data.count), case.does.extra
         outs = [{"out": data.out[i]} if self.into_out else {} for i in every]
-        inputs = [{"residual": data.z[i]} if residual else {} for i in every]
+        inputs = [{extra: data.z[i]} if extra else {} for i in every]
         if case.mode != "backward":
             layer = layer_of(case, data).train(case.mode == "forward")
             given = [outs[i] | inputs[i] for i in every]
@@ -86,8 +91,8 @@ class Cybn(Contender):
         def call(i: int) -> tuple[Any, ...]:
             layer = layers[i]
             dx = layer.backward(dy[i], **outs[i]) if outs[i] else layer.backward(dy[i])
-            if residual:  # dz is taken away, as one that goes on to another layer
-                return dx, layer.grads, vars(layer).pop("dresidual")
+            if extra:  # dz is taken away, as one that goes on to another layer
+                return dx, layer.grads, vars(layer).pop(f"d{extra}")
             return dx, layer.grads
 
         return Run(call, _gradients, y)
@@ -96,6 +101,21 @@ class Cybn(Contender):
 class CybnOut(Cybn):
     name = "cybn-out"
     into_out = True
+
+
+class CybnFloat32(CybnOut):
+    """What sixteen bits are held against: as many items of float32, in the same turns."""
+
+    name = "cybn-float32"
+
+    def can(self, case: Case) -> bool:
+        return case.dtype in SIXTEEN and super().can(case)
+
+    def prepare(self, case: Case, data: Data) -> Run:
+        wide = replace(case, dtype="float32")
+        own = Data(wide, data.seed)
+        run = super().prepare(wide, own)
+        return Run(lambda i: run.call(i % own.count), None, run.kept)
 
 
 class CybnUnfused(Cybn):
@@ -107,8 +127,9 @@ class CybnUnfused(Cybn):
         return case.norm == "fused"
 
     def prepare(self, case: Case, data: Data) -> Run:
-        x, dy, z = data.x, data.dy, data.z if case.does.residual else None
-        layers = [layer_of(case, data, activation=None) for _ in x]
+        x, dy, z = data.x, data.dy, data.z if case.does.extra else None
+        training = case.mode != "evaluation"
+        layers = [layer_of(case, data, activation=None).train(training) for _ in x]
 
         def forward(layer: cybn.Layer, i: int) -> np.ndarray:
             y = layer(x[i])
@@ -122,7 +143,7 @@ class CybnUnfused(Cybn):
                 return layers[i].backward(g), layers[i].grads, g
             return layers[i].backward(g, out=g), layers[i].grads
 
-        if case.mode == "forward":
+        if case.mode != "backward":
             return Run(lambda i: forward(layers[0], i), _y)
         y = [forward(layer, i) for i, layer in enumerate(layers)]
         return Run(backward, _gradients)
@@ -130,13 +151,21 @@ class CybnUnfused(Cybn):
 
 def layer_of(case: Case, data: Data, **options: Any) -> cybn.Layer:
     """The layer of a case with the arrays of its data; `options` override those of the case."""
-    spec = {"type": case.layer, "eps": EPS, "dtype": case.dtype, **case.does.options}
-    if case.layout == "last":
-        spec["channel_axis"] = -1
+    spec: dict[str, Any] = {"type": case.layer, **case.does.options}
+    if case.norm != "research":
+        spec["eps"] = EPS
     if case.norm == "ghost":
         spec["virtual_batch_size"] = virtual_batch_size(case.shape)
+    if case.layout == "last":
+        spec["channel_axis"] = -1
+    if case.dtype == "float64" and case.operation != "AdaIN":  # which has no arrays
+        spec["dtype"] = case.dtype
     layer = cybn.create(spec | options, num_features=case.channels)
-    layer.load_state_dict(data.arrays, strict=False)
+    if case.norm == "research":  # each has arrays of its own; these values any dtype can hold
+        for a in layer.parameters():
+            a[...] = np.random.default_rng(data.seed).integers(8, 25, a.shape) / 16
+    else:
+        layer.load_state_dict(data.arrays, strict=False)
     return layer
 
 
@@ -155,28 +184,18 @@ class NumPy(Contender):
     """What one writes without a library: the formulas, in the dtype of the data."""
 
     name = "numpy"
-    np: Any = np
-
-    def put(self, a: np.ndarray) -> Any:
-        return a
-
-    def compiled(self, formula: Callable[..., Any]) -> Callable[..., Any]:
-        return formula
+    def can(self, case: Case) -> bool:
+        return case.norm != "research" and case.dtype not in SIXTEEN
 
     def prepare(self, case: Case, data: Data) -> Run:
-        norm, every = Formulas(self.np, case), range(data.count)
-        forward, arrays = self.compiled(norm.forward), [*map(self.put, data.arrays.values())]
-        x, weight = [*map(self.put, data.x)], arrays[0]
-        z = [*map(self.put, data.z)] if case.does.residual else [None] * data.count
+        norm, every, arrays, x = Formulas(case), range(data.count), data.arrays.values(), data.x
+        z = data.z if case.does.extra else [None] * data.count
         if case.mode != "backward":
-            return Run(
-                lambda i: forward(x[i], *arrays, z[i]), lambda i, got: {"y": np.asarray(got[0])}
-            )
-        backward, dy = self.compiled(norm.backward), [*map(self.put, data.dy)]
-        saved = [forward(x[i], *arrays, z[i])[:2] for i in every]
+            return Run(lambda i: norm.forward(x[i], *arrays, z[i]), lambda i, got: {"y": got[0]})
+        dy, weight = data.dy, data.arrays["weight"]
+        saved = [norm.forward(x[i], *arrays, z[i])[:2] for i in every]
         return Run(
-            lambda i: backward(dy[i], x[i], weight, *saved[i]),
-            lambda i, grads: {name: np.asarray(a) for name, a in grads.items()},
+            lambda i: norm.backward(dy[i], x[i], weight, *saved[i]), lambda i, grads: grads
         )
 
 
@@ -184,22 +203,18 @@ class NumPy(Contender):
 CONTENDERS = {
     "cybn": "contenders.Cybn",
     "cybn-out": "contenders.CybnOut",
+    "cybn-float32": "contenders.CybnFloat32",
     "cybn-unfused": "contenders.CybnUnfused",
-    "torch": "peers.Torch",
-    "torch-op": "peers.TorchOp",
-    "torch-compiled": "peers.TorchCompiled",
-    "jax": "peers.Jax",
-    "onnxruntime": "peers.OnnxRuntime",
+    "torch": "torchpeers.Torch",
+    "torch-op": "torchpeers.TorchOp",
     "onednn": "onednn.OneDNN",
     "onednn-blocked": "onednn.OneDNNBlocked",
     "numpy": "contenders.NumPy",
 }
 #: what the others are held against; the faster of them is "limit"
 LIMITS = {"limit-plain": "limit.Limit", "limit-streaming": "limit.StreamingLimit"}
-#: compiling takes half a minute for each case
-ON_REQUEST = ("torch-compiled",)
 #: those that write into an existing array
-INTO_OUT = ("cybn-out", "onednn", "onednn-blocked")
+INTO_OUT = ("cybn-out", "cybn-float32", "onednn", "onednn-blocked")
 
 
 def find(

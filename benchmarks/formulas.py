@@ -1,58 +1,58 @@
-"""Every norm in the operations that NumPy and JAX share, for their contenders and the check.
+"""The norms in plain NumPy, for the contender of that name and for the check.
 
 A norm is a view of x, the axes of the view over which moments are taken, and the shape in which
 weight and bias meet it:
 
-    norm                    view               moments over     weight
-    batch, channels first   (N, C, ...)        all but C        (C, 1 ...)
-    batch, channels last    (N, ..., C)        all but C        (C,)
-    ghost                   (N/V, V, C, ...)   all but N/V, C   (C, 1 ...)
-    instance                (N, C, ...)        ...              (C, 1 ...)
-    group                   (N, G, C/G, L)     C/G, L           (G, C/G, 1)
-    layer, RMS              (rows, features)   features         (features,)
+    norm        view                moments over     weight
+    batch       (N, C, ...)         all but C        (1, C, 1 ...)
+    ghost       (N/V, V, C, ...)    all but N/V, C   (1, 1, C, 1 ...)
+    instance    (N, C, ...)         all but N, C     (1, C, 1 ...)
+    group       (N, G, C/G, L)      C/G, L           (1, G, C/G, 1)
+    layer, RMS  (rows, features)    features         (1, features)
+
+C, or G and C/G, stand last where the channels do.
 
 Forward and backward are then one formula each, written as one would for speed: what is alike for
 many items is multiplied first, and a sum over axes that two results need is taken once. One formula
-per norm and library was rejected: twelve pairs that must agree.
+for each norm was rejected: six pairs that must agree. The norms from papers are in `composed`.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+
+import numpy as np
 
 from .cases import GROUPS, Case, virtual_batch_size
 from .data import EPS, MOMENTUM
 
-Array = Any  # of NumPy or of JAX
 Axes = tuple[int, ...]
 
 
 def view_of(case: Case) -> tuple[Axes, Axes, Axes]:
     """How an input is looked at: its shape, the axes of the moments, and the shape of a weight."""
-    shape = case.memory_shape
-    n, c, *rest = shape
-    inner = tuple(range(2, len(shape)))
-    ones = (1,) * len(inner)
-    if case.norm in ("layer", "rms"):
-        return shape, (1,), (1, c)
-    if case.norm == "instance":
-        return shape, inner, (1, c, *ones)
+    shape, axis, channels = case.memory_shape, case.axis, case.channels
     if case.norm == "group":
-        return (n, GROUPS, c // GROUPS, prod(rest)), (2, 3), (1, GROUPS, c // GROUPS, 1)
+        n, positions = shape[0], prod(case.shape[2:])
+        parts = (GROUPS, channels // GROUPS)
+        if case.layout == "last":
+            return (n, positions, *parts), (1, 3), (1, 1, *parts)
+        return (n, *parts, positions), (2, 3), (1, *parts, 1)
     if case.norm == "ghost":
         size = virtual_batch_size(shape)
-        over = (1, *(axis + 1 for axis in inner))
-        return (n // size, size, c, *rest), over, (1, 1, c, *ones)
-    over = tuple(axis for axis in range(len(shape)) if axis != case.axis)
-    return shape, over, tuple(1 if axis in over else side for axis, side in enumerate(shape))
+        shape, axis = (shape[0] // size, size, *shape[1:]), axis + 1
+    along = tuple(channels if each == axis else 1 for each in range(len(shape)))
+    if case.norm in ("layer", "rms"):
+        return shape, (1,), along
+    alone = (0, axis) if case.norm in ("instance", "ghost") else (axis,)
+    return shape, tuple(each for each in range(len(shape)) if each not in alone), along
 
 
 class Formulas:
-    """The norm of a case, with `numpy` or `jax.numpy`; changes nothing that it is given."""
+    """The norm of a case; changes nothing that it is given."""
 
-    def __init__(self, np: Any, case: Case):
-        self.np, self.case = np, case
+    def __init__(self, case: Case):
+        self.case = case
         self.shape, self.over, self.along = view_of(case)
         self.m = prod(self.shape[axis] for axis in self.over)
         self.centred = case.norm != "rms"
@@ -63,34 +63,34 @@ class Formulas:
         self.rest_summed = tuple(axis for axis in summed if axis not in self.over)
         self.rest_over = tuple(axis for axis in self.over if axis not in summed)
 
-    def forward(self, x, weight, bias, mean, var, z=None) -> tuple[Array, tuple, tuple]:
+    def forward(self, x, weight, bias, mean, var, z=None) -> tuple[np.ndarray, tuple, tuple]:
         """y; mean and rstd of x; and the running statistics that follow, mean and var."""
         running, x_shape, x = (mean, var), x.shape, x.reshape(self.shape)
         weight, bias = weight.reshape(self.along), bias.reshape(self.along)
-        if self.case.mode == "evaluation":
+        if self.case.mode == "evaluation" and self.case.norm in ("batch", "fused"):
             mu, moment = mean.reshape(self.along), var.reshape(self.along)
             away = x - mu
         else:
             mu = x.mean(self.over, keepdims=True) if self.centred else None
             away = x - mu if self.centred else x
-            moment = self.np.square(away).mean(self.over, keepdims=True)
+            moment = np.square(away).mean(self.over, keepdims=True)
             if self.case.norm in ("batch", "fused", "ghost"):
                 running = self._moved(mean, var, mu, moment)
-        rstd = 1 / self.np.sqrt(moment + EPS)
+        rstd = 1 / np.sqrt(moment + EPS)
         y = away * (weight * rstd)
         y = (y + bias if self.centred else y).reshape(x_shape)
         if z is not None:
             y = y + z
         if self.activated:
-            y = self.np.maximum(y, 0)
+            y = np.maximum(y, 0)
         return y, (mu, rstd), running
 
-    def backward(self, dy, x, weight, y, moments) -> dict[str, Array]:
+    def backward(self, dy, x, weight, y, moments) -> dict[str, np.ndarray]:
         """The gradients, by what they belong to; y and the moments are those of forward."""
         grads, (mu, rstd) = {}, moments
         if self.activated:
             dy = dy * (y > 0)
-            if self.case.does.residual:
+            if self.case.does.extra:
                 grads["dz"] = dy
         weight, g, xhat = weight.reshape(self.along), dy.reshape(self.shape), x.reshape(self.shape)
         xhat = (xhat - mu if self.centred else xhat) * rstd

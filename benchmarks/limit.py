@@ -101,7 +101,7 @@ class Limit(Contender):
         head = ctypes.c_ssize_t(case.nbytes // WORD), reads, writes, self.stream, threads
         kinds = [data.x]
         kinds += [data.dy] if case.mode == "backward" else []
-        kinds += [data.z] if case.does.residual else []
+        kinds += [data.z] if case.does.extra else []
         calls = []
         for i in range(data.count):
             # No array twice in a call: a second look is at one that comes half a round later.

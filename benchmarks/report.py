@@ -8,10 +8,12 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 
-from .cases import GROUPS, MODES, NORMS, SMALLEST, Case, grid
+from . import company
+from .cases import GROUPS, MODES, NORMS, SMALLEST, Case
 from .contenders import INTO_OUT
 from .footprint import MEMORY_SHAPE
 from .goals import FOOTPRINT, verdicts
+from .grid import grid
 from .results import FEWEST_SAMPLES, LIMIT, Results, geometric_mean, spread, threads_text
 
 MODE_TITLES = {"forward": "forward, training", "backward": "backward", "evaluation": "evaluation"}
@@ -19,19 +21,21 @@ NORM_TITLES = {
     "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm",
     "group": f"group norm, {GROUPS} groups", "instance": "instance norm",
     "fused": "batch norm with ReLU, and with sum and ReLU", "ghost": "ghost batch norm",
+    "research": "norms from papers",
 }  # fmt: skip
 NONE = "-"
-UNKNOWN = [NONE, NONE, "not measured"]
+UNKNOWN = ["", NONE, NONE, "not measured", "", ""]
+MOST_NAMED = 8
 #: a change below this is none, however quiet the machine was
 LEAST_CHANGE = 0.03
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first to the left and the others to the right, under a headed line."""
+def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Columns of text, these to the left and the others to the right, under a headed line."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
@@ -67,6 +71,7 @@ def whole(results: Results) -> str:
         "\n".join(filter(None, head)),
         legend,
         speeds(results),
+        in_company(results),
         footprint(results),
         f"The goals, from {len(results.cases)} cases ({len(grid())} in the whole grid): geometric "
         f"mean of the figures, and the lowest.\n\n{goals(results)}",
@@ -99,7 +104,8 @@ def _speed_rows(results: Results, cases: list[Case], threads: int) -> list[list[
         figures = [case.nbytes / 2**20, seconds and seconds * 1e6]
         figures += [results.speed(case, threads, name) for name in (LIMIT, *names)]
         figures += [results.ratio(case, threads, *pair) for pair in pairs]
-        rows.append([case.label, case.dtype, *map(number, figures)])
+        name = f"{case.operation} {case.label}" if case.norm == "research" else case.label
+        rows.append([name, case.dtype, *map(number, figures)])
     counted = [case for case in cases if case.group != SMALLEST]
     means = (geometric_mean(results.ratio(c, threads, *pair) for c in counted) for pair in pairs)
     return [*rows, ["geometric mean", *[""] * (4 + len(names)), *map(number, means)]]
@@ -126,27 +132,45 @@ def footprint(results: Results) -> str:
 
 def goals(results: Results) -> str:
     """Every goal with the figure beside it, geometric mean and lowest; then where it is missed."""
-    every = {threads: verdicts(results, threads) for threads in results.threads}
-    header = ["goal", "wanted"]
-    for threads in every:
-        header += [threads_text(threads), "lowest", ""]
-    rows, misses = [header], []
-    for line in zip(*every.values(), strict=True):
-        row = [line[0].what, line[0].wanted]
-        for threads, verdict in zip(every, line, strict=True):
-            low = verdict.lowest_first
-            row += [number(verdict.mean), number(low[0][1]), _met(verdict.met)] if low else UNKNOWN
-            if low and not verdict.met:
-                shown = ", ".join(f"{name} {number(value)}" for name, value in low[:6])
-                more = f", {len(low) - 6} more" if len(low) > 6 else ""
-                where = f"{verdict.what}, {threads_text(threads)}"
-                misses.append(f"{where}, lowest first: {shown}{more}")
-        rows.append(row)
+    rows = [["goal", "wanted", "nowhere <", "threads", "mean", "lowest", "", "cases", "lowest at"]]
+    misses = []
+    for verdict in (verdict for line in verdicts(results) for verdict in line):
+        low = verdict.lowest_first
+        bound = f"{verdict.nowhere_below:g}" if verdict.nowhere_below else ""
+        row = [verdict.what, f">= {verdict.wanted:g}", bound]
+        if not low:
+            rows.append([*row, *UNKNOWN])
+            continue
+        figures = number(verdict.mean), number(low[0][1]), _met(verdict.met), str(len(low))
+        rows.append([*row, str(verdict.threads), *figures, low[0][0]])
+        below = [each for each in low if each[1] < (verdict.nowhere_below or verdict.wanted)]
+        if len(below) > 1 and not verdict.met:
+            shown = ", ".join(f"{name} {number(value)}" for name, value in below[:MOST_NAMED])
+            more = f", {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
+            where = f"{verdict.what}, {threads_text(verdict.threads)}"
+            misses.append(f"{where}, below: {shown}{more}")
     for what, name, most, unit in FOOTPRINT:
-        value = results.footprint.get(name)
-        cells = [f"{number(value)} {unit}", "", _met(value <= most)] if value else UNKNOWN
-        rows.append([what, f"<= {most:g} {unit}", *cells, *[""] * 3 * (len(every) - 1)])
-    return "\n".join([table(rows), *(["", *misses] if misses else [])])
+        row, value = [what, f"<= {most:g} {unit}", ""], results.footprint.get(name)
+        known = ["", f"{number(value)} {unit}", "", _met(value <= most), "", ""] if value else None
+        rows.append([*row, *(known or UNKNOWN)])
+    return "\n".join([table(rows, left=(0, 8)), *(["", *misses] if misses else [])])
+
+
+def in_company(results: Results) -> str:
+    """Calls in turn with another library's, and beside busy processes."""
+    if not results.company:
+        return ""
+    head = ["MB", "mode", "us alone", "after NumPy", "after PyTorch", "alone/PyTorch",
+            "NumPy/PyTorch", "mean us", "beside busy", "of the share"]  # fmt: skip
+    rows = [head]
+    for row in results.company:
+        alone, torch, plain = row[company.ALONE], row.get(company.TORCH), row[company.NUMPY]
+        share = row["mean"] / row["share"] / row[company.BUSY]
+        cells = (alone, plain, torch, torch and alone / torch, torch and plain / torch,
+                 row["mean"], row[company.BUSY], share)  # fmt: skip
+        rows.append([f"{row['megabytes']:g}", row["mode"], *map(number, cells)])
+    threads = threads_text(results.company[0]["threads"])
+    return f"batch norm in company, {threads}\n\n{table(rows)}"
 
 
 def _met(met: bool) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from .cases import OPERATIONS, Case
 from .contenders import CONTENDERS, LIMITS
 
-FORMAT = "cybn benchmarks 2"
+FORMAT = "cybn benchmarks 3"
 LIMIT = "limit"  # the faster of LIMITS, by the name that questions give it
 #: with fewer samples, nothing is known of the noise
 FEWEST_SAMPLES = 3
@@ -29,6 +29,7 @@ class Results:
     """A run: seconds of a call, sample by sample, and what is known of the rest."""
 
     samples: dict[Key, list[float]] = field(default_factory=dict)
+    company: list[dict[str, Any]] = field(default_factory=list)  # of `company.run`
     problems: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     footprint: dict[str, Any] = field(default_factory=dict)
@@ -105,7 +106,8 @@ class Results:
             plain = json.loads(path.read_text(encoding="utf-8"))
             if plain["format"] != FORMAT:
                 raise ValueError(f"format {plain['format']!r}, not {FORMAT!r}")
-            results = cls(footprint=plain["footprint"], options=plain["options"])
+            kept = ("footprint", "options", "company")
+            results = cls(**{name: plain[name] for name in kept})
             known = plain["machine"]
             results.machine |= known
             results.add({**known, **plain, "rows": plain["samples"]})

@@ -2,10 +2,10 @@
 
 A B C A B C ..., so that a slow minute of the machine falls on everyone. A sample is as many calls
 as fill SAMPLE_SECONDS, at least one, each on the next of the rotating arrays; the time is that of
-the mean call. What a call returns is held until the next call has returned, as in `y = layer(x)`
-in a loop, so that freeing an old output is part of the time, as allocating the new one is. The
-garbage collector is off. After its last sample a contender is called once more, on an input that is
-the same for all, and what it computes is checked.
+the mean call. Who takes long is sampled less often. What a call returns is held until the next call
+has returned, as in `y = layer(x)` in a loop, so that freeing an old output is part of the time, as
+allocating the new one is. The garbage collector is off. After its last sample a contender is called
+once more, on an input that is the same for all, and what it computes is checked.
 
 With more than one thread there is a pause before each sample: the idle threads of the contender
 before spin for some milliseconds before they sleep, and would take the cores from the next.
@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from itertools import count
 from math import ceil
 from multiprocessing import get_context
@@ -41,11 +41,11 @@ from .results import threads_text
 SAMPLE_SECONDS = 2e-3
 WARM_UP_SECONDS = 2e-2
 WARM_UP_CALLS = 3
+ENOUGH_SECONDS = 0.5  # of samples, where there are ENOUGH, and of warming up
+ENOUGH = 3
 MOST_CALLS = 2000
 PAUSE = 1e-2
-#: NPROC is what the CPU runtime of JAX goes by
-THREAD_VARIABLES = [*(f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")),
-                    "NPROC", "PJRT_NPROC"]  # fmt: skip
+THREAD_VARIABLES = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")]
 
 
 def apart(function: Callable[..., Any], *args: Any, threads: int = 1) -> Any:
@@ -69,20 +69,23 @@ def run(cases: Sequence[Case], names: Sequence[str], threads: int, repeats: int,
     np.seterr(all="ignore")  # warnings of plain NumPy would tear the progress bar
     contenders, left_out = find((*names, *LIMITS), threads, onednn)
     # Cases of the same shape, layout and dtype are done one after another and share their data.
-    kind = attrgetter("shape", "layout", "dtype")
-    kinds = list(dict.fromkeys(map(kind, cases)))
-    data_of = lru_cache(1)(lambda *kind: Data(Case("batch_norm", *kind), seed))
+    kind = attrgetter("shape", "layout", "dtype", "cached")
+    alike: dict[Any, list[Case]] = {}
+    for case in cases:
+        alike.setdefault(kind(case), []).append(case)
     rows, problems = [], []
-    order = sorted(cases, key=lambda case: kinds.index(kind(case)))
+    order = [case for same in alike.values() for case in same]
     for case in _progress(order, threads_text(threads)):
-        for timing in measure(case, contenders, data_of(*kind(case)), repeats):
+        if case is alike[kind(case)][0]:
+            data = Data(case, seed)
+        for timing in measure(case, contenders, data, repeats):
             name = timing.contender.name
             if timing.problem is None:
                 measured = {"threads": threads, "contender": name, "samples": timing.samples}
                 rows.append(asdict(case) | measured)
             else:
                 problems.append(f"{name}, {case}, {threads_text(threads)}: {timing.problem}")
-    loaded = [n for n in ("cybn", "numpy", "torch", "jax", "onnxruntime") if n in sys.modules]
+    loaded = [n for n in ("cybn", "numpy", "torch", "ml_dtypes") if n in sys.modules]
     return {
         "rows": rows, "problems": problems, "left_out": left_out, "cache": last_level_cache(),
         "versions": {name: sys.modules[name].__version__ for name in loaded},
@@ -126,13 +129,17 @@ class Timing:
     def warm_up(self, case: Case, data: Data, indices: Iterator[int]) -> None:
         self.run = self.contender.prepare(case, data)
         fastest, begin = [], perf_counter()
-        while len(fastest) < WARM_UP_CALLS or perf_counter() - begin < WARM_UP_SECONDS:
+        while (spent := perf_counter() - begin) < WARM_UP_SECONDS or (
+            len(fastest) < WARM_UP_CALLS and spent < ENOUGH_SECONDS
+        ):
             i, start = next(indices), perf_counter()
             self.held = self.run.call(i)
             fastest.append(perf_counter() - start)
         self.calls = min(max(1, ceil(SAMPLE_SECONDS / min(fastest))), MOST_CALLS)
 
     def sample(self, indices: Iterator[int]) -> None:
+        if len(self.samples) >= ENOUGH and sum(self.samples) > ENOUGH_SECONDS:
+            return
         order = [next(indices) for _ in range(self.calls)]
         call, held, self.held = self.run.call, self.held, None
         start = perf_counter()

@@ -15,6 +15,8 @@ from benchmarks.results import Results
 
 BIG = Case("batch_norm", (32, 64, 56, 56), group="resnet50")
 SMALL = Case("batch_norm", (4, 8, 7, 7))
+#: what a process has to say besides its rows
+NOTHING = {"problems": [], "left_out": {}, "cache": 1 << 20, "versions": {}, "notes": {}}
 
 
 def row(case, contender, seconds, threads=1):
@@ -26,6 +28,5 @@ def row(case, contender, seconds, threads=1):
 def results_of(*rows, cache=1 << 20, footprint=None):
     results = Results(footprint=footprint or {})
     results.machine |= {"processor": "p", "cpus": 1, "system": "s", "python": "3"}
-    results.add({"rows": rows, "problems": [], "left_out": {}, "cache": cache, "versions": {},
-                 "notes": {}})  # fmt: skip
+    results.add({**NOTHING, "rows": rows, "cache": cache})
     return results

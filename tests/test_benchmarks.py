@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 
 import pytest
 from benchmarking import SMALL, results_of, row
@@ -9,42 +10,54 @@ from benchmarking import SMALL, results_of, row
 from benchmarks import calls, cases, report
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, LIMITS
+from benchmarks.grid import grid
 
 pytestmark = pytest.mark.usefixtures("restore_threads")
 
 
 def test_grid_has_every_operation_and_every_case_once():
-    grid = cases.grid()
-    assert len(set(grid)) == len(grid)
-    assert {case.operation for case in grid} == set(cases.OPERATIONS)
-    assert all(case.does.takes(case.shape) for case in grid)
-    batch = [case for case in grid if case.group == "resnet50" and case.norm == "batch"]
+    every = grid()
+    assert len(set(every)) == len(every)
+    assert all(case.does.takes(case.shape) for case in every)
+    assert {case.dtype for case in every} == {"float32", *cases.SIXTEEN}
+    batch = [case for case in every if case.group == "resnet50" and case.norm == "batch"]
     assert len(batch) == 9 * 2 * 3
-    smallest = [case for case in grid if case.group == cases.SMALLEST]
-    assert {case.operation for case in smallest} == set(cases.OPERATIONS)
-    assert set(cases.grid(quick=True)) < set(grid)
-    assert {case.norm for case in cases.grid(quick=True)} == set(cases.NORMS)
+    smallest = {case.operation for case in every if case.group == cases.SMALLEST}
+    assert smallest == set(cases.OPERATIONS)
+    for some in (every, grid(quick=True)):
+        assert {case.operation for case in some} == set(cases.OPERATIONS)
+        modes = {(case.norm, case.mode) for case in some} | {("ghost", "evaluation")}
+        assert modes == {(norm, mode) for norm in cases.NORMS for mode in cases.MODES}
+    assert set(grid(quick=True)) < set(every)
+
+
+def test_what_is_of_sixteen_bits_is_above_a_cache_of_32_mib():
+    sixteen = [case for case in grid() if case.group == "sixteen"]
+    assert {case.dtype for case in sixteen} == set(cases.SIXTEEN)
+    assert min(case.nbytes for case in sixteen) > 32 << 20
 
 
 @pytest.mark.parametrize(("pattern", "labels"), [
     ("32x64x56x56", {"32x64x56x56", "32x64x56x56*", "32x64x56x56 + z"}),
     ("3d", {"2x16x40x40x40"}),
     ("100x16*", {"100x16x784"}),
-    ("layer_norm", {"30x300", "256x768", "5120x1024", "32768x768", "8192x4096", "8x4"}),
+    ("layer_norm", {"30x300", "256x768", "5120x1024", "32768x768", "8192x4096", "8x4",
+                    "900x700 cached"}),
+    ("IterNorm", {"32x256x14x14", "1x32x2x2"}),
 ])
 def test_shapes_by_name(pattern, labels):
-    assert {case.label for case in cases.grid(patterns=[pattern])} >= labels
+    assert {case.label for case in grid(patterns=[pattern])} >= labels
 
 
 @pytest.mark.parametrize(("shape", "norms"), [
-    ("5x6", {"batch", "layer", "rms", "fused"}),
-    ("1x6", {"layer", "rms"}),
-    ("1x32x2", {"batch", "group", "instance", "fused"}),
+    ("5x6", {"batch", "layer", "rms", "fused", "research"}),
+    ("1x6", {"layer", "rms", "research"}),
+    ("1x32x2", {"batch", "group", "instance", "fused", "research"}),
     ("16x6x1x1", {"batch", "fused", "ghost"}),
-    ("256x6", {"batch", "layer", "rms", "fused", "ghost"}),
+    ("256x6", {"batch", "layer", "rms", "fused", "ghost", "research"}),
 ])
 def test_a_shape_is_a_case_for_each_norm_that_takes_it(shape, norms):
-    assert {case.norm for case in cases.grid(patterns=[shape])} == norms
+    assert {case.norm for case in grid(patterns=[shape])} == norms
 
 
 @pytest.mark.parametrize(("operation", "mode", "useful", "above", "below"), [
@@ -63,20 +76,22 @@ def test_bytes_that_channels_last_forces(operation, mode, useful, above, below):
     assert cases.Case(operation, (2, 3, 4, 5), mode=mode).forced(cache=0) == below
 
 
-TINY = ["--repeats", "1", "--no-footprint", "--threads", "1"]
+TINY = ["--repeats", "1", "--no-footprint", "--no-company", "--threads", "1"]
 OURS = ["cybn", "cybn-out", "cybn-unfused", "numpy"]
 
 
 def test_every_norm_has_its_table(tmp_path, capfd):
-    kept, shapes = tmp_path / "kept.json", ["16x32x2x3", "256x6", "smallest"]
-    status = main([*TINY, "--contenders", *OURS, "--shapes", *shapes, "--json", str(kept)])
+    kept, shapes = tmp_path / "kept.json", ["--shapes", "16x32x2x3", "256x6"]
+    shapes += ["--modes", "backward", "--json", str(kept)]
+    status = main([*TINY, "--contenders", *OURS, *shapes])
     shown = capfd.readouterr()
     assert (status, shown.err) == (0, "")
-    for title in report.NORM_TITLES.values():
-        assert f"\n{title}: backward, 1 thread\n" in shown.out
+    for norm, title in report.NORM_TITLES.items():
+        there = norm != "research" or find_spec("torch") is not None
+        assert (f"\n{title}: backward, 1 thread\n" in shown.out) == there
     assert re.search(r"^16x32x2x3\* +float32 ", shown.out, re.MULTILINE)
     assert re.search(r"^256x6 \+ z +float32 ", shown.out, re.MULTILINE)
-    measured = r"^fused forward, x cybn-unfused +>= 1, nowhere < 1 +[\d.]+ +[\d.]+ "
+    measured = r"^fused backward, x cybn-unfused +>= 1 +1 +1 +[\d.]+ +[\d.]+ "
     assert re.search(measured, shown.out.partition("The goals, ")[2], re.MULTILINE)
     rows = json.loads(kept.read_text())["samples"]
     left_out = {name for name in LIMITS if f"left out: {name}" in shown.out}
@@ -94,7 +109,7 @@ def test_a_mismatch_fails_the_run(tmp_path, capsys):
 
 
 def test_list_runs_nothing(capsys):
-    assert main(["--list", "--shapes", "image", "--compiled", "--norms", "batch"]) == 0
+    assert main(["--list", "--shapes", "image", "--norms", "batch"]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[0] == "contenders: " + ", ".join(CONTENDERS)
     assert text.count("batch_norm") == 2 * 3
@@ -132,7 +147,7 @@ def test_calls(capsys):
     figures = r"^(\w+, [\w, ]+?)(?:  +(?:[\d.]+|-)){4}% "
     assert re.findall(figures, text, re.MULTILINE) == [
         "batch_norm, forward, training", "batch_norm, backward", "batch_norm, evaluation",
-        "rms_norm, forward, training", "rms_norm, backward",
+        "rms_norm, forward, training", "rms_norm, backward", "rms_norm, evaluation",
     ]  # fmt: skip
     with pytest.raises(SystemExit):
         calls.main(["--shape", "none"])

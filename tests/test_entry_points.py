@@ -114,6 +114,27 @@ def response_backward():
     }
 
 
+def map_output():
+    return {
+        "out": items(N, C, L),
+        "x": items(N, C, L),
+        "dy": items(N, C, L),
+        "coefs": np.ones((7 * N, C)),
+        "sums": None,
+        "last": False,
+        "which": 1,
+        "threads": 1,
+    }
+
+
+def map_sums():
+    return map_output() | {"out": None, "coefs": np.ones((3, C)), "sums": np.zeros((3 * N, C))}
+
+
+def map_squash():
+    return map_output() | {"sums": np.zeros((3 * N, C)), "which": 3}
+
+
 # the entry point, a call of it that succeeds, and what may be None in it
 KERNELS = kernels.of[np.dtype(np.float32)]
 ENTRIES = [
@@ -129,6 +150,9 @@ ENTRIES = [
     (KERNELS.rows_backward, rows_backward, "weight dweight dbias"),
     (KERNELS.response_forward, response, ""),
     (KERNELS.response_backward, response_backward, ""),
+    (KERNELS.map_points, map_output, ""),
+    (KERNELS.map_points, map_sums, ""),
+    (KERNELS.map_points, map_squash, ""),
 ]  # fmt: skip
 entries = pytest.mark.parametrize(
     ("kernel", "make", "optional"),
@@ -180,6 +204,8 @@ def test_an_array_that_is_missing(kernel, make, name):
     says = f"kernel expected .*{name}.* of .*, got None"
     if name == "y" and make in (backward, gradient):
         says = "dresidual with y"
+    if name == "dy" and make is map_output:
+        says = "coefs of shape"  # those of a forward
     refused(kernel, make() | {name: None}, says)
 
 

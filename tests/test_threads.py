@@ -1,5 +1,7 @@
 """How many threads there are, who says so, and that Python threads and forks lose nothing."""
 
+import math
+import os
 import threading
 
 import numpy as np
@@ -8,7 +10,7 @@ from runs import bits, python
 
 import cybn
 from cybn.functional import batch_norm_forward
-from cybn.kernels import policy
+from cybn.kernels import _machine, policy
 
 needs_openmp = pytest.mark.skipif(
     not cybn.show_config("dict")["openmp"], reason="built without OpenMP: there is one thread"
@@ -79,6 +81,41 @@ def test_small_inputs_stay_on_the_calling_thread(restore_threads):
     if cybn.get_num_threads() == 4:  # with OpenMP
         assert policy.plan(2 * share, 4).threads == 2
         assert policy.plan(100 * share, 4).threads == 4
+
+
+@needs_openmp
+def test_what_threads_wait_is_paid_back_on_one(restore_threads):
+    cybn.set_num_threads(2)
+    items = 100 * policy.ITEMS_PER_THREAD
+    calls = 16 * 0.01 / (items * policy.SECONDS_PER_ITEM)
+    _machine.owe(0.01)
+    alone = [policy.plan(items, 4).threads for _ in range(200)]
+    assert alone.index(2) == math.ceil(calls)
+    assert set(alone[alone.index(2) :]) == {2}
+    _machine.owe(1e9)  # at most a second
+    calls = 1.0 / (items * policy.SECONDS_PER_ITEM)
+    assert [policy.plan(items, 4).threads for _ in range(2000)].index(2) == math.ceil(calls)
+    _machine.owe(1.0)
+    cybn.set_num_threads(2)  # as said again, and not as it was
+    assert policy.plan(items, 4).threads == 2
+
+
+@needs_openmp
+def test_a_thread_that_comes_late_is_noticed(restore_threads):
+    """More threads than cores by far: some wait while others have not begun."""
+    cybn.set_num_threads(32 * os.cpu_count())
+    x = np.random.default_rng(0).normal(size=(64, 64, 32 * 16)).astype(np.float32)
+    x = np.tile(x, (1, os.cpu_count(), 1))
+    layer, expected = cybn.BatchNorm1d(x.shape[1]), None
+    for _ in range(50):
+        y = layer(x)
+        expected = y if expected is None else expected
+        np.testing.assert_array_equal(y, expected)
+        if _machine.pays(0.0):
+            break
+    else:
+        pytest.fail("so many threads never waited for each other")
+    assert policy.plan(x.size, 4).threads == 1
 
 
 FORK = """

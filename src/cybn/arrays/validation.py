@@ -11,19 +11,17 @@ from numbers import Real
 from operator import index
 
 import numpy as np
-from numpy import ndarray
 
 from ..terms.messages import one_line, shown
+from ._looks import alike, fits, is_usual, values_per_channel
 from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
 from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
-
-_USUAL = {FLOAT32, FLOAT64}
-_MAX_OVERLAP_WORK = 100_000  # steps that the exact test of two views' overlap may take
+from .overlaps import overlap, overlaps_itself, same_memory
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
     """`a` as an ndarray of float16, bfloat16, float32 or float64; TypeError otherwise."""
-    if type(a) is ndarray and a.dtype in _USUAL:
+    if is_usual(a):
         return a
     given, a = a, as_plain_array(who, name, a)
     if not is_data(a.dtype):
@@ -50,6 +48,8 @@ def as_plain_array(who: str, name: str, a: object) -> np.ndarray:
 
 def whole(value: object) -> int | None:
     """`value` as an int, which NumPy's integers are and bool is not; None for what is none."""
+    if type(value) is int:
+        return value
     if isinstance(value, (bool, np.bool_)):
         return None
     try:
@@ -105,11 +105,9 @@ def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
     `who` is the class's name, by which the error for another rank finds the class of the same
     family that takes it.
     """
-    if type(x) is not ndarray or x.dtype not in _USUAL:
+    if values_per_channel(x, ranks, channels, channel_axis) < 0:
         x = as_float_array(who, "x", x)
-    if x.ndim not in ranks:
         check_rank(who, x, ranks, channel_axis, channels)
-    if x.shape[channel_axis] != channels:
         check_channels(who, x, channels, channel_axis, own=ranks)
     return x
 
@@ -142,6 +140,9 @@ def check_parameters(who: str, arrays: Mapping[str, np.ndarray | None], shape: t
     """
     for name, a in arrays.items():
         if a is None:
+            continue
+        if fits(a, shape, dtype):
+            dtype = a.dtype
             continue
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{who} takes an ndarray as {name}, got {type(a).__name__}")
@@ -218,9 +219,14 @@ def check_axis(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, int]
     return axis, x.shape[axis]
 
 
+def is_number(value: object) -> bool:
+    """Is it a number, which bool is not?"""
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
+
+
 def check_eps(who: str, eps: float, training: bool) -> None:
     """ValueError for eps < 0, and in training for eps = 0, which may divide by zero."""
-    if isinstance(eps, bool) or not isinstance(eps, Real):
+    if not is_number(eps):
         raise TypeError(f"{who} needs a number as eps, got {eps!r}; 1e-5 is usual")
     if not 0 <= eps < inf or (training and eps == 0):
         expected = "eps > 0 in training" if training else "eps >= 0"
@@ -231,7 +237,7 @@ def check_momentum(who: str, momentum: float | None) -> None:
     """ValueError unless momentum is None or within [0, 1]."""
     if momentum is None:
         return
-    if isinstance(momentum, bool) or not isinstance(momentum, Real):
+    if not is_number(momentum):
         raise TypeError(f"{who} needs a number or None as momentum, got {momentum!r}")
     if not 0 <= momentum <= 1:
         raise ValueError(
@@ -291,8 +297,8 @@ def check_upstream(
     who: str, dy: object, x: np.ndarray, out: np.ndarray | None, /, **others: np.ndarray | None
 ) -> np.ndarray:
     """dy as an array that fits x and out, which must touch neither x nor the others."""
-    dy = as_float_array(who, "dy", dy)
-    if dy.shape != x.shape or dy.dtype is not x.dtype:
+    if not alike(dy, x):
+        dy = as_float_array(who, "dy", dy)
         check_like(who, "dy", dy, x)
     if out is not None:
         check_out(who, out, dy, x=x, **others)
@@ -306,7 +312,7 @@ def check_stats(who: str, stats: object, count: int) -> np.ndarray:
             f"{who} needs the stats that the forward returned, (3, {count}) float64, "
             f"got {getattr(stats, 'shape', stats)}"
         )
-    return np.require(stats, requirements=["C", "A", "W"])
+    return stats if stats.flags.carray else np.require(stats, requirements=["C", "A", "W"])
 
 
 def check_separate(who: str, what: str, a: np.ndarray, /, **others: np.ndarray | None) -> None:
@@ -315,36 +321,3 @@ def check_separate(who: str, what: str, a: np.ndarray, /, **others: np.ndarray |
         if other is not None and overlap(a, other):
             article = "an" if what[0] in "aeiou" else "a"
             raise ValueError(f"{who} got {article} {what} that overlaps {name}; pass another array")
-
-
-def same_memory(a: np.ndarray, b: np.ndarray) -> bool:
-    """Do two arrays of one shape lie at the same place, item by item?"""
-    return a is b or (
-        a.strides == b.strides
-        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
-    )
-
-
-def overlaps_itself(a: np.ndarray) -> bool:
-    """Might two items of `a` share memory? False where each axis steps over the ones within."""
-    if a.flags.forc or a.size == 0:
-        return False
-    reach = a.itemsize
-    for step, n in sorted((abs(step), n) for step, n in zip(a.strides, a.shape, strict=True)):
-        if n > 1:
-            if step < reach:
-                return True
-            reach = step * (n - 1) + reach
-    return False
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> bool:
-    """Do two arrays share memory? True where it would take too long to be sure."""
-    if a is b:
-        return True
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return bool(np.shares_memory(a, b, max_work=_MAX_OVERLAP_WORK))
-    except np.exceptions.TooHardError:
-        return True

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..terms.docstrings import complete
 from .outputs import empty, empty_like
-from .validation import same_memory
+from .overlaps import same_memory
 
 __all__ = ["as_ncl", "as_rows", "room", "settle"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays.validation import as_float_array, check_axis, check_eps, check_per_channel
-from .batch_checked import CUMULATIVE, backward_checked, forward_checked
+from ._checked import backward_checked, forward_checked
 from .batch_checks import check_backward, check_output, check_step
+from .running import CUMULATIVE
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_forward"]
 

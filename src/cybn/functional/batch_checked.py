@@ -1,58 +1,16 @@
-"""Batch normalization of arguments that were checked: from arrays to views to a kernel.
+"""Halves of batch normalization, and its statistics, of arguments that were checked.
 
-`batch_norm_forward` and `batch_norm_backward`, and their halves, check what they are given and come
-here. So do the layers, which check their own arrays once and not in every call.
+The functions that check them come here; a whole forward and backward is in `_checked`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy import empty, zeros
 
-from ..arrays.dtypes import round_to, widened
 from ..arrays.layout import arrange
 from ..kernels import of
 from ..kernels.policy import plan
-from .gates import OPEN, gated
-from .running import Step, follow
-
-CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
-
-
-def forward_checked(
-    x, weight, bias, running_mean, running_var, num_batches_tracked,
-    training, momentum, eps, channel_axis, out, residual=None, gate=OPEN,
-):  # fmt: skip
-    """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE.
-
-    The running statistics move last: whatever is raised, they are as they were.
-    """
-    dense, arrangement = arrange(x, channel_axis)
-    x_ncl, y, y_ncl = arrangement.with_output(dense, out)
-    stats, size = empty((3, x_ncl.shape[1])), x.size
-    if not size:
-        stats[:2] = 0
-        stats[2] = 1 / np.sqrt(eps) if eps > 0 else np.inf
-        return y, stats
-    target, mean, var, count = y_ncl, running_mean, running_var, num_batches_tracked
-    if y_ncl is None:
-        target = np.empty_like(x_ncl, subok=False, order="C")
-        if training:  # the output is still to be copied, and statistics move last
-            mean = var = count = None
-    if residual is not None:
-        residual = arrangement.gather(residual)
-    slope, most = gate
-    threads, cache, stream = plan(size, x.itemsize)
-    of[x.dtype].batch_forward(
-        target, stats, mean, var, count, x_ncl, residual, weight, bias, eps, momentum, slope, most,
-        training, threads, cache, stream,
-    )  # fmt: skip
-    if y_ncl is None:
-        arrangement.scatter(target, y)
-        if training:
-            m = size // stats.shape[1]
-            follow([Step(running_mean, running_var, num_batches_tracked, stats, m, momentum)])
-    return y, stats
+from .gates import OPEN
 
 
 def statistics_checked(
@@ -107,55 +65,3 @@ def products_checked(dy, x, stats, channel_axis, y, gate):
             sums, arrangement.gather(dy), x_ncl, y, stats, *gate, threads, cache
         )
     return sums
-
-
-def backward_checked(
-    dy, x, stats, weight, training, channel_axis, out, dtype, y=None, gate=OPEN, dresidual=None,
-    sums=None,
-):  # fmt: skip
-    """batch_norm_backward for arguments that were checked.
-
-    sums: those of dy and dy*xhat, (2, C), as if they were of x alone: they are not computed then,
-    and dweight and dbias are zero.
-    """
-    channels = stats.shape[1]
-    dense, arrangement = arrange(x, channel_axis)
-    x_ncl, dx, dx_ncl = arrangement.with_output(dense, out)
-    dweight, dbias = zeros(channels, dtype), zeros(channels, dtype)
-    if not x.size:
-        return dx, dweight, dbias
-    if gate is OPEN or not training:
-        # Past constant statistics nothing is summed that the gate's pass could be shared with.
-        if gate is not OPEN:
-            dy = gated(dy, y, gate)
-        if dresidual is not None:
-            dresidual[...] = dy
-        y = dresidual = None
-        if dy.itemsize > x.itemsize:  # sixteen bits, of which dx is rounded once
-            wide, *sums = backward_checked(
-                dy, widened(x), stats, weight, training, channel_axis, None, dtype
-            )
-            return round_to(dx, wide), *sums
-    target = np.empty_like(x_ncl, subok=False, order="C") if dx_ncl is None else dx_ncl
-    dz = dz_ncl = None if dresidual is None else arrangement.view(dresidual)
-    if dresidual is not None and dz_ncl is None:
-        dz = np.empty_like(x_ncl, subok=False, order="C")
-    slope, most = gate
-    threads, cache, stream = plan(x.size, x.itemsize)
-    dy = arrangement.gather(dy)
-    if y is not None:
-        y = arrangement.gather(y)
-    if sums is not None:
-        of[x.dtype].batch_gradient(
-            target, dz, dy, x_ncl, y, stats, sums, weight, slope, most, threads, cache, stream
-        )
-    else:
-        of[x.dtype].batch_backward(
-            target, dz, dweight, dbias, dy, x_ncl, y, stats, weight, slope, most, training,
-            threads, cache, stream,
-        )  # fmt: skip
-    if dx_ncl is None:
-        arrangement.scatter(target, dx)
-    if dresidual is not None and dz_ncl is None:
-        arrangement.scatter(dz, dresidual)
-    return dx, dweight, dbias

@@ -8,13 +8,12 @@ where the gate was open, so nothing else is kept.
 from __future__ import annotations
 
 from math import inf
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays.dtypes import computed_in
-from ..arrays.validation import as_float_array, check_like
+from ..arrays.validation import as_float_array, check_like, is_number
 
 ACTIVATIONS = ("relu", "leaky_relu", "relu6")
 
@@ -38,7 +37,7 @@ def gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> G
         )
     if activation != "leaky_relu":
         return Gate(0.0, 6.0 if activation == "relu6" else inf)
-    if isinstance(negative_slope, bool) or not isinstance(negative_slope, Real):
+    if not is_number(negative_slope):
         raise TypeError(f"{who} needs a number as negative_slope, got {negative_slope!r}")
     if not 0 < negative_slope < 1:
         raise ValueError(

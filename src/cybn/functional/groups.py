@@ -17,7 +17,7 @@ from ..arrays.validation import (
     check_upstream,
 )
 from ..terms.kinds import PositiveInt, kind_of
-from .rows import gradient_checked, normalize_checked
+from ._checked import gradient_checked, normalize_checked
 
 __all__ = ["group_norm", "group_norm_backward", "group_norm_forward"]
 

@@ -30,7 +30,8 @@ from ..arrays.validation import (
     check_per_channel,
     check_stats,
 )
-from .batch_checked import backward_checked, output_checked, products_checked, sums_checked
+from ._checked import backward_checked
+from .batch_checked import output_checked, products_checked, sums_checked
 from .batch_checks import check_backward, check_output
 from .masks import check_mask, pick, put
 from .moments import Moments

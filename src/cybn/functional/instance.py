@@ -20,9 +20,9 @@ from ..arrays.validation import (
     check_per_channel,
     check_updatable,
 )
+from ._checked import normalize_checked
 from .batch import batch_norm_backward, batch_norm_forward
 from .groups import check_samples, gradient_of_groups
-from .rows import normalize_checked
 from .running import Step, follow
 
 __all__ = ["instance_norm", "instance_norm_backward", "instance_norm_forward"]
@@ -134,23 +134,18 @@ def instance_norm_forward(
     check_instance_size(x, channel_axis)
     if out is not None:
         check_out(who, out, x, weight=weight, bias=bias, **buffers)
-    return instance_checked(
-        x, weight, bias, running_mean, running_var, momentum or 0.0, eps, channel_axis, out,
-    )  # fmt: skip
-
-
-def instance_checked(
-    x, weight, bias, running_mean, running_var, momentum, eps, channel_axis, out
-):  # fmt: skip
-    """instance_norm_forward with use_input_stats, for arguments that were checked."""
-    channels = x.shape[channel_axis]
     rows = group_rows(x, channels, channel_axis)
     y, stats = normalize_checked(x, rows, weight, bias, eps, True, out)
-    if x.size and momentum:
-        of_samples = stats.reshape(3, -1, channels).mean(1)
-        n = x.size // stats.shape[1]
-        follow([Step(running_mean, running_var, None, of_samples, n, momentum)])
+    follow_samples(stats, x.size, channels, running_mean, running_var, momentum or 0.0)
     return y, stats
+
+
+def follow_samples(stats, size, channels, running_mean, running_var, momentum):
+    """Move running statistics by the means of those of each sample, of an x of so many items."""
+    if size and momentum:
+        n, samples = size // stats.shape[1], stats.shape[1] // channels
+        of_samples = np.add.reduce(stats.reshape(3, samples, channels), 1) / samples
+        follow([Step(running_mean, running_var, None, of_samples, n, momentum)])
 
 
 def instance_norm_backward(

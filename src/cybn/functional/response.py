@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays.layout import arrange
 from ..arrays.validation import as_float_array, check_axis, check_upstream, keep_input
-from ..kernels import of
-from ..kernels.policy import plan
 from ..terms.kinds import PositiveInt, kind_of
+from ._checked import respond_back_checked, respond_checked
 
 __all__ = ["local_response_norm", "local_response_norm_backward", "local_response_norm_forward"]
 
@@ -102,21 +100,7 @@ def local_response_norm_forward(
     channel_axis, _ = check_axis(who, x, channel_axis)
     options = _checked(who, size, alpha, beta, k)
     x = keep_input(who, x, out)
-    return forward_checked(x, *options, channel_axis, out)
-
-
-def forward_checked(x, size, alpha, beta, k, channel_axis, out):
-    """local_response_norm_forward for arguments that were checked; out must not be x."""
-    dense, arrangement = arrange(x, channel_axis)
-    x_ncl, y, y_ncl = arrangement.with_output(dense, out)
-    if x.size == 0:
-        return y
-    target = np.empty(x_ncl.shape, x_ncl.dtype) if y_ncl is None else y_ncl
-    threads = plan(x.size, x.itemsize).threads
-    of[x.dtype].response_forward(target, x_ncl, size, alpha, beta, k, threads)
-    if y_ncl is None:
-        arrangement.scatter(target, y)
-    return y
+    return respond_checked(x, *options, channel_axis, out)
 
 
 def local_response_norm_backward(
@@ -164,22 +148,7 @@ def local_response_norm_backward(
     channel_axis, _ = check_axis(who, x, channel_axis)
     options = _checked(who, size, alpha, beta, k)
     dy = check_upstream(who, dy, x, out)
-    return backward_checked(dy, x, *options, channel_axis, out)
-
-
-def backward_checked(dy, x, size, alpha, beta, k, channel_axis, out):
-    """local_response_norm_backward for arguments that were checked."""
-    dense, arrangement = arrange(x, channel_axis)
-    x_ncl, dx, dx_ncl = arrangement.with_output(dense, out)
-    if x.size == 0:
-        return dx
-    target = np.empty(x_ncl.shape, x_ncl.dtype) if dx_ncl is None else dx_ncl
-    threads = plan(x.size, x.itemsize).threads
-    dy_ncl = arrangement.gather(dy)
-    of[x.dtype].response_backward(target, dy_ncl, x_ncl, size, alpha, beta, k, threads)
-    if dx_ncl is None:
-        arrangement.scatter(target, dx)
-    return dx
+    return respond_back_checked(dy, x, *options, channel_axis, out)
 
 
 def _checked(who: str, size: object, *numbers: object) -> tuple:

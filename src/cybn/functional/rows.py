@@ -1,7 +1,7 @@
 r"""Layer and RMS normalization, and the walk over rows that every norm within a sample takes.
 
-`normalize_checked` and `gradient_checked` work on the rows that arrays/layout.py finds;
-`layer_norm`, `rms_norm` and the norms in groups.py say which rows, and check what they are given.
+`layer_norm`, `rms_norm` and the norms in groups.py check what they are given, and say which rows;
+what is done with those is in `_checked`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays.layout import Rows, trailing_rows
+from ..arrays.layout import trailing_rows
 from ..arrays.validation import (
     as_float_array,
     check_eps,
@@ -20,9 +20,8 @@ from ..arrays.validation import (
     check_stats,
     check_upstream,
 )
-from ..kernels import of
-from ..kernels.policy import plan
 from ..terms.kinds import Sizes
+from ._checked import gradient_checked, normalize_checked
 
 __all__ = ["layer_norm", "layer_norm_backward", "layer_norm_forward"]
 
@@ -198,62 +197,3 @@ def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
     dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
     return dx, *(a.reshape(shape) for a in grads)
-
-
-def normalize_checked(x, rows: Rows, weight, bias, eps, centred, out):
-    """y and stats of the rows of x, for arguments that were checked."""
-    arrangement, run, values = rows
-    x_rows, y, y_rows = arrangement.with_output(x, out)
-    stats, size = np.empty((3, x_rows.shape[1])), x.size
-    if not size:
-        stats[:2] = 0
-        stats[2] = 1 / np.sqrt(eps)
-        return y, stats
-    target = _room(x, x_rows) if y_rows is None else y_rows
-    weight = None if weight is None else _flat(weight, values)
-    bias = None if bias is None else _flat(bias, values)
-    threads, cache, stream = plan(size, x.itemsize)
-    of[x.dtype].rows_forward(
-        target, stats, x_rows, weight, bias, run, eps, centred, threads, cache, stream
-    )
-    if y_rows is None:
-        arrangement.scatter(target, y)
-    return y, stats
-
-
-def gradient_checked(
-    dy, x, rows: Rows, stats, weight, centred, out, dtype, wanted=(True, True)
-):  # fmt: skip
-    """dx, dweight and dbias (values,), for arguments that were checked.
-
-    wanted: whether dweight and dbias are to be computed; else they are None.
-    """
-    arrangement, run, values = rows
-    x_rows, dx, dx_rows = arrangement.with_output(x, out)
-    of_weight, of_bias = wanted
-    dweight = np.zeros(values, dtype) if of_weight else None
-    dbias = np.zeros(values, dtype) if of_bias else None
-    if not x.size:
-        return dx, dweight, dbias
-    dy_rows = arrangement.gather(dy)
-    target = _room(dy, dy_rows) if dx_rows is None else dx_rows
-    weight = None if weight is None else _flat(weight, values)
-    threads, cache, stream = plan(x.size, x.itemsize)
-    of[x.dtype].rows_backward(
-        target, dweight, dbias, dy_rows, x_rows, stats, weight, run, centred, threads, cache, stream
-    )
-    if dx_rows is None:
-        arrangement.scatter(target, dx)
-    return dx, dweight, dbias
-
-
-def _room(a: np.ndarray, a_rows: np.ndarray) -> np.ndarray:
-    # Where an output that is no view goes first: over the copy of the input, if that is one
-    return np.empty_like(a_rows) if np.may_share_memory(a, a_rows) else a_rows
-
-
-def _flat(a: np.ndarray, values: int) -> np.ndarray:
-    # The one check that is made here too: an array can be resized behind everybody's back
-    if a.size != values:
-        raise ValueError(f"expected {values} values, got {a.size}")
-    return a if a.ndim == 1 or a.flags.c_contiguous else np.ascontiguousarray(a)

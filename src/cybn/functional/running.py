@@ -14,6 +14,8 @@ import numpy as np
 
 from ..kernels import move_running
 
+CUMULATIVE = -1.0  # as a momentum, to the kernels: 1/num_batches_tracked
+
 
 class Step(NamedTuple):
     """What moves by a batch of m values per channel: the running arrays, each where it is not None,

@@ -24,9 +24,9 @@ from ..arrays.validation import (
     check_stats,
     check_updatable,
 )
-from .batch_checked import CUMULATIVE, statistics_checked
+from .batch_checked import statistics_checked
 from .batch_checks import check_step
-from .running import Step, fits, follow
+from .running import CUMULATIVE, Step, fits, follow
 
 __all__ = ["batch_norm_stats", "update_running"]
 

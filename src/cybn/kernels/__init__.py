@@ -22,7 +22,7 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm.pxi, sample_entries.pxi and response.pxi."""
+    """The functions of one module; see batch_norm, sample_entries, response and maps (.pxi)."""
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -33,10 +33,11 @@ class Kernels(NamedTuple):
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
+    map_points: Callable[..., None] | None  # of float32 and float64
 
 
 def kernels_in(module: Any) -> Kernels:
-    return Kernels(*(getattr(module, name) for name in Kernels._fields))
+    return Kernels(*(getattr(module, name, None) for name in Kernels._fields))
 
 
 class _Of(dict[np.dtype, Kernels]):

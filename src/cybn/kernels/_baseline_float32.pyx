@@ -2,3 +2,4 @@
 
 include "float32.pxi"
 include "kernels.pxi"
+include "maps.pxi"

@@ -2,3 +2,4 @@
 
 include "float64.pxi"
 include "kernels.pxi"
+include "maps.pxi"

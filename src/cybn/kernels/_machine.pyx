@@ -29,6 +29,28 @@ cdef extern from *:
     int cybn_has_v3()
 
 
+# What threads have waited for each other (team.pxi), as time that is yet to be worked on one thread.
+cdef enum:
+    REPAY = 16                  # times what was waited, so that it is a small part of all work
+cdef double MOST_DEBT = 1       # seconds
+cdef double debt = 0
+
+
+def owe(double waited) -> None:
+    """Threads have waited for each other so many seconds."""
+    global debt
+    debt = min(debt + REPAY * waited, MOST_DEBT)
+
+
+def pays(double seconds) -> bool:
+    """Is work of so many seconds to be done on one thread? It then counts."""
+    global debt
+    if debt <= 0:
+        return False
+    debt = max(debt - seconds, 0.0)
+    return True
+
+
 def openmp_version() -> int:
     """The date of the OpenMP specification as 201511; 0 where the build has no OpenMP."""
     return CYBN_OPENMP

@@ -19,9 +19,16 @@ cdef inline Py_ssize_t part_unit(Job *job) noexcept:
     return job.tile if job.tile < job.C else max(<Py_ssize_t>1, TILE_WIDTH // job.L)
 
 
+cdef inline void share_units(Job *job, int threads) noexcept nogil:
+    """Smaller tiles, where every thread then has as many units. No sum mixes channels."""
+    cdef Py_ssize_t units = ceil_div(ceil_div(job.C, job.tile), threads) * threads
+    if units <= job.C:
+        job.tile = ceil_div(job.C, units)
+
+
 cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L, bint packed,
-                   bint stream) noexcept:
-    """The geometry of a job, fixed by the shape alone.
+                   bint stream, int threads) noexcept:
+    """The geometry of a job; what has a say in any bit is fixed by the shape alone.
 
     packed: rows of the view follow each other without a gap in every array, so may be folded.
     """
@@ -62,9 +69,20 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces
         job.channel_sums = 3 * job.blocks
+    if job.fold == 1:
+        share_units(job, threads)
     job.units = ceil_div(C, job.tile)
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
+
+
+cdef inline void start(Job *job, int threads, Py_ssize_t cache):
+    """Run a job; without the GIL, unless it is over before another thread would have got that."""
+    if job.N * job.C * job.L < AT_ONCE:
+        run(job, threads, cache)
+    else:
+        with nogil:
+            run(job, threads, cache)
 
 
 cdef void place(Job *job, Call call, Py_ssize_t part) noexcept:
@@ -124,7 +142,7 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
     call.borrow(&weights, weight, C, False, "weight")
     call.borrow(&biases, bias, C, False, "bias")
     set_grid(job, task, x.shape[0], C, x.shape[2],
-             is_packed(x) and is_packed(y) and is_packed(residual), stream)
+             is_packed(x) and is_packed(y) and is_packed(residual), stream, threads)
     allocate_job(job, call, moments)
     if call.loans[0].shape[0] == 6:
         job.shift, job.total, job.squares = moments + 3 * C, moments + 4 * C, moments + 5 * C
@@ -169,8 +187,7 @@ def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
     if not training:
         job.shift = NULL
         settle_running(job.mean, &running, eps, C)
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     settled()
     if training:
         follow(&running, job.mean, job.var, job.N * job.L, momentum)
@@ -188,8 +205,7 @@ def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] resid
     open_forward(&job, call, INFERENCE, y, stats, x, residual, weight, bias, slope, most, threads,
                  stream)
     job.count = count
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     settled()
 
 
@@ -215,7 +231,7 @@ cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :]
     call.borrow(&weights, weight, C, False, "weight")
     set_grid(job, task, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
-             and is_packed(dresidual), stream)
+             and is_packed(dresidual), stream, threads)
     allocate_job(job, call, moments)
     read_values(job.weight, &weights, 1, C)
     if dx is not None:
@@ -259,8 +275,7 @@ def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[
                   y, stats, weight, slope, most, threads, stream)
     call.borrow(&dweights, dweight, job.C, True, "dweight")
     call.borrow(&dbiases, dbias, job.C, True, "dbias")
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     write_values(&dweights, job.dweight, job.C)
     write_values(&dbiases, job.dbias, job.C)
 
@@ -275,8 +290,7 @@ def batch_sums(sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y
     open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, stats, None, slope, most,
                   threads, False)
     totals = call.table(sums, 2, job.C, "sums")
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)
     for c in range(job.C):
         totals[c], totals[job.C + c] = job.dbias[c], job.dweight[c]
 
@@ -296,5 +310,4 @@ def batch_gradient(S[:, :, :] dx, S[:, :, :] dresidual, const S[:, :, :] dy, con
     job.sums_given = True
     for c in range(job.C):
         job.dbias[c], job.dweight[c] = totals[c], totals[job.C + c]
-    with nogil:
-        run(&job, threads, cache)
+    start(&job, threads, cache)

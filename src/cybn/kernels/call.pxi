@@ -7,6 +7,7 @@
 
 cdef enum:
     MOST_LOANS = 6
+    AT_ONCE = 4096          # items: a job of less is over before another thread would get the GIL
 
 cdef struct Channels:       # values on channels; at is NULL where there are none
     char *at
@@ -15,6 +16,7 @@ cdef struct Channels:       # values on channels; at is NULL where there are non
 
 
 @cython.final
+@cython.freelist(2)
 cdef class Call:
     cdef Py_buffer[MOST_LOANS] loans
     cdef int lent

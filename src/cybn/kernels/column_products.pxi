@@ -15,10 +15,10 @@ cdef inline always sum_product_step(T *s, T *q, const S *dy, Py_ssize_t dy_strid
         for j in range(LANES):
             b[j] = q[j]
         for r in range(lines):
-            fetch(dy + r * dy_stride + dy_ahead, LANES)
-            fetch(x + r * x_stride + x_ahead, LANES)
+            fetch_far(dy + r * dy_stride + dy_ahead, LANES)
+            fetch_far(x + r * x_stride + x_ahead, LANES)
             if gating:
-                fetch(y + r * y_stride + dy_ahead, LANES)
+                fetch_far(y + r * y_stride + dy_ahead, LANES)
             add_product_line(a, b, dy + r * dy_stride, x + r * x_stride, y + r * y_stride, LANES,
                              mean, rstd, gating, slope, most)
         for j in range(LANES):
@@ -84,7 +84,7 @@ cdef inline always sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b,
                          min(<Py_ssize_t>COLUMN_STEP, t.lines - line), t.n, mean, rstd,
                          gating, job.slope, job.most, step_ahead(line, t.lines, dy_stride, t.n),
                          step_ahead(line, t.lines, x_stride, t.n))
-        if (line + COLUMN_STEP) % COLUMN_RUN == 0:
+        if (line + COLUMN_STEP) % COLUMN_RUN == 0 and line + COLUMN_STEP <= t.lines:
             empty(s, p, t.n)
             empty(q, r, t.n)
     sum_product_step(p, r, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride, x_stride,

@@ -7,7 +7,7 @@
 
 cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
-    COLUMN_STEP = 2         # lines summed side by side
+    COLUMN_STEP = 4         # lines summed side by side
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
     FEW_DOUBTFUL = 16       # one channel in so many is cheaper to look at again by itself
@@ -51,7 +51,7 @@ cdef inline always sum_step(A *s, A *q, const S *x, Py_ssize_t lines, Py_ssize_t
         for j in range(LANES):
             b[j] = q[j]
         for r in range(lines):
-            fetch(x + r * stride + ahead, LANES)
+            fetch_far(x + r * stride + ahead, LANES)
             add_line(a, b, x + r * stride, LANES, k)
         for j in range(LANES):
             s[j] = a[j]
@@ -100,7 +100,7 @@ cdef inline always sum_columns(double *s, double *q, const S *x, Py_ssize_t line
         r = step * COLUMN_STEP
         sum_step(a, b, x + r * stride, min(<Py_ssize_t>COLUMN_STEP, lines - r), stride, n, k,
                  step_ahead(r, lines, stride, n))
-        if (r + COLUMN_STEP) % COLUMN_RUN == 0:
+        if (r + COLUMN_STEP) % COLUMN_RUN == 0 and r + COLUMN_STEP <= lines:
             empty(s, a, n)
             empty(q, b, n)
     sum_step(a, b, x + lines * stride, 1, stride, left, k, 0)
@@ -257,8 +257,8 @@ cdef leaf settle_column_moments(Job *job, Py_ssize_t u) noexcept nogil:
 
 
 cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
-                                       Py_ssize_t x_stride, const T *coef,
-                                       bint gating) noexcept nogil:
+                                       Py_ssize_t x_stride, const T *coef, bint gating,
+                                       bint adds) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Tile t = tile_of(job, u, b)
     cdef Py_ssize_t r, n, w = job.width
@@ -268,4 +268,5 @@ cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, con
         normalize_run(job.out + r * job.fold * job.out_stride + t.start,
                       x + r * job.fold * x_stride + t.start,
                       residual_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w,
-                      coef, coef, True, False, job.slope, job.most, gating, job.stream, job.ahead)
+                      coef, coef, True, False, job.slope, job.most, gating, adds, job.stream,
+                      job.ahead)

@@ -1,6 +1,6 @@
-# The one source of the compiled kernels. Each data dtype at each CPU level is a two-line module: it
+# The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
 # says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py.
+# compiled with the flags of its level; see setup.py. Those of float and double add maps.pxi.
 
 cimport cython
 from cython.parallel cimport prange
@@ -13,16 +13,18 @@ from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.limits cimport LLONG_MAX
 from libc.math cimport fabs, isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from cybn.primitives cimport (
     LANES, STRIP, A, S as D, _always as always, _gradient as gradient_run,
     _normalize as normalize_run, _products as products_run, _read as read, add_shifted,
-    clear_lanes, fetch, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
+    clear_lanes, fetch, fetch_far, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
     gradient_weighted, item as item_as, load, loaded, normalize, normalize_each,
     normalize_each_gated, normalize_weighted, put, store, stream_fence, sum_products,
     sum_shifted, sum_weighted, trusted, xhat,
 )
+
+from cybn.kernels import _machine
 
 cdef extern from *:
     """
@@ -41,6 +43,7 @@ cdef inline T item(const S *x) noexcept nogil:
 
 
 include "call.pxi"
+include "team.pxi"
 include "running.pxi"
 include "job.pxi"
 include "settle.pxi"

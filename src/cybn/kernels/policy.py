@@ -17,7 +17,8 @@ from ..terms.environment import number_from
 from . import _machine
 
 MOST_THREADS = 4096
-ITEMS_PER_THREAD = 65_536  # less work than this does not pay for waking another thread
+ITEMS_PER_THREAD = 32_768  # less work than this does not pay for waking another thread
+SECONDS_PER_ITEM = 0.4e-9  # of one thread, roughly
 
 
 class Plan(NamedTuple):
@@ -57,7 +58,9 @@ _L3 = _cache_size(3, 8 << 20)
 # Threads that share the memory have less of it each: a cache that keeps the output is worth more.
 STREAM_FROM = max(_L2, _L3 // 16)
 STREAM_FROM_THREADS = max(_L2, _L3 // 4)
-_SMALL = Plan(1, _L2, False)
+# Small inputs, of less items than this, stay on the calling thread and in its cache.
+ALONE_BELOW = 2 * ITEMS_PER_THREAD
+ALONE = Plan(1, _L2, False)
 # What OpenMP would use by itself, within the container's quota unless the user says otherwise.
 _runtime_default = _runtime_threads()
 _default = number_from(
@@ -82,7 +85,9 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(n: int) -> None:
     """Use up to `n` threads in every later call, in this process.
 
-    Small inputs stay on the calling thread. Results are the same, to the bit, for any `n`.
+    Small inputs stay on the calling thread, and so do others for a while after threads had to wait
+    for each other, as they do on cores that other processes use. Results are the same, to the bit,
+    for any `n`.
 
     Parameters
     ----------
@@ -103,6 +108,7 @@ def set_num_threads(n: int) -> None:
     if not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"set_num_threads takes an int from 1 to {MOST_THREADS}, got {threads}")
     _wanted, _runtime_then = threads, _runtime_threads()
+    _machine.pays(math.inf)  # what was waited before says nothing of these threads
 
 
 def get_num_threads() -> int:
@@ -127,9 +133,11 @@ def get_num_threads() -> int:
 
 def plan(items: int, itemsize: int) -> Plan:
     """The plan for an output of so many items."""
-    if items < 2 * ITEMS_PER_THREAD:
-        return _SMALL
+    if items < ALONE_BELOW:
+        return ALONE
     threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
+    if threads > 1 and _machine.pays(items * SECONDS_PER_ITEM):
+        threads = 1
     stream_from = STREAM_FROM if threads == 1 else STREAM_FROM_THREADS
     return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > stream_from)
 

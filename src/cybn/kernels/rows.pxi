@@ -6,7 +6,7 @@
 
 cdef enum:
     ROW_BLOCK = 2048        # items of a channel between two looks at its lanes: 64 to a lane
-    ROW_RUN = 8192          # bytes that the tile of a unit should have in every row
+    ROW_RUN = 16384          # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
     INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
     WHOLE_LINES = 512       # items of a row whose ends do not matter to streaming stores
@@ -80,7 +80,7 @@ cdef leaf sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
 
 cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
     """From a row of a piece to what is read one row, or one piece, later."""
-    return p.n if job.pieces > 1 and p.start + p.n < job.L else stride - p.start
+    return stride if job.L <= 8 * ROW_BLOCK else p.n
 
 
 cdef inline void merge_block(double *s1, double *s2, double k, const double *block,
@@ -110,8 +110,8 @@ cdef leaf settle_row_moments(Job *job, Py_ssize_t u) noexcept nogil:
 
 
 cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
-                                    Py_ssize_t x_stride, const T *coef,
-                                    bint gating) noexcept nogil:
+                                    Py_ssize_t x_stride, const T *coef, bint gating,
+                                    bint adds) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at, w = job.width
@@ -123,7 +123,7 @@ cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const 
             at = c * job.L + p.start
             normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
                           residual_at(job, r, at), p.n, coef + c, coef + w + c, coef + 2 * w + c,
-                          coef, coef, False, False, job.slope, job.most, gating, job.stream,
+                          coef, coef, False, False, job.slope, job.most, gating, adds, job.stream,
                           job.ahead)
 
 

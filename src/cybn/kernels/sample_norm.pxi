@@ -99,25 +99,34 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
     cdef bint share = backward and job.items
     cdef Py_ssize_t room = job.tile * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
+    cdef double start, busy = 0, began = now()
     if near:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            start = now()
             if share:
                 walk_shards(job, sums + t * room, t, shards * t // threads * columns,
                             shards * (t + 1) // threads * columns, columns, False)
             else:
                 walk_rows(job, sums + t * room if sums != NULL else NULL, NULL, NULL,
                           rows * t // threads, rows * (t + 1) // threads, backward)
+            busy += now() - start
+        settle_wait(began, busy, threads)
         return
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
         walk_cells(job, parts * t // threads, parts * (t + 1) // threads, 0, backward)
+        busy += now() - start
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         settle_rows(job, rows * t // threads, rows * (t + 1) // threads, backward)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
         if share:
             walk_shards(job, sums, t, shards * columns * t // threads,
                         shards * columns * (t + 1) // threads, columns, True)
         else:
             walk_cells(job, total * t // threads, total * (t + 1) // threads, 1, backward)
+        busy += now() - start
+    settle_wait(began, busy, threads)
 
 
 cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,

@@ -229,9 +229,9 @@ cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count)
         at = cell.at
         mean, scale, shift = <T>means[c], <T>scales[c], <T>biases[c]
         if items:
-            normalize_run(job.out + at, job.x + at, <const S *>NULL, cell.n, &mean, &scale, &shift,
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift,
                           job.weights + cell.place, job.biases + cell.place, False, True, <T>1,
-                          <T>1, False, stream, ahead)
+                          <T>1, False, False, stream, ahead)
         else:
-            normalize_run(job.out + at, job.x + at, <const S *>NULL, cell.n, &mean, &scale, &shift,
-                          &mean, &mean, False, False, <T>1, <T>1, False, stream, ahead)
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift, &mean,
+                          &mean, False, False, <T>1, <T>1, False, False, stream, ahead)

@@ -67,20 +67,35 @@ cdef void finish_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nog
 
 cdef void run_by_units(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units
+    cdef double start, busy = 0, began = now()
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
         walk_units(job, units * t // threads, units * (t + 1) // threads)
+        busy += now() - start
+    settle_wait(began, busy, threads)
 
 
 cdef void run_by_blocks(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units, total = job.units * job.blocks
+    cdef double start, busy = 0, began = now()
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
         prepare_units(job, units * t // threads, units * (t + 1) // threads)
+        busy += now() - start
+    if job.task != INFERENCE:
+        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            start = now()
+            reduce_blocks(job, total * t // threads, total * (t + 1) // threads)
+            busy += now() - start
+        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            start = now()
+            finish_units(job, units * t // threads, units * (t + 1) // threads)
+            busy += now() - start
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        reduce_blocks(job, total * t // threads, total * (t + 1) // threads)
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        finish_units(job, units * t // threads, units * (t + 1) // threads)
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
         apply_blocks(job, total * t // threads, total * (t + 1) // threads)
+        busy += now() - start
+    settle_wait(began, busy, threads)
 
 
 cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:

@@ -63,8 +63,13 @@ cdef inline T median5(T a, T b, T c, T d, T e) noexcept nogil:
 
 
 cdef inline T clamped(double value) noexcept nogil:
-    """value as T, the largest finite one instead of infinity: 0*scale is then 0, never NaN."""
-    return <T>bounded(value, FLT_MAX if sizeof(T) < sizeof(double) else DBL_MAX)
+    """value as T, the largest finite one instead of infinity: 0*scale is then 0, never NaN.
+
+    No branch: loops of it become vectors.
+    """
+    cdef double most = FLT_MAX if sizeof(T) < sizeof(double) else DBL_MAX
+    value = most if value > most else value
+    return <T>(-most if value < -most else value)
 
 
 cdef inline double sum_doubles(const double *s, Py_ssize_t n) noexcept nogil:
@@ -205,25 +210,34 @@ cdef inline void settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
     dx = ((dy - coef 2) - (x - coef 0)*coef 1) * coef 3. Statistics that were given (running ones)
     are constants: then dx = scale*dy alone, computed as y is, with the coefficients 2, 3 and 4.
     """
-    cdef double m = <double>(job.N * job.L), rest
-    cdef bint through = job.task == GRADIENT, given = job.sums_given
+    cdef double m = <double>(job.N * job.L)
+    cdef bint through = job.task == GRADIENT
     cdef T *along = channel_coef(job, 1)
     cdef T *dy_mean = channel_coef(job, 2)
     cdef T *scale = channel_coef(job, 3)
     cdef T *shift = channel_coef(job, 4)
-    cdef Py_ssize_t c
-    for c in range(first_channel(job, u), last_channel(job, u)):
-        rest = job.rest[c] * job.rstd[c]
-        if not given:
-            job.dbias[c] = job.s1[c]
-            job.dweight[c] = job.s2[c] - rest * job.s1[c]
-        if through:
-            along[c] = clamped(job.dweight[c] / m * job.rstd[c])
-            dy_mean[c] = <T>((job.dbias[c] - rest * job.dweight[c]) / m)
-        else:
+    cdef const double *rstd = job.rstd
+    cdef const double *rest = job.rest
+    cdef const double *weight = job.weight
+    cdef double *dbias = job.dbias
+    cdef double *dweight = job.dweight
+    cdef Py_ssize_t c, first = first_channel(job, u), last = last_channel(job, u)
+    if not job.sums_given:
+        for c in range(first, last):
+            dbias[c] = job.s1[c]
+        for c in range(first, last):
+            dweight[c] = job.s2[c] - rest[c] * rstd[c] * dbias[c]
+    if through:
+        for c in range(first, last):
+            along[c] = clamped(dweight[c] / m * rstd[c])
+        for c in range(first, last):
+            dy_mean[c] = <T>((dbias[c] - rest[c] * rstd[c] * dweight[c]) / m)
+    else:
+        for c in range(first, last):
             dy_mean[c] = 0
-        scale[c] = clamped(job.weight[c] * job.rstd[c])
-        shift[c] = 0
+            shift[c] = 0
+    for c in range(first, last):
+        scale[c] = clamped(weight[c] * rstd[c])
     spread_coef(job, u, 1)
     spread_coef(job, u, 2)
     spread_coef(job, u, 3)

@@ -69,10 +69,16 @@ cdef inline void apply(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
             write_wide_columns(job, u, b)
             return
         write_wide_rows(job, u, b)          # and the others below
-    if job.gating:
+    if job.residual != NULL:
+        apply_added(job, u, b)
+    elif job.gating:
         apply_gated(job, u, b)
     else:
         apply_open(job, u, b)
+
+
+cdef leaf apply_added(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
+    write_output(job, u, b, job.x, job.x_stride, coef_of(job, 0), True, True)
 
 
 cdef leaf apply_gated(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
@@ -93,7 +99,14 @@ cdef inline always write_block(Job *job, Py_ssize_t u, Py_ssize_t b, bint gating
             write_column_gradient(job, u, b, gating)
         else:
             write_row_gradient(job, u, b, gating)
-    elif job.columns:
-        write_column_normal(job, u, b, x, x_stride, coef, gating)
     else:
-        write_row_normal(job, u, b, x, x_stride, coef, gating)
+        write_output(job, u, b, x, x_stride, coef, gating, False)
+
+
+cdef inline always write_output(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
+                                Py_ssize_t x_stride, const T *coef, bint gating,
+                                bint adds) noexcept nogil:
+    if job.columns:
+        write_column_normal(job, u, b, x, x_stride, coef, gating, adds)
+    else:
+        write_row_normal(job, u, b, x, x_stride, coef, gating, adds)

@@ -45,6 +45,10 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef bint gates = gating and dz != NULL
+    cdef T one[4]
+    if not each:    # copies, which no store can have changed
+        one[0], one[1], one[2], one[3] = mean[0], along[0], dy_mean[0], scale[0]
+        mean, along, dy_mean, scale = &one[0], &one[1], &one[2], &one[3]
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
     cdef S z_first[MOST_STRIP]
@@ -91,10 +95,10 @@ cdef inline _always _gradient_strips(S *dx, S *dz, const S *dy, const S *x, cons
                                      Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
     for _s in range((end - at) // strip):
-        fetch(dy + at + ahead, strip)
-        fetch(x + at + ahead, strip)
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
         if gating:
-            fetch(y + at + ahead, strip)
+            _fetch(y + at, strip, ahead)
         _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
                        each, slope, most, gating, gates, True, stream)
         at += strip
@@ -107,10 +111,14 @@ cdef inline _always _gradient_end(S *dx, S *dz, const S *dy, const S *x, const S
     # As _normalize_end.
     cdef Py_ssize_t i = 0
     if S is T and not gating and not each:
-        if n & 8:
-            _gradient_some(dx, dz, dy, x, y, at, 8, weight, mean, along, dy_mean, scale, each,
+        if strip_of(sizeof(S)) > 16 and n & 16:
+            _gradient_some(dx, dz, dy, x, y, at, 16, weight, mean, along, dy_mean, scale, each,
                            slope, most, gating, gates, True, False)
-            i = 8
+            i = 16
+        if n & 8:
+            _gradient_some(dx + i, dz + i, dy, x, y, at + i, 8, weight, mean, along, dy_mean, scale,
+                           each, slope, most, gating, gates, True, False)
+            i += 8
         if n & 4:
             _gradient_some(dx + i, dz + i, dy, x, y, at + i, 4, weight, mean, along, dy_mean, scale,
                            each, slope, most, gating, gates, True, False)
@@ -190,8 +198,8 @@ cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, c
                                      Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
     for _s in range((end - at) // strip):
-        fetch(dy + at + ahead, strip)
-        fetch(x + at + ahead, strip)
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
         _weighted_some(dx, dbias, dweight, dy, x, weight, at, strip, mean, rstd, shift, g_mean,
                        g_xhat, True, stream)
         at += strip
@@ -202,6 +210,10 @@ cdef inline _always _weighted_end(S *dx, T *dbias, T *dweight, const S *dy, cons
                                   T shift, T g_mean, T g_xhat) noexcept nogil:
     # As _normalize_end.
     if S is T:
+        if strip_of(sizeof(S)) > 16 and n & 16:
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 16, mean, rstd, shift, g_mean,
+                           g_xhat, True, False)
+            at += 16
         if n & 8:
             _weighted_some(dx, dbias, dweight, dy, x, weight, at, 8, mean, rstd, shift, g_mean,
                            g_xhat, True, False)

@@ -107,3 +107,19 @@ cdef inline void fetch(const S *x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n * sizeof(S) // LINE):
         prefetch(<const char *>x + i * LINE)
+
+
+cdef inline void fetch_far(const S *x, Py_ssize_t n) noexcept nogil:
+    """As fetch, of what will be read later: into the second level, which can wait for more lines
+    of memory at once than the first can."""
+    cdef Py_ssize_t i
+    for i in range(n * sizeof(S) // LINE):
+        prefetch_far(<const char *>x + i * LINE)
+
+
+cdef inline void _fetch(const S *x, Py_ssize_t n, Py_ssize_t ahead) noexcept nogil:
+    # what lies `ahead` items after x[0:n]
+    if ahead > FAR:
+        fetch_far(x + ahead, n)
+    else:
+        fetch(x + ahead, n)

@@ -8,7 +8,7 @@ cdef inline Py_ssize_t before_line(const void *y, Py_ssize_t n, Py_ssize_t items
 
 cdef inline Py_ssize_t strip_of(Py_ssize_t itemsize) noexcept nogil:
     """How many items of such a size are written at a time: whole cache lines."""
-    return MOST_STRIP if itemsize < sizeof(float) else STRIP
+    return MOST_STRIP if itemsize <= sizeof(float) else STRIP
 
 
 cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:

@@ -28,12 +28,14 @@ cdef extern from *:
     /* cybn_always: a loop that is told by flags what it is compiles to one without them. */
     #if defined(__GNUC__) || defined(__clang__)
       #define cybn_prefetch(p) __builtin_prefetch(p)
+      #define cybn_prefetch_far(p) __builtin_prefetch(p, 0, 1)
       #define cybn_always __attribute__((always_inline)) void
       #define cybn_apart static __attribute__((noinline, unused))
       #define cybn_known(n) __builtin_constant_p(n)
       typedef unsigned cybn_pair __attribute__((may_alias, aligned(2)));
     #else
       #define cybn_prefetch(p) ((void)(p))
+      #define cybn_prefetch_far(p) ((void)(p))
       #define cybn_always void
       #define cybn_apart static
       #define cybn_known(n) 1
@@ -57,5 +59,6 @@ cdef extern from *:
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
+    void prefetch_far "cybn_prefetch_far"(const void *p) noexcept nogil
     void _part_float "cybn_part_float"(float *, const float *, int, float) noexcept nogil
     void _part_double "cybn_part_double"(double *, const double *, int, double) noexcept nogil

@@ -70,10 +70,10 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
     clear_lanes(a, b)
     for i in range(n // LANES):
         if not weighted:
-            fetch(dy + i * LANES + dy_ahead, LANES)
-            fetch(x + i * LANES + x_ahead, LANES)
+            fetch_far(dy + i * LANES + dy_ahead, LANES)
+            fetch_far(x + i * LANES + x_ahead, LANES)
         if gating:
-            fetch(y + i * LANES + dy_ahead, LANES)
+            fetch_far(y + i * LANES + dy_ahead, LANES)
         at = i * LANES
         _add_some(a, b, dy + at, x + at, y + at, weight + at if weighted else weight, some, mean,
                   rstd, shift, slope, most, gating, weighted, True)

@@ -55,7 +55,7 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
     cdef A b[LANES]
     clear_lanes(a, b)
     for i in range(n // LANES):
-        fetch(x + i * LANES + ahead, LANES)
+        fetch_far(x + i * LANES + ahead, LANES)
         _shifted_some(a, b, x + i * LANES, LANES, k, True)
     if fresh and whole < n:
         _shifted_rest(a, b, x + whole, n - whole, k)

@@ -150,6 +150,8 @@ class Count(Scalar):
     """How many of something a layer keeps: an int, and no more than can be kept."""
 
     def check(self, value: Any, where: str) -> int:
+        if self is _SIZE and type(value) is int and 1 <= value <= MOST:
+            return value  # at once, for small calls
         plain = super().check(value, where)
         if plain > MOST:
             raise self.refusal(ValueError, plain, where, f", which is more than {MOST:,}")
@@ -284,13 +286,12 @@ class Sizes(Kind):
     def check(self, value: Any, where: str) -> tuple[int, ...]:
         sizes = value if isinstance(value, (list, tuple)) else (value,)
         try:
-            plain = tuple(_SIZE.check(size, where) for size in sizes)
+            plain = tuple([_SIZE.check(size, where) for size in sizes])
         except (TypeError, ValueError) as error:
             raise self.refusal(type(error), value, where) from None
-        if not plain:
-            raise self.refusal(ValueError, value, where)
-        if math.prod(plain) > MOST:
-            raise self.refusal(ValueError, value, where, f", in all more than {MOST:,}")
+        if not plain or math.prod(plain) > MOST:
+            why = f", in all more than {MOST:,}" if plain else ""
+            raise self.refusal(ValueError, value, where, why)
         return plain
 
     def schema(self) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Built(NamedTuple):
 class Arrays:
     """Learned and other arrays of a layer; see Layer."""
 
-    #: what a layer has found out about its arrays; None once one of them is another array
+    #: what a layer has found out about its arrays, and how it goes about a call; None once an
+    #: array, an option or the mode is another
     _checked: Any = None
 
     # What a variant declares

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.validation import check_count, check_per_channel, check_updatable
-from ...functional.batch_checked import CUMULATIVE
-from ...functional.running import Step
+from ...functional.running import CUMULATIVE, Step
 from .layer import Layer
 
 

@@ -68,7 +68,7 @@ class Declared(Arrays):
         value
             Its value.
         """
-        vars(self)[name] = value
+        vars(self).update({name: value, "_checked": None})
 
     # Options
 
@@ -124,6 +124,8 @@ class Declared(Arrays):
         elif name == "training":
             value = self._checked_mode(value)
         object.__setattr__(self, name, value)
+        if option is not None or name == "training":
+            vars(self)["_checked"] = None
 
     def __delattr__(self, name: str) -> None:
         if name in self._parameters or name in self._buffers or name in self._options:

@@ -15,8 +15,8 @@ from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy import ndarray
 
+from ...arrays._looks import keep_grads
 from ...options import Rule
 from ...terms.messages import did_you_mean, listed
 from ...terms.registry import registry
@@ -218,14 +218,7 @@ class Layer(Pair):
                 f"{type(self).__name__}.backward needs a forward first: call the layer with x"
             )
         dx, grads = self.pullback(saved, dy, out=out)
-        own, parameters = self.__dict__, self._parameters
-        for name in self.differentiated:
-            own["d" + name] = grads.pop(name, None)
-        for name, g in grads.items():
-            a = parameters.get(name)
-            if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
-                grads[name] = np.asarray(g, a.dtype)
-        own["grads"] = grads
+        keep_grads(self.__dict__, grads, self._parameters, self.differentiated)
         return dx
 
     def fixed(self, who: str) -> Fixed:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy import ndarray
 
+from ...arrays._looks import alike, ordered_grads
+from ...arrays.overlaps import same_memory
 from ...arrays.validation import (
     FLOAT32,
     FLOAT64,
@@ -23,7 +24,6 @@ from ...arrays.validation import (
     check_separate,
     check_updatable,
     check_upstream,
-    same_memory,
 )
 from ...arrays.views import as_ncl, as_rows, room, settle
 from .declared import Declared
@@ -102,7 +102,7 @@ class Pair(Declared):
             if not -x.ndim <= axis < x.ndim:
                 raise ValueError(f"{who} expects channels on axis {axis}, got {x.shape}")
             check_channels(who, x, channels, axis, own=ranks or None)
-        if self._checked is None:
+        if self._built and self._checked is None:
             self._check_own()
         if out is None:
             return x
@@ -181,12 +181,15 @@ class Pair(Declared):
         ValueError
             For a shape, and for an `out` that cannot be written to.
         """
-        who = type(self).__name__
         if not isinstance(saved, self.Saved):
+            who = type(self).__name__
             raise TypeError(
                 f"{who}.pullback takes what {who}.apply has returned beside y, "
                 f"got {type(saved).__module__}.{type(saved).__qualname__}"
             )
+        if out is None and alike(dy, saved[0]):
+            return dy
+        who = type(self).__name__
         dy = check_upstream(who, dy, saved[0], out)
         if out is not None:
             check_separate(who, "out", out, **self._arrays())
@@ -211,23 +214,14 @@ class Pair(Declared):
         TypeError
             If the gradient of a parameter is missing.
         """
-        own = {}
-        for name, a in self._parameters.items():
-            g = grads.pop(name, None)
-            if a is None:
-                continue
-            if g is None:
-                raise TypeError(
-                    f"{type(self).__name__}.gradients needs one of {name}, got "
-                    f"{', '.join([*own, *grads]) or 'none'}"
-                )
-            if type(g) is not ndarray or g.dtype is not a.dtype or g.shape != a.shape:
-                g = np.asarray(g, a.dtype).reshape(a.shape)
-            own[name] = g
-        for name, g in grads.items():
-            if g is not None:
-                own[name] = g
-        return own
+        try:
+            return ordered_grads(grads, self._parameters)
+        except KeyError as error:
+            missing, given = error.args
+            raise TypeError(
+                f"{type(self).__name__}.gradients needs one of {missing}, got "
+                f"{', '.join(given) or 'none'}"
+            ) from None
 
     def _check_own(self) -> None:
         """Raise for an array that is None, or not as it was built, or cannot move in training."""

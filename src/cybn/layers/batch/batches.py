@@ -9,22 +9,21 @@ import numpy as np
 from ...arrays.fixes import eval_fix
 
 if TYPE_CHECKING:
-    from ..base.channelnorm import ChannelArrays
+    from ...functional._checked import BatchWay
     from .batchnorm import BatchNorm
 
 __all__ = ["Batch", "check_running", "single_value", "unfit_batch"]
 
 
 #: A batch, or a part of one, to be normalized, of which nothing is left that is not in order: x, or
-#: its valid positions, (M, C), where there is a mask; residual; mask; arrays; whether it goes by
-#: moments of its own, not by the running statistics; and whether those move
-Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, "ChannelArrays", bool, bool]
+#: its valid positions, (M, C), where there is a mask; residual; mask; and how it is gone about
+Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, "BatchWay"]
 
 
-def check_running(layer: BatchNorm, arrays: ChannelArrays) -> None:
+def check_running(layer: BatchNorm, way: BatchWay) -> None:
     """ValueError where a batch of single values has no running statistics to go by."""
     for name in ("running_mean", "running_var"):
-        if getattr(arrays, name) is None:
+        if getattr(way, name) is None:
             raise ValueError(
                 f"{type(layer).__name__} with on_single='running' needs {name}, which is None; "
                 f"assign an array to it, or set on_single='error'"

@@ -6,18 +6,18 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays._looks import affine_grads
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
 from ...functional import batch_norm_stats
-from ...functional.batch_checked import backward_checked, forward_checked
+from ...functional._checked import BatchWay, backward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
 from ...options import Bounds, DType, Needs, PositiveInt
 from ..base.channelnorm import ChannelArrays, ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
-from ..base.pair import new
 from ..base.ranks import ranked
 from .batches import Batch, check_running, single_value, unfit_batch
 
@@ -203,15 +203,20 @@ class BatchNorm(ChannelNorm):
         mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
-        who, axis = type(self).__name__, self.channel_axis
-        x = check_input(who, x, self.ranks, self.num_features, axis)
+        checked = self._checked
+        way = (checked and checked.get("way")) or self._find_way()
+        values = way.values(x)
+        if values < 0:
+            who = type(self).__name__
+            x = check_input(who, x, self.ranks, self.num_features, self.channel_axis)
         if residual is not None:
-            residual = check_residual(who, residual, x)
+            residual = check_residual(type(self).__name__, residual, x)
         if mask is not None:
-            mask = check_mask(who, mask, x, axis)
-        arrays = self.channel_arrays()
+            mask = check_mask(type(self).__name__, mask, x, self.channel_axis)
         kept = x if out is None else self.begin(x, out, residual=residual)
-        batch = self._looked_at(kept, residual, mask, arrays)
+        batch = kept, residual, mask, way
+        if mask is not None or values < 2 or way.careful:
+            batch = self._looked_at(*batch)
         try:
             y, saved, step = self._normalize(batch, kept, out)
         except BaseException:
@@ -221,12 +226,33 @@ class BatchNorm(ChannelNorm):
             follow([step])
         return y, saved
 
+    def _find_way(self) -> BatchWay:
+        """How a batch is gone about, for all calls until an array or an option is another."""
+        way = self._way_with(self.channel_arrays())
+        self._checked = {**(self._checked or {}), "way": way}
+        return way
+
+    def _way_with(self, arrays: ChannelArrays) -> BatchWay:
+        training, (_, _, mean, var, count) = self.training, arrays
+        of_batch = training or mean is None or var is None
+        looks = training and self.on_nonfinite == "error"
+        gate = OPEN
+        if self.activation is not None:
+            gate = gate_of("", self.activation, self.negative_slope)
+        at_once = self.unbiased and self.on_nonfinite == "propagate"
+        return BatchWay(
+            BatchNorm.Saved, arrays, of_batch, moves=training and self.track_running_stats,
+            at_once=at_once, careful=of_batch and (looks or self.eps == 0), ranks=self.ranks,
+            channels=self.num_features, axis=self.channel_axis,
+            momentum=self.step_size(count), eps=self.eps, gate=gate,
+        )  # fmt: skip
+
     def _looked_at(
         self,
         x: np.ndarray,
         residual: np.ndarray | None,
         mask: np.ndarray | None,
-        arrays: ChannelArrays,
+        way: BatchWay,
         place: slice | None = None,
     ) -> Batch:
         """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
@@ -237,24 +263,21 @@ class BatchNorm(ChannelNorm):
             axis = self.channel_axis
             x = pick(x, mask, axis)
             residual = None if residual is None else pick(residual, mask, axis)
-        size, training, (_, _, mean, var, _) = x.size, self.training, arrays
-        of_batch = training or mean is None or var is None
-        if of_batch and size == self.num_features:
-            of_batch = not (training and self.on_single == "running")
-            if of_batch:
+        if way.of_batch and x.size == way.channels:
+            if not (self.training and self.on_single == "running"):
                 raise ValueError(single_value(self, batch.shape, mask is not None, place))
-            check_running(self, arrays)
-        if of_batch and self.eps == 0:
-            check_eps(type(self).__name__, self.eps, True)
-        learns = of_batch and training and size > 0
-        moves = learns and self.track_running_stats
-        if learns and self.on_nonfinite == "error":
-            axis = self.channel_axis if mask is None else 1
-            stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis)
-            if not (self._fit(stats, x) if moves else np.isfinite(stats)).all():
-                fit = self._fit(stats, x)
-                raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
-        return x, residual, mask, arrays, of_batch, moves
+            check_running(self, way)
+            way = way.by_running()
+        if way.careful:
+            if self.eps == 0:
+                check_eps(type(self).__name__, self.eps, True)
+            if self.training and self.on_nonfinite == "error" and x.size:
+                axis = self.channel_axis if mask is None else 1
+                stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis)
+                if not (self._fit(stats, x) if way.moves else np.isfinite(stats)).all():
+                    fit = self._fit(stats, x)
+                    raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
+        return x, residual, mask, way
 
     def _normalize(
         self, batch: Batch, kept: np.ndarray, out: np.ndarray | None, last: bool = True
@@ -263,41 +286,25 @@ class BatchNorm(ChannelNorm):
 
         `last`: nothing is computed after this batch, so that its kernel may move them.
         """
-        x, residual, mask, arrays, of_batch, moves = batch
-        weight, bias, mean, var, count = arrays
-        axis = axis_then = self.channel_axis
-        to, gate = out, OPEN
-        if self.activation is not None:
-            gate = gate_of("", self.activation, self.negative_slope)
-        if mask is not None:
-            whole = empty_like(kept) if out is None else out
-            to, axis, last = None, 1, False
-        step_size = self.momentum
-        if step_size is None:
-            step_size = self.step_size(count)
-        later = moves and not (last and self.unbiased and self.on_nonfinite == "propagate")
-        if later or not (moves or not of_batch):
-            mean = var = count = None
-        weight_then = None if weight is None else weight.copy()
+        x, residual, mask, way = batch
         try:
-            y, stats = forward_checked(
-                x, weight, bias, mean, var, count, of_batch, step_size, self.eps, axis, to,
-                residual, gate,
-            )  # fmt: skip
+            if mask is None:
+                y, saved, later = way.normalize(x, residual, out, last, False)
+            else:
+                y = empty_like(kept) if out is None else out
+                values, saved, later = way.normalize(x, residual, None, False, True)
         except ValueError:
             self.check_arrays()  # an array was spoilt since it was checked: says which
             raise
         step = None
-        if later and (self.on_nonfinite == "propagate" or self._fit(stats, x).all()):
-            step = self.step(arrays[2:], stats, x)
-        y_then, valid = None if gate is OPEN else y, None
+        if later and (self.on_nonfinite == "propagate" or self._fit(saved.stats, x).all()):
+            running = way.running_mean, way.running_var, way.num_batches_tracked
+            step = self.step(running, saved.stats, x)
         if mask is not None:
-            y, mask, valid = put(y, mask, whole, axis_then), mask.copy(), x
-        saved = (
-            kept, stats, weight_then, of_batch, axis_then, y_then, gate, residual is not None, mask,
-            valid,
-        )  # fmt: skip
-        return y, new(BatchNorm.Saved, saved), step
+            axis = self.channel_axis
+            _, mask, valid = put(values, mask, y, axis), mask.copy(), x
+            saved = saved._replace(x=kept, axis=axis, mask=mask, valid=valid)
+        return y, saved, step
 
     def keeps_finite(self, name: str) -> bool:
         """Parameters, and statistics that on_nonfinite protects."""
@@ -314,7 +321,7 @@ class BatchNorm(ChannelNorm):
         if out is not None and saved.y is not None:
             check_separate(type(self).__name__, "out", out, y=saved.y)
         dx, dweight, dbias, dz = self._pulled_back(saved, dy, out)
-        return dx, self.gradients(weight=dweight, bias=dbias, residual=dz)
+        return dx, affine_grads(self._parameters, dweight, dbias, dz)
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None

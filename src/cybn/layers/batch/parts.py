@@ -116,7 +116,8 @@ class PartedBatchNorm(BatchNorm):
         kept = self.begin(x, out, residual=residual)
         batches = []
         for place, _, arrays in parts:
-            batches.append(self._looked_at(kept, residual, mask, arrays, place))
+            way = self._way_with(arrays)
+            batches.append(self._looked_at(kept, residual, mask, way, place))
         y = empty_like(x) if out is None else out
         saved, steps = [], []
         try:

@@ -1,10 +1,8 @@
 """EvoNorm B0 and S0: a normalization and an activation in one, found by search.
 
-Pure NumPy over blocks (see `_common`), which is fast enough: the work is a maximum and a
-division, or a sigmoid, on items that are in cache. B0 needs the variance of the batch before it can
-write anything, and its gradient before any dx is whole; so it goes over the data twice each way.
-Rejected for its statistics: the compiled kernels, which have no moments of a sample's channel with
-channels last. The variance of a group, or of the batch, is merged from those of its parts.
+Each is a function of its own to the kernel of maps, with moments by map: those of a group, or of
+the batch, are merged from these. Two walks over the data for moments, one for what is written, and
+backward one for sums and one for dx.
 """
 
 from __future__ import annotations
@@ -15,14 +13,15 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import check_more_than_one
+from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt
 from ...terms.registry import register
-from ._common import Blockwise, Fitting, blocks, dot, moments, total
+from ._common import Featured
 
 
 @register("EvoNormS0")
-class EvoNormS0(Blockwise):
+class EvoNormS0(Featured):
     r"""EvoNormS0: a swish of learned slope, over the deviation of its group of channels.
 
     No activation is to follow. It is the same in training and evaluation [1]_.
@@ -75,6 +74,16 @@ class EvoNormS0(Blockwise):
     rules = (Divides("groups", "num_features", capped=True),)
     sized_by = ("num_features",)
 
+    class Saved(NamedTuple):
+        """What pullback needs. Moments are those of each map's group, (N, C)."""
+
+        x: np.ndarray
+        maps: Maps
+        mean: np.ndarray
+        std: np.ndarray
+        weight: np.ndarray
+        v1: np.ndarray
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -90,55 +99,51 @@ class EvoNormS0(Blockwise):
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         kept = super()._accepted(x, out)
-        if prod(kept.shape[1:]) == self.num_features // self.unit():
+        if prod(kept.shape[1:]) == self.num_features // self._unit():
             raise ValueError(
                 f"{type(self).__name__} needs more than 1 value in each group of channels of a "
-                f"sample, got x of shape {kept.shape} and groups of {self.unit()}; pass larger "
+                f"sample, got x of shape {kept.shape} and groups of {self._unit()}; pass larger "
                 f"maps, or build the layer with fewer groups"
             )
         return kept
 
-    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
-        _, std, _ = self._of_groups(x, p)
-        return x / (1 + np.exp(-p.v1 * x)) * (p.weight / std) + p.bias
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self.copied("v1")
+        each_mean, each_var = maps.moments(x)
+        mean = self._over_groups(each_mean)
+        std = np.sqrt(self._over_groups(each_var + (each_mean - mean) ** 2) + self.eps)
+        y = maps.output(x, Point.SWISH, v1, a=weight / std, b=self.copied("bias"), out=out)
+        return y, self.Saved(x, maps, mean, std, weight, v1), []
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
-        mean, std, size = self._of_groups(x, p)
-        gate = 1 / (1 + np.exp(-p.v1 * x))
-        swish = x * gate
-        along = dot(dy, swish, p.inner)
-        dswish = dy * (p.weight / std)
-        dgate = dswish * swish * (1 - gate)  # dy / d(v1 x)
-        dstd = -self._over_groups(np.add, p.weight * along) / std**2
-        dx = dswish * gate + dgate * p.v1 + (x - mean) * (dstd / (size * std))
-        grads = {
-            "weight": total(along / std, (0,)),
-            "bias": total(dy, p.outer),
-            "v1": dot(dgate, x, p.outer),
-        }
-        return dx, grads
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, maps, mean, std, weight, v1 = saved
+        dbias, along, of_slope = maps.sums(dy, x, Point.SWISH, v1)
+        scale = weight / std
+        dstd = -self._over_groups(weight * along) / std**2  # a mean over the channels of a group
+        slope = dstd / (max(1, maps.positions) * std)
+        dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
+        return dx, self.gradients(
+            weight=(along / std).sum(0), bias=dbias.sum(0), v1=(scale * of_slope).sum(0)
+        )
 
-    def unit(self) -> int:
+    def _unit(self) -> int:
+        """How many channels make a group."""
         return self.num_features // min(self.groups, self.num_features)
 
-    def _over_groups(self, ufunc: np.ufunc, a: np.ndarray) -> np.ndarray:
-        """a, one value for each sample and channel, reduced over each group and spread again."""
-        grouped = a.reshape(len(a), -1, self.unit())
-        reduced = ufunc.reduce(grouped, axis=2, keepdims=True)
-        return np.broadcast_to(reduced, grouped.shape).reshape(a.shape)
-
-    def _of_groups(self, x: np.ndarray, p: Fitting) -> tuple[np.ndarray, np.ndarray, int]:
-        """Mean and deviation of each channel's group, shaped as moments are; a group's items."""
-        channels = self.unit()
-        each_mean, each_var = moments(x, p.inner)
-        mean = self._over_groups(np.add, each_mean) / channels
-        spread = each_var + (each_mean - mean) ** 2
-        var = self._over_groups(np.add, spread) / channels
-        return mean, np.sqrt(var + self.eps), channels * p.each
+    def _over_groups(self, a: np.ndarray) -> np.ndarray:
+        """(N, C), the mean of each group spread again."""
+        unit = self._unit()
+        grouped = a.reshape(len(a), self.num_features // unit, unit)
+        mean = grouped.mean(2, keepdims=True)
+        return np.broadcast_to(mean, grouped.shape).reshape(a.shape)
 
 
 @register("EvoNormB0")
-class EvoNormB0(Blockwise):
+class EvoNormB0(Featured):
     r"""EvoNormB0: x over the larger of the batch's deviation and one that depends on x.
 
     No activation is to follow. In evaluation the deviation of the batch is the running one [1]_.
@@ -203,10 +208,13 @@ class EvoNormB0(Blockwise):
         """What pullback needs."""
 
         x: np.ndarray
-        fitting: Fitting
-        mean_i: np.ndarray  # of each sample's channel
+        maps: Maps
+        mean_i: np.ndarray  # (N, C), of each map
         std_i: np.ndarray
-        mean: np.ndarray | None  # of the batch, where std is that of the batch
+        mean: np.ndarray | None  # (C,), of the batch, where std is that of the batch
+        std: np.ndarray
+        weight: np.ndarray
+        v1: np.ndarray
 
     def __init__(
         self,
@@ -231,55 +239,35 @@ class EvoNormB0(Blockwise):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        running, training = self.running_var, self.training
-        y, p, m = self._room(x, out), self._fitting(x), x.size // self.num_features
-        mean_i = np.empty((len(x), *p.weight.shape[1:]))  # of each sample and channel
-        var_i = np.empty_like(mean_i)
-        for at in blocks(x, *p.cut):
-            mean_i[at], var_i[at] = moments(p.block(x, at), p.inner)
-        mean, var = total(mean_i, (0,)) / max(1, len(x)), running.reshape(p.weight.shape)
+        running, training, m = self.running_var, self.training, x.size // self.num_features
+        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self.copied("v1")
+        mean_i, var_i = maps.moments(x)
+        mean, var = mean_i.sum(0) / max(1, len(x)), running.astype(np.float64)
         if training:
-            var = total(var_i + (mean_i - mean) ** 2, (0,)) / max(1, len(x))
-        std_i = np.sqrt(var_i + self.eps, out=var_i)
-        p.std = np.sqrt(var.astype(np.float64) + self.eps)
-        for at in blocks(x, *p.cut):
-            q = p.of(at)
-            own = q.v1 * x[at] + std_i[at]
-            y[at] = x[at] / np.maximum(own, q.std, out=own) * q.weight + q.bias
+            var = (var_i + (mean_i - mean) ** 2).sum(0) / max(1, len(x))
+        std_i, std = np.sqrt(var_i + self.eps), np.sqrt(var + self.eps)
+        bias = self.copied("bias")
+        y = maps.output(x, Point.LARGER, v1, std_i, std, weight, bias, out=out)
         steps = []
         if training and m:
-            stats = np.stack([mean.ravel(), var.ravel()])
-            steps = [Step(None, running, None, stats, m, self.momentum)]
-        return y, self.Saved(x, p, mean_i, std_i, mean if training else None), steps
+            steps = [Step(None, running, None, np.stack([mean, var]), m, self.momentum)]
+        mean = mean if training else None
+        return y, self.Saved(x, maps, mean_i, std_i, mean, std, weight, v1), steps
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        x, p, mean_i, std_i, mean = saved
-        dx, sums, dstd = self._room(dy, out), self._sums(), {"std": np.zeros(self.num_features)}
-        for at in blocks(x, *p.cut):
-            upstream, block, q = p.block(dy, at), p.block(x, at), p.of(at)
-            own = q.v1 * block + std_i[at]
-            chosen = own > q.std
-            xhat = block / np.maximum(own, q.std, out=own)
-            direct = upstream * q.weight / own
-            divisor = -direct * xhat  # dy / d(max(...))
-            of_own = divisor * chosen
-            parts = {
-                "weight": dot(upstream, xhat, p.outer),
-                "bias": total(upstream, p.outer),
-                "v1": dot(of_own, block, p.outer),
-            }
-            self._add(sums, parts, p.channels(at))
-            of_std = total(divisor, p.outer) - total(of_own, p.outer)
-            self._add(dstd, {"std": of_std}, p.channels(at))
-            dstd_i = total(of_own, p.inner) / (p.each * std_i[at])
-            dx[at] = direct + of_own * q.v1 + (block - mean_i[at]) * dstd_i
-        if mean is not None:  # in evaluation std is a constant
-            p = Fitting(**vars(p), mean=mean)
-            m = max(1, x.size // self.num_features)
-            p.slope = dstd["std"].reshape(p.std.shape) / (p.std * m)
-            for at in blocks(x, *p.cut):
-                q = p.of(at)
-                dx[at] += (x[at] - q.mean) * q.slope
-        return dx, self.gradients(**sums)
+        """dx, through both deviations; in evaluation std is a constant."""
+        x, maps, mean_i, std_i, mean, std, weight, v1 = saved
+        dbias, dweight, of_v1, of_own, of_std = maps.sums(dy, x, Point.LARGER, v1, std_i, std)
+        m = max(1, maps.positions)
+        slope, shift = weight * of_own / (m * std_i), 0.0
+        if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
+            of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
+            slope, shift = slope + of_batch, (mean_i - mean) * of_batch
+        dx = maps.gradient(
+            dy, x, Point.LARGER, v1, std_i, std, weight, mean_i, slope, shift, out=out
+        )
+        return dx, self.gradients(
+            weight=dweight.sum(0), bias=dbias.sum(0), v1=(weight * of_v1).sum(0)
+        )

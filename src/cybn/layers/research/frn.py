@@ -1,25 +1,26 @@
 """Filter response normalization, with the thresholded linear unit (TLU) that goes with it.
 
-Pure NumPy over blocks (see `_common`), fast enough since a block stays in cache. The
-compiled kernels for rows have one eps and no threshold; with them the output would be read and
-written once more.
+A function of its own to the kernel of maps: the larger of v·x + s and a threshold, with the slope
+v = weight/nu of each map.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.maps import Maps, Point, maps_of
+from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...terms.registry import register
-from ._common import Blockwise, Fitting, dot, total
+from ._common import Featured
 
 LEARNED_EPS = 1e-4  # the paper's start
 
 
 @register("FilterResponseNorm", aliases=("FRN",))
-class FilterResponseNorm(Blockwise):
+class FilterResponseNorm(Featured):
     r"""Filter response normalization: response maps by their root mean square, a threshold.
 
     Nothing is centred, and nothing depends on other samples, so that training and evaluation are
@@ -72,6 +73,17 @@ class FilterResponseNorm(Blockwise):
 
     scalars: ClassVar[tuple[str, ...]] = ("learned_eps",)
 
+    class Saved(NamedTuple):
+        """What pullback needs. Parameters are copies; those that are left out change nothing."""
+
+        x: np.ndarray
+        maps: Maps
+        rstd: np.ndarray  # (N, C)
+        weight: np.ndarray
+        bias: np.ndarray
+        tau: np.ndarray
+        learned_eps: np.ndarray
+
     def __init__(
         self,
         num_features: PositiveInt,
@@ -87,26 +99,31 @@ class FilterResponseNorm(Blockwise):
         self.learn("tau", 0 if tlu else None)
         self.learn("learned_eps", LEARNED_EPS if learn_eps else None)
 
-    def forward_block(self, x: np.ndarray, p: Fitting) -> np.ndarray:
-        y = x * (p.weight * self._rstd(x, p)) + p.bias
-        return np.maximum(y, p.tau) if "tau" in vars(p) else y
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        maps = maps_of(x, self.channel_axis)
+        weight, bias = self.copied("weight", 1), self.copied("bias", 0)
+        tau, learned = self.copied("tau", -np.inf), self.copied("learned_eps", 0)
+        eps = self.eps + np.abs(learned)
+        rstd = 1 / np.sqrt(maps.squares(x) / max(1, maps.positions) + eps)
+        y = maps.output(x, Point.THRESHOLD, weight * rstd, bias, tau, out=out)
+        return y, self.Saved(x, maps, rstd, weight, bias, tau, learned), []
 
-    def backward_block(self, dy: np.ndarray, x: np.ndarray, p: Fitting):
-        rstd, grads = self._rstd(x, p), {}
-        xhat = x * rstd
-        if "tau" in vars(p):
-            above = dy * (xhat * p.weight + p.bias > p.tau)
-            grads["tau"] = total(dy, p.outer) - total(above, p.outer)
-            dy = above
-        along = dot(dy, xhat, p.inner)
-        grads["weight"] = total(along, (0,))
-        grads["bias"] = total(dy, p.outer)
-        if "learned_eps" in vars(p):
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx = (g - xhat·Σ(g·xhat)/L)·weight·rstd, with g = dy where y is above tau, else 0."""
+        x, maps, rstd, weight, bias, tau, learned = saved
+        scale = weight * rstd
+        along, of_bias, of_tau = maps.sums(dy, x, Point.THRESHOLD, scale, bias, tau)
+        along *= rstd  # Σ(g·xhat)
+        slope = -along / max(1, maps.positions) * rstd * scale
+        dx = maps.gradient(dy, x, Point.THRESHOLD, scale, bias, tau, k=slope, out=out)
+        return dx, self.gradients(
+            weight=along.sum(0),
+            bias=of_bias.sum(0),
+            tau=of_tau.sum(0),
             # d rstd / d eps = -rstd³/2
-            grads["learned_eps"] = -np.sign(p.learned_eps) / 2 * (along * p.weight * rstd**2).sum()
-        dx = (dy - xhat * (along / p.each)) * (p.weight * rstd)
-        return dx, grads
-
-    def _rstd(self, x: np.ndarray, p: Fitting) -> np.ndarray:
-        eps = self.eps + np.abs(vars(p).get("learned_eps", 0.0))
-        return 1 / np.sqrt(dot(x, x, p.inner) / p.each + eps)
+            learned_eps=np.sign(learned) / 2 * (-along * weight * rstd**2).sum(),
+        )

@@ -1,7 +1,6 @@
 """Global response normalization: channels compete by the energy of their maps.
 
-Pure NumPy over blocks (see `_common`): a sum of squares for each item, and, once those of all
-channels are known, a product and a sum.
+To the kernel of maps it is v·x + s without a threshold, with v of each map: 1 + weight·N.
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...terms.registry import register
-from ._common import Blockwise, Fitting, blocks, dot, total
+from ._common import Featured
 
 
 @register("GlobalResponseNorm", aliases=("GRN",))
-class GlobalResponseNorm(Blockwise):
+class GlobalResponseNorm(Featured):
     r"""Global response normalization: each channel by its share of the sample's energy.
 
     The channels of a sample compete by the energy of their maps. It is the same in training and
@@ -65,12 +65,14 @@ class GlobalResponseNorm(Blockwise):
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
 
     class Saved(NamedTuple):
-        """What pullback needs."""
+        """What pullback needs; energies are (N, C)."""
 
         x: np.ndarray
-        fitting: Fitting
+        maps: Maps
         energy: np.ndarray
-        mean: np.ndarray  # of the energy, and eps
+        mean: np.ndarray  # (N, 1), of the energies, and eps
+        weight: np.ndarray
+        bias: np.ndarray
 
     def __init__(
         self,
@@ -86,33 +88,23 @@ class GlobalResponseNorm(Blockwise):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        y, p = self._room(x, out), self._fitting(x)
-        energy = np.empty((len(x), *p.weight.shape[1:]))  # G of each sample and channel
-        for at in blocks(x, *p.cut):
-            block = p.block(x, at)
-            energy[at] = np.sqrt(dot(block, block, p.inner))
-        mean = total(energy, (p.channel,)) / self.num_features + self.eps
-        scale = 1 + p.weight * (energy / mean)
-        for at in blocks(x, *p.cut):
-            y[at] = x[at] * scale[at] + p.of(at).bias
-        return y, self.Saved(x, p, energy, mean), []
+        maps = maps_of(x, self.channel_axis)
+        weight, bias = self.copied("weight"), self.copied("bias")
+        energy = np.sqrt(maps.squares(x))
+        mean = energy.sum(1, keepdims=True) / self.num_features + self.eps
+        y = maps.output(x, Point.THRESHOLD, 1 + weight * (energy / mean), bias, -np.inf, out=out)
+        return y, self.Saved(x, maps, energy, mean, weight, bias), []
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        x, p, energy, mean = saved
-        dx, sums, dscale = self._room(dy, out), self._sums(), np.zeros_like(energy)
-        for at in blocks(x, *p.cut):
-            upstream = p.block(dy, at)
-            dscale[at] = dot(upstream, p.block(x, at), p.inner)
-            self._add(sums, {"bias": total(upstream, p.outer)}, p.channels(at))
+        x, maps, energy, mean, weight, bias = saved
         share = energy / mean
-        sums["weight"] += dot(dscale, share, (0, *p.inner)).ravel()
-        dshare = p.weight * dscale
-        others = dot(dshare, share, (p.channel,)) / self.num_features
+        line = 1 + weight * share, bias, -np.inf
+        dscale, dbias, _ = maps.sums(dy, x, Point.THRESHOLD, *line)
+        dshare = weight * dscale
+        others = (dshare * share).sum(1, keepdims=True) / self.num_features
         slope = (dshare - others) / mean  # dy / dG
         slope = np.divide(slope, energy, out=np.zeros_like(energy), where=energy != 0)
-        scale = 1 + p.weight * share
-        for at in blocks(x, *p.cut):
-            dx[at] = dy[at] * scale[at] + x[at] * slope[at]
-        return dx, self.gradients(**sums)
+        dx = maps.gradient(dy, x, Point.THRESHOLD, *line, k=slope, out=out)
+        return dx, self.gradients(weight=(dscale * share).sum(0), bias=dbias.sum(0))

@@ -19,8 +19,7 @@ from ...functional import (
     instance_norm_backward,
     instance_norm_forward,
 )
-from ...functional.batch_checked import CUMULATIVE
-from ...functional.running import Step
+from ...functional.running import CUMULATIVE, Step
 from ...options import Bounds, DType, PositiveInt
 from ...terms.registry import register
 from ._common import Guarded

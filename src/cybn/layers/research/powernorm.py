@@ -2,7 +2,7 @@
 
 A view of batch normalization: the compiled kernels take the quadratic mean as a variance about the
 mean 0, and go over x once more in training for the moments of the batch. A correction of dx, where
-the option asks for one, is NumPy over blocks.
+the option asks for one, is a walk of the kernel of maps.
 
 Rejected: the scaling by the quadratic mean of each sample's features that the authors' code does
 before the layer; an `RMSNorm` without weight does the same.
@@ -18,11 +18,12 @@ from ...arrays.validation import (
     check_updatable,
 )
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
+from ...functional.maps import Point, maps_of
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt
 from ...terms.registry import register
-from ._common import Guarded, blocks
+from ._common import Guarded
 
 _RANKS = (2, 3, 4, 5)
 
@@ -203,8 +204,5 @@ class PowerNorm(Guarded):
     @staticmethod
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
         """dx -= x·coefficient, one for each channel."""
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        spread = coefficient.reshape(shape)
-        for rows in blocks(x):
-            dx[rows] -= x[rows] * spread
+        maps = maps_of(x, axis, shared=True)
+        maps.gradient(dx, x, Point.THRESHOLD, 1.0, t=-np.inf, k=-coefficient, out=dx)

@@ -13,15 +13,16 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
 from ...functional import rms_norm_backward, rms_norm_forward
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt
 from ...terms.registry import register
-from ._common import Blockwise
+from ._common import Featured
 
 
 @register("ScaleNorm")
-class ScaleNorm(Blockwise):
+class ScaleNorm(Featured):
     r"""Scale normalization: every feature vector to the same length, which is learned.
 
     It is RMSNorm with one weight for all features, and the same in training and evaluation [1]_.
@@ -92,7 +93,8 @@ class ScaleNorm(Blockwise):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        y, axis, features = self._room(x, out), self.channel_axis, self.num_features
+        axis, features = self.channel_axis, self.num_features
+        y = empty_like(x) if out is None else out
         weight = np.full(features, self.weight.item() / sqrt(features))
         _, stats = rms_norm_forward(
             _last(x, axis), features, weight, self.eps / features, out=_last(y, axis),
@@ -104,7 +106,8 @@ class ScaleNorm(Blockwise):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, stats, weight, axis = saved
-        dx, features = self._room(dy, out), len(weight)
+        dx = empty_like(dy) if out is None else out
+        features = len(weight)
         _, dweight = rms_norm_backward(
             _last(dy, axis), _last(x, axis), stats, features, weight, out=_last(dx, axis),
             who=type(self).__name__,

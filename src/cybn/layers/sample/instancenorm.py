@@ -6,17 +6,17 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays._looks import affine_grads
 from ...arrays.dtypes import PARAMETERS
-from ...arrays.layout import group_rows
+from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import (
     as_float_array,
     check_channels,
     check_eps,
     check_rank,
 )
-from ...functional.batch_checked import backward_checked, forward_checked
-from ...functional.instance import check_instance_size, instance_checked
-from ...functional.rows import gradient_checked
+from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
+from ...functional.instance import check_instance_size, follow_samples
 from ...options import Bounds, DType, PositiveInt
 from ..base.channelnorm import ChannelNorm
 from ..base.pair import new
@@ -102,10 +102,10 @@ class InstanceNorm(ChannelNorm):
         """What pullback needs."""
 
         x: np.ndarray
+        rows: Rows
         stats: np.ndarray
         weight: np.ndarray | None
         running: bool  # normalized by running statistics
-        alone: bool  # x is one sample
         axis: int
 
     def __init__(
@@ -124,52 +124,77 @@ class InstanceNorm(ChannelNorm):
 
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
-        who, axis = type(self).__name__, self.channel_axis
-        x = as_float_array(who, "x", x)
-        check_rank(who, x, self.ranks, axis, self.num_features, self.ranks[0])
+        checked = self._checked
+        way, running = (checked and checked.get("way")) or self._find_way()
+        found = way.known(x)
+        if found is None:
+            x = self._looked_at(x, running)
+            found = way.learn(x, self._rows(x), self.eps)
+        rows, eps = found
         alone = x.ndim == self.ranks[0]
-        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis, own=())
-        arrays = self.channel_arrays()
-        running = not (self.training or arrays.running_mean is None or arrays.running_var is None)
-        if not running:
-            check_eps(who, self.eps, True)
-            check_instance_size(_batch(x, alone), axis, self.training)
         kept = x if out is None else self.begin(x, out)
-        weight = None if arrays.weight is None else arrays.weight.copy()
         try:
-            y, stats = self._normalize(_batch(kept, alone), _batch(out, alone), running, *arrays)
+            batch, to = _batch(kept, alone), _batch(out, alone)
+            if running:
+                y, stats, weight = self._by_running(batch, to, way)
+            else:
+                y, stats, weight = way.normalize(batch, rows, eps, to)
+                if self.training and self.track_running_stats:
+                    moving = self.running_mean, self.running_var, self.momentum or 0.0
+                    follow_samples(stats, kept.size, self.num_features, *moving)
         except BaseException as error:
             self.undo(x, kept, out)
             if isinstance(error, ValueError):
                 self.check_arrays()  # an array was spoilt since it was checked: says so
             raise
-        saved = new(self.Saved, (kept, stats, weight, running, alone, axis))
+        saved = new(InstanceNorm.Saved, (kept, rows, stats, weight, running, self.channel_axis))
         return _unbatch(y, alone, out), saved
 
-    def _normalize(self, x, out, running, weight, bias, mean, var, _):
-        # y and stats of a batch, by the running statistics or its own
-        axis = self.channel_axis
-        if running:
-            return forward_checked(
-                x, weight, bias, mean, var, None, False, 0.0, self.eps, axis, out
-            )
-        momentum = (self.training and self.track_running_stats and self.momentum) or 0.0
-        return instance_checked(x, weight, bias, mean, var, momentum, self.eps, axis, out)
+    def _find_way(self) -> tuple[RowsWay, bool]:
+        # How a batch is gone about, until an array or an option is another; by running statistics?
+        weight, bias, mean, var, _ = self.channel_arrays()
+        way = RowsWay(weight, bias, True), not (self.training or mean is None or var is None)
+        self._checked = {**(self._checked or {}), "way": way}
+        return way
+
+    def _looked_at(self, x: np.ndarray, running: bool) -> np.ndarray:
+        # x as an array that is in order
+        who, axis = type(self).__name__, self.channel_axis
+        x = as_float_array(who, "x", x)
+        check_rank(who, x, self.ranks, axis, self.num_features, self.ranks[0])
+        alone = x.ndim == self.ranks[0]
+        check_channels(who, x, self.num_features, 0 if alone and axis == 1 else axis, own=())
+        if not running:
+            check_eps(who, self.eps, True)
+            check_instance_size(_batch(x, alone), axis, self.training)
+        return x
+
+    def _rows(self, x: np.ndarray) -> Rows:
+        return group_rows(_batch(x, x.ndim == self.ranks[0]), self.num_features, self.channel_axis)
+
+    def _by_running(self, x, out, way):
+        weight = None if way.weight is None else way.weight.copy()
+        y, stats = forward_checked(
+            x, way.weight, way.bias, self.running_mean, self.running_var, None, False, 0.0,
+            self.eps, self.channel_axis, out,
+        )  # fmt: skip
+        return y, stats, weight
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dtype, names = PARAMETERS[self.dtype], dict(self.named_parameters())
-        dy, (x, stats, weight, running, alone, axis) = self.resume(saved, dy, out), saved
-        x, dy, dx = (_batch(a, alone) for a in (x, dy, out))
+        dtype, parameters = PARAMETERS[self.dtype], self._parameters
+        dy, (x, rows, stats, weight, running, axis) = self.resume(saved, dy, out), saved
+        alone = x.ndim == self.ranks[0]
+        x, dy, dx = _batch(x, alone), _batch(dy, alone), _batch(out, alone)
         if running:
             found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)
         else:
-            rows, wanted = group_rows(x, x.shape[axis], axis), ("weight" in names, "bias" in names)
+            wanted = parameters["weight"] is not None, parameters["bias"] is not None
             found = gradient_checked(dy, x, rows, stats, weight, True, dx, dtype, wanted)
         dx, dweight, dbias = found
-        return _unbatch(dx, alone, out), self.gradients(weight=dweight, bias=dbias)
+        return _unbatch(dx, alone, out), affine_grads(parameters, dweight, dbias)
 
 
 def _batch(a: np.ndarray | None, alone: bool) -> np.ndarray | None:

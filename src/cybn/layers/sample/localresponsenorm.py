@@ -7,10 +7,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...arrays.validation import as_float_array
-from ...functional.response import backward_checked, forward_checked
+from ...functional._checked import respond_back_checked, respond_checked
 from ...options import PositiveInt
 from ...terms.registry import register
 from ..base.layer import Layer
+from ..base.pair import new
 
 
 @register("LocalResponseNorm", aliases=("LRN",))
@@ -112,14 +113,14 @@ class LocalResponseNorm(Layer):
         kept = self.begin(x, out)
         options = self.size, self.alpha, self.beta, self.k, self.channel_axis
         try:
-            y = forward_checked(kept, *options, out)
+            y = respond_checked(kept, *options, out)
         except BaseException:
             self.undo(x, kept, out)
             raise
-        return y, self.Saved(kept, *options)
+        return y, new(self.Saved, (kept, *options))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and {}."""
-        return backward_checked(self.resume(saved, dy, out), *saved, out), {}
+        return respond_back_checked(self.resume(saved, dy, out), *saved, out), {}

@@ -6,10 +6,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from ...arrays._looks import affine_grads
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, trailing_rows
 from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
-from ...functional.rows import gradient_checked, normalize_checked
+from ...functional._checked import RowsWay, gradient_checked
 from ..base.layer import Layer
 from ..base.pair import new
 
@@ -42,33 +43,33 @@ class RowNorm(Layer):
 
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
-        x = as_float_array(type(self).__name__, "x", x)
-        rows = self._rows(x)
-        weight, bias = self._checked or self._check_arrays()
+        way = self._checked or self._check_arrays()
+        found = way.known(x)
+        if found is None:
+            x = as_float_array(type(self).__name__, "x", x)
+            found = way.learn(x, self._rows(x), self._eps(x))
+        rows, eps = found
         kept = x if out is None else self.begin(x, out)
-        weight_then = None if weight is None else weight.copy()
         try:
-            y, stats = normalize_checked(
-                kept, rows, weight, bias, self._eps(x), self.centred, out
-            )
+            y, stats, weight = way.normalize(kept, rows, eps, out)
         except BaseException as error:
             self.undo(x, kept, out)
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, new(self.Saved, (kept, rows, stats, weight_then))
+        return y, new(RowNorm.Saved, (kept, rows, stats, weight))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dy, (x, rows, stats, weight) = self.resume(saved, dy, out), saved
-        names = {name: a for name, a in self._parameters.items() if a is not None}
-        wanted = "weight" in names, "bias" in names
+        parameters = self._parameters
+        wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
         )
-        return dx, self.gradients(weight=dweight, bias=dbias)
+        return dx, affine_grads(parameters, dweight, dbias)
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit
@@ -81,9 +82,9 @@ class RowNorm(Layer):
     def _eps(self, x: np.ndarray) -> float:
         return self.eps
 
-    def _check_arrays(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        # weight and bias, fit for the kernels
+    def _check_arrays(self) -> RowsWay:
+        # How to go about x, with weight and bias fit for the kernels
         who, dtype, arrays = type(self).__name__, PARAMETERS[self.dtype], self._parameters
         check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
-        self._checked = arrays.get("weight"), arrays.get("bias")
+        self._checked = RowsWay(arrays.get("weight"), arrays.get("bias"), self.centred)
         return self._checked

@@ -1,0 +1,23 @@
+from typing import Any
+
+import numpy as np
+
+def is_usual(a: object) -> bool: ...
+def values_per_channel(x: object, ranks: tuple[int, ...], channels: int, axis: int) -> int: ...
+def alike(a: object, x: np.ndarray) -> bool: ...
+def fits(a: object, shape: tuple[int, ...], dtype: np.dtype | None) -> bool: ...
+def ordered_grads(
+    grads: dict[str, Any], parameters: dict[str, np.ndarray | None]
+) -> dict[str, Any]: ...
+def affine_grads(
+    parameters: dict[str, np.ndarray | None],
+    dweight: np.ndarray | None,
+    dbias: np.ndarray | None,
+    dresidual: np.ndarray | None = None,
+) -> dict[str, np.ndarray]: ...
+def keep_grads(
+    own: dict[str, Any],
+    grads: dict[str, Any],
+    parameters: dict[str, np.ndarray | None],
+    inputs: tuple[str, ...],
+) -> None: ...

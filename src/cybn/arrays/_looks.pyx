@@ -1,0 +1,99 @@
+"""Looks that each call takes at its arrays, compiled for small ones.
+
+They say whether all is well. Where it is not, the functions of validation.py, which begin with
+them, say what is wrong, or make of what was given an array that will do.
+"""
+
+from numpy import asarray, ndarray
+
+from .dtypes import FLOAT32, FLOAT64
+
+
+cdef inline bint usual(a):
+    """Is it an ndarray, no subclass, of a dtype that most data is of?"""
+    if type(a) is not ndarray:
+        return False
+    dtype = a.dtype
+    return dtype is FLOAT32 or dtype is FLOAT64
+
+
+def is_usual(a) -> bool:
+    """Is `a` an ndarray of float32 or float64, as a check would return it?"""
+    return usual(a)
+
+
+cpdef Py_ssize_t values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssize_t axis):
+    """How many values each channel has in x; -1 where x is not of these ranks and channels."""
+    cdef Py_ssize_t i, n = 1, size
+    cdef bint known = False
+    cdef tuple shape
+    if not usual(x):
+        return -1
+    shape = x.shape
+    for rank in ranks:
+        known |= <Py_ssize_t>rank == len(shape)
+    if not known:
+        return -1
+    if axis < 0:
+        axis += len(shape)
+    for i in range(len(shape)):
+        size = shape[i]
+        if i != axis:
+            n *= size
+        elif size != channels:
+            return -1
+    return n
+
+
+cpdef bint alike(a, x):
+    """Is `a` an ndarray of x's shape and dtype?"""
+    return type(a) is ndarray and a.dtype is x.dtype and a.shape == x.shape
+
+
+def fits(a, tuple shape, dtype) -> bool:
+    """Is `a` an aligned ndarray of this shape, and of this dtype, or, for None, of a usual one?"""
+    return (
+        usual(a) and (dtype is None or a.dtype is dtype) and a.shape == shape and a.flags.aligned
+    )
+
+
+def ordered_grads(dict grads, dict parameters) -> dict:
+    """The gradients of the parameters there are, in their order, shape and dtype, then the others.
+
+    KeyError for one that is missing: its name, and the names of what is there.
+    """
+    cdef dict own = {}
+    for name, a in parameters.items():
+        g = grads.pop(name, None)
+        if a is None:
+            continue
+        if g is None:
+            raise KeyError(name, [*own, *grads])
+        own[name] = g if alike(g, a) else asarray(g, a.dtype).reshape(a.shape)
+    for name, g in grads.items():
+        if g is not None:
+            own[name] = g
+    return own
+
+
+def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
+    """What kernels found for weight and bias, in one piece, as the gradients of those there are."""
+    cdef dict own = {}
+    for name, g in (("weight", dweight), ("bias", dbias)):
+        a = parameters.get(name)
+        if a is not None:
+            own[name] = g if a.ndim == 1 else g.reshape(a.shape)
+    if dresidual is not None:
+        own["residual"] = dresidual
+    return own
+
+
+def keep_grads(dict own, grads, dict parameters, inputs) -> None:
+    """OUT own: grads, those of parameters in their dtypes, and by "d" + name those of inputs."""
+    for name in inputs:
+        own["d" + name] = grads.pop(name, None)
+    for name, g in grads.items():
+        a = parameters.get(name)
+        if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
+            grads[name] = asarray(g, a.dtype)
+    own["grads"] = grads

@@ -1,0 +1,40 @@
+"""Do arrays share memory, and which?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MOST_WORK = 100_000  # steps that the exact test of two views may take
+
+
+def same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do two arrays of one shape lie at the same place, item by item?"""
+    return a is b or (
+        a.strides == b.strides
+        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    )
+
+
+def overlaps_itself(a: np.ndarray) -> bool:
+    """Might two items of `a` share memory? False where each axis steps over the ones within."""
+    if a.flags.forc or a.size == 0:
+        return False
+    reach = a.itemsize
+    for step, n in sorted((abs(step), n) for step, n in zip(a.strides, a.shape, strict=True)):
+        if n > 1:
+            if step < reach:
+                return True
+            reach = step * (n - 1) + reach
+    return False
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do two arrays share memory? True where it would take too long to be sure."""
+    if a is b:
+        return True
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=_MOST_WORK))
+    except np.exceptions.TooHardError:
+        return True

@@ -1,0 +1,163 @@
+# Batch normalization.
+
+cdef object no_stats(Py_ssize_t n, double eps):
+    """The statistics of n channels, or rows, without values."""
+    stats = zeros((3, n))
+    stats[2] = 1 / sqrt(eps) if eps > 0 else INFINITY
+    return stats
+
+
+def forward_checked(
+    x, weight, bias, running_mean, running_var, num_batches_tracked,
+    bint training, momentum, eps, int channel_axis, out, residual=None, gate=OPEN,
+):
+    """batch_norm_forward for arguments that were checked; None as momentum is CUMULATIVE.
+
+    The running statistics move last: whatever is raised, they are as they were.
+    """
+    return forward(
+        x, weight, bias, running_mean, running_var, num_batches_tracked, training, momentum, eps,
+        channel_axis, out, residual, gate,
+    )
+
+
+cdef tuple forward(
+    x, weight, bias, running_mean, running_var, num_batches_tracked,
+    bint training, momentum, eps, int channel_axis, out, residual, gate,
+):
+    cdef Views views = views_of(x, out, channel_axis)
+    if not views.size:
+        return views.y, no_stats(views.C, eps)
+    stats, room = empty((3, views.C)), views.out
+    mean, var, count = running_mean, running_var, num_batches_tracked
+    if views.out is None:
+        room = views.room()
+        if training:  # the output is still to be copied, and statistics move last
+            mean = var = count = None
+    if residual is not None:
+        residual = views.gather(residual)
+    slope, most = gate
+    threads, cache, stream = plan_of(views)
+    kernels_of(views).batch_forward(
+        room, stats, mean, var, count, views.x, residual, weight, bias, eps, momentum, slope, most,
+        training, threads, cache, stream,
+    )
+    if views.out is None:
+        views.arrangement.scatter(room, views.y)
+        if training:
+            m = views.size // views.C
+            follow([Step(running_mean, running_var, num_batches_tracked, stats, m, momentum)])
+    return views.y, stats
+
+
+@cython.final
+cdef class BatchWay:
+    """How a batch norm goes about a batch, by its options, its mode and its arrays.
+
+    It is found out once, for all calls until one of those is another.
+    """
+    cdef readonly object weight, bias, running_mean, running_var, num_batches_tracked
+    cdef readonly bint of_batch     # by moments of its own, not by the running statistics
+    cdef readonly bint moves        # these follow
+    cdef readonly bint careful      # there is more to look at than how many values a channel has
+    cdef readonly Py_ssize_t channels
+    cdef tuple ranks
+    cdef bint at_once               # a kernel may move them that computes the last part of a call
+    cdef int axis
+    cdef object momentum, eps, gate
+    cdef object saved               # the class of what is kept for backward
+
+    def __init__(
+        self, saved, arrays, of_batch, moves, at_once, careful, ranks, channels, axis, momentum,
+        eps, gate,
+    ):
+        (self.weight, self.bias, self.running_mean, self.running_var,
+         self.num_batches_tracked) = arrays
+        self.of_batch, self.moves, self.at_once, self.careful = of_batch, moves, at_once, careful
+        self.saved, self.ranks, self.channels, self.axis = saved, ranks, channels, axis
+        self.momentum, self.eps, self.gate = momentum, eps, gate
+
+    def by_running(self):
+        """The same by the running statistics, which stay as they are."""
+        arrays = (self.weight, self.bias, self.running_mean, self.running_var, None)
+        return BatchWay(self.saved, arrays, False, False, False, False, self.ranks, self.channels,
+                        self.axis, self.momentum, self.eps, self.gate)
+
+    def values(self, x) -> int:
+        """How many values each channel has in x; -1 where it has to be looked at."""
+        return values_per_channel(x, self.ranks, self.channels, self.axis)
+
+    def normalize(self, x, residual, out, bint last, bint valid):
+        """y, what backward needs, and whether running statistics are still to move.
+
+        `last`: nothing is computed after this batch, so that its kernel may move them. `valid`: x
+        is the positions that a mask leaves, (M, C).
+        """
+        cdef bint later = self.moves and not (self.at_once and last)
+        cdef int axis = 1 if valid else self.axis
+        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
+        if later or self.of_batch and not self.moves:
+            mean = var = count = None
+        weight = None if self.weight is None else self.weight.copy()
+        y, stats = forward(
+            x, self.weight, self.bias, mean, var, count, self.of_batch, self.momentum, self.eps,
+            axis, out, residual, self.gate,
+        )
+        later = later and y.size > 0
+        saved = (
+            x, stats, weight, self.of_batch, axis, None if self.gate is OPEN else y, self.gate,
+            residual is not None, None, None,
+        )
+        return y, new(self.saved, saved), later
+
+
+def backward_checked(
+    dy, x, stats, weight, bint training, int channel_axis, out, dtype, y=None, gate=OPEN,
+    dresidual=None, sums=None,
+):
+    """batch_norm_backward for arguments that were checked.
+
+    sums: those of dy and dy*xhat, (2, C), as if they were of x alone: they are not computed then,
+    and dweight and dbias are zero.
+    """
+    cdef Views views = views_of(x, out, channel_axis)
+    new = empty if views.size and sums is None else zeros
+    dweight, dbias = new(views.C, dtype), new(views.C, dtype)
+    if not views.size:
+        return views.y, dweight, dbias
+    if gate is OPEN or not training:
+        # Past constant statistics nothing is summed that the gate's pass could be shared with.
+        if gate is not OPEN:
+            dy = gated(dy, y, gate)
+        if dresidual is not None:
+            dresidual[...] = dy
+        y = dresidual = None
+        if dy.itemsize > views.itemsize:  # sixteen bits, of which dx is rounded once
+            wide, *found = backward_checked(
+                dy, widened(x), stats, weight, training, channel_axis, None, dtype
+            )
+            return round_to(views.y, wide), *found
+    room = views.room() if views.out is None else views.out
+    dz = dz_room = None
+    if dresidual is not None:
+        dz = views.view(dresidual)
+        dz_room = views.room() if dz is None else dz
+    if y is not None:
+        y = views.gather(y)
+    slope, most = gate
+    threads, cache, stream = plan_of(views)
+    kernels, dy = kernels_of(views), views.gather(dy)
+    if sums is not None:
+        kernels.batch_gradient(
+            room, dz_room, dy, views.x, y, stats, sums, weight, slope, most, threads, cache, stream
+        )
+    else:
+        kernels.batch_backward(
+            room, dz_room, dweight, dbias, dy, views.x, y, stats, weight, slope, most, training,
+            threads, cache, stream,
+        )
+    if views.out is None:
+        views.arrangement.scatter(room, views.y)
+    if dz is not dz_room:
+        views.arranged().scatter(dz_room, dresidual)
+    return views.y, dweight, dbias

@@ -1,0 +1,139 @@
+r"""Norms with a function of their own, one number to each map: y = a·f(x; v, s, t) + b.
+
+A map is one channel of one sample. What a norm is made of here are sums by map and outputs item by
+item, both compiled (kernels/maps.pxi); in between a norm turns sums into coefficients, a few
+numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once. Data is
+float32 or float64.
+
+Memory with channels last is taken as it lies, any other with channels first; what fits neither is
+copied. Samples and positions are in the order of the axes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from math import ceil, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays.layout import Arrangement
+from ..kernels import of
+from ..kernels.policy import plan
+
+__all__ = ["Maps", "Point", "maps_of"]
+
+PIECE = 65536  # items of a piece where channels lie side by side; as in kernels/maps.pxi
+
+
+class Point(IntEnum):
+    """The functions, as in kernels/points.pxi; and what sums there are of each."""
+
+    MOMENTS = 0  # of x - v and its square
+    THRESHOLD = 1  # max(v·x + s, t): of dy times the slopes along v, s, t
+    SWISH = 2  # x·sigma(v·x): of dy, dy·f, and dy times the slope along v
+    SQUASH = 3  # tanh(v·x): the same
+    LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
+
+    @property
+    def terms(self) -> int:
+        return {Point.MOMENTS: 2, Point.LARGER: 5}.get(self, 3)
+
+
+class Maps(NamedTuple):
+    """An array as maps. Coefficients and sums are (N, C); shared ones may be (C,) or a number."""
+
+    arrangement: Arrangement
+    last: bool  # channels lie side by side
+    samples: int
+    channels: int
+    positions: int
+
+    def squares(self, x: np.ndarray) -> np.ndarray:
+        """Σx² of each map."""
+        return self._about(x, 0.0)[1]
+
+    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and biased variance of each map, in two passes."""
+        m = max(1, self.positions)
+        mean = self._about(x, 0.0)[0] / m
+        left, squares = self._about(x, mean) / m
+        return mean + left, np.maximum(squares - left * left, 0)
+
+    def output(self, x, point: Point, v, s=0.0, t=0.0, a=1.0, b=0.0, *, out=None) -> np.ndarray:
+        """a·f(x; v, s, t) + b, like x, in `out` where it is given."""
+        return self._written(None, x, out, (v, s, t, a, b), None, point)
+
+    def sums(self, dy, x, point: Point, v, s=0.0, t=0.0) -> np.ndarray:
+        """(terms, N, C): what `Point` says of each function."""
+        dy, x, sums = self.arrangement.gather(dy), self.arrangement.gather(x), self._room(point)
+        self._walk(None, x, dy, (v, s, t), sums, point)
+        return _joined(sums)
+
+    def gradient(
+        self, dy, x, point: Point, v, s=0.0, t=0.0, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
+    ) -> np.ndarray:
+        """dx = dy·a·f_x + (x - m)·k + c, like x, in `out` where it is given; it may be dy."""
+        return self._written(dy, x, out, (v, s, t, a, m, k, c), None, point)
+
+    def squash_back(self, dy, x, v, a, *, out=None) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient and sums of SQUASH, at once: no sum is needed for its dx."""
+        sums = self._room(Point.SQUASH)
+        coefs = (v, 0.0, 0.0, a, 0.0, 0.0, 0.0)
+        return self._written(dy, x, out, coefs, sums, Point.SQUASH), _joined(sums)
+
+    def _about(self, x, shift) -> np.ndarray:
+        sums = self._room(Point.MOMENTS)
+        self._walk(None, self.arrangement.gather(x), None, (shift,), sums, Point.MOMENTS)
+        return _joined(sums)
+
+    def _written(self, dy, x, out, coefs, sums, point) -> np.ndarray:
+        x, y, target = self.arrangement.with_output(x, out)
+        values = np.empty_like(x) if target is None else target
+        dy = None if dy is None else self.arrangement.gather(dy)
+        self._walk(values, x, dy, coefs, sums, point)
+        if target is None:
+            self.arrangement.scatter(values, y)
+        return y
+
+    def _walk(self, out, x, dy, coefs, sums, point) -> None:
+        if not x.size:
+            return
+        samples = self.samples if any(np.ndim(a) == 2 for a in coefs) else 1
+        packed = np.empty((len(coefs), samples, self.channels))
+        for rows, a in zip(packed, coefs, strict=True):
+            rows[...] = a
+        packed = packed.reshape(-1, self.channels)
+        sums = None if sums is None else sums.reshape(-1, self.channels)
+        threads = plan(x.size, x.itemsize).threads
+        of[x.dtype].map_points(out, x, dy, packed, sums, self.last, int(point), threads)
+
+    def _room(self, point: Point) -> np.ndarray:
+        pieces = 1
+        if self.last and self.positions and self.channels:
+            pieces = ceil(self.positions / max(1, PIECE // self.channels))
+        return np.zeros((point.terms, self.samples, pieces, self.channels))
+
+
+def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
+    """How x is walked.
+
+    shared: no coefficient is a sample's own, nor is a sum; samples with channels last are one then.
+    """
+    axis = channel_axis % x.ndim
+    inner = [i for i in range(1, x.ndim) if i != axis]
+    samples, channels, positions = x.shape[0], x.shape[axis], prod(x.shape[i] for i in inner)
+    order = 0, *inner, axis
+    last = x.transpose(order).flags.c_contiguous
+    if last and shared:
+        samples, positions = 1, samples * positions
+    shape = samples, positions, channels
+    if not last:
+        order, shape = (0, axis, *inner), (samples, channels, positions)
+    arrangement = Arrangement(None if order == tuple(range(x.ndim)) else order, shape)
+    return Maps(arrangement, last, samples, channels, positions)
+
+
+def _joined(sums: np.ndarray) -> np.ndarray:
+    """(terms, N, C): pieces are added up in their order."""
+    return sums[:, :, 0] if sums.shape[2] == 1 else sums.sum(2)

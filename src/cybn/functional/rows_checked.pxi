@@ -1,0 +1,109 @@
+# Norms of a sample, row by row; what the rows are, a Rows says (arrays/layout.py).
+
+cdef enum:
+    MOST_AXES = 8   # of an array whose rows are remembered
+
+
+def normalize_checked(x, rows, weight, bias, eps, centred, out):
+    """y and stats of the rows of x, for arguments that were checked."""
+    return normalize(x, rows, weight, bias, eps, centred, out)
+
+
+cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
+    arrangement, run, values = rows
+    cdef Views views = rows_of(x, out, arrangement)
+    if not views.size:
+        return views.y, no_stats(views.C, eps)
+    stats, room = empty((3, views.C)), views.out
+    if room is None:
+        room = room_beside(x, views.x)
+    threads, cache, stream = plan_of(views)
+    kernels_of(views).rows_forward(
+        room, stats, views.x, flat(weight, values), flat(bias, values), run, eps, centred, threads,
+        cache, stream,
+    )
+    if views.out is None:
+        arrangement.scatter(room, views.y)
+    return views.y, stats
+
+
+@cython.final
+cdef class RowsWay:
+    """How a norm of a sample goes about its input, by its arrays and the rows of the last one.
+
+    It is found out once, for all calls until an array or an option is another.
+    """
+    cdef readonly object weight, bias
+    cdef object centred, found, dtype
+    cdef Py_ssize_t[MOST_AXES] shape
+    cdef int ndim
+
+    def __init__(self, weight, bias, centred):
+        self.weight, self.bias, self.centred = weight, bias, centred
+
+    def known(self, x):
+        """What was learnt of an array in C order of x's shape and dtype, if that was the last."""
+        cdef Lent lent
+        if type(x) is not ndarray or x.dtype is not self.dtype:
+            return None
+        lent = lend(x)
+        if (lent is None or lent.own.ndim != self.ndim
+                or memcmp(lent.own.shape, self.shape, self.ndim * sizeof(Py_ssize_t))):
+            return None
+        return self.found
+
+    def learn(self, x, rows, eps):
+        """The rows of x and their eps, which are remembered if x lies in C order."""
+        cdef Lent lent = lend(x)
+        cdef tuple found = (rows, eps)
+        if lent is not None and lent.own.ndim <= MOST_AXES:
+            self.found, self.dtype, self.ndim = found, x.dtype, lent.own.ndim
+            memcpy(self.shape, lent.own.shape, self.ndim * sizeof(Py_ssize_t))
+        return found
+
+    def normalize(self, x, rows, eps, out):
+        """y, stats, and the weight as it is now."""
+        weight = None if self.weight is None else self.weight.copy()
+        y, stats = normalize(x, rows, self.weight, self.bias, eps, self.centred, out)
+        return y, stats, weight
+
+
+def gradient_checked(
+    dy, x, rows, stats, weight, centred, out, dtype, wanted=(True, True)
+):
+    """dx, dweight and dbias (values,), for arguments that were checked.
+
+    wanted: whether dweight and dbias are to be computed; else they are None.
+    """
+    arrangement, run, values = rows
+    of_weight, of_bias = wanted
+    cdef Views views = rows_of(x, out, arrangement)
+    new = empty if views.size else zeros
+    dweight = new(values, dtype) if of_weight else None
+    dbias = new(values, dtype) if of_bias else None
+    if not views.size:
+        return views.y, dweight, dbias
+    dy_rows, room = views.gather(dy), views.out
+    if room is None:
+        room = room_beside(dy, dy_rows)
+    threads, cache, stream = plan_of(views)
+    kernels_of(views).rows_backward(
+        room, dweight, dbias, dy_rows, views.x, stats, flat(weight, values), run, centred, threads,
+        cache, stream,
+    )
+    if views.out is None:
+        arrangement.scatter(room, views.y)
+    return views.y, dweight, dbias
+
+
+cdef object room_beside(a, a_rows):
+    """Where an output that is no view goes first: over the copy of an input, if that is one."""
+    return empty_like(a_rows) if may_share_memory(a, a_rows) else a_rows
+
+
+cdef object flat(a, Py_ssize_t values):
+    """weight or bias in one piece."""
+    # The one check that is made here too: an array can be resized behind everybody's back
+    if a is not None and a.size != values:
+        raise ValueError(f"expected {values} values, got {a.size}")
+    return a if a is None or a.ndim == 1 or a.flags.c_contiguous else ascontiguousarray(a)

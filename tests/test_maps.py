@@ -1,0 +1,201 @@
+"""The kernel of maps: functions, slopes and sums against long doubles, however it is run."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from runs import bits
+from strategies import DTYPES
+from test_bitwise import every_level
+
+from cybn.functional.maps import PIECE, Point, maps_of
+from cybn.kernels import levels
+
+# (N, C, P) around the borders of the kernel: strips of 32, 4096 places for channels over and over,
+# pieces of 65536 items
+VIEWS = [
+    (1, 1, 1), (3, 2, 1), (2, 3, 31), (2, 3, 32), (3, 5, 33), (1, 33, 70), (2, 31, 300),
+    (2, 64, 49), (1, 4100, 3), (2, 7, 20_000), (1, 1, 140_000),
+]  # fmt: skip
+views = pytest.mark.parametrize("view", VIEWS, ids=lambda v: "x".join(map(str, v)))
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+POINTS = [point for point in Point if point is not Point.MOMENTS]
+points = pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name.lower())
+sides = pytest.mark.parametrize("axis", [1, -1], ids=["first", "last"])
+
+
+def function(point, x, v, s, t):
+    """f and its slopes along x, v, s and t."""
+    none, u = np.zeros_like(x), v * x
+    if point is Point.THRESHOLD:
+        above = (u + s > t).astype(x.dtype)
+        return np.maximum(u + s, t), v * above, x * above, above, 1 - above
+    if point is Point.SWISH:
+        gate = 1 / (1 + np.exp(-u))
+        rise = gate / (1 + np.exp(u))
+        return x * gate, gate + u * rise, x * x * rise, none, none
+    if point is Point.SQUASH:
+        rise = 1 / np.cosh(u) ** 2
+        return np.tanh(u), v * rise, x * rise, none, none
+    own = u + s
+    below = np.maximum(own, t)
+    along = -x / below**2
+    of_own = np.where(own > t, along, 0)
+    return x / below, 1 / below + v * of_own, x * of_own, of_own, along - of_own
+
+
+def data(view, dtype, seed=0):
+    """x, dy, and coefficients of each map; s and t so that both sides of them are met."""
+    rng = np.random.default_rng(seed)
+    x, dy = rng.normal(0, 2, (2, *view)).astype(dtype)
+    v, s, t, a, m, k, c = rng.uniform(0.5, 1.5, (7, *view[:2]))
+    return x, dy, (v, s, t), (a, m, k, c)
+
+
+def moved(a, axis):
+    return np.ascontiguousarray(np.moveaxis(a, 1, axis))
+
+
+@points
+@views
+@both_dtypes
+@sides
+def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype, axis):
+    x, dy, inside, (a, m, k, c) = data(view, dtype)
+    wide = [b.astype(np.longdouble) for b in (x, dy)]
+    f, f_x, f_v, f_s, f_t = function(point, wide[0], *(b[:, :, None] for b in inside))
+    a_, m_, k_, c_ = (b[:, :, None] for b in (a, m, k, c))
+    x, dy = moved(x, axis), moved(dy, axis)
+    maps = maps_of(x, axis)
+    # roundings of the dtype that is computed in, and the one of the output
+    u = 16 * (2.0**-24 if point is Point.SQUASH and dtype == np.float32 else 2.0**-53)
+    once = u + np.finfo(dtype).eps / 2
+
+    def close(got, expected, size, bound):
+        assert (abs(got - expected) <= bound * size).all()
+
+    if point is Point.THRESHOLD:
+        a_, b = 1.0, 0.0
+        y = maps.output(x, point, *inside)
+    else:
+        b = c_
+        y = maps.output(x, point, *inside, a=a, b=c)
+    close(np.moveaxis(y, axis, 1), a_ * f + b, abs(a_ * f) + abs(b), once)
+    a_ = a[:, :, None]
+    if point is Point.SQUASH:
+        dx, sums = maps.squash_back(dy, x, inside[0], a)
+        expected = wide[1] * a_ * f_x
+        # v·x is rounded, and the slope falls with its exponential
+        size = abs(expected) * (1 + abs(inside[0][:, :, None] * wide[0]))
+    else:
+        dx = maps.gradient(dy, x, point, *inside, a, m, k, c)
+        sums = maps.sums(dy, x, point, *inside)
+        expected = wide[1] * a_ * f_x + (wide[0] - m_) * k_ + c_
+        size = abs(wide[1] * a_) * (abs(f_x) + 1) + (abs(wide[0]) + m_) * k_ + c_
+    close(np.moveaxis(dx, axis, 1), expected, size, once)
+    terms = [np.ones_like(f), f, f_v, f_s, f_t][: point.terms]
+    if point is Point.THRESHOLD:
+        terms = [f_v, f_s, f_t]
+    for got, term in zip(sums, terms, strict=True):
+        size = abs(wide[1] * term).sum(2)
+        close(got, (wide[1] * term).sum(2), size + 1e-300, 2 * u + view[2] * 2.0**-53)
+
+
+@views
+@both_dtypes
+@sides
+def test_moments(view, dtype, axis):
+    """At a mean of a thousand deviations too."""
+    x = (data(view, dtype)[0] + 2000).astype(dtype)
+    wide = x.astype(np.longdouble)
+    maps = maps_of(moved(x, axis), axis)
+    mean, var = maps.moments(moved(x, axis))
+    np.testing.assert_allclose(mean, wide.mean(2), rtol=1e-15)
+    np.testing.assert_allclose(var, wide.var(2), rtol=1e-12, atol=1e-25)
+    squares = maps.squares(moved(x, axis))
+    np.testing.assert_allclose(squares, (wide**2).sum(2), rtol=1e-15 + view[2] * 2.0**-53)
+
+
+SIZES = np.concatenate([10.0 ** np.arange(-30, 3), np.linspace(1e-3, 40, 4001)])
+
+
+@both_dtypes
+@pytest.mark.parametrize("v", [1.0, -0.75])
+def test_squash_and_swish_of_every_size(dtype, v):
+    """Next to 0, where a tanh is its argument, and where it is nearly flat."""
+    x = np.concatenate([SIZES, -SIZES]).astype(dtype).reshape(1, 1, -1)
+    maps, ones, wide = maps_of(x, 1), np.ones_like(x), x.astype(np.longdouble)
+    for point, computed in ((Point.SQUASH, dtype), (Point.SWISH, np.float64)):
+        f, f_x, *_ = function(point, wide, np.longdouble(v), 0, 0)
+        u = 4 * np.finfo(computed).eps + np.finfo(dtype).eps
+        # the argument is rounded, too, and an exponential makes that larger by its size
+        u = u * (1 + abs(v * wide)) if point is Point.SWISH or dtype is np.float64 else 3 * u
+        assert (abs(maps.output(x, point, v) - f) <= u * abs(f) + 1e-37).all()
+        if point is Point.SQUASH:
+            dx, _ = maps.squash_back(ones, x, v, 1.0)
+            u = 8 * np.finfo(dtype).eps * (1 + abs(v * wide))
+            assert (abs(dx - f_x) <= u * abs(f_x) + 1e-37).all()
+
+
+@both_dtypes
+@points
+def test_what_is_not_finite_comes_out(point, dtype):
+    x = np.array([[[np.nan, np.inf, -np.inf, 1.0]]], dtype)
+    y = maps_of(x, 1).output(x, point, 1.0, 0.0, 2.0).ravel()
+    assert np.isnan(y[0])
+    assert np.isfinite(y[3])
+    if point is Point.SQUASH:
+        assert y[1:3].tolist() == [1, -1]
+    if point is Point.THRESHOLD:
+        assert y[1:3].tolist() == [np.inf, 2]
+        assert np.isnan(maps_of(x, 1).output(x, point, 1.0, 0.0, np.nan)).all()
+
+
+def run(level, point, x, dy, coefs, last, threads, in_place):
+    """Every output of the kernel at a level."""
+    module = levels.load(level, x.dtype.name)
+    samples, channels, positions = (x.shape[0], *x.shape[:0:-1]) if last else x.shape
+    pieces = -(-positions // max(1, PIECE // channels)) if last else 1
+    sums = np.zeros((point.terms, samples * pieces, channels))
+    how, packed = (last, int(point), threads), [b.reshape(-1, channels) for b in coefs]
+    flat = sums.reshape(-1, channels)
+    if point is Point.MOMENTS:
+        module.map_points(None, x, None, packed[0], flat, *how)
+        return [bits(sums)]
+    y, dx = (b.copy() if in_place else np.empty_like(b) for b in (x, dy))
+    module.map_points(y, y if in_place else x, None, np.concatenate(packed[:5]), None, *how)
+    upstream = dx if in_place else dy
+    if point is Point.SQUASH:
+        module.map_points(dx, x, upstream, np.concatenate(packed), flat, *how)
+    else:
+        module.map_points(None, x, dy, np.concatenate(packed[:3]), flat, *how)
+        module.map_points(dx, x, upstream, np.concatenate(packed), None, *how)
+    return [bits(b) for b in (y, dx, sums)]
+
+
+@every_level
+@pytest.mark.parametrize("point", Point, ids=lambda p: p.name.lower())
+@views
+@both_dtypes
+@sides
+def test_the_same_bits_at_any_level_with_any_threads_and_in_place(level, point, view, dtype, axis):
+    x, dy, inside, outside = data(view, dtype)
+    x, dy = moved(x, axis), moved(dy, axis)
+    coefs = inside + outside
+    expected = run("baseline", point, x, dy, coefs, axis == -1, 1, False)
+    for threads, in_place in product((1, 2, 3), (False, True)):
+        assert run(level, point, x, dy, coefs, axis == -1, threads, in_place) == expected
+
+
+@sides
+@points
+def test_shared_coefficients_are_those_of_every_sample(point, axis):
+    x, dy, inside, _ = data((3, 5, 40), np.float32)
+    x, dy = moved(x, axis), moved(dy, axis)
+    shared = [a[0] for a in inside]
+    spread = [np.repeat(a[:1], 3, 0) for a in inside]
+    maps = maps_of(x, axis)
+    assert bits(maps.output(x, point, *shared)) == bits(maps.output(x, point, *spread))
+    if point is not Point.SQUASH:
+        once, each = maps_of(x, axis, shared=True), maps.sums(dy, x, point, *spread).sum(1)
+        np.testing.assert_allclose(once.sums(dy, x, point, *shared).sum(1), each, rtol=1e-12)
