@@ -58,7 +58,7 @@ cdef enum:
     STRIP = 16          # items that one streaming step writes, and of sixteen bits
     MOST_STRIP = 32     # twice as many: whole cache lines
     LINE = 64           # bytes of a cache line
-    FAR = 1024          # items; what lies farther ahead is not fetched into the first level
+    FAR = 2048          # items; what lies farther ahead is not fetched into the first level
 
 include "loops/items.pxi"
 include "loops/sums.pxi"

@@ -28,7 +28,7 @@ cdef inline bint any_odd(const Channels *values, double most) noexcept nogil:
 
 cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint near) noexcept:
     """Ask for the scratch of a job."""
-    cdef Py_ssize_t width = job.groups * job.n, rows = job.rows, sums = threads * tile_rows(job)
+    cdef Py_ssize_t width = job.groups * job.n, rows = job.rows, sums = threads * job.tile
     cdef Py_ssize_t values = 0      # of weight and bias in double
     if backward or not near:
         sums = max(sums, rows)

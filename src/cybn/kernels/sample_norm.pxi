@@ -4,72 +4,64 @@
 # rows are shared out by cells: all sums, then all statistics, then all outputs. As in schedule.pxi
 # neither the walk nor the threads change a bit of the result.
 
-cdef void settle_rows(Samples *job, Py_ssize_t start, Py_ssize_t stop,
-                      bint backward) noexcept nogil:
-    cdef Py_ssize_t r
-    for r in range(start, stop):
-        if backward:
-            settle_back(job, r)
-        else:
-            settle_sample(job, r)
+cdef inline void settle_rows(Samples *job, Py_ssize_t start, Py_ssize_t stop,
+                             bint backward) noexcept nogil:
+    if backward:
+        settle_back(job, start, stop)
+    else:
+        settle_samples(job, start, stop)
 
 
-cdef inline Py_ssize_t tile_rows(Samples *job) noexcept nogil:
-    return max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // job.n))
-
-
-cdef void walk_rows(Samples *job, double *sums, Py_ssize_t start, Py_ssize_t stop,
-                    bint backward) noexcept nogil:
+cdef void walk_rows(Samples *job, double *sums, T *item_sums, double *shared, Py_ssize_t start,
+                    Py_ssize_t stop, bint backward) noexcept nogil:
+    """One tile of rows after the other: sums, statistics, output."""
     cdef Samples mine = job[0]
-    cdef Py_ssize_t tile = tile_rows(job), t, r, last
+    cdef Py_ssize_t tile = job.tile, t, first, last
     if sums != NULL:            # room for the sums of a tile: nobody needs them afterwards
         mine.sums = sums
     for t in range(ceil_div(stop - start, tile)):
-        last = min(start + (t + 1) * tile, stop)
+        first, last = start + t * tile, min(start + (t + 1) * tile, stop)
         if sums != NULL:
-            mine.row = start + t * tile
-        for r in range(start + t * tile, last):
-            if backward:
-                reduce_products(&mine, r, 0, job.cells)
-            else:
-                reduce_moments(&mine, r, 0, job.pieces)
-        settle_rows(&mine, start + t * tile, last, backward)
-        for r in range(start + t * tile, last):
-            if backward:
-                write_gradient(&mine, NULL, NULL, r, 0, job.cells)
-            else:
-                write_normal(&mine, r, 0, job.cells)
+            mine.row = first
+        if backward:
+            reduce_products(&mine, first * job.cells, last * job.cells)
+        else:
+            reduce_moments(&mine, first * job.pieces, last * job.pieces)
+        settle_rows(&mine, first, last, backward)
+        if backward:
+            write_gradient(&mine, item_sums, shared, first * job.cells, last * job.cells)
+        else:
+            write_normal(&mine, first * job.cells, last * job.cells)
     if job.stream:
         stream_fence()
 
 
 cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_ssize_t first,
                      Py_ssize_t last, bint settled) noexcept nogil:
-    """dx, dbias and dweight by items, of the cells [first, last) of `groups` rows, over a shard."""
-    cdef Samples mine = job[0]
-    cdef Py_ssize_t cells = job.cells, width = job.groups * job.n, g, r, v
-    cdef Py_ssize_t stop = min((s + 1) * job.shard, job.rows // job.groups)
+    """dx, dbias and dweight by items, of the cells [first, last) of `groups` rows, over a shard.
+
+    Rows that are not settled are taken whole.
+    """
+    cdef Py_ssize_t cells = job.cells, groups = job.groups, width = groups * job.n
+    cdef Py_ssize_t b, v, begin, end, stop = min((s + 1) * job.shard, job.rows // groups)
     cdef Py_ssize_t start = first // cells * job.n + first % cells * ROW_BLOCK
     cdef Py_ssize_t n = last // cells * job.n + last % cells * ROW_BLOCK - start
-    cdef double *shared = job.shared + 2 * s * width + start
-    if not settled:
-        mine.sums = sums
+    cdef double *shared = job.shared + 2 * s * width
     memset(item_sums + start, 0, n * sizeof(T))
     memset(item_sums + width + start, 0, n * sizeof(T))
-    memset(shared, 0, n * sizeof(double))
-    memset(shared + width, 0, n * sizeof(double))
-    for v in range(s * job.shard, stop):
-        for g in range(first // cells, ceil_div(last, cells)):
-            r = v * job.groups + g
-            if not settled:
-                mine.row = r
-                reduce_products(&mine, r, 0, cells)
-                settle_back(&mine, r)
-            write_gradient(&mine, item_sums + g * job.n, shared - start + g * job.n, r,
-                           max(<Py_ssize_t>0, first - g * cells), min(cells, last - g * cells))
-        if (v + 1 - s * job.shard) % COLUMN_RUN == 0 or v + 1 == stop:
-            empty(shared, item_sums + start, n)
-            empty(shared + width, item_sums + width + start, n)
+    memset(shared + start, 0, n * sizeof(double))
+    memset(shared + width + start, 0, n * sizeof(double))
+    for b in range(ceil_div(stop - s * job.shard, COLUMN_RUN)):
+        begin = s * job.shard + b * COLUMN_RUN
+        end = min(begin + COLUMN_RUN, stop)
+        if not settled:
+            walk_rows(job, sums, item_sums, shared, begin * groups, end * groups, True)
+        else:
+            for v in range(begin, end):
+                write_gradient(job, item_sums, shared, v * groups * cells + first,
+                               v * groups * cells + last)
+        empty(shared + start, item_sums + start, n)
+        empty(shared + width + start, item_sums + width + start, n)
     if job.stream:
         stream_fence()
 
@@ -87,20 +79,15 @@ cdef void walk_shards(Samples *job, double *sums, Py_ssize_t t, Py_ssize_t start
 cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step,
                      bint backward) noexcept nogil:
     """Step 0 sums, step 1 writes the cells (or pieces) [start, stop), counted through all rows."""
-    cdef Py_ssize_t r, first, last
-    cdef Py_ssize_t cells = job.cells if backward or step == 1 else job.pieces
-    for r in range(start // cells, ceil_div(stop, cells)):
-        first = max(<Py_ssize_t>0, start - r * cells)
-        last = min(cells, stop - r * cells)
-        if step == 0:
-            if backward:
-                reduce_products(job, r, first, last)
-            else:
-                reduce_moments(job, r, first, last)
-        elif backward:
-            write_gradient(job, NULL, NULL, r, first, last)
+    if step == 0:
+        if backward:
+            reduce_products(job, start, stop)
         else:
-            write_normal(job, r, first, last)
+            reduce_moments(job, start, stop)
+    elif backward:
+        write_gradient(job, NULL, NULL, start, stop)
+    else:
+        write_normal(job, start, stop)
     if step == 1 and job.stream:
         stream_fence()
 
@@ -110,7 +97,7 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
     cdef Py_ssize_t parts = total if backward else job.rows * job.pieces
     cdef Py_ssize_t columns = job.groups * job.cells
     cdef bint share = backward and job.items
-    cdef Py_ssize_t room = tile_rows(job) * 3 * max(job.cells, job.pieces)
+    cdef Py_ssize_t room = job.tile * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
     cdef double start, busy = 0, began = now()
     if near:
@@ -120,8 +107,8 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
                 walk_shards(job, sums + t * room, t, shards * t // threads * columns,
                             shards * (t + 1) // threads * columns, columns, False)
             else:
-                walk_rows(job, sums + t * room if sums != NULL else NULL, rows * t // threads,
-                          rows * (t + 1) // threads, backward)
+                walk_rows(job, sums + t * room if sums != NULL else NULL, NULL, NULL,
+                          rows * t // threads, rows * (t + 1) // threads, backward)
             busy += now() - start
         settle_wait(began, busy, threads)
         return
@@ -155,7 +142,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.items = job.affine and run < SHORT_RUN and run < n
     job.run = n if job.items or not job.affine else run
     job.parts = ceil_div(job.run, ROW_BLOCK)
-    job.cells = n // job.run * job.parts
+    job.owners = n // job.run
+    job.cells = job.owners * job.parts
     job.pieces = ceil_div(n, ROW_BLOCK)
     job.shard = max(<Py_ssize_t>FEWEST_SHARED, ceil_div(rows // job.groups, MOST_SHARDS))
     job.shards = ceil_div(rows // job.groups, job.shard)
@@ -163,7 +151,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.stream = job.stream and (n * sizeof(S) % 64 == 0 or n >= WHOLE_LINES)
     job.stream = job.stream and (job.items or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
-    job.ahead = tile_rows(job) * n if n <= NEAR_ROW else STRIDE_AHEAD
+    job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
+    job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows
     return inputs * n * <Py_ssize_t>sizeof(S) <= cache and (
         threads == 1 or tasks % threads == 0 or tasks >= 8 * threads)

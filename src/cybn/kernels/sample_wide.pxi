@@ -101,11 +101,11 @@ cdef leaf look_at_row(Samples *job, Py_ssize_t r) noexcept nogil:
     for look in range(2 if job.centred else 1):
         s1 = s2 = 0
         for i in range(job.cells):
-            cell = cell_of(job, r, i)
+            cell = cell_of(job, r * job.cells + i)
             sums[2 * i] = sums[2 * i + 1] = 0
             for piece in range(ceil_div(cell.n, WIDE)):
-                at = cell.start + piece * WIDE
-                items = min(<Py_ssize_t>WIDE, cell.start + cell.n - at)
+                at = cell.at - r * job.n + piece * WIDE
+                items = min(<Py_ssize_t>WIDE, cell.n - piece * WIDE)
                 load_row(job, &w, g, hats, r, at, items)
                 for j in range(items):
                     g[j] -= job.centre[r]
@@ -150,7 +150,7 @@ cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssi
     cdef const S *dy = job.dy + r * job.n
     cdef S *dx = job.out + r * job.n
     cdef double rstd = bounded(job.rstd[r], DBL_MAX)
-    cdef Py_ssize_t piece, i, at, n, width = job.groups * job.n
+    cdef Py_ssize_t piece, i, at, n, width = job.groups * job.n, first = group_of(job, r) * job.n
     cdef Wide w
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
@@ -158,20 +158,18 @@ cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssi
         load_row(job, &w, g, hats, r, at, n)
         if job.items:
             for i in range(n):
-                shared[at + i] += item(dy + at + i)
-                shared[width + at + i] += item(dy + at + i) * hats[i]
+                shared[first + at + i] += item(dy + at + i)
+                shared[width + first + at + i] += item(dy + at + i) * hats[i]
         for i in range(n):
             g[i] -= job.centre[r]
         gradient(g, g, hats, n, 1.0, 0.0, job.g_xhat[r], job.g_mean[r], rstd, False, 0)
         write_items(dx + at, g, n)
 
 
-cdef void write_wide_cells(Samples *job, double *shared, Py_ssize_t r, Py_ssize_t first,
-                           Py_ssize_t last, bint backward) noexcept nogil:
-    """Cells of a row, which lie side by side."""
-    cdef Cell end = cell_of(job, r, last - 1)
-    cdef Py_ssize_t start = cell_of(job, r, first).start
+cdef void write_wide_cell(Samples *job, double *shared, Cell cell, bint backward) noexcept nogil:
+    cdef Py_ssize_t r = cell.at // job.n
+    cdef Py_ssize_t start = cell.at - r * job.n
     if backward:
-        write_wide_gradient(job, shared, r, start, end.start + end.n)
+        write_wide_gradient(job, shared, r, start, start + cell.n)
     else:
-        write_wide_normal(job, r, start, end.start + end.n)
+        write_wide_normal(job, r, start, start + cell.n)

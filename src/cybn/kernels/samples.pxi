@@ -19,7 +19,8 @@ cdef enum:
     MOST_SHARDS = 64        # shards, at the most
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
     TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
-    TILE_ITEMS = 1024
+    TILE_ITEMS = 2048       # of x, or of x and dy: as many again are fetched meanwhile
+    MOST_CELLS = 16         # cells that are laid out together
 
 cdef struct Samples:
     bint centred, items, affine
@@ -32,8 +33,10 @@ cdef struct Samples:
     Py_ssize_t cells        # cells to a row
     Py_ssize_t pieces       # pieces to a row, for the moments
     Py_ssize_t groups       # rows until weight and bias begin again
+    Py_ssize_t owners       # runs of a row: each has a weight of its own
     Py_ssize_t shard, shards
     bint stream
+    Py_ssize_t tile         # rows taken together where they are near
     Py_ssize_t ahead
     double eps
     double *mean            # (rows,) each
@@ -55,26 +58,31 @@ cdef struct Samples:
     double *shared          # by items: (shards, 2, groups * n): sums of dy, of dy*xhat
 
 
-cdef struct Cell:           # where a cell of a row lies, and whose weight it has
-    Py_ssize_t start, n, owner
+cdef struct Cell:           # items [at, at + n) of all rows; by items, its weights begin at place
+    Py_ssize_t at, n, place
 
 
-cdef inline Cell cell_of(Samples *job, Py_ssize_t r, Py_ssize_t i) noexcept nogil:
+cdef inline Cell cell_of(Samples *job, Py_ssize_t c) noexcept nogil:
+    """Cell c, counted through all rows."""
     cdef Cell cell
-    cdef Py_ssize_t part = 0
-    cell.owner = i
+    cdef Py_ssize_t run = c, part = 0, width = job.groups * job.n
     if job.parts > 1:
-        cell.owner = i // job.parts
-        part = i - cell.owner * job.parts
-    cell.start = cell.owner * job.run + part * ROW_BLOCK
+        run = c // job.parts
+        part = c - run * job.parts
+    cell.at = run * job.run + part * ROW_BLOCK
     cell.n = min(<Py_ssize_t>ROW_BLOCK, job.run - part * ROW_BLOCK) if job.parts > 1 else job.run
-    if job.groups > 1:
-        cell.owner += r % job.groups * (job.n // job.run)
+    cell.place = 0
+    if job.items:
+        cell.place = cell.at % width if cell.n < width else 0
     return cell
 
 
-cdef inline void sum_piece(double *out, const S *x, Py_ssize_t n, bint centred,
-                           bint zeros) noexcept nogil:
+cdef inline Py_ssize_t group_of(Samples *job, Py_ssize_t r) noexcept nogil:
+    return r % job.groups if job.groups > 1 else 0
+
+
+cdef inline always sum_piece(double *out, const S *x, Py_ssize_t n, bint centred,
+                             bint zeros) noexcept nogil:
     """OUT out: k, sum(x - k), sum((x - k)^2) of a piece; k = 0 where nothing is centred."""
     cdef T s[LANES]
     cdef T q[LANES]
@@ -86,7 +94,7 @@ cdef inline void sum_piece(double *out, const S *x, Py_ssize_t n, bint centred,
     out[0] = k
     fold_pair(out + 1, s, q)
     # without a shift nothing is subtracted, and only the squares are needed
-    if not good_sums(out[1] if centred else 0, out[2], n, far_in_block(n), zeros):
+    if unlikely(not good_sums(out[1] if centred else 0, out[2], n, far_in_block(n), zeros)):
         sum_again(out, x, 1, 0, n, k)
         if centred:
             sum_again(out, x, 1, 0, n, out[0] + out[1] / n)
@@ -96,146 +104,134 @@ cdef inline Py_ssize_t piece_length(Samples *job, Py_ssize_t i) noexcept nogil:
     return min(<Py_ssize_t>ROW_BLOCK, job.n - i * ROW_BLOCK)
 
 
-cdef leaf reduce_moments(Samples *job, Py_ssize_t r, Py_ssize_t first,
-                         Py_ssize_t last) noexcept nogil:
-    """The sums of pieces of a row; weights have no part in them, so nor have cells."""
-    cdef const S *x = job.x + r * job.n
-    cdef double *sums = job.sums + (r - job.row) * job.row_sums
-    cdef bint zeros = job.centred and hides_squares(job.eps)
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        sum_piece(sums + 3 * i, x + i * ROW_BLOCK, piece_length(job, i), job.centred, zeros)
+# The steps. Pieces and cells are counted through all rows, so that [start, stop) is some of a row,
+# or of many: what a call costs is paid once for a tile of short ones.
+
+cdef leaf reduce_moments(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """The sums of pieces; weights have no part in them, so nor have cells."""
+    cdef Py_ssize_t at, n, pieces = job.pieces, i = start % pieces
+    cdef const S *x = job.x + start // pieces * job.n + i * ROW_BLOCK
+    cdef double *sums = job.sums + 3 * (start - job.row * pieces)
+    cdef bint centred = job.centred, zeros = centred and hides_squares(job.eps)
+    for at in range(start, stop):
+        n = piece_length(job, i)
+        sum_piece(sums, x, n, centred, zeros)
+        x += n
+        sums += 3
+        i = i + 1 if i + 1 < pieces else 0
 
 
-cdef void settle_sample(Samples *job, Py_ssize_t r) noexcept nogil:
-    """mean, var, rstd and rest of a row from the sums of its pieces."""
-    cdef const double *piece = job.sums + (r - job.row) * job.row_sums
-    cdef double k = piece[0], s1 = piece[1], s2 = piece[2], m = <double>job.n, var
-    cdef Py_ssize_t i
-    for i in range(1, job.pieces):
+cdef leaf settle_samples(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """mean, var, rstd, rest and unit of rows, from the sums of their pieces."""
+    cdef const double *piece = job.sums + (start - job.row) * job.row_sums
+    cdef double *means = job.mean
+    cdef double *rests = job.rest
+    cdef double *units = job.unit
+    cdef double k, s1, s2, var, mean, rstd, m = <double>job.n
+    cdef double most = most_factor(), most_mean = most_of()
+    cdef Py_ssize_t r, i
+    for r in range(start, stop):
+        k, s1, s2 = piece[0], piece[1], piece[2]
         piece += 3
-        merge_block(&s1, &s2, k, piece, <double>piece_length(job, i))
-    if job.centred:
+        for i in range(1, job.pieces):
+            merge_block(&s1, &s2, k, piece, <double>piece_length(job, i))
+            piece += 3
+        if not job.centred:
+            s1 = 0
         var = (s2 - s1 * s1 / m) / m
-        job.var[r] = 0 if var < 0 else var
-        job.mean[r] = k + s1 / m
-        job.rest[r] = (k - <T>job.mean[r]) + s1 / m
-    else:
-        job.var[r], job.mean[r], job.rest[r] = s2 / m, 0, 0
-    job.rstd[r] = 1 / sqrt(job.var[r] + job.eps)
-    if sizeof(T) == sizeof(double) and unlikely(not isfinite(job.var[r])):
+        var = 0 if var < 0 else var
+        rstd = 1 / sqrt(var + job.eps)
+        mean = k + s1 / m
+        means[r], job.var[r], job.rstd[r] = mean, var, rstd
+        rests[r] = (k - <T>mean) + s1 / m
+        units[r] = 0
+        if unlikely(job.odd or not (fabs(mean) < most_mean and rstd < most and rstd * most > 1)):
+            settle_doubtful(job, r)
+
+
+cdef void settle_doubtful(Samples *job, Py_ssize_t r) noexcept nogil:
+    if sizeof(T) == sizeof(double) and not isfinite(job.var[r]):
         moments_beyond(&job.mean[r], &job.var[r], &job.rstd[r], job.x + r * job.n, 1, 0,
                        job.n, job.eps, job.centred)
         job.rest[r] = 0
-    job.unit[r] = 0
-    if unlikely(doubtful_row(job, r)):
+    if doubtful_row(job, r):
         job.unit[r] = unit_for(job.mean[r], job.rstd[r])
 
 
-cdef leaf write_normal(Samples *job, Py_ssize_t r, Py_ssize_t first,
-                       Py_ssize_t last) noexcept nogil:
-    cdef const S *x = job.x + r * job.n
-    cdef S *y = job.out + r * job.n
-    cdef T mean = <T>job.mean[r], rstd = clamped(job.rstd[r])
-    cdef T shift = <T>(-job.rest[r] * job.rstd[r])
-    cdef Py_ssize_t i, at
-    cdef Cell cell
-    cdef double scale
-    if unlikely(job.unit[r] != 0):
-        write_wide_cells(job, NULL, r, first, last, False)
+# What the loops need of cells is laid out for some of them first, in loops that become vectors: a
+# short cell is soon done, and what leads up to it would take longer than itself.
+
+cdef inline always of_rows(Samples *job, double *to, const double *values, Py_ssize_t start,
+                           Py_ssize_t count) noexcept nogil:
+    """OUT to: for `count` cells, the values of their rows."""
+    cdef Py_ssize_t r = start // job.cells, i = start - r * job.cells, c
+    if job.cells == 1:
+        memcpy(to, values + start, count * sizeof(double))
         return
-    for i in range(first, last):
-        cell = cell_of(job, r, i)
-        if job.items:
-            at = r % job.groups * job.n + cell.start
-            normalize_weighted(y + cell.start, x + cell.start, job.weights + at,
-                               job.biases + at, cell.n, mean, rstd, shift,
-                               job.stream, job.ahead)
-        elif job.affine:
-            scale = job.weight[cell.owner] * job.rstd[r]
-            if unlikely(fabs(scale) * most_of() < 1 and scale != 0):
-                write_wide_cells(job, NULL, r, i, i + 1, False)
-                continue
-            normalize(y + cell.start, x + cell.start, cell.n, mean, clamped(scale),
-                      <T>(job.bias[cell.owner] - job.rest[r] * scale), job.stream, job.ahead)
-        else:
-            normalize(y + cell.start, x + cell.start, cell.n, mean, rstd, shift, job.stream,
-                      job.ahead)
+    for c in range(count):
+        to[c] = values[r]
+        i += 1
+        if i == job.cells:
+            i = 0
+            r += 1
 
 
-cdef leaf reduce_products(Samples *job, Py_ssize_t r, Py_ssize_t first,
-                          Py_ssize_t last) noexcept nogil:
-    """Sums of dy and dy*xhat of each cell, of dy*weight by items."""
-    cdef const S *dy = job.dy + r * job.n
-    cdef const S *x = job.x + r * job.n
-    cdef T mean = <T>job.mean[r], rstd = clamped(job.rstd[r])
-    cdef double rest = (job.mean[r] - mean) * job.rstd[r]
-    cdef double *out = job.sums + (r - job.row) * job.row_sums + 2 * first
-    cdef T s[LANES]
-    cdef T q[LANES]
-    cdef Py_ssize_t i
+cdef inline always of_runs(Samples *job, double *to, const double *values, Py_ssize_t start,
+                           Py_ssize_t count) noexcept nogil:
+    """OUT to: for `count` cells, the values of their runs, weights or biases."""
+    cdef Py_ssize_t last = job.groups * job.cells, i = start % last, c
+    for c in range(count):
+        to[c] = values[i if job.parts == 1 else i // job.parts]
+        i = i + 1 if i + 1 < last else 0
+
+
+cdef leaf write_normal(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t b
+    for b in range(ceil_div(stop - start, MOST_CELLS)):
+        write_cells(job, start + b * MOST_CELLS,
+                    min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+
+
+cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    cdef double means[MOST_CELLS]
+    cdef double rests[MOST_CELLS]
+    cdef double units[MOST_CELLS]
+    cdef double scales[MOST_CELLS]
+    cdef double weights[MOST_CELLS]
+    cdef double biases[MOST_CELLS]
+    cdef bint wide = False, stream = job.stream, items = job.items
+    cdef Py_ssize_t c, at, ahead = job.ahead
+    cdef T mean, scale, shift
     cdef Cell cell
-    for i in range(first, last):
-        cell = cell_of(job, r, i)
-        if job.items:
-            sum_weighted(s, q, dy + cell.start, x + cell.start,
-                         job.weights + r % job.groups * job.n + cell.start, cell.n, mean, rstd,
-                         <T>-rest)
-            fold_pair(out, s, q)
+    of_rows(job, means, job.mean, start, count)
+    of_rows(job, rests, job.rest, start, count)
+    of_rows(job, units, job.unit, start, count)
+    of_rows(job, scales, job.rstd, start, count)
+    for c in range(MOST_CELLS):
+        biases[c] = 0
+    if job.affine and not items:
+        of_runs(job, weights, job.weight, start, count)
+        of_runs(job, biases, job.bias, start, count)
+        for c in range(count):
+            scales[c] *= weights[c]
+    for c in range(count):
+        biases[c] -= rests[c] * scales[c]
+    for c in range(count):
+        # a scale so small that T loses bits of it
+        units[c] = 1 if (fabs(scales[c]) * most_of() < 1) & (scales[c] != 0) else units[c]
+    for c in range(count):
+        wide |= units[c] != 0
+    for c in range(count):
+        cell = cell_of(job, start + c)
+        if unlikely(wide) and units[c] != 0:
+            write_wide_cell(job, NULL, cell, False)
+            continue
+        at = cell.at
+        mean, scale, shift = <T>means[c], <T>scales[c], <T>biases[c]
+        if items:
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift,
+                          job.weights + cell.place, job.biases + cell.place, False, True, <T>1,
+                          <T>1, False, False, stream, ahead)
         else:
-            sum_products(s, q, dy + cell.start, x + cell.start, cell.n, mean, rstd,
-                         STRIDE_AHEAD, STRIDE_AHEAD)
-            fold_pair(out, s, q)
-            out[1] -= rest * out[0]
-        out += 2
-
-
-cdef void settle_back(Samples *job, Py_ssize_t r) noexcept nogil:
-    """g_mean and g_xhat of a row from the sums of its cells."""
-    cdef const double *cell = job.sums + (r - job.row) * job.row_sums
-    cdef double g = 0, products = 0, weight = 1
-    cdef Py_ssize_t i
-    for i in range(job.cells):
-        if job.affine and not job.items:
-            weight = job.weight[cell_of(job, r, i).owner]
-        g += weight * cell[0]
-        products += weight * cell[1]
-        cell += 2
-    job.g_mean[r] = g / job.n if job.centred else 0
-    job.g_xhat[r] = products / job.n
-    job.unit[r] = 0
-    if unlikely(doubtful_row(job, r) or not sums_clear(job, r, g, products)):
-        doubt_back(job, r, g, products)
-
-
-cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t r,
-                         Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """dx of cells; by items, what they add to dbias and dweight is added to `item_sums`.
-
-    What doubtful rows add is beyond T: it goes to `shared` at once.
-    """
-    cdef const S *dy = job.dy + r * job.n
-    cdef const S *x = job.x + r * job.n
-    cdef S *dx = job.out + r * job.n
-    cdef T mean = <T>job.mean[r], rstd = clamped(job.rstd[r])
-    cdef double rest = (job.mean[r] - mean) * job.rstd[r]
-    # By runs xhat is without its shift: dy_mean makes up for it.
-    cdef T dy_mean = <T>(job.g_mean[r] - rest * job.g_xhat[r])
-    cdef T along = clamped(job.g_xhat[r] * job.rstd[r])
-    cdef Py_ssize_t i, width = job.groups * job.n
-    cdef Cell cell
-    if unlikely(job.unit[r] != 0):
-        write_wide_cells(job, shared, r, first, last, True)
-        return
-    for i in range(first, last):
-        cell = cell_of(job, r, i)
-        if job.items:
-            gradient_weighted(dx + cell.start, item_sums + cell.start,
-                              item_sums + width + cell.start, dy + cell.start, x + cell.start,
-                              job.weights + r % job.groups * job.n + cell.start, cell.n, mean,
-                              rstd, <T>-rest, <T>job.g_mean[r], <T>job.g_xhat[r], job.stream,
-                              job.ahead)
-        else:
-            gradient(dx + cell.start, dy + cell.start, x + cell.start, cell.n,
-                     clamped(job.weight[cell.owner]) if job.affine else <T>1, mean, along,
-                     dy_mean, rstd, job.stream, job.ahead)
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift, &mean,
+                          &mean, False, False, <T>1, <T>1, False, False, stream, ahead)

@@ -43,7 +43,7 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               T weight, const T *mean, const T *along, const T *dy_mean,
                               const T *scale, bint each, T slope, T most, bint gating, bint stream,
                               Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef bint gates = gating and dz != NULL
     cdef T one[4]
     if not each:    # copies, which no store can have changed
@@ -57,12 +57,13 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         head = before_line(dx, n, sizeof(S))
     tail = (n - head) % strip
     if S is T:
-        _gradient_some(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each, slope,
-                       most, gating, gates, False, False)
+        if head:
+            _gradient_end(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each,
+                          slope, most, gating, gates)
     else:
         if n < strip:
-            _gradient_some(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
-                           most, gating, gates, False, False)
+            _gradient_end(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
+                          most, gating, gates)
             return
         if head:
             _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
@@ -70,8 +71,30 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         if tail:
             _gradient_some(last, z_last, dy, x, y, n - strip, strip, weight, mean, along, dy_mean,
                            scale, each, slope, most, gating, gates, True, False)
-    at = head
-    for _s in range((n - head) // strip):
+    at = head + (n - head) // strip * strip
+    if gating or each or S is not T or stream:
+        _gradient_strips(dx, dz, dy, x, y, head, at, weight, mean, along, dy_mean, scale, each,
+                         slope, most, gating, gates, stream, ahead)
+    else:
+        _gradient_strips(dx, dz, dy, x, y, head, at, weight, mean, along, dy_mean, scale, each,
+                         slope, most, gating, gates, False, ahead)
+    if S is T:
+        if tail:
+            _gradient_end(dx + at, dz + at, dy, x, y, at, tail, weight, mean, along, dy_mean,
+                          scale, each, slope, most, gating, gates)
+    else:
+        _store_ends(dx, first, last, n, head, tail, stream)
+        if gates:
+            _store_ends(dz, z_first, z_last, n, head, tail, stream)
+
+
+cdef inline _always _gradient_strips(S *dx, S *dz, const S *dy, const S *x, const S *y,
+                                     Py_ssize_t at, Py_ssize_t end, T weight, const T *mean,
+                                     const T *along, const T *dy_mean, const T *scale, bint each,
+                                     T slope, T most, bint gating, bint gates, bint stream,
+                                     Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    for _s in range((end - at) // strip):
         _fetch(dy + at, strip, ahead)
         _fetch(x + at, strip, ahead)
         if gating:
@@ -79,13 +102,30 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean, scale,
                        each, slope, most, gating, gates, True, stream)
         at += strip
-    if S is T:
-        _gradient_some(dx + at, dz + at, dy, x, y, at, tail, weight, mean, along, dy_mean, scale,
-                       each, slope, most, gating, gates, False, False)
-    else:
-        _store_ends(dx, first, last, n, head, tail, stream)
-        if gates:
-            _store_ends(dz, z_first, z_last, n, head, tail, stream)
+
+
+cdef inline _always _gradient_end(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
+                                  Py_ssize_t n, T weight, const T *mean, const T *along,
+                                  const T *dy_mean, const T *scale, bint each, T slope, T most,
+                                  bint gating, bint gates) noexcept nogil:
+    # As _normalize_end.
+    cdef Py_ssize_t i = 0
+    if S is T and not gating and not each:
+        if strip_of(sizeof(S)) > 16 and n & 16:
+            _gradient_some(dx, dz, dy, x, y, at, 16, weight, mean, along, dy_mean, scale, each,
+                           slope, most, gating, gates, True, False)
+            i = 16
+        if n & 8:
+            _gradient_some(dx + i, dz + i, dy, x, y, at + i, 8, weight, mean, along, dy_mean, scale,
+                           each, slope, most, gating, gates, True, False)
+            i += 8
+        if n & 4:
+            _gradient_some(dx + i, dz + i, dy, x, y, at + i, 4, weight, mean, along, dy_mean, scale,
+                           each, slope, most, gating, gates, True, False)
+            i += 4
+        n = n & 3
+    _gradient_some(dx + i, dz + i, dy, x, y, at + i, n, weight, mean, along, dy_mean, scale, each,
+                   slope, most, gating, gates, False, False)
 
 
 cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const S *y, Py_ssize_t at,
@@ -93,7 +133,7 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
                                    const T *dy_mean, const T *scale, bint each, T slope, T most,
                                    bint gating, bint gates, bint strip,
                                    bint stream) noexcept nogil:
-    # to dx and dz, n items from `at` on: a strip, or less than one
+    # to dx and dz, n items from `at` on: a strip, or less than one; strip: n is a literal
     cdef Py_ssize_t j, c
     cdef T dy_room[MOST_STRIP]
     cdef T x_room[MOST_STRIP]
@@ -120,9 +160,9 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
                 put(dz, g, j, d)
             put(dx, out, j, v)
     if strip:
-        _store_strip(dx, out, each, stream)
+        _store_some(dx, out, n, each, stream)
         if gates:
-            _store_strip(dz, g, each, stream and <size_t>dz % LINE == 0)
+            _store_some(dz, g, n, each, stream and <size_t>dz % LINE == 0)
     else:
         store(dx, out, n)
         if gates:
@@ -137,25 +177,62 @@ cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, con
 
     OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
     """
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
     cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
-    _weighted_some(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat,
-                   False, False)
-    for _s in range((n - head) // strip):
-        _fetch(dy + head, strip, ahead)
-        _fetch(x + head, strip, ahead)
-        _weighted_some(dx, dbias, dweight, dy, x, weight, head, strip, mean, rstd, shift, g_mean,
+    cdef Py_ssize_t strip = strip_of(sizeof(S)), at = head + (n - head) // strip * strip
+    if head:
+        _weighted_end(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat)
+    if S is not T or stream:
+        _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, mean, rstd, shift, g_mean,
+                         g_xhat, stream, ahead)
+    else:
+        _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, mean, rstd, shift, g_mean,
+                         g_xhat, False, ahead)
+    if at < n:
+        _weighted_end(dx, dbias, dweight, dy, x, weight, at, n - at, mean, rstd, shift, g_mean,
+                      g_xhat)
+
+
+cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                                     const T *weight, Py_ssize_t at, Py_ssize_t end, T mean,
+                                     T rstd, T shift, T g_mean, T g_xhat, bint stream,
+                                     Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    for _s in range((end - at) // strip):
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
+        _weighted_some(dx, dbias, dweight, dy, x, weight, at, strip, mean, rstd, shift, g_mean,
                        g_xhat, True, stream)
-        head += strip
-    _weighted_some(dx, dbias, dweight, dy, x, weight, head, n - head, mean, rstd, shift, g_mean,
-                   g_xhat, False, False)
+        at += strip
+
+
+cdef inline _always _weighted_end(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                                  const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
+                                  T shift, T g_mean, T g_xhat) noexcept nogil:
+    # As _normalize_end.
+    if S is T:
+        if strip_of(sizeof(S)) > 16 and n & 16:
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 16, mean, rstd, shift, g_mean,
+                           g_xhat, True, False)
+            at += 16
+        if n & 8:
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 8, mean, rstd, shift, g_mean,
+                           g_xhat, True, False)
+            at += 8
+        if n & 4:
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 4, mean, rstd, shift, g_mean,
+                           g_xhat, True, False)
+            at += 4
+        n = n & 3
+    _weighted_some(dx, dbias, dweight, dy, x, weight, at, n, mean, rstd, shift, g_mean, g_xhat,
+                   False, False)
 
 
 cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
                                    const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
                                    T shift, T g_mean, T g_xhat, bint strip,
                                    bint stream) noexcept nogil:
-    # n items from `at` on, a strip or less; in local copies, so that no store can alias a load
+    # n items from `at` on, a strip or less; strip: n is a literal. In local copies, so that no
+    # store can alias a load.
     cdef Py_ssize_t j
     cdef T d[MOST_STRIP]
     cdef T hats[MOST_STRIP]
@@ -169,7 +246,7 @@ cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, con
     for j in range(n):
         out[j] = ((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd
     if strip:
-        _store_strip(dx + at, out, True, stream)
+        _store_some(dx + at, out, n, True, stream)
     else:
         for j in range(n):
             put(dx + at, out, j, out[j])

@@ -44,6 +44,17 @@ cdef inline void _store_strip(S *y, const T *strip, bint ordered, bint stream) n
             stream_line(<char *>y + i * LINE, <const char *>words + i * LINE)
 
 
+cdef inline _always _store_some(S *y, const T *strip, Py_ssize_t n, bint ordered,
+                                bint stream) noexcept nogil:
+    # A strip, or where S is T less of one.
+    cdef Py_ssize_t i
+    if n == strip_of(sizeof(S)):
+        _store_strip(y, strip, ordered, stream)
+    elif S is T:
+        for i in range(n):
+            y[i] = strip[i]
+
+
 cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
                              Py_ssize_t tail, bint stream) noexcept nogil:
     # The head of the first strip and the tail of the last one, where strips do not fill y[0:n].

@@ -64,7 +64,7 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                bint each, bint weighted, T slope, T most, bint gating, bint adds,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
     # adds: z is there. A loop that asks for it item by item has no vectors.
-    cdef Py_ssize_t _s, at, tail, head = 0, strip = strip_of(sizeof(S))
+    cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
     cdef T one[3]
@@ -75,12 +75,13 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
     if S is T:      # an end in its place: as a whole strip it is slower where rows stream
-        _normalize_some(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted, slope,
-                        most, gating, adds, False, False)
+        if head:
+            _normalize_end(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted,
+                           slope, most, gating, adds)
     else:
         if n < strip:
-            _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
-                            most, gating, adds, False, False)
+            _normalize_end(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                           most, gating, adds)
             return
         if head:
             _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
@@ -88,19 +89,59 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         if tail:
             _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
                             weighted, slope, most, gating, adds, True, False)
-    at = head
-    for _s in range((n - head) // strip):
+    at = head + (n - head) // strip * strip
+    # Where rows are short, a loop for each kind of store: a choice in it costs as much as a store.
+    if gating or each or S is not T or stream:
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, adds, stream, ahead)
+    else:
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, adds, False, ahead)
+    if S is T:
+        if tail:
+            _normalize_end(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
+                           slope, most, gating, adds)
+    else:
+        _store_ends(y, first, last, n, head, tail, stream)
+
+
+cdef inline _always _normalize_strips(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t end,
+                                      const T *mean, const T *scale, const T *shift,
+                                      const T *weight, const T *bias, bint each, bint weighted,
+                                      T slope, T most, bint gating, bint adds, bint stream,
+                                      Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    for _s in range((end - at) // strip):
         _fetch(x + at, strip, ahead)
         if adds:
             _fetch(z + at, strip, ahead)
         _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
                         slope, most, gating, adds, True, stream)
         at += strip
-    if S is T:
-        _normalize_some(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
-                        slope, most, gating, adds, False, False)
-    else:
-        _store_ends(y, first, last, n, head, tail, stream)
+
+
+cdef inline _always _normalize_end(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
+                                   const T *mean, const T *scale, const T *shift, const T *weight,
+                                   const T *bias, bint each, bint weighted, T slope, T most,
+                                   bint gating, bint adds) noexcept nogil:
+    # Less than a strip, where rows are short in steps of known lengths, which are vectors.
+    cdef Py_ssize_t i = 0
+    if S is T and not gating and not each:
+        if strip_of(sizeof(S)) > 16 and n & 16:
+            _normalize_some(y, x, z, at, 16, mean, scale, shift, weight, bias, each, weighted,
+                            slope, most, gating, adds, True, False)
+            i = 16
+        if n & 8:
+            _normalize_some(y + i, x, z, at + i, 8, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
+            i += 8
+        if n & 4:
+            _normalize_some(y + i, x, z, at + i, 4, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
+            i += 4
+        n = n & 3
+    _normalize_some(y + i, x, z, at + i, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                    most, gating, adds, False, False)
 
 
 cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
@@ -108,7 +149,7 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
                                     const T *bias, bint each, bint weighted, T slope, T most,
                                     bint gating, bint adds, bint strip,
                                     bint stream) noexcept nogil:
-    # to y, n items from `at` on: a strip, or less than one
+    # to y, n items from `at` on: a strip, or less than one; strip: n is a literal
     cdef Py_ssize_t j, c
     cdef T x_room[MOST_STRIP]
     cdef T z_room[MOST_STRIP]
@@ -129,6 +170,6 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         else:
             put(y, out, j, v)
     if strip:
-        _store_strip(y, out, each or weighted, stream)
+        _store_some(y, out, n, each or weighted, stream)
     else:
         store(y, out, n)

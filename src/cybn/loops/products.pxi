@@ -82,10 +82,36 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
             _add_some(&a[some], &b[some], dy + at, x + at, y + at,
                       weight + at if weighted else weight, some, mean, rstd, shift, slope, most,
                       gating, weighted, True)
+    if fresh and not gating and whole < n:
+        _add_rest(a, b, dy + whole, x + whole, weight + whole if weighted else weight, n - whole,
+                  mean, rstd, shift, weighted)
     _settle_lanes(s, q, a, b, fresh)
-    if whole < n:
+    if not (fresh and not gating) and whole < n:
         _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
                   n - whole, mean, rstd, shift, slope, most, gating, weighted, False)
+
+
+cdef inline _always _add_rest(T *s, T *q, const S *dy, const S *x, const T *weight, Py_ssize_t n,
+                              T mean, T rstd, T shift, bint weighted) noexcept nogil:
+    # Of less than LANES items, as if dy were 0 after them: what is in registers stays there.
+    cdef Py_ssize_t j
+    cdef T dy_room[LANES]
+    cdef T x_room[LANES]
+    cdef T weights[LANES]
+    cdef T g, h
+    _load_part(dy_room, dy, n, <T>0)
+    _load_part(x_room, x, n, mean)
+    if weighted:
+        _load_part(weights, weight, n, <T>0)
+    for j in range(LANES):
+        g = dy_room[j]
+        if weighted:
+            g = g * weights[j]
+        h = (x_room[j] - mean) * rstd
+        if weighted:
+            h = h + shift
+        s[j] += g
+        q[j] += g * h
 
 
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,

@@ -57,9 +57,23 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
     for i in range(n // LANES):
         fetch_far(x + i * LANES + ahead, LANES)
         _shifted_some(a, b, x + i * LANES, LANES, k, True)
+    if fresh and whole < n:
+        _shifted_rest(a, b, x + whole, n - whole, k)
     _settle_lanes(s, q, a, b, fresh)
-    if whole < n:
+    if not fresh and whole < n:
         _shifted_some(s, q, x + whole, n - whole, k, False)
+
+
+cdef inline _always _shifted_rest(A *s, A *q, const S *x, Py_ssize_t n, A k) noexcept nogil:
+    # Of less than LANES items, as if k came after them: what is in registers stays there.
+    cdef Py_ssize_t j
+    cdef A room[LANES]
+    cdef A d
+    _load_part(room, x, n, k)
+    for j in range(LANES):
+        d = room[j] - k
+        s[j] += d
+        q[j] += d * d
 
 
 cdef inline _always _shifted_some(A *s, A *q, const S *x, Py_ssize_t n, A k,
