@@ -85,6 +85,13 @@ else:
     else:
         OPENMP = (["-fopenmp"], ["-fopenmp"])
 
+# gcc's loops are as quick as those of -O3 and a tenth smaller: what the source does not ask to be
+# inlined is not. -fpeel-loops unrolls those of a constant trip count, without which the partial
+# sums would lie in memory.
+LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
+# A wheel does without the names of what is inside.
+STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
+
 NO_COMPILER = """
 cybn: building needs a C compiler and the headers of Python {version}, and this did not compile:
     {reason}
@@ -122,11 +129,13 @@ class BuildKernels(build_ext):
         openmp = OPENMP if self._links_openmp() else ([], [])
         if openmp is not OPENMP:
             print("cybn: this compiler has no OpenMP; the kernels will run on one thread")
+        lean = LEAN if not DEBUG and self._is_gcc() else []
         for extension, in_c in zip(self.extensions, translated, strict=True):
             extension.sources = in_c.sources
-            extension.extra_compile_args += openmp[0]
+            extension.extra_compile_args += lean + openmp[0]
             extension.extra_link_args += openmp[1]
             if self.abi3:
+                extension.extra_link_args += STRIPPED
                 version = f"0x{STABLE_ABI[0]:02X}{STABLE_ABI[1]:02X}0000"
                 extension.define_macros.append(("Py_LIMITED_API", version))
             extension.optional = "_x86_64_v" in extension.name  # a level unknown to old compilers
@@ -146,6 +155,14 @@ class BuildKernels(build_ext):
         except Exception as error:  # each compiler class has an error of its own
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             raise SystemExit(NO_COMPILER.format(version=version, reason=error)) from None
+
+    def _is_gcc(self) -> bool:
+        code = "#if !defined(__GNUC__) || defined(__clang__)\n#error\n#endif\nint gcc;\n"
+        try:
+            self._compile("gcc_probe", code, LEAN)
+        except Exception:
+            return False
+        return True
 
     def _links_openmp(self) -> bool:
         code = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"

@@ -140,6 +140,8 @@ cdef void run_part(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     cdef Py_ssize_t total = job.units * job.blocks
     cdef bint near = job.task != INFERENCE and job.unit_bytes <= cache
     cdef bint even = job.units % threads == 0 or job.units >= 8 * threads
+    if not near or job.units == 1:      # no other unit is wanted next, but what follows in memory
+        job.ahead = job.fold * job.x_stride if job.columns else STRIDE_AHEAD
     if threads > 1:
         if near and even:
             run_by_units(job, threads)

@@ -53,10 +53,6 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
     cdef S last[MOST_STRIP]
     cdef S z_first[MOST_STRIP]
     cdef S z_last[MOST_STRIP]
-    if n < strip:
-        _gradient_end(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
-                      most, gating, gates)
-        return
     if stream:
         head = before_line(dx, n, sizeof(S))
     tail = (n - head) % strip
@@ -65,6 +61,10 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
             _gradient_end(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each,
                           slope, most, gating, gates)
     else:
+        if n < strip:
+            _gradient_some(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
+                           most, gating, gates, False, False)
+            return
         if head:
             _gradient_some(first, z_first, dy, x, y, 0, strip, weight, mean, along, dy_mean, scale,
                            each, slope, most, gating, gates, True, False)

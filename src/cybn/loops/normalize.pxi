@@ -71,10 +71,6 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     if not each:    # copies, which no store can have changed
         one[0], one[1], one[2] = mean[0], scale[0], shift[0]
         mean, scale, shift = &one[0], &one[1], &one[2]
-    if n < strip:
-        _normalize_end(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope, most,
-                       gating, adds)
-        return
     if stream:
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
@@ -83,6 +79,10 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
             _normalize_end(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted,
                            slope, most, gating, adds)
     else:
+        if n < strip:
+            _normalize_some(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                            most, gating, adds, False, False)
+            return
         if head:
             _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
                             slope, most, gating, adds, True, False)
