@@ -19,16 +19,19 @@ cdef inline Py_ssize_t part_unit(Job *job) noexcept:
     return job.tile if job.tile < job.C else max(<Py_ssize_t>1, TILE_WIDTH // job.L)
 
 
-cdef inline void share_units(Job *job, int threads) noexcept nogil:
-    """Smaller tiles, where every thread then has as many units. No sum mixes channels."""
-    cdef Py_ssize_t units = ceil_div(ceil_div(job.C, job.tile), threads) * threads
+cdef inline void pair_units(Job *job) noexcept nogil:
+    """Tiles alike in size and an even number of them, so that two threads have as much to do.
+
+    Whatever the number of threads is: the second look at doubtful channels goes tile by tile.
+    """
+    cdef Py_ssize_t units = 2 * ceil_div(job.C, 2 * job.tile)
     if units <= job.C:
         job.tile = ceil_div(job.C, units)
 
 
 cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L, bint packed,
-                   bint stream, int threads) noexcept:
-    """The geometry of a job; what has a say in any bit is fixed by the shape alone.
+                   bint stream) noexcept:
+    """The geometry of a job, fixed by the shape alone.
 
     packed: rows of the view follow each other without a gap in every array, so may be folded.
     """
@@ -69,8 +72,8 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.each = 1
         job.blocks = ceil_div(N, job.rows) * job.pieces
         job.channel_sums = 3 * job.blocks
-    if job.fold == 1:
-        share_units(job, threads)
+    if job.fold == 1 and task != INFERENCE:
+        pair_units(job)
     job.units = ceil_div(C, job.tile)
     job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
@@ -142,7 +145,7 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
     call.borrow(&weights, weight, C, False, "weight")
     call.borrow(&biases, bias, C, False, "bias")
     set_grid(job, task, x.shape[0], C, x.shape[2],
-             is_packed(x) and is_packed(y) and is_packed(residual), stream, threads)
+             is_packed(x) and is_packed(y) and is_packed(residual), stream)
     allocate_job(job, call, moments)
     if call.loans[0].shape[0] == 6:
         job.shift, job.total, job.squares = moments + 3 * C, moments + 4 * C, moments + 5 * C
@@ -231,7 +234,7 @@ cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :]
     call.borrow(&weights, weight, C, False, "weight")
     set_grid(job, task, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
-             and is_packed(dresidual), stream, threads)
+             and is_packed(dresidual), stream)
     allocate_job(job, call, moments)
     read_values(job.weight, &weights, 1, C)
     if dx is not None:
