@@ -29,7 +29,7 @@ cdef extern from *:
     int cybn_has_v3()
 
 
-# What threads have waited for each other (team.pxi), as time that is yet to be worked on one thread.
+# What threads have waited for each other (team.pxi), as time to be worked on one thread yet.
 cdef enum:
     REPAY = 16                  # times what was waited, so that it is a small part of all work
 cdef double MOST_DEBT = 1       # seconds
