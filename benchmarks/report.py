@@ -83,8 +83,9 @@ def whole(results: Results) -> str:
 def speeds(results: Results) -> str:
     """For each norm, number of threads, mode: GB/s, fraction of the limit, ratio to each peer."""
     tables = []
+    measured = [case for case in results.cases if results.contenders([case])]
     for norm, threads, mode in product(NORMS, results.threads, MODES):
-        if cases := [case for case in results.cases if (case.norm, case.mode) == (norm, mode)]:
+        if cases := [case for case in measured if (case.norm, case.mode) == (norm, mode)]:
             title = f"{NORM_TITLES[norm]}: {MODE_TITLES[mode]}, {threads_text(threads)}"
             tables.append(f"{title}\n\n{table(_speed_rows(results, cases, threads))}")
     return "\n\n\n".join(tables)
