@@ -196,7 +196,8 @@ cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, c
                                      const T *weight, Py_ssize_t at, Py_ssize_t end, T mean,
                                      T rstd, T shift, T g_mean, T g_xhat, bint stream,
                                      Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
+    # Of floats, registers hold half a strip.
+    cdef Py_ssize_t _s, strip = STRIP if S is T else strip_of(sizeof(S))
     for _s in range((end - at) // strip):
         _fetch(dy + at, strip, ahead)
         _fetch(x + at, strip, ahead)

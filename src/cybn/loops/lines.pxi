@@ -51,8 +51,12 @@ cdef inline _always _store_some(S *y, const T *strip, Py_ssize_t n, bint ordered
     if n == strip_of(sizeof(S)):
         _store_strip(y, strip, ordered, stream)
     elif S is T:
-        for i in range(n):
-            y[i] = strip[i]
+        if stream:
+            for i in range(n * sizeof(S) // LINE):
+                stream_line(<char *>y + i * LINE, <const char *>strip + i * LINE)
+        else:
+            for i in range(n):
+                y[i] = strip[i]
 
 
 cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
