@@ -85,8 +85,8 @@ else:
     else:
         OPENMP = (["-fopenmp"], ["-fopenmp"])
 
-# gcc's loops are as quick as those of -O3 and a tenth smaller: what the source does not ask to be
-# inlined is not. -fpeel-loops unrolls those of a constant trip count, without which the partial
+# gcc's loops are as quick as those of -O3, and smaller: less is inlined that the source does not ask
+# for. -fpeel-loops unrolls those of a constant trip count, without which the partial
 # sums would lie in memory.
 LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
 # A wheel does without the names of what is inside.

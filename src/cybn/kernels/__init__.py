@@ -33,11 +33,12 @@ class Kernels(NamedTuple):
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
-    map_points: Callable[..., None] | None  # of float32 and float64
+    map_points: Callable[..., None] | None = None  # of float32 and float64 alone
 
 
 def kernels_in(module: Any) -> Kernels:
-    return Kernels(*(getattr(module, name, None) for name in Kernels._fields))
+    there = (name for name in Kernels._fields if hasattr(module, name))
+    return Kernels(**{name: getattr(module, name) for name in there})
 
 
 class _Of(dict[np.dtype, Kernels]):

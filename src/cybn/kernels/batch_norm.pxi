@@ -75,7 +75,7 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
     if job.fold == 1 and task != INFERENCE:
         pair_units(job)
     job.units = ceil_div(C, job.tile)
-    job.ahead = STRIDE_AHEAD if task == INFERENCE else job.tile * L
+    job.ahead = job.tile * L            # the next unit, if one is wanted next (run_part)
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
 
 

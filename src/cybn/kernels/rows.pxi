@@ -6,7 +6,7 @@
 
 cdef enum:
     ROW_BLOCK = 2048        # items of a channel between two looks at its lanes: 64 to a lane
-    ROW_RUN = 16384          # bytes that the tile of a unit should have in every row
+    ROW_RUN = 16384         # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
     INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
     WHOLE_LINES = 512       # items of a row whose ends do not matter to streaming stores
@@ -79,7 +79,8 @@ cdef leaf sum_row_moments(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
 
 
 cdef inline Py_ssize_t row_ahead(Job *job, Piece p, Py_ssize_t stride) noexcept nogil:
-    """From a row of a piece to what is read one row, or one piece, later."""
+    """From a piece of a row to what is read later: the same of the next row, or, where rows are so
+    long that a cache would not keep it, the next piece."""
     return stride if job.L <= 8 * ROW_BLOCK else p.n
 
 
