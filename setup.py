@@ -85,9 +85,9 @@ else:
     else:
         OPENMP = (["-fopenmp"], ["-fopenmp"])
 
-# gcc's loops are as quick as those of -O3, and smaller: less is inlined that the source does not ask
-# for. -fpeel-loops unrolls those of a constant trip count, without which the partial
-# sums would lie in memory.
+# gcc's loops are as quick as those of -O3, and smaller: less is inlined that the source does not
+# ask for. -fpeel-loops unrolls those of a constant trip count, without which the partial sums would
+# lie in memory.
 LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
