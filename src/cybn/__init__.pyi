@@ -46,6 +46,8 @@ from .terms.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
 from .tools.recalibrate import recalibrate
+from .tools.saving import load, save
+from .tools.state import load_state_dict, state_dict
 
 __version__: str
 
@@ -123,16 +125,20 @@ __all__ = [
     "functional",
     "get_include",
     "get_num_threads",
+    "load",
     "load_config",
+    "load_state_dict",
     "ranked",
     "recalibrate",
     "reference",
     "register",
     "release_output_cache",
+    "save",
     "schema",
     "set_num_threads",
     "set_output_cache",
     "show_config",
+    "state_dict",
     "testing",
     "unfreeze",
     "use_plugins",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...terms.messages import shown
+from .names import StateNames
 from .table import Dialect, Norm
 from .words import AXIS, REQUIRED, SHIFT, As, OneMinus, Only, Refusal, Refused, Unused, Word
 
@@ -149,4 +150,12 @@ DIALECT = Dialect(
     NORMS,
     parse=_parts,
     adjust=_mode,
+    state=StateNames(
+        {
+            "weight": ("scale", "Scale"),
+            "bias": ("B",),
+            "running_mean": ("input_mean", "mean"),
+            "running_var": ("input_var", "var"),
+        }
+    ),
 )
