@@ -184,7 +184,7 @@ def _last(axis: Any, dims: Any, meant: dict[str, Any], where: str) -> None:
         if isinstance(shape, (list, tuple)):
             return
         raise Refused(
-            f"{where}: it averages over axis {axis} and all after it; give their sizes in "
+            f"{where}: it averages over axis {axis.axis} and all after it; give their sizes in "
             f"normalized_shape, as [4, 5]"
         )
     many = sorted(axis) if isinstance(axis, list) and all(type(i) is int for i in axis) else None

@@ -36,8 +36,11 @@ UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 
-class Onwards(int):
+@dataclass(frozen=True)
+class Onwards:
     """An axis, counted from the first, and all that come after it."""
+
+    axis: int
 
 
 class Refused(ValueError):  # noqa: N818
