@@ -23,7 +23,8 @@ BEGIN, END = "<!-- Written by .ci/dialects.py. -->\n", "<!-- The end of what it 
 
 def tables() -> str:
     """All of them, as Markdown."""
-    return "\n".join(line for name in BUILT_IN for line in _dialect(find(name)))
+    lines = [line for name in BUILT_IN for line in _dialect(find(name))]
+    return "\n".join([*lines, *_arrays()])
 
 
 def page(text: str) -> str:
@@ -58,6 +59,28 @@ def _dialect(dialect: Dialect) -> Iterable[str]:
         yield ""
     if dialect.name == "hf":
         yield from _models()
+
+
+def _arrays() -> Iterable[str]:
+    yield "## Names of arrays\n"
+    yield "What `load_state_dict(state, dialect=)` takes beside our own names, which are PyTorch's"
+    yield "([saving.md](saving.md)). Several with a plus are joined.\n"
+    yield "| dialect | layer | here ← there |"
+    yield "|---|---|---|"
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name in BUILT_IN:
+        state = find(name).state
+        for layer, names in (("every", state.names), *state.of.items()):
+            told = [f"`{ours}` ← {_either(theirs)}" for ours, theirs in names.items()]
+            if told:
+                rows.setdefault((layer, "; ".join(told)), []).append(f"`{name}`")
+    for (layer, told), dialects in rows.items():
+        yield f"| {', '.join(dialects)} | {layer} | {told} |"
+    yield ""
+
+
+def _either(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _names(norm: Norm) -> str:

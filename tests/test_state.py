@@ -241,16 +241,18 @@ def test_pickles_in_a_file_are_not_loaded():
 
 
 @pytest.mark.parametrize("prefix", ["bn1.", "module.layer1.0.bn1.", "norm_"])
-def test_a_prefix_is_named_and_how_to_strip_it(prefix):
+def test_a_prefix_is_named_and_is_what_to_pass(prefix):
     layer = cybn.BatchNorm2d(3)
     state = {f"{prefix}{name}": a for name, a in layer.state_dict().items()}
     before = state_bits(layer)
-    with pytest.raises(LookupError, match=re.escape(f"have a prefix, {prefix!r}; strip it")) as it:
+    with pytest.raises(
+        LookupError, match=re.escape(f"have a prefix, {prefix!r}; pass prefix=")
+    ) as it:
         layer.load_state_dict(state)
     assert len(str(it.value)) < 250
     assert state_bits(layer) == before
-    stripped = eval(str(it.value).partition("strip it: ")[2], {"state": state})
-    layer.load_state_dict(stripped)
+    told = eval(str(it.value).partition("pass prefix=")[2])
+    assert layer.load_state_dict(state, prefix=told) == ([], [])
 
 
 def test_a_state_dict_of_a_whole_network_makes_a_short_message():
@@ -258,13 +260,10 @@ def test_a_state_dict_of_a_whole_network_makes_a_short_message():
     network = {"conv.weight": np.ones((3, 3)), "weights": np.ones(3), 7: np.ones(3)}
     for i in range(50):
         network |= {f"layers.{i}.bn.{name}": a for name, a in layer.state_dict().items()}
-    with pytest.raises(LookupError, match=r"'layers\.2\.bn\.' and 47 more; strip it") as caught:
+    with pytest.raises(LookupError, match=r"'layers\.2\.bn\.' and 47 more; pass prefix=") as caught:
         layer.load_state_dict(network)
     assert len(str(caught.value)) < 300
-    part = eval(str(caught.value).partition("strip it: ")[2], {"state": {
-        name: a for name, a in network.items() if isinstance(name, str)
-    }})  # fmt: skip
-    layer.load_state_dict(part)
+    layer.load_state_dict(network, prefix=eval(str(caught.value).partition("pass prefix=")[2]))
     strangers = {f"w{i}": np.ones(3) for i in range(100)}
     with pytest.raises(LookupError, match="and 97 more names; expected weight, bias") as caught:
         layer.load_state_dict(strangers)

@@ -1,5 +1,6 @@
-"""What type checkers and editors see of cybn: the stubs, and a user's project under mypy."""
+"""What type checkers and editors see of cybn: the stubs, and a user's project under both."""
 
+import json
 import os
 import rlcompleter
 import subprocess
@@ -81,11 +82,53 @@ def test_a_users_project_passes_a_strict_type_checker(mypy, tmp_path):
         if entry.name not in names:
             continue
         specs = [*map(repr, entry.names), f"cybn.{entry.name}"]
-        lines += [f"assert_type(cybn.create({spec}, eps=1), cybn.{entry.name})" for spec in specs]
+        lines += [
+            f"assert_type(cybn.create({spec}, num_features=1), cybn.{entry.name})" for spec in specs
+        ]
     layers.write_text("\n".join(lines))
     user = [HERE / "typed_user.py", HERE / "typed_wrong.py", layers]
     code, said = mypy("--strict", "--follow-imports=silent", *user)
     assert code == 0, said
+
+
+@pytest.fixture(scope="session")
+def pyright():
+    """Run pyright; what it says of each line of a file, by severity."""
+    pytest.importorskip("pyright", reason='pyright is not installed: pip install ".[typing]"')
+    code, said = run("-m", "pyright", "--version")
+    if code and not os.environ.get("CI"):
+        pytest.skip(f"pyright cannot fetch its program: {said.strip()[-200:]}")
+
+    def pyright(tmp_path, *files):
+        settings = {
+            "include": [], "extraPaths": [str(PACKAGE.parent)], "pythonPath": sys.executable,
+            "enableTypeIgnoreComments": False,
+        }  # fmt: skip
+        for path in files:
+            (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+            settings["include"].append(path.name)
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+        _, said = run("-m", "pyright", "--outputjson", "-p", tmp_path)
+        found = json.loads(said[said.index("{") :])["generalDiagnostics"]
+        return {
+            (Path(each["file"]).name, each["range"]["start"]["line"] + 1): each["message"]
+            for each in found
+            if each["severity"] == "error"
+        }
+
+    return pyright
+
+
+def test_pyright_finds_what_mypy_finds(pyright, tmp_path):
+    """Each line that is to be refused, and none of the others."""
+    wrong, user = HERE / "typed_wrong.py", HERE / "typed_user.py"
+    expected = {
+        (wrong.name, number)
+        for number, line in enumerate(wrong.read_text("utf-8").splitlines(), 1)
+        if "# type: ignore" in line
+    }
+    found = pyright(tmp_path, wrong, user)
+    assert found.keys() == expected, {key: found.get(key) for key in found.keys() ^ expected}
 
 
 def test_the_users_project_runs():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, assert_type
 
 import numpy as np
+from numpy.typing import NDArray
 
 import cybn
 from cybn import functional, reference
@@ -67,6 +68,26 @@ def main() -> None:
     layer = build("TUN", 4)
     if layer is not None:
         train(layer, x)
+
+    norm = cybn.create("BatchNorm2d", num_features=4, eps=1e-3, activation="relu")
+    assert_type(norm.eps, float)
+    assert_type(norm.momentum, float | None)
+    assert_type(norm.weight, NDArray[Any] | None)
+    assert_type(cybn.RMSNorm(4).normalized_shape, tuple[int, ...])
+    assert_type(cybn.FrozenBatchNorm2d(4).weight, NDArray[Any])
+    assert norm.weight is not None
+    norm.weight[...] = 2
+    norm.activation = None
+    cybn.create("LN", normalized_shape=(2, 3), dtype=np.float64).eval()
+
+    state = cybn.state_dict({"stem": norm, "rest": [None]}, prefix="net.")
+    assert_type(state, dict[str, np.ndarray])
+    keys = cybn.load_state_dict({"stem": norm}, state, prefix="net.", strict=False)
+    assert_type(keys.missing_keys, list[str])
+    norm.load_state_dict(state, prefix="net.stem.", dialect="torch")
+    with tempfile.TemporaryDirectory() as folder:
+        cybn.save(Path(folder, "a.npz"), norm)
+        norm.load_state_dict(cybn.load(f"{folder}/a.npz", only=norm.state_dict()))
 
     names: list[str] = cybn.available()
     for name in names:

@@ -5,6 +5,7 @@
 (`As`, `OneMinus`, `Only`, `Unused`, `DTypeOf`, or a `Word` of one's own).
 """
 
+from .config.dialects.names import StateNames
 from .config.dialects.shelf import available, register
 from .config.dialects.table import Dialect, Form, Norm
 from .config.dialects.words import (
@@ -44,6 +45,7 @@ __all__ = [
     "Only",
     "Refusal",
     "Refused",
+    "StateNames",
     "Unused",
     "Word",
     "available",

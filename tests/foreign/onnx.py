@@ -60,6 +60,11 @@ ROWS = [
             {"normalized_shape": [2, 3, 5]},
         ),
         (node("LayerNormalization", axis=1), "averages over axis 1"),
+        (
+            node("LayerNormalization", axis=2),
+            {**LN, "normalized_shape": [4, 5]},
+            {"normalized_shape": [4, 5]},
+        ),
         ({**node("LayerNormalization"), "input": ["X", "W"]}, {**LN, "bias": False}),
     ),
     *rows(

@@ -17,12 +17,12 @@ import re
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from ..terms.messages import one_line, place, shown
 from .yamlreader import MAX_NUMBER, read_yaml
 
-__all__ = ["FORMATS", "MAX_BYTES", "parse_config", "read_config"]
+__all__ = ["FORMATS", "MAX_BYTES", "opened", "parse_config", "read_config"]
 
 MAX_BYTES = 2**20
 MAX_PARTS = 32  # of a dotted key in TOML, for which tomllib takes quadratic time and memory
@@ -84,14 +84,21 @@ def looks_like(text: str) -> str:
 
 
 def _bytes(path: str | os.PathLike[str], where: str) -> bytes:
+    with opened(path, where, "a config") as file:
+        return file.read(MAX_BYTES + 1) or b""
+
+
+def opened(path: str | os.PathLike[str], where: str, what: str) -> BinaryIO:
+    """The file, opened to be read; ValueError for what is there and is none, as a pipe."""
     # What is no file is not even opened: a pipe would wait, a device may do anything
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{where}: {_NO_FILE}")
+        raise ValueError(f"{where}: {what} is a file, and this is none")
     without_waiting = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", opener=lambda name, _: os.open(name, without_waiting)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError(f"{where}: {_NO_FILE}")
-        return file.read(MAX_BYTES + 1) or b""
+    file = open(path, "rb", opener=lambda name, _: os.open(name, without_waiting))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{where}: {what} is a file, and this is none")
+    return file
 
 
 def _toml(text: str) -> Any:
@@ -160,7 +167,6 @@ def _float(digits: str) -> float:
     return value
 
 
-_NO_FILE = "a config is a file, and this is none"
 FORMATS = {"toml": ("TOML", _toml), "json": ("JSON", _json), "yaml": ("YAML", read_yaml)}
 _SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 _TOKEN = re.compile(

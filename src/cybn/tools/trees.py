@@ -8,7 +8,7 @@ from typing import Any
 from ..layers.base.layer import Layer
 from ..terms.messages import shown
 
-__all__ = ["mapped", "walked"]
+__all__ = ["mapped", "named", "walked"]
 
 
 def mapped(tree: Any, change: Callable[[str, Layer], Any], who: str, hint: str = "") -> Any:
@@ -47,3 +47,28 @@ def walked(tree: Any, who: str, hint: str = "") -> Iterator[tuple[str, Layer]]:
     found: list[tuple[str, Layer]] = []
     mapped(tree, lambda place, layer: found.append((place, layer)), who, hint)
     return iter(found)
+
+
+def named(tree: Any, who: str) -> Iterator[tuple[str, Layer]]:
+    """Every place of a tree that has a layer: what PyTorch's names of its arrays begin with.
+
+    >>> [place for place, _ in named({"stem": None, "blocks": [Layer(), Layer()]}, "test")]
+    ['blocks.0.', 'blocks.1.']
+    """
+
+    def walk(tree: Any, place: str) -> Iterator[tuple[str, Layer]]:
+        if isinstance(tree, Layer):
+            yield place, tree
+        elif isinstance(tree, Mapping):
+            for key, each in tree.items():
+                yield from walk(each, f"{place}{key}.")
+        elif isinstance(tree, (list, tuple)):
+            for i, each in enumerate(tree):
+                yield from walk(each, f"{place}{i}.")
+        elif tree is not None:
+            at = f" at {place.removesuffix('.')!r}" if place else ""
+            raise TypeError(
+                f"{who} takes layers, or lists and dicts of them, got {shown(tree)}{at}"
+            )
+
+    return walk(tree, "")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from . import torch
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As
 
@@ -27,4 +28,5 @@ DIALECT = Dialect(
     ("https://github.com/facebookresearch/detectron2/blob/main/detectron2/layers/batch_norm.py",),
     NORMS,
     packages=("detectron2", "fvcore"),
+    state=TORCH_STATE,
 )

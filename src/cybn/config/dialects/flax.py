@@ -5,6 +5,7 @@ The running variance of a batch norm is the biased one, as ``_compute_stats`` gi
 
 from __future__ import annotations
 
+from .names import StateNames
 from .table import Dialect, Norm
 from .words import AXIS, SCALE, SHIFT, As, DTypeOf, OneMinus, Only, Refusal, Unused, Word
 
@@ -70,4 +71,9 @@ DIALECT = Dialect(
     ),
     NORMS,
     packages=("flax", "nn", "nnx", "linen"),
+    state=StateNames(
+        {"weight": ("scale",), "running_mean": ("mean",), "running_var": ("var",)},
+        first=("params", "batch_stats"),
+        separator="/",
+    ),
 )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...terms.messages import shown
 from ...terms.registry import UnknownName
 from . import torch
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Refusal, Word
 
@@ -177,4 +178,5 @@ DIALECT = Dialect(
     NORMS,
     packages=("transformers", "diffusers"),
     parse=_parts,
+    state=TORCH_STATE,
 )

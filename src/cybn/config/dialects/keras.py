@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...terms.messages import shown
+from .names import StateNames
 from .table import Dialect, Norm
 from .words import (
     ALL,
@@ -163,4 +164,14 @@ DIALECT = Dialect(
     packages=("keras", "tensorflow", "tf", "tf_keras"),
     parse=_parts,
     adjust=_mode,
+    state=StateNames(
+        {
+            "weight": ("gamma", "scale"),
+            "bias": ("beta",),
+            "running_mean": ("moving_mean",),
+            "running_var": ("moving_variance",),
+        },
+        separator="/",
+        tails=("/.ATTRIBUTES/VARIABLE_VALUE", ":0"),
+    ),
 )

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from . import torch
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Learns, Refusal, Unused, Word
 
@@ -66,4 +67,5 @@ DIALECT = Dialect(
         "mmengine", "mmcv", "torch", "nn", "mmdet", "mmdet3d", "mmseg", "mmpretrain", "mmcls",
         "mmaction", "mmpose", "mmagic", "mmedit", "mmyolo", "mmrotate", "mmselfsup",
     ),
+    state=TORCH_STATE,
 )  # fmt: skip

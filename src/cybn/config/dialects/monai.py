@@ -6,6 +6,7 @@ The name says no rank, so that ``spatial_dims`` is to be given, as MONAI's facto
 from __future__ import annotations
 
 from . import torch
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Form, Norm
 
 _GROUP = {**torch.GROUP, **torch.WIDTH}
@@ -29,4 +30,5 @@ DIALECT = Dialect(
     NORMS,
     forms=(Form("name"),),
     pairs=True,
+    state=TORCH_STATE,
 )

@@ -10,8 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...terms.messages import shown
+from .names import StateNames
 from .table import Dialect, Norm
-from .words import AXIS, REQUIRED, SHIFT, As, OneMinus, Only, Refusal, Refused, Unused, Word
+from .words import (
+    AXIS,
+    REQUIRED,
+    SHIFT,
+    As,
+    OneMinus,
+    Only,
+    Onwards,
+    Refusal,
+    Refused,
+    Unused,
+    Word,
+)
 
 _FIXED = "BatchNormalization in inference mode"
 _EPS: dict[str, Word] = {"epsilon": As("eps", default=1e-5)}
@@ -41,10 +54,12 @@ class From(As):
     def read(self, value: Any) -> Mapping[str, Any]:
         if type(value) is int and -_MOST <= value < 0:
             value = list(range(value, 0))
+        elif type(value) is int and 0 <= value < _MOST:
+            value = Onwards(value)
         return {self.ours: value}
 
     def says(self) -> str:
-        return "-1, or -n with n sizes in `normalized_shape`"
+        return "-1, or another one with the sizes from there on in `normalized_shape`"
 
 
 class Size(As):
@@ -149,4 +164,12 @@ DIALECT = Dialect(
     NORMS,
     parse=_parts,
     adjust=_mode,
+    state=StateNames(
+        {
+            "weight": ("scale", "Scale"),
+            "bias": ("B",),
+            "running_mean": ("input_mean", "mean"),
+            "running_var": ("input_var", "var"),
+        }
+    ),
 )

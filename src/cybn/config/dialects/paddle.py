@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .names import StateNames
 from .table import Dialect, Norm
 from .words import REQUIRED, SCALE, SHIFT, As, OneMinus, Only, Refusal, Refused, Unused, Word
 
@@ -84,4 +85,7 @@ DIALECT = Dialect(
     ),
     NORMS,
     packages=("paddle", "nn"),
+    state=StateNames(
+        {"weight": ("scale",), "running_mean": ("_mean",), "running_var": ("_variance",)}
+    ),
 )

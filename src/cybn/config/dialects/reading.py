@@ -16,7 +16,7 @@ from ...terms.registry import UnknownName, UnknownOption, registry
 from ...terms.signature import options_of
 from .lacking import lacking
 from .table import Dialect, Norm
-from .words import ALL, AXIS, HELD, NDIM, REQUIRED, SCALE, SHIFT, UNSET, Refused
+from .words import ALL, AXIS, HELD, NDIM, REQUIRED, SCALE, SHIFT, UNSET, Onwards, Refused
 
 __all__ = ["DIMS", "Read", "is_spec", "read"]
 
@@ -180,6 +180,13 @@ def _last(axis: Any, dims: Any, meant: dict[str, Any], where: str) -> None:
     if type(axis) is int and type(dims) is int and axis == dims + 1:
         return
     shape = meant.get("normalized_shape")
+    if isinstance(axis, Onwards):
+        if isinstance(shape, (list, tuple)):
+            return
+        raise Refused(
+            f"{where}: it averages over axis {axis.axis} and all after it; give their sizes in "
+            f"normalized_shape, as [4, 5]"
+        )
     many = sorted(axis) if isinstance(axis, list) and all(type(i) is int for i in axis) else None
     if many and isinstance(shape, (list, tuple)) and many == list(range(-len(shape), 0)):
         return

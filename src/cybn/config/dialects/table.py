@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...terms.messages import folded, shown
+from .names import StateNames
 from .words import Refusal, Word
 
 __all__ = ["Dialect", "Form", "Norm"]
@@ -101,6 +102,8 @@ class Dialect:
         no spec.
     adjust
         The name of the norm that is meant, by the name and the options.
+    state
+        The names of arrays, for `load_state_dict`.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Dialect:
     pairs: bool = False
     parse: Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]] | None] | None = None
     adjust: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    state: StateNames = field(default_factory=StateNames)
     _by_name: dict[str, Norm] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

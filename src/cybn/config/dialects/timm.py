@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import torch
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Only, Refusal, Refused, Unused, Word
 
@@ -159,4 +160,5 @@ DIALECT = Dialect(
     ),
     NORMS,
     packages=("timm", "torch", "nn", "torchvision"),
+    state=TORCH_STATE,
 )

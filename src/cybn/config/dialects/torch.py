@@ -6,6 +6,7 @@ dotted path: it is taken by its last part, if it is one of PyTorch's or torchvis
 
 from __future__ import annotations
 
+from .names import TORCH as TORCH_STATE
 from .table import Dialect, Form, Norm
 from .words import REQUIRED, As, DTypeOf, Refusal, Unused
 
@@ -90,4 +91,5 @@ DIALECT = Dialect(
     NORMS,
     packages=("torch", "torchvision", "nn"),
     forms=(Form("norm_op", "norm_op_kwargs", beside=True),),
+    state=TORCH_STATE,
 )

@@ -25,7 +25,8 @@ from ...terms.messages import shown
 
 __all__ = [
     "ALL", "AXIS", "HELD", "NDIM", "REQUIRED", "SCALE", "SHIFT", "UNSET",
-    "As", "DTypeOf", "Learns", "OneMinus", "Only", "Refusal", "Refused", "Unused", "Word",
+    "As", "DTypeOf", "Learns", "OneMinus", "Only", "Onwards", "Refusal", "Refused", "Unused",
+    "Word",
 ]  # fmt: skip
 
 # no option has a space
@@ -33,6 +34,13 @@ SCALE, SHIFT, AXIS, NDIM, HELD = "scale ", "shift ", "axis ", "ndim ", "held "
 ALL: Any = type("All", (), {"__repr__": lambda self: "all"})()  # as many as there are channels
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
+
+
+@dataclass(frozen=True)
+class Onwards:
+    """An axis, counted from the first, and all that come after it."""
+
+    axis: int
 
 
 class Refused(ValueError):  # noqa: N818

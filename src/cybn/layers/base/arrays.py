@@ -7,13 +7,16 @@ out as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ...arrays.validation import as_plain_array
 from ...options import Bounds
-from .state import IncompatibleKeys, checked_state
+from .state import IncompatibleKeys, Names, Place, load
+
+if TYPE_CHECKING:
+    from ...config.dialects.table import Dialect
 
 
 class Built(NamedTuple):
@@ -29,6 +32,8 @@ class Arrays:
     #: what a layer has found out about its arrays, and how it goes about a call; None once an
     #: array, an option or the mode is another
     _checked: Any = None
+    #: names in a state dict that mean nothing to the layer, and are no error
+    passed_over: ClassVar[tuple[str, ...]] = ()
 
     # What a variant declares
 
@@ -118,9 +123,14 @@ class Arrays:
         return {name: a.copy() for name, a in self._arrays().items()}
 
     def load_state_dict(
-        self, state: Mapping[str, np.ndarray], strict: bool = True
+        self,
+        state: Mapping[str, Any],
+        strict: bool = True,
+        *,
+        prefix: str = "",
+        dialect: str | Dialect | None = None,
     ) -> IncompatibleKeys:
-        """Copy a state dict, of this library or of PyTorch, into the layer's arrays.
+        """Copy a state dict, of this library or of another, into the layer's arrays.
 
         Names, dtypes, shapes and values are all checked first; if anything is wrong nothing is
         changed. Floats are converted to the layer's dtype. Parameters have to be finite, and
@@ -131,9 +141,13 @@ class Arrays:
         Parameters
         ----------
         state
-            The arrays by name.
+            The arrays by name: NumPy's, tensors of PyTorch, or whatever has an `__array__`.
         strict
             Whether missing and unexpected names are errors; else they are left alone.
+        prefix
+            What the names of the layer begin with, as "backbone.bn1."; others are left alone.
+        dialect
+            The library whose names they are, such as "keras" or "flax": see docs/saving.md.
 
         Returns
         -------
@@ -143,17 +157,14 @@ class Arrays:
         Raises
         ------
         StateError
-            For missing or unexpected names: a LookupError and ValueError.
+            For missing or unexpected names, and a prefix that no name has: a LookupError and
+            ValueError.
         ValueError
             For a shape or value.
         TypeError
             For a dtype.
         """
-        arrays = self._arrays()
-        loaded, keys = checked_state(self, state, strict)
-        for name, value in loaded.items():
-            arrays[name][...] = value
-        return keys
+        return load([Place("", self)], state, strict, prefix, _names(dialect))
 
     def keeps_finite(self, name: str) -> bool:
         """Tell whether an array is finite whatever the layer is called with.
@@ -188,6 +199,15 @@ class Arrays:
 
     # Inside
 
+    def _for_state(self, shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+        """The layer that a state dict with arrays of these shapes is checked against."""
+        return self
+
+    def _take_state(self, loaded: Mapping[str, np.ndarray]) -> None:
+        """Copy arrays that are checked into the layer's own."""
+        for name, value in loaded.items():
+            self._arrays()[name][...] = value
+
     def _arrays(self) -> dict[str, np.ndarray]:
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
@@ -219,3 +239,12 @@ class Arrays:
                 f"({type(value).__name__}); to change its values assign to {name}[...]"
             )
         return value if value is None else as_plain_array(type(self).__name__, name, value)
+
+
+def _names(dialect: str | Dialect | None) -> Names | None:
+    # Upwards, and not before it is asked for: a layer knows of no other library by itself
+    if dialect is None:
+        return None
+    from ...config.dialects.shelf import find
+
+    return find(dialect).state

@@ -16,7 +16,6 @@ import numpy as np
 
 from ...arrays.validation import as_float_array
 from .layer import Layer
-from .state import IncompatibleKeys
 
 # Held while a layer is initialized, and by nobody afterwards: the first call of one of several
 # threads initializes, on a layer of its own, which this one becomes once the call has succeeded.
@@ -70,24 +69,6 @@ class Lazy(Layer):
                     return made
         return super().apply(x, out=out, **inputs)
 
-    def load_state_dict(
-        self, state: Mapping[str, np.ndarray], strict: bool = True
-    ) -> IncompatibleKeys:
-        """Load as Layer.load_state_dict does; the state dict may tell num_features."""
-        width = None
-        if self.num_features is None and isinstance(state, Mapping):
-            names = (*self._parameters, *self._buffers)
-            shapes = (np.shape(state[name]) for name in names if name in state)
-            width = next((shape[0] for shape in shapes if len(shape) == 1), None)
-        if width is not None:
-            with _first_call:
-                if self.num_features is None:
-                    one = self._initialized(width)
-                    keys = one.load_state_dict(state, strict)
-                    self._become(one)
-                    return keys
-        return super().load_state_dict(state, strict)
-
     def to_plain(self) -> Layer:
         """Make the plain layer with this one's options, mode and arrays, which the two share.
 
@@ -128,6 +109,20 @@ class Lazy(Layer):
                 for name in store:
                     self._keep(store, name, None)
             self._built.clear()
+
+    def _for_state(self, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        """One of the width that the state dict tells, if this one has none yet."""
+        width = next((shape[0] for shape in shapes.values() if len(shape) == 1), None)
+        return self if width is None or self.num_features is not None else self._initialized(width)
+
+    def _take_state(self, loaded: Mapping[str, np.ndarray]) -> None:
+        with _first_call:
+            if self.num_features is None and loaded:
+                one = self._for_state({name: a.shape for name, a in loaded.items()})
+                one._take_state(loaded)
+                self._become(one)
+                return
+        super()._take_state(loaded)
 
     def _initialized(self, width: int) -> Self:
         """A layer like this one with so many features."""

@@ -1,23 +1,25 @@
-"""State dicts: everything about one is checked before anything is assigned."""
+"""State dicts: everything about one is checked before anything is assigned.
+
+One layer and a tree of layers are loaded alike: the names of each layer begin with its place, and
+all layers are looked at before the first is changed. `Names` is how another library calls arrays.
+A layer of a plugin that has a `load_state_dict` of its own is asked by way of a copy whether it
+takes its part.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+import copy
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...arrays.dtypes import is_bfloat16
-from ...arrays.fixes import dtype_fix
-from ...arrays.validation import as_plain_array
-from ...terms.kinds import Bounds
-from ...terms.messages import did_you_mean, shown
+from ...terms.messages import listed, shown
+from .complaints import complaint, is_count, none_begins
+from .values import Found, checked_values
 
 if TYPE_CHECKING:
-    from .declared import Declared
-
-COUNT = Bounds(ge=0, le=1 << 62)  # of batches: a count that is loaded can go on counting
-_FEW = 3  # names that a message lists
+    from .arrays import Arrays
 
 
 class StateError(LookupError, ValueError):
@@ -31,96 +33,144 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def checked_state(
-    layer: Declared, state: Mapping[str, np.ndarray], strict: bool
-) -> tuple[dict[str, np.ndarray], IncompatibleKeys]:
-    """The arrays of `state` that the layer has, in its dtypes, and the names that do not match."""
-    who, own = type(layer).__name__, layer._arrays()
+class Names(Protocol):
+    """How another library calls the arrays of its norms."""
+
+    def spelled(self, state: Mapping[Any, Any]) -> dict[Any, tuple[Any, Any]]:
+        """The names with dots, and the key and the value that each stands for."""
+
+    def dotted(self, name: str) -> str:
+        """A name, or the beginning of one, with dots."""
+
+    def sources(self, layer: str, name: str) -> Iterable[tuple[str, ...]]:
+        """What an array of ours may be called; several names are of parts to join."""
+
+
+class Place(NamedTuple):
+    """A layer, what its names begin with, and whether it has a `load_state_dict` of its own."""
+
+    prefix: str
+    layer: Arrays
+    has_its_own: bool = False
+
+    @property
+    def who(self) -> str:
+        """How an error calls it."""
+        name = type(self.layer).__name__
+        return f"{self.prefix.rstrip('.')}: {name}" if self.prefix else name
+
+
+class Plan(NamedTuple):
+    """What is there for the arrays of a layer; `like` is one with the arrays that it will have.
+
+    `ways` are the names that each may have, after the prefix of all.
+    """
+
+    place: Place
+    like: Arrays
+    found: dict[str, Found | None]
+    ways: dict[str, list[tuple[str, ...]]]
+
+
+def load(
+    places: list[Place],
+    state: Mapping[Any, Any],
+    strict: bool,
+    prefix: str = "",
+    names: Names | None = None,
+) -> IncompatibleKeys:
+    """Copy a state dict into the arrays of layers, once all of it is known to be good."""
+    who = places[0].who if len(places) == 1 else "load_state_dict"
     if not isinstance(state, Mapping):
         raise TypeError(f"{who}: a state dict maps names to arrays, got {type(state).__name__}")
-    missing = [name for name in own if name not in state]
-    unexpected = [name for name in state if name not in own]
+    if not isinstance(prefix, str):
+        raise TypeError(f"{who}: prefix is what names begin with, got {shown(prefix)}")
+    given = {key: (key, value) for key, value in state.items()}
+    if names is not None:
+        given, prefix = names.spelled(state), names.dotted(prefix)
+    if prefix:
+        given = {k: v for k, v in given.items() if isinstance(k, str) and k.startswith(prefix)}
+        if not given:
+            raise StateError(none_begins(who, state, prefix))
+    plans = [_plan(place, given, prefix, names) for place in places]
+    own = {
+        prefix + plan.place.prefix + name: one for plan in plans for name, one in plan.found.items()
+    }
+    missing = [name for name, one in own.items() if one is None]
+    used = {name for one in own.values() if one is not None for name in one.names}
+    used |= {prefix + place.prefix + name for place in places for name in place.layer.passed_over}
+    unexpected = [name for name in given if name not in used]
     if strict:
-        missing = [name for name in missing if not _is_count(name)]
+        missing = [name for name in missing if not is_count(name)]
         if missing or unexpected:
-            raise StateError(_complaint(who, own, state, missing, unexpected))
-    loaded = {}
-    for name, a in own.items():
-        if name not in state:
+            plain = {name: value for name, (_, value) in given.items()}
+            ways = {
+                prefix + plan.place.prefix + name: way
+                for plan in plans
+                for name, way in plan.ways.items()
+            }
+            raise StateError(complaint(who, ways, plain, missing, unexpected, prefix))
+    loads = [_checked(plan, strict, names is not None) for plan in plans]
+    _check_ties(plans, loads)
+    for (place, *_), values in zip(plans, loads, strict=True):
+        if place.has_its_own:
+            place.layer.load_state_dict(values, strict=strict)
+        else:
+            place.layer._take_state(values)
+    return IncompatibleKeys(missing, [given[name][0] for name in unexpected])
+
+
+def _plan(
+    place: Place, given: Mapping[Any, tuple[Any, Any]], prefix: str, names: Names | None
+) -> Plan:
+    layer = place.layer
+    if place.has_its_own:
+        start = prefix + place.prefix
+        ends = [key[len(start) :] for key in given if isinstance(key, str) if key.startswith(start)]
+        there = {end: Found((start + end,), *zip(given[start + end])) for end in ends}
+        return Plan(place, layer, there, {})
+    kind = vars(type(layer)).get("registered_name", type(layer).__name__)
+    found, several, ways = {}, {}, {}
+    for name in (*layer._parameters, *layer._buffers):
+        ends = ((name,),) if names is None else dict.fromkeys(names.sources(kind, name))
+        ways[name] = [tuple(place.prefix + end for end in each) for each in ends]
+        there = [tuple(prefix + end for end in each) for each in ways[name]]
+        there = [each for each in there if all(part in given for part in each)]
+        if there:
+            found[name] = Found(there[0], *zip(*(given[part] for part in there[0]), strict=True))
+        if len(there) > 1:
+            several[name] = there
+    shapes = {name: np.shape(one.values[0]) for name, one in found.items() if len(one.keys) == 1}
+    like = layer._for_state(shapes)
+    own = like._arrays()
+    for name in several.keys() & own.keys():
+        names = listed((" with ".join(map(repr, each)) for each in several[name]), "and")
+        raise StateError(f"{place.who}: {name} is there as {names}; drop all but one of them")
+    found = {name: found.get(name) for name in own}
+    return Plan(place, like, found, {name: ways[name] for name in own})
+
+
+def _checked(plan: Plan, strict: bool, reshape: bool) -> dict[str, Any]:
+    """What is loaded into a layer: arrays in its dtypes."""
+    place, like, found, _ = plan
+    there = {name: one for name, one in found.items() if one is not None}
+    if not place.has_its_own:
+        return checked_values(place.who, place.prefix, like, there, reshape)
+    values = {name: one.values[0] for name, one in there.items()}
+    copy.deepcopy(place.layer).load_state_dict(values, strict=strict)
+    return values
+
+
+def _check_ties(plans: list[Plan], loads: list[dict[str, Any]]) -> None:
+    """ValueError where an array that is in two places is to become two."""
+    seen: dict[int, tuple[str, np.ndarray]] = {}
+    for (place, like, *_), values in zip(plans, loads, strict=True):
+        if like is not place.layer or place.has_its_own:
             continue
-        loaded[name] = _converted(f"{who}: {name}", a, state[name], layer.keeps_finite(name))
-        if not a.flags.writeable:
-            raise ValueError(f"{who}: {name} is read-only and cannot be loaded into")
-        bounds = COUNT if _is_count(name) else layer._bounds.get(name)
-        if bounds is not None:
-            _check_bounds(f"{who}: {name}", loaded[name], bounds)
-    layer.check_values(loaded)
-    return loaded, IncompatibleKeys(missing, unexpected)
-
-
-def _is_count(name: str) -> bool:
-    """Is it a count of batches? PyTorch before 0.4.1 had none, and loads what lacks one."""
-    return name.rpartition(".")[2] == "num_batches_tracked"
-
-
-def _check_bounds(where: str, a: np.ndarray, bounds: Bounds) -> None:
-    """ValueError for a value out of bounds. NaN, of which nothing can be said, is not one."""
-    numbers = a[~np.isnan(a)]
-    for value in (numbers.min(), numbers.max()) if numbers.size else ():
-        if value.item() not in bounds:
-            raise ValueError(f"{where} must be {bounds}, got {value}")
-
-
-def _complaint(who: str, own: Mapping, state: Mapping, missing: list, unexpected: list) -> str:
-    prefixes = _prefixes(own, state, unexpected)
-    if prefixes:
-        one, few = prefixes[0], ", ".join(map(repr, prefixes[:_FEW]))
-        more = "" if len(prefixes) <= _FEW else f" and {len(prefixes) - _FEW} more"
-        return (
-            f"{who}: the names in the state dict have a prefix, {few}{more}; strip it: "
-            f"{{name.removeprefix({one!r}): a for name, a in state.items() "
-            f"if name.startswith({one!r})}}"
-        )
-    parts = []
-    if missing:
-        parts.append(f"lacks {', '.join(missing)}")
-    for name in unexpected[:_FEW]:
-        hint = did_you_mean(name, own) if isinstance(name, str) else ""
-        parts.append(f"has {shown(name, False)}, which the layer has not{hint.rstrip('.')}")
-    if len(unexpected) > _FEW:
-        parts.append(f"{len(unexpected) - _FEW} more names")
-    return (
-        f"{who}: the state dict {' and '.join(parts)}; expected {', '.join(own) or 'no arrays'} "
-        f"(strict=False ignores the difference)"
-    )
-
-
-def _prefixes(own: Mapping, state: Mapping, unexpected: list) -> list[str]:
-    """What stands before the layer's names in a state dict of a network, once for each layer."""
-    needed = [name for name in own if not _is_count(name)]
-    if not needed:
-        return []
-    ends = (name for name in unexpected if isinstance(name, str) and name.endswith(needed[0]))
-    found = (name.removesuffix(needed[0]) for name in ends)
-    return [each for each in found if all(each + name in state for name in needed)]
-
-
-def _converted(where: str, own: np.ndarray, value: object, finite: bool) -> np.ndarray:
-    array = as_plain_array(where, "its values", value)
-    kinds = "iu" if own.dtype.kind in "iu" else "f"
-    if array.dtype.kind not in kinds and not (kinds == "f" and is_bfloat16(array.dtype)):
-        expected = "integers" if kinds == "iu" else "floats"
-        name = f"state[{where.partition(': ')[2]!r}]"
-        fix = dtype_fix(name, array.dtype) if kinds == "f" else f"pass {name}.astype(np.int64)"
-        raise TypeError(f"{where} must hold {expected} ({own.dtype}), got {array.dtype}; {fix}")
-    if array.shape != own.shape:
-        raise ValueError(f"{where} must have shape {own.shape}, got {array.shape}")
-    with np.errstate(over="ignore"):
-        converted = array.astype(own.dtype)
-    if kinds == "f":
-        bad = ~np.isfinite(converted) & (True if finite else np.isfinite(array))
-        if bad.any():
-            raise ValueError(f"{where} must be finite, got {array[bad][0]}")
-    elif (converted < 0).any():
-        raise ValueError(f"{where} must be >= 0, got {array}")
-    return converted
+        for name, value in values.items():
+            before, other = seen.setdefault(id(like._arrays()[name]), (place.prefix + name, value))
+            if other is not value and not np.array_equal(other, value, equal_nan=True):
+                raise ValueError(
+                    f"{place.who}: {name} is one array with {before}, and the state dict has "
+                    f"two that differ; make them alike, or drop one with strict=False"
+                )

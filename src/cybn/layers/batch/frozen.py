@@ -10,8 +10,7 @@ again, with mean and bias 0: backward needs nothing of x, and nothing is kept of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from ...options import Bounds, DType, PositiveInt
 from ..base.fixed import Fixed, fixed_batch_norm
 from ..base.layer import Layer
 from ..base.ranks import ranked
-from ..base.state import IncompatibleKeys
 
 
 class FrozenBatchNorm(Layer):
@@ -82,6 +80,7 @@ class FrozenBatchNorm(Layer):
 
     ranks: ClassVar[tuple[int, ...]] = ()
     sixteen_bits = "native"
+    passed_over = ("num_batches_tracked",)
 
     class Saved(NamedTuple):
         """What pullback needs: nothing of x but its shape and dtype."""
@@ -133,15 +132,6 @@ class FrozenBatchNorm(Layer):
     def keeps_finite(self, name: str) -> bool:
         """Tell so of weight and bias; statistics that were frozen may have been anything."""
         return name in ("weight", "bias")
-
-    def load_state_dict(
-        self, state: Mapping[str, np.ndarray], strict: bool = True
-    ) -> IncompatibleKeys:
-        """Load as Layer.load_state_dict does; num_batches_tracked in `state` is passed over."""
-        own: Any = state
-        if isinstance(state, Mapping):
-            own = {name: a for name, a in state.items() if name != "num_batches_tracked"}
-        return super().load_state_dict(own, strict)
 
 
 FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d = ranked(

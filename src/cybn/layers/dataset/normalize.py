@@ -23,7 +23,7 @@ from ...functional import batch_norm_forward
 from ...options import Bounds, GivenOne, OneLength, PositiveInt
 from ...terms.registry import register
 from ..base.fixed import Fixed
-from ..base.state import COUNT
+from ..base.values import COUNT
 from .fitting import Fitted
 
 _NEAR = 2.0**-20  # of std: what mean lacks and does not tell in the std of what is added later

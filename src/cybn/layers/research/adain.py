@@ -116,7 +116,7 @@ class AdaIN(Guarded):
         *,
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
-        self.dstyle = None
+        self.dstyle: np.ndarray | None = None
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, Any]:
         """A style whose statistics are not those of x."""
