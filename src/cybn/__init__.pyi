@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from . import dialects, functional, reference, testing
+from . import dialects, distributed, functional, reference, testing
 from .arrays.outputs import release_output_cache, set_output_cache
 from .command.info import show_config
 from .config.build import build, load_config, register
@@ -22,6 +22,7 @@ from .layers.batch.ghost import GhostBatchNorm
 from .layers.batch.lazy import LazyBatchNorm as _LazyBatchNorm
 from .layers.batch.renorm import BatchRenorm
 from .layers.batch.split import SplitBatchNorm
+from .layers.batch.syncbatchnorm import SyncBatchNorm
 from .layers.dataset.normalize import Normalize
 from .layers.research.adain import AdaIN
 from .layers.research.dyt import DyT
@@ -108,6 +109,10 @@ __all__ = [
     "SwitchableNorm1d",
     "SwitchableNorm2d",
     "SwitchableNorm3d",
+    "SyncBatchNorm",
+    "SyncBatchNorm1d",
+    "SyncBatchNorm2d",
+    "SyncBatchNorm3d",
     "UnknownName",
     "UnknownOption",
     "WeightStandardization",
@@ -117,6 +122,7 @@ __all__ = [
     "create",
     "describe",
     "dialects",
+    "distributed",
     "fold",
     "fold_into_next",
     "freeze",
@@ -171,6 +177,9 @@ class SplitBatchNorm3d(SplitBatchNorm): ...
 class SwitchableNorm1d(_SwitchableNorm): ...
 class SwitchableNorm2d(_SwitchableNorm): ...
 class SwitchableNorm3d(_SwitchableNorm): ...
+class SyncBatchNorm1d(SyncBatchNorm): ...
+class SyncBatchNorm2d(SyncBatchNorm): ...
+class SyncBatchNorm3d(SyncBatchNorm): ...
 
 _Layer = TypeVar("_Layer", bound=Layer)
 
@@ -390,6 +399,14 @@ def create(
 ) -> SwitchableNorm2d: ...
 @overload
 def create(spec: Literal["SwitchableNorm3d", "SN3d"], /, **options: Any) -> SwitchableNorm3d: ...
+@overload
+def create(spec: Literal["SyncBatchNorm", "SyncBN"], /, **options: Any) -> SyncBatchNorm: ...
+@overload
+def create(spec: Literal["SyncBatchNorm1d", "SyncBN1d"], /, **options: Any) -> SyncBatchNorm1d: ...
+@overload
+def create(spec: Literal["SyncBatchNorm2d", "SyncBN2d"], /, **options: Any) -> SyncBatchNorm2d: ...
+@overload
+def create(spec: Literal["SyncBatchNorm3d", "SyncBN3d"], /, **options: Any) -> SyncBatchNorm3d: ...
 @overload
 def create(
     spec: Literal["WeightStandardization", "WS", "WeightStandardisation"],
