@@ -123,7 +123,7 @@ def get_num_threads() -> int:
     int
         The number of threads.
     """
-    if _forked or not _machine.openmp_version():
+    if _single():
         return 1
     now = _runtime_threads()
     wanted = _default if _wanted is None else _wanted
@@ -131,11 +131,20 @@ def get_num_threads() -> int:
     return min(wanted, now) if limited else wanted
 
 
-def plan(items: int, itemsize: int) -> Plan:
-    """The plan for an output of so many items."""
+def _single() -> bool:
+    """Is there one thread, whatever anybody wants?"""
+    return _forked or not _machine.openmp_version()
+
+
+def plan(items: int, itemsize: int, most: int | None = None) -> Plan:
+    """The plan for an output of so many items; most: a caller's own number of threads."""
     if items < ALONE_BELOW:
         return ALONE
-    threads = min(get_num_threads(), items // ITEMS_PER_THREAD)
+    if most is None:
+        most = get_num_threads()
+    elif _single():
+        most = 1
+    threads = min(most, items // ITEMS_PER_THREAD)
     if threads > 1 and _machine.pays(items * SECONDS_PER_ITEM):
         threads = 1
     stream_from = STREAM_FROM if threads == 1 else STREAM_FROM_THREADS

@@ -1,0 +1,94 @@
+"""The norms by PyTorch's own functions: what is fallen back to, and what is differentiated twice.
+
+The gradient of a gradient is asked for rarely, and PyTorch has formulas of its own for it; so where
+one may be asked for (`create_graph=True`) the gradient is PyTorch's, too.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ACTIVATIONS = {
+    None: lambda x, slope: x,
+    "relu": lambda x, slope: F.relu(x),
+    "relu6": lambda x, slope: F.relu6(x),
+    "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
+}
+
+
+def after(y: Tensor, residual: Tensor | None, activation: str | None, slope: float) -> Tensor:
+    """What follows a norm in the same pass: a residual is added, then comes the activation."""
+    return ACTIVATIONS[activation](y if residual is None else y + residual, slope)
+
+
+def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
+    """The gradient of what went into the gate, from dy and its output y."""
+    slope, most = gate
+    closed = y <= 0 if most == float("inf") else (y <= 0) | (y >= most)
+    if slope == 0:
+        return dy.masked_fill(closed, 0)
+    return torch.where(closed, dy * slope, dy)
+
+
+def of_channels(a: Tensor, x: Tensor) -> tuple[int, ...]:
+    return tuple(i for i in range(x.dim()) if i != 1)
+
+
+def batch_gradient(dy, x, mean, var, weight, training, eps, wanted):
+    """dx, dweight and dbias of a batch norm, each where it is wanted, to be differentiated again.
+
+    wanted: of x, weight, bias.
+    """
+    if training:
+        mean = var = None
+    return _gradient(
+        lambda x, weight, bias: F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps),
+        dy, x, weight, x.shape[1:2], wanted,
+    )  # fmt: skip
+
+
+def layer_gradient(dy, x, shape, weight, eps, wanted):
+    return _gradient(
+        lambda x, weight, bias: F.layer_norm(x, shape, weight, bias, eps),
+        dy, x, weight, shape, wanted,
+    )  # fmt: skip
+
+
+def group_gradient(dy, x, groups, weight, eps, wanted):
+    return _gradient(
+        lambda x, weight, bias: F.group_norm(x, groups, weight, bias, eps),
+        dy, x, weight, x.shape[1:2], wanted,
+    )  # fmt: skip
+
+
+def rms_gradient(dy, x, shape, weight, eps, wanted):
+    return _gradient(
+        lambda x, weight, bias: F.rms_norm(x, shape, weight, eps), dy, x, weight, shape, wanted
+    )
+
+
+def response_gradient(dy, x, size, alpha, beta, k):
+    return _gradient(
+        lambda x, weight, bias: F.local_response_norm(x, size, alpha, beta, k),
+        dy, x, None, (), (True, False, False),
+    )[0]  # fmt: skip
+
+
+def _gradient(norm, dy, x, weight, shape, wanted):
+    of_x, of_weight, of_bias = wanted
+    bias = None
+    with torch.enable_grad():
+        if of_bias:
+            bias = torch.zeros(
+                shape, dtype=x.dtype if weight is None else weight.dtype, requires_grad=True
+            )
+        # A view of each, so that one that is given twice has two gradients.
+        x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_(of_x)
+        if weight is not None:
+            weight = weight.view_as(weight)
+        y = norm(x, weight, bias)
+    inputs = [a for a, is_wanted in zip((x, weight, bias), wanted, strict=True) if is_wanted]
+    found = iter(torch.autograd.grad(y, inputs, dy, create_graph=True))
+    return [next(found) if is_wanted else None for is_wanted in wanted]

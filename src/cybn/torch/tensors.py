@@ -1,0 +1,56 @@
+"""What kernels take of tensors: which ones, in which order of memory, and what is written to.
+
+A kernel takes memory that is dense, in C order or channels last. PyTorch's own kernels take the
+same two and give an output of the same, whatever the strides of x; so what comes after a norm finds
+what it would find there. Anything else is copied by PyTorch, with all its threads.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+
+SIXTEEN = (torch.bfloat16, torch.float16)
+DATA = (torch.float32, torch.float64, *SIXTEEN)
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def dense(x: Tensor) -> Tensor:
+    """x in C order or channels last, copied where it is neither."""
+    if x.is_contiguous() or is_channels_last(x):
+        return x
+    return x.contiguous(memory_format=suggest_memory_format(x))
+
+
+def is_channels_last(x: Tensor) -> bool:
+    last = _LAST.get(x.dim())
+    return last is not None and x.is_contiguous(memory_format=last)
+
+
+def ordered(a: Tensor, x: Tensor) -> Tensor:
+    """`a` in the memory order of x, which is dense; copied where it lies in another."""
+    if a.stride() == x.stride() and not a.is_neg():
+        return a
+    if x.is_contiguous():
+        return a.contiguous().resolve_neg()
+    return a.contiguous(memory_format=_LAST[x.dim()]).resolve_neg()
+
+
+def wide(a: Tensor | None) -> Tensor | None:
+    """A parameter as kernels take it, float32 where it has sixteen bits."""
+    return a if a is None or a.dtype not in SIXTEEN else a.float()
+
+
+def wide_like(a: Tensor) -> Tensor:
+    """Room for the gradient of a parameter."""
+    return torch.empty_like(
+        a,
+        dtype=torch.float32 if a.dtype in SIXTEEN else a.dtype,
+        memory_format=torch.contiguous_format,
+    )
+
+
+def rounded(a: Tensor | None, like: Tensor) -> Tensor | None:
+    """A gradient in the dtype of its parameter."""
+    return a if a is None or a.dtype is like.dtype else a.to(like.dtype)
