@@ -34,6 +34,7 @@ from ...functional.masks import check_mask, pick
 from ...functional.running import Step, fits, follow
 from ...options import AT_RUN_TIME, takes_options_of
 from ...terms.registry import register
+from ..base.fixed import Fixed
 from ..base.ranks import ranked
 from .batches import check_running, unfit_batch
 from .batchnorm import BatchNorm
@@ -134,6 +135,7 @@ class SyncBatchNorm(BatchNorm):
     """
 
     ranks: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
+    running_moments = True
     label: str = ""
     _held = _Comm()
 
@@ -148,6 +150,10 @@ class SyncBatchNorm(BatchNorm):
     def __init__(self, *args, comm: AT_RUN_TIME = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.comm = comm
+
+    def fixed(self, who: str) -> Fixed:
+        """A scale and a shift in evaluation."""
+        return super().fixed(who)
 
     @property
     def comm(self) -> Any:
