@@ -15,7 +15,7 @@ __all__ = ["added", "bounded", "merged"]
 
 @contextmanager
 def bounded(link: Link, what: str) -> Iterator[None]:
-    """What is raised within is told to the others, who are to come to the first exchange of `what`."""
+    """What is raised within is told to the others, who come to the first exchange of `what`."""
     with link.reporting(_first(what), 1):
         yield
 

@@ -17,7 +17,9 @@ from .link import Group, SyncError, ranks_text
 
 __all__ = ["TorchGroup"]
 
-GRACE = 2.0  # seconds for the others to write where they are
+CHUNK = 16_384  # bytes of the messages that every rank can take, whatever the others are at
+GRACE = 2.0  # seconds for the others to write where they are, after a timeout
+QUICK = 0.3  # where a connection was closed, which all see at once
 
 
 class TorchGroup:
@@ -52,7 +54,27 @@ class TorchGroup:
     def all_gather(self, message: np.ndarray, place: str) -> list[np.ndarray]:
         """Send a message to all ranks and receive those of all."""
         self._turn += 1
-        mine = self._torch.from_numpy(np.ascontiguousarray(message))
+        first = np.zeros(CHUNK, np.uint8)
+        first[:8] = np.array([len(message)]).view(np.uint8)
+        first[8 : 8 + len(message)] = message[: CHUNK - 8]
+        parts = self._gathered(first, place)
+        lengths = [int(each[:8].view(np.int64)[0]) for each in parts]
+        found = [each[8 : 8 + length] for each, length in zip(parts, lengths, strict=True)]
+        more = max(lengths) - (CHUNK - 8)
+        if more > 0:
+            rest = np.zeros(more, np.uint8)
+            rest[: max(0, len(message) - (CHUNK - 8))] = message[CHUNK - 8 :]
+            rests = self._gathered(rest, place)
+            found = [
+                np.concatenate([each, rest[: max(0, length - (CHUNK - 8))]])
+                for each, rest, length in zip(found, rests, lengths, strict=True)
+            ]
+        return found
+
+    # Inside
+
+    def _gathered(self, message: np.ndarray, place: str) -> list[np.ndarray]:
+        mine = self._torch.from_numpy(message)
         everyone = [self._torch.empty_like(mine) for _ in range(self.size)]
         began = time.monotonic()
         try:
@@ -62,13 +84,11 @@ class TorchGroup:
             raise self._explained(error, place, time.monotonic() - began) from error
         return [each.numpy() for each in everyone]
 
-    # Inside
-
     def _explained(self, error: Exception, place: str, waited: float) -> SyncError:
         """The error of an exchange that failed: which ranks are elsewhere, or nowhere."""
         what = f"rank {self.rank} of {self.size} got no answer in {place} after {waited:.1f} s"
         try:
-            told = self._roll_call(place)
+            told = self._roll_call(place, GRACE if waited > 1 else QUICK)
         except Exception:  # of a store whose process is gone
             told = {}
         here = {rank for rank, where in told.items() if where == f"{self._turn} {place}"}
@@ -80,12 +100,12 @@ class TorchGroup:
             what += f"; {ranks_text(missing)} did not come"
         return SyncError(f"{what}; {error}", sorted([*elsewhere, *missing]))
 
-    def _roll_call(self, place: str) -> dict[int, str]:
+    def _roll_call(self, place: str, grace: float) -> dict[int, str]:
         store = self._dist.distributed_c10d._get_default_store()
         ranks = self._dist.get_process_group_ranks(self._group)
         keys = [f"cybn/{min(ranks)}/{len(ranks)}/{rank}" for rank in ranks]
         store.set(keys[self.rank], f"{self._turn} {place}")
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + grace
         there = [False]
         while not all(there) and time.monotonic() < until:
             time.sleep(0.02)

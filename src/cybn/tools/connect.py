@@ -45,12 +45,12 @@ def connect(layers: Any, comm: Any = None) -> int:
     >>> cybn.distributed.connect(net, cybn.distributed.Alone())
     1
     """
-    check_comm(comm, "connect")
     found = [
         (place.removeprefix("layers"), layer)
         for place, layer in walked(layers, "connect", "; the order is connect(layers, comm)")
         if isinstance(layer, SyncBatchNorm)
     ]
+    check_comm(comm, "connect")
     for place, layer in found:
         layer.comm = comm
         layer.label = place

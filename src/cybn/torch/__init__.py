@@ -16,6 +16,7 @@ from .modules import (
     LocalResponseNorm,
     RMSNorm,
 )
+from .sync import SyncBatchNorm
 
 __all__ = [
     "OURS",
@@ -29,4 +30,5 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "RMSNorm",
+    "SyncBatchNorm",
 ]
