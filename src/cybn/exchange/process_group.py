@@ -6,6 +6,7 @@ store that the group was made with: each writes where it is, and looks who else 
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -87,8 +88,10 @@ class TorchGroup:
     def _explained(self, error: Exception, place: str, waited: float) -> SyncError:
         """The error of an exchange that failed: which ranks are elsewhere, or nowhere."""
         what = f"rank {self.rank} of {self.size} got no answer in {place} after {waited:.1f} s"
+        if not _timed_out(error):  # its launcher may end this process before it has raised
+            print(f"cybn: {what}: {error}", file=sys.stderr, flush=True)
         try:
-            told = self._roll_call(place, GRACE if waited > 1 else QUICK)
+            told = self._roll_call(place, GRACE if _timed_out(error) else QUICK)
         except Exception:  # of a store whose process is gone
             told = {}
         here = {rank for rank, where in told.items() if where == f"{self._turn} {place}"}
@@ -115,6 +118,10 @@ class TorchGroup:
             for rank, (key, is_there) in enumerate(zip(keys, there, strict=True))
             if is_there
         }
+
+
+def _timed_out(error: Exception) -> bool:
+    return "imed out" in str(error)
 
 
 complete(TorchGroup.all_gather, Group.all_gather)

@@ -145,7 +145,8 @@ def recalibrate(
 def _join(link: Link, watched: list[_Watched]) -> None:
     """What each of the layers was called with on all ranks, as if it had been here."""
     of_all = merged(link, "recalibrate", (each.moments for each in watched))
-    calls = added(link, "recalibrate, the calls", (n for w in watched for n in (w.seen, w.left_out)))
+    numbers = (n for each in watched for n in (each.seen, each.left_out))
+    calls = added(link, "recalibrate, the calls", numbers)
     for i, (each, moments) in enumerate(zip(watched, of_all, strict=True)):
         count = max if isinstance(each.layer, SyncBatchNorm) else sum
         each.moments = moments
