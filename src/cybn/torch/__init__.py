@@ -1,8 +1,16 @@
-"""PyTorch's normalization modules over cybn's kernels, on CPU.
+"""PyTorch's normalization modules over cybn's kernels, on the CPU.
 
-Needs PyTorch, which `pip install "cybn[torch]"` brings; nothing else in cybn imports it.
+Each module is a subclass of its namesake in `torch.nn`, with its parameters, buffers and options;
+only what computes it is another. Needs PyTorch 2.13 or newer, which `pip install "cybn[torch]"`
+brings; nothing else in cybn imports it.
+
+>>> import torch, cybn.torch
+>>> norm = cybn.torch.BatchNorm2d(16)
+>>> isinstance(norm, torch.nn.BatchNorm2d), norm(torch.randn(1, 16, 7, 7)).shape
+(True, torch.Size([1, 16, 7, 7]))
 """
 
+from . import version  # noqa: F401, I001  first: it says what is needed
 from .modules import (
     OURS,
     BatchNorm1d,
@@ -13,6 +21,12 @@ from .modules import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
     LocalResponseNorm,
     RMSNorm,
 )
@@ -28,6 +42,12 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
     "SyncBatchNorm",

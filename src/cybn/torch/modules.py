@@ -11,63 +11,72 @@ memory. Both are attributes of the class, None and 0.01, so that an instance tha
 PyTorch's; an instance for which they are set has them in its `__dict__`.
 
     y = activation(norm(x) + residual)
+
+A call is the kernels' or PyTorch's: `_calls` says which in eager mode, `traced` under
+`torch.compile`. PyTorch's own `forward` is what is then called, so that numbers and errors are its.
 """
 
 from __future__ import annotations
 
-from math import prod
+from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
+from torch.fx import Proxy
 
-from ..functional.gates import OPEN, gate_of
-from .batch import How, batch_norm
+from . import _calls, gradients, row_operators, traced  # noqa: F401  the second and third register
 from .formulas import after
-from .ready import fit, is_data, is_watched
-from .response import local_response_norm
-from .rows import grouped, row_norm, trailing
+from .scripted import as_pytorchs
+
+__all__ = ["OURS"]
+
+# PyTorch's class -> ours
+OURS: dict[type[nn.Module], type[nn.Module]] = {}
 
 
-class _BatchNorm:
+class _Norm(nn.Module):
+    """What all of them have: how they are seen by tracers."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        theirs = getattr(nn, cls.__name__, None)
+        if theirs in cls.__bases__ and cls.__module__ == __name__:
+            OURS[theirs] = cls
+            cls.__module__ = __package__  # where it is found by pickle, and by people
+            cls.__doc__ = f"`torch.nn.{cls.__name__}` over cybn's kernels."
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        theirs = next(base for base in type(self).__mro__ if OURS.get(base) is not None)
+        return as_pytorchs(self, theirs)
+
+
+def _as_node(module: nn.Module, input: Any, **options: Any) -> Any:
+    """A call by `torch.fx`: one node, as PyTorch's norms are; None if it is no such call."""
+    if not isinstance(input, Proxy):
+        return None
+    target = input.tracer.path_of_module(module)
+    return input.tracer.create_proxy("call_module", target, (input,), options)
+
+
+class _BatchNorm(_Norm):
     activation: str | None = None
     negative_slope: float = 0.01
     _ranks: tuple[int, ...] = ()
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        weight, bias = self.weight, self.bias
-        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
-        training, momentum = self.training, self.momentum
-        of_batch = training or (mean is None and var is None)
-        if not (training and self.track_running_stats):
-            count = None
-            if training:
-                mean = var = None
-        if momentum is None:
-            momentum = 0.0 if count is None else -1.0
-        if not (
-            is_data(input)
-            and input.dim() in self._ranks
-            and fit(input, weight, bias, mean, var, values=input.shape[1])
-            and (residual is None or _is_like(residual, input))
-            and (of_batch or (mean is not None and var is not None))
-            and (input.numel() > input.shape[1] or not of_batch)
-            and (momentum == -1.0 or 0 <= momentum <= 1)
-            and self.eps > 0
-            and not is_watched()
-        ):
-            y = super().forward(input)
-            return after(y, residual, self.activation, self.negative_slope)
-        activation = self.activation
-        gate = OPEN
-        if activation is not None:
-            gate = gate_of(type(self).__name__, activation, self.negative_slope)
-        return batch_norm(
-            input, weight, bias, residual, mean, var, count, How(of_batch, momentum, self.eps, gate)
-        )
+        norm = traced.batch_norm if is_compiling() else _calls.batch_norm
+        y = norm(self, input, residual, self._ranks)
+        if y is None:
+            options = {} if residual is None else {"residual": residual}
+            y = _as_node(self, input, **options)
+        if y is None:
+            y = super().forward(input)  # type: ignore[misc]
+            y = after(y, residual, self.activation, self.negative_slope)
+        return y
 
-
-def _is_like(residual: Tensor, x: Tensor) -> bool:
-    return is_data(residual) and residual.shape == x.shape and residual.dtype is x.dtype
+    def extra_repr(self) -> str:
+        more = "" if self.activation is None else f", activation={self.activation}"
+        return super().extra_repr() + more
 
 
 class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
@@ -82,19 +91,29 @@ class BatchNorm3d(_BatchNorm, nn.BatchNorm3d):
     _ranks = (5,)
 
 
-class _InstanceNorm:
+class LazyBatchNorm1d(_BatchNorm, nn.LazyBatchNorm1d):
+    cls_to_become = BatchNorm1d
+
+
+class LazyBatchNorm2d(_BatchNorm, nn.LazyBatchNorm2d):
+    cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_BatchNorm, nn.LazyBatchNorm3d):
+    cls_to_become = BatchNorm3d
+
+
+class _InstanceNorm(_Norm):
+    def forward(self, input: Tensor) -> Tensor:
+        y = _as_node(self, input)
+        return super().forward(input) if y is None else y  # type: ignore[misc]
+
     def _apply_instance_norm(self, input: Tensor) -> Tensor:
-        if self.running_mean is not None or self.running_var is not None or not (
-            is_data(input)
-            and fit(input, self.weight, self.bias, values=input.shape[1])
-            and input.numel() > input.shape[0] * input.shape[1]
-            and self.eps > 0
-            and not is_watched()
-        ):
-            return super()._apply_instance_norm(input)
-        return row_norm(
-            input, self.weight, self.bias, self.eps, grouped(input, input.shape[1])
-        )
+        y = None
+        if self.running_mean is None and self.running_var is None:
+            norm = traced.group_norm if is_compiling() else _calls.group_norm
+            y = norm(self, input, 0, True)
+        return super()._apply_instance_norm(input) if y is None else y  # type: ignore[misc]
 
 
 class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d): ...
@@ -106,74 +125,49 @@ class InstanceNorm2d(_InstanceNorm, nn.InstanceNorm2d): ...
 class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d): ...
 
 
-class LayerNorm(nn.LayerNorm):
+class LazyInstanceNorm1d(_InstanceNorm, nn.LazyInstanceNorm1d):
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_InstanceNorm, nn.LazyInstanceNorm2d):
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_InstanceNorm, nn.LazyInstanceNorm3d):
+    cls_to_become = InstanceNorm3d
+
+
+class LayerNorm(_Norm, nn.LayerNorm):
     def forward(self, input: Tensor) -> Tensor:
-        shape = self.normalized_shape
-        if not (
-            is_data(input)
-            and input.shape[-len(shape) :] == shape
-            and fit(input, self.weight, self.bias, values=prod(shape))
-            and self.eps > 0
-            and not is_watched()
-        ):
-            return super().forward(input)
-        return row_norm(input, self.weight, self.bias, self.eps, trailing(input, shape, True))
+        norm = traced.layer_norm if is_compiling() else _calls.layer_norm
+        y = norm(self, input, True)
+        if y is None:
+            y = _as_node(self, input)
+        return super().forward(input) if y is None else y
 
 
-class RMSNorm(nn.RMSNorm):
+class RMSNorm(_Norm, nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
-        shape = self.normalized_shape
-        eps = self.eps
-        if not (
-            is_data(x)
-            and x.shape[-len(shape) :] == shape
-            and fit(x, self.weight, values=prod(shape))
-            and (eps is None or eps > 0)
-            and not is_watched()
-        ):
-            return super().forward(x)
-        if eps is None:
-            eps = torch.finfo(x.dtype).eps
-        return row_norm(x, self.weight, None, eps, trailing(x, shape, False))
+        norm = traced.layer_norm if is_compiling() else _calls.layer_norm
+        y = norm(self, x, False)
+        if y is None:
+            y = _as_node(self, x)
+        return super().forward(x) if y is None else y
 
 
-class GroupNorm(nn.GroupNorm):
+class GroupNorm(_Norm, nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
-        groups = self.num_groups
-        if not (
-            is_data(input)
-            and input.dim() >= 2
-            and input.shape[1] == self.num_channels
-            and self.num_channels % groups == 0
-            and fit(input, self.weight, self.bias, values=self.num_channels)
-            and input.numel() > input.shape[0] * groups
-            and self.eps > 0
-            and not is_watched()
-        ):
-            return super().forward(input)
-        return row_norm(input, self.weight, self.bias, self.eps, grouped(input, groups))
+        norm = traced.group_norm if is_compiling() else _calls.group_norm
+        y = norm(self, input, self.num_groups, False)
+        if y is None:
+            y = _as_node(self, input)
+        return super().forward(input) if y is None else y
 
 
-class LocalResponseNorm(nn.LocalResponseNorm):
+class LocalResponseNorm(_Norm, nn.LocalResponseNorm):
     def forward(self, input: Tensor) -> Tensor:
-        if not (is_data(input) and input.dim() >= 3 and not is_watched()):
-            return super().forward(input)
-        return local_response_norm(input, (self.size, self.alpha, self.beta, self.k))
-
-
-# PyTorch's class -> ours
-OURS: dict[type[nn.Module], type[nn.Module]] = {
-    getattr(nn, ours.__name__): ours
-    for ours in (
-        BatchNorm1d,
-        BatchNorm2d,
-        BatchNorm3d,
-        InstanceNorm1d,
-        InstanceNorm2d,
-        InstanceNorm3d,
-        LayerNorm,
-        RMSNorm,
-        GroupNorm,
-        LocalResponseNorm,
-    )
-}
+        norm = traced.local_response_norm if is_compiling() else _calls.local_response_norm
+        y = norm(input, self.size, self.alpha, self.beta, self.k)
+        if y is None:
+            y = _as_node(self, input)
+        return super().forward(input) if y is None else y
