@@ -1,4 +1,4 @@
-"""Programs in several processes, by MPI's launcher or PyTorch's, on this machine and loopback alone."""
+"""Programs in several processes, by MPI's launcher or PyTorch's, on loopback alone."""
 
 import os
 import shutil
@@ -45,12 +45,13 @@ def run(command, **environment):
     return Ran(done.returncode, done.stdout + done.stderr)
 
 
-def mpi(size, program, *arguments, options=()):
+def mpi(size, program, *arguments, options=(), **environment):
     """Run a program on so many ranks of MPI; skipped where there is no MPI that works."""
     reason = no_mpi()
     if reason:
         pytest.skip(reason)
-    return run([launcher(), *options, "-n", str(size), sys.executable, str(program), *arguments])
+    command = [launcher(), *options, "-n", str(size), sys.executable, str(program), *arguments]
+    return run(command, **environment)
 
 
 def torchrun(size, program, *arguments):

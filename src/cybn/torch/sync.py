@@ -36,8 +36,8 @@ from ..functional import (
     merge_moments,
 )
 from ..functional.running import CUMULATIVE, Step, follow
-from .modules import OURS, _BatchNorm, _is_like
-from .tensors import DATA, dense, ordered, rounded, wide
+from .modules import OURS, _BatchNorm
+from .tensors import DATA, SIXTEEN, dense, ordered
 
 _names: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # where modules are in a network
 
@@ -96,7 +96,7 @@ class SyncBatchNorm(_BatchNorm, _Alone):
                     f"SyncBatchNorm expects floats of {self.num_features} channels on axis 1, got "
                     f"{tuple(input.shape)} of {input.dtype}"
                 )
-            if residual is not None and not (_is_like(residual, input) or not input.numel()):
+            if residual is not None and not _is_like(residual, input):
                 raise ValueError(
                     f"SyncBatchNorm expects a residual like its input, {tuple(input.shape)} of "
                     f"{input.dtype}, got {tuple(residual.shape)} of {residual.dtype}"
@@ -171,7 +171,7 @@ class _Sync(Function):
             )
         stats = whole.stats(module.eps)
         y = batch_norm_apply(
-            a, whole if whole.count else stats, _array(wide(weight)), _array(wide(bias)),
+            a, whole if whole.count else stats, _array(_wide(weight)), _array(_wide(bias)),
             eps=module.eps, residual=None if residual is None else _array(ordered(residual, kept)),
             **gate,
         )  # fmt: skip
@@ -201,13 +201,13 @@ class _Sync(Function):
                 parts = link.exchange(place, 0, sums)
                 total = np.add.accumulate([part.sums for part in parts])[-1]
             dx = batch_norm_backward_apply(
-                g, a, ctx.stats, total, ctx.count, _array(wide(weight)), dresidual=dz, **how
+                g, a, ctx.stats, total, ctx.count, _array(_wide(weight)), dresidual=dz, **how
             )
         dbias, dweight = torch.from_numpy(sums)
         return (
             _tensor(dx, x) if of_x else None,
-            rounded(dweight, weight) if of_weight else None,
-            rounded(dbias, weight) if of_bias else None,
+            dweight.to(weight.dtype) if of_weight else None,
+            dbias.to(weight.dtype) if of_bias else None,
             _tensor(dz, x) if of_residual else None,
             None,
         )
@@ -216,6 +216,15 @@ class _Sync(Function):
 def _named(module: SyncBatchNorm, link: Link) -> str:
     where = f" {name}" if (name := _names.get(module)) else ""
     return f"layer {link.number(module)}{where}, SyncBatchNorm({module.num_features})"
+
+
+def _is_like(residual: Tensor, x: Tensor) -> bool:
+    return residual.is_cpu and residual.shape == x.shape and residual.dtype is x.dtype
+
+
+def _wide(a: Tensor | None) -> Tensor | None:
+    """A parameter or buffer as the halves take it, float32 where it has sixteen bits."""
+    return a if a is None or a.dtype not in SIXTEEN else a.float()
 
 
 def _array(a: Tensor | None) -> np.ndarray | None:
@@ -233,7 +242,7 @@ def _tensor(a: np.ndarray, like: Tensor) -> Tensor:
 def _move(module: SyncBatchNorm, stats: np.ndarray, count: int) -> None:
     """Let the running statistics of a module follow those of a batch of `count` values."""
     own = module.running_mean, module.running_var
-    mean, var = (None if a is None else wide(a) for a in own)
+    mean, var = (_wide(a) for a in own)
     batches = module.num_batches_tracked
     momentum = module.momentum
     if momentum is None:
@@ -261,4 +270,5 @@ _HANDLE = "_passing_sync_batchnorm_handle"
 if hasattr(nn.parallel.DistributedDataParallel, _HANDLE):
     _refuse = getattr(nn.parallel.DistributedDataParallel, _HANDLE)
     setattr(nn.parallel.DistributedDataParallel, _HANDLE, _let_pass(_refuse))
+SyncBatchNorm.__module__ = __package__
 OURS[nn.SyncBatchNorm] = SyncBatchNorm
