@@ -27,7 +27,7 @@ import numpy as np
 
 from ..terms.messages import listed
 
-__all__ = ["Group", "Link", "Part", "SyncError"]
+__all__ = ["Group", "Link", "Parts", "SyncError"]
 
 _WORDS = 400  # bytes that a rank may tell of an error
 _HEAD = np.dtype([("about", "<u8"), ("values", "<i8")])
@@ -107,11 +107,11 @@ class Group(Protocol):
         ...
 
 
-class Part(NamedTuple):
-    """What one rank has said."""
+class Parts(NamedTuple):
+    """What all ranks have said, in their order."""
 
-    count: int
-    sums: np.ndarray
+    values: np.ndarray  # (size,), how many values per channel each has
+    sums: np.ndarray  # (size, ...)
 
 
 class Link:
@@ -133,20 +133,18 @@ class Link:
             number = self._numbers[layer] = next(self._next)
         return number
 
-    def exchange(self, place: str, values: int, sums: np.ndarray) -> list[Part]:
+    def exchange(self, place: str, values: int, sums: np.ndarray) -> Parts:
         """What all ranks say at this place, in their order; SyncError where they are at others."""
-        head = np.array([(_digest(place), values)], _HEAD)
+        about = _digest(place)
+        head = np.array([(about, values)], _HEAD)
         message = np.concatenate([head.view(np.uint8), sums.ravel().view(np.uint8)])
         found = self._gather(message, place)
-        heads = [each[:16].view(_HEAD)[0] for each in found]
-        if any(head["about"] != _digest(place) for head in heads) or any(
-            len(each) != len(message) for each in found
-        ):
+        alike = all(len(each) == len(message) for each in found)
+        heads = np.stack([each[:16] for each in found]).view(_HEAD)[:, 0]
+        if not alike or (heads["about"] != np.uint64(about)).any():
             self._differ(place, heads)
-        return [
-            Part(int(head["values"]), each[16:].view(np.float64).reshape(sums.shape))
-            for head, each in zip(heads, found, strict=True)
-        ]
+        numbers = np.stack(found)[:, 16:].copy().view(np.float64)
+        return Parts(heads["values"], numbers.reshape(self.size, *sums.shape))
 
     @contextmanager
     def reporting(self, place: str, size: int) -> Iterator[None]:
@@ -187,10 +185,10 @@ class Link:
             )
         return found
 
-    def _differ(self, place: str, heads: list[np.void]) -> None:
+    def _differ(self, place: str, heads: np.ndarray) -> None:
         """Raise the error of ranks that are at different places."""
         told = [_as_text(each) for each in self._gather(_as_bytes(place), place)]
-        failed = [rank for rank, head in enumerate(heads) if head["about"] == _FAILED]
+        failed = np.flatnonzero(heads["about"] == np.uint64(_FAILED)).tolist()
         most = max(told, key=told.count)
         ranks = failed or [rank for rank, text in enumerate(told) if text != most]
         if failed:

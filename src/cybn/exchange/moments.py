@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..functional.moments import Moments, merge_moments
+from ..functional.moments import Moments
 from .link import Link
 
 __all__ = ["added", "bounded", "merged"]
@@ -28,7 +28,7 @@ def merged(link: Link, what: str, moments: Iterable[Moments | None]) -> list[Mom
     own = list(moments)
     widths = np.array([0 if each is None else each.sums.shape[1] for each in own], float)
     link.exchange(_first(what), 0, np.array([float(len(own))]))
-    of_all = [part.sums for part in link.exchange(f"{what}, the widths", 0, widths)]
+    of_all = link.exchange(f"{what}, the widths", 0, widths).sums
     found = []
     for i, each in enumerate(own):
         known = sorted({int(widths[i]) for widths in of_all if widths[i]})
@@ -37,14 +37,14 @@ def merged(link: Link, what: str, moments: Iterable[Moments | None]) -> list[Mom
             raise ValueError(f"{what} needs one number of channels on all ranks, got {got} by rank")
         part = each if each is not None else Moments(sum(known))
         parts = link.exchange(f"{what}, {sum(known)} channels", part.count, part.sums)
-        found.append(merge_moments(Moments.of_sums(*part) for part in parts))
+        found.append(Moments.of_parts(*parts))
     return found
 
 
 def added(link: Link, what: str, numbers: Iterable[int]) -> list[list[int]]:
     """The numbers of each rank, in the order of ranks."""
     own = np.array(list(numbers), float)
-    return [part.sums.astype(int).tolist() for part in link.exchange(what, 0, own)]
+    return link.exchange(what, 0, own).sums.astype(int).tolist()
 
 
 def _first(what: str) -> str:

@@ -54,7 +54,7 @@ def sum_over_ranks(arrays: Any, comm: Any = None, *, mean: bool = False) -> Any:
     about = ", ".join(f"{a.shape} {a.dtype}" for a in leaves)
     place = f"sum_over_ranks of {len(leaves)} arrays: {about}"
     flat = np.concatenate([a.ravel().astype(np.float64) for a in leaves]) if leaves else np.zeros(0)
-    parts = [part.sums for part in link.exchange(place, 0, flat)]
+    parts = link.exchange(place, 0, flat).sums
     total = np.add.accumulate(parts)[-1] / (link.size if mean else 1)
     ends = np.cumsum([a.size for a in leaves])
     summed = (

@@ -33,7 +33,6 @@ from ..functional import (
     batch_norm_backward_apply,
     batch_norm_backward_reduce,
     batch_norm_moments,
-    merge_moments,
 )
 from ..functional.running import CUMULATIVE, Step, follow
 from .modules import OURS, _BatchNorm
@@ -162,8 +161,7 @@ class _Sync(Function):
             kept = dense(x.detach())
             a = _array(kept)
             part = batch_norm_moments(a, who="SyncBatchNorm")
-        parts = link.exchange(place, part.count, part.sums)
-        whole = merge_moments(Moments.of_sums(*each) for each in parts)
+        whole = Moments.of_parts(*link.exchange(place, part.count, part.sums))
         if whole.count == 1:
             raise ValueError(
                 "Expected more than 1 value per channel when training, got one in the parts of all "
@@ -198,8 +196,7 @@ class _Sync(Function):
         if of_x or of_residual:
             total = sums
             if ctx.count:
-                parts = link.exchange(place, 0, sums)
-                total = np.add.accumulate([part.sums for part in parts])[-1]
+                total = np.add.accumulate(link.exchange(place, 0, sums).sums)[-1]
             dx = batch_norm_backward_apply(
                 g, a, ctx.stats, total, ctx.count, _array(_wide(weight)), dresidual=dz, **how
             )

@@ -27,7 +27,6 @@ from ...functional import (
     batch_norm_backward_apply,
     batch_norm_backward_reduce,
     batch_norm_moments,
-    merge_moments,
 )
 from ...functional.gates import check_residual, gate_of
 from ...functional.masks import check_mask, pick
@@ -218,8 +217,7 @@ class SyncBatchNorm(BatchNorm):
             way = self._way_with(self.channel_arrays())
             valid = kept if mask is None else pick(kept, mask, axis)
             part = batch_norm_moments(valid, channel_axis=axis if mask is None else 1, who=who)
-        parts = link.exchange(place, part.count, part.sums)
-        whole = merge_moments(Moments.of_sums(*each) for each in parts)
+        whole = Moments.of_parts(*link.exchange(place, part.count, part.sums))
         step = None
         if whole.count == 1:
             if self.on_single != "running":
@@ -274,8 +272,7 @@ class SyncBatchNorm(BatchNorm):
             if out is not None and own.y is not None:
                 check_separate(who, "out", out, y=own.y)
             sums = batch_norm_backward_reduce(dy, own.x, own.stats, **how)
-        parts = link.exchange(place, 0, sums)
-        total = np.add.accumulate([part.sums for part in parts])[-1]
+        total = np.add.accumulate(link.exchange(place, 0, sums).sums)[-1]
         dz = np.empty_like(own.x) if own.added else None
         dx = batch_norm_backward_apply(
             dy, own.x, own.stats, total, count, own.weight, out=out, dresidual=dz, **how
