@@ -161,8 +161,19 @@ def test_over_processes_a_synchronized_norm_is_no_other(monkeypatch):
         COMM_WORLD = type("Comm", (), {"Get_size": staticmethod(lambda: 4)})
 
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", World)
-    with pytest.raises(Refused, match="those of all 4 processes"):
-        cybn.create("SyncBN", dialect="detectron2", num_features=3)
+    for dialect in ("detectron2", "mmengine"):
+        layer = cybn.create("SyncBN", dialect=dialect, num_features=3, spatial_dims=2)
+        assert type(layer) is cybn.SyncBatchNorm2d
+
+
+@pytest.mark.parametrize(("size", "name"), [("4", "SyncBatchNorm1d"), ("1", "BatchNorm1d")])
+def test_mpis_launcher_tells_how_many_processes_there_are(size, name, monkeypatch):
+    """A config that is read before MPI has begun means the same as after it."""
+    monkeypatch.setenv("PMI_SIZE", size)
+    assert cybn.distributed.processes() == int(size)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)  # it is not asked
+    layer = cybn.create("SyncBN", dialect="mmengine", num_features=3, spatial_dims=1)
+    assert type(layer).__name__ == name
 
 
 def test_an_option_that_a_layer_learns_is_used_at_once(own_registry):

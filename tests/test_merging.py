@@ -215,3 +215,17 @@ def test_sums_that_are_not_finite_stay_in_their_channel():
         dx = batch_norm_backward_apply(dy, x, stats, spoilt, 40)
         assert bits(dx[:, [0, 2]]) == bits(clean[:, [0, 2]])
         assert np.isnan(dx[:, 1]).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([0, 1e8, 1e200]))
+def test_parts_at_once_have_the_bits_of_parts_one_by_one(seed, parts, scale):
+    rng = np.random.default_rng(seed)
+    each = [
+        batch_norm_moments(rng.normal(1, 1, (rng.integers(0, 4), 3)) * (scale or 1))
+        for _ in range(parts)
+    ]
+    counts, sums = np.array([p.count for p in each]), np.stack([p.sums for p in each])
+    whole = Moments.of_parts(counts, sums)
+    one_by_one = merge_moments(Moments.of_sums(part.count, part.sums) for part in each)
+    assert whole.count == one_by_one.count
+    assert bits(whole.sums) == bits(one_by_one.sums)

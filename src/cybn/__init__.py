@@ -46,7 +46,7 @@ _PLACES = {
     "unfreeze": "tools.convert",
     "use_plugins": "config.plugins",
 }
-_MODULES = ("dialects", "functional", "reference", "testing")
+_MODULES = ("dialects", "distributed", "functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:

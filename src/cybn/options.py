@@ -6,9 +6,10 @@
 
 from .terms.kinds import Bounds, DType, PositiveInt, Shape
 from .terms.rules import Divides, GivenOne, Needs, OneLength, Rule
-from .terms.signature import takes_options_of
+from .terms.signature import AT_RUN_TIME, takes_options_of
 
 __all__ = [
+    "AT_RUN_TIME",
     "Bounds",
     "DType",
     "Divides",

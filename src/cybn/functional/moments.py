@@ -130,6 +130,30 @@ class Moments:
         return cls._of(len(shift), count, shift, 0, total, squares)
 
     @classmethod
+    def of_parts(cls, counts: np.ndarray, sums: np.ndarray) -> Self:
+        """Those of the whole: `merge_moments` of `of_sums` of each part, for many of them at once.
+
+        Parameters
+        ----------
+        counts
+            The values per channel of each part, (parts,) of int64.
+        sums
+            Their sums, (parts, 3, C) float64.
+
+        Returns
+        -------
+        Moments
+            The moments.
+        """
+        filled = np.flatnonzero(counts)
+        shift, total, squares = np.moveaxis(sums[filled], 1, 0)
+        parts = shift, np.zeros_like(shift), total, squares
+        with np.errstate(over="ignore", invalid="ignore"):
+            one = len(filled) < 2
+            whole = [a.sum(0) for a in parts] if one else merged(counts[filled], *parts)
+        return cls._of(sums.shape[2], int(np.sum(counts)), *whole)
+
+    @classmethod
     def _of(cls, channels, count, shift, rest, total, squares) -> Self:
         self = cls(channels)
         if count:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from .docstrings import explanations
 from .kinds import Bounds, DType, Kind, PositiveInt, Shape, kind_of
@@ -24,6 +24,7 @@ from .registry import UnknownOption
 from .rules import Divides, GivenOne, Needs, OneLength, Rule
 
 __all__ = [
+    "AT_RUN_TIME",
     "REQUIRED",
     "Bounds",
     "DType",
@@ -43,11 +44,14 @@ __all__ = [
     "name_schema",
     "options_of",
     "rules_of",
+    "run_time_of",
     "takes_options_of",
 ]
 
 Init = TypeVar("Init", bound=Callable[..., None])
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
+#: an annotation of a parameter that is no option: the layer is built with it, and no config has it
+AT_RUN_TIME = Annotated[Any, "at run time"]
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,18 @@ def options_of(cls: type) -> Mapping[str, Option]:
                 f"{cls.__name__}.__init__ has an option 'type', which in a config is the layer's "
                 f"name; rename it"
             )
-        kind = kind_of(_resolved(init, parameter.annotation))
-        options[name] = Option(name, kind, parameter.default, keyword_only)
+        annotation = _resolved(init, parameter.annotation)
+        if annotation is not AT_RUN_TIME:
+            options[name] = Option(name, kind_of(annotation), parameter.default, keyword_only)
     return MappingProxyType(options)
+
+
+@cache
+def run_time_of(cls: type) -> tuple[str, ...]:
+    """The parameters of ``__init__`` that are set at run time, AT_RUN_TIME, and no options."""
+    init = inspect.unwrap(cls.__init__)
+    names = () if init is object.__init__ else tuple(inspect.signature(init).parameters)[1:]
+    return tuple(name for name in names if name not in options_of(cls))
 
 
 def takes_options_of(parent: type, **defaults: Any) -> Callable[[Init], Init]:
@@ -130,9 +143,9 @@ def takes_options_of(parent: type, **defaults: Any) -> Callable[[Init], Init]:
             if each.name not in names
         ]
         plain = [each for each in kept if each.kind is not each.KEYWORD_ONLY]
-        init.__signature__ = inspect.Signature(
-            [*plain, *own, *(each for each in kept if each.kind is each.KEYWORD_ONLY)]
-        )
+        by_name = [*own, *(each for each in kept if each.kind is each.KEYWORD_ONLY)]
+        by_name.sort(key=lambda each: each.annotation is AT_RUN_TIME)
+        init.__signature__ = inspect.Signature([*plain, *by_name])
         init.options_of = parent
         return init
 

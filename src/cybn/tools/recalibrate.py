@@ -24,11 +24,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..exchange.connect import link_of
+from ..exchange.link import Link
+from ..exchange.moments import added, bounded, merged
 from ..functional import Moments
 from ..functional.masks import check_mask, pick
 from ..functional.running import fits
 from ..layers.base.fixed import overridden
 from ..layers.base.layer import Layer
+from ..layers.batch.syncbatchnorm import SyncBatchNorm
 from ..layers.dataset.progress import with_progress
 from ..terms.messages import listed, shown
 from .trees import walked
@@ -48,6 +52,7 @@ def recalibrate(
     *,
     total: int | None = None,
     progress: bool | None = None,
+    comm: Any = None,
 ) -> None:
     """Set the running statistics of batch norms to the moments of all that `data` makes them.
 
@@ -77,6 +82,11 @@ def recalibrate(
     progress
         Whether there is a progress bar; None shows one on a terminal if tqdm is there, for what
         takes long.
+    comm
+        The processes that the data is split over, as `SyncBatchNorm` takes them: each calls this
+        with its own copy of the network and its part of the data, and all get the statistics of the
+        whole, to the bit the same. num_batches_tracked counts the calls on all of them, those of a
+        synchronized layer once. The bar is that of rank 0. None is this process alone.
 
     Raises
     ------
@@ -85,6 +95,8 @@ def recalibrate(
     ValueError
         For a layer without running statistics, for one that no batch reached, and for moments that
         are not finite. What `forward` and `data` raise comes through.
+    SyncError
+        If another process fails, or does not come.
 
     Warns
     -----
@@ -109,11 +121,17 @@ def recalibrate(
         raise TypeError(f"recalibrate needs batches as data, got {shown(data)}{_ORDER}")
     if total is None and hasattr(data, "__len__"):
         total = len(data)
+    link = None if comm is None else link_of(comm)
     with ExitStack() as stack:
+        if link is not None:
+            stack.enter_context(bounded(link, "recalibrate"))
+            progress = progress if link.rank == 0 else False
         for each in watched:
             stack.enter_context(each.watching())
         for batch in with_progress(data, "recalibrate", total, progress):
             forward(batch)
+    if link is not None:
+        _join(link, watched)
     results = [each.result() for each in watched]
     left_out = [f"{w.left_out} of {w.seen} calls of {w.place}" for w in watched if w.left_out]
     if left_out:
@@ -122,6 +140,17 @@ def recalibrate(
     for each, result in zip(watched, results, strict=True):
         for name, value in result.items():
             getattr(each.layer, name)[...] = value
+
+
+def _join(link: Link, watched: list[_Watched]) -> None:
+    """What each of the layers was called with on all ranks, as if it had been here."""
+    of_all = merged(link, "recalibrate", (each.moments for each in watched))
+    numbers = (n for each in watched for n in (each.seen, each.left_out))
+    calls = added(link, "recalibrate, the calls", numbers)
+    for i, (each, moments) in enumerate(zip(watched, of_all, strict=True)):
+        count = max if isinstance(each.layer, SyncBatchNorm) else sum
+        each.moments = moments
+        each.seen, each.left_out = (count(part[2 * i + k] for part in calls) for k in (0, 1))
 
 
 class _Watched:

@@ -30,6 +30,7 @@ from .modules import (
     LocalResponseNorm,
     RMSNorm,
 )
+from .sync import SyncBatchNorm
 
 __all__ = [
     "OURS",
@@ -49,4 +50,5 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
+    "SyncBatchNorm",
 ]

@@ -7,10 +7,10 @@ is refused: a layer that is nearly the same was rejected, since nobody would not
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ...exchange.connect import processes
 from ...terms.messages import did_you_mean, folded, listed, shown, typos
 from ...terms.registry import UnknownName, UnknownOption, registry
 from ...terms.signature import options_of
@@ -147,12 +147,7 @@ def _layer(
     elif dims is not None and type_[-2:] in ("1d", "2d", "3d"):
         _agreed(int(type_[-2]), dims, where)
     if norm.synchronized and processes() > 1:
-        type_ = "SyncBatchNorm"
-        if registry.registered(type_) is None:
-            raise Refused(
-                f"{where}: its statistics are those of all {processes()} processes, and there is "
-                f"no SyncBatchNorm here"
-            )
+        type_ = f"Sync{type_}"
     return type_, registry.find(type_)
 
 
@@ -231,9 +226,3 @@ def _ours(cls: type, meant: dict[str, Any], where: str, given: Mapping[str, Any]
     if held and learns:
         meant["trainable"] = False
     return lacking(cls, meant, where)
-
-
-def processes() -> int:
-    """How many processes there are, as far as this one knows without importing anything."""
-    mpi = sys.modules.get("mpi4py.MPI")
-    return 1 if mpi is None else mpi.COMM_WORLD.Get_size()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...terms.signature import bind, check, options_of
+from ...terms.signature import bind, check, options_of, run_time_of
 from .arrays import Arrays
 from .documented import Documented
 
@@ -39,6 +39,8 @@ class Declared(Arrays):
             cls.__doc__ = Documented(cls.__doc__)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        for name in run_time_of(cls):
+            kwargs.pop(name, None)
         options = check(cls, bind(cls, args, kwargs))
         self = super().__new__(cls)
         vars(self).update(

@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from ...arrays.validation import as_plain_array, check_axis, check_updatable, whole
+from ...exchange.connect import link_of
+from ...exchange.moments import bounded, merged
 from ...functional import Moments
 from ...options import Bounds
 from ..base.layer import Layer
@@ -34,6 +36,7 @@ class Fitted(Layer):
         unbiased: bool = False,
         batch_size: int | None = None,
         progress: bool | None = None,
+        comm: Any = None,
     ) -> Self:
         """Make a Normalize with the mean and std of `data`, read once, in bounded memory.
 
@@ -53,6 +56,10 @@ class Fitted(Layer):
         progress
             Whether there is a progress bar; None shows one on a terminal if tqdm is there, for what
             takes long.
+        comm
+            The processes that the data is split over, as `SyncBatchNorm` takes them: each calls
+            this with its part, which may have no batches, and gets the layer of the whole, to the
+            bit the same. The bar is that of rank 0. None is this process alone.
 
         Returns
         -------
@@ -65,6 +72,8 @@ class Fitted(Layer):
             For what holds no real numbers.
         ValueError
             For no data, data that is not finite and batches of different widths.
+        SyncError
+            If another process fails, or does not come.
 
         Examples
         --------
@@ -74,7 +83,7 @@ class Fitted(Layer):
         >>> layer.mean, layer.std, layer.count
         (array([2., 5.]), array([1., 0.]), array(2))
         """
-        moments = _moments_of(data, channel_axis, batch_size, progress)
+        moments = _moments_of(data, channel_axis, batch_size, progress, comm)
         layer = cls(num_features=len(moments.mean), unbiased=unbiased, channel_axis=channel_axis)
         return layer._take(moments)
 
@@ -158,9 +167,25 @@ class Fitted(Layer):
 
 
 def _moments_of(
-    data: Any, channel_axis: int, batch_size: int | None, progress: bool | None
+    data: Any, channel_axis: int, batch_size: int | None, progress: bool | None, comm: Any
 ) -> Moments:
     """The moments of what Normalize.fit is given; its errors are raised here."""
+    if comm is None:
+        moments = _moments_here(data, channel_axis, batch_size, progress)
+    else:
+        link, what = link_of(comm), "Normalize.fit"
+        with bounded(link, what):
+            shown = progress if link.rank == 0 else False
+            moments = _moments_here(data, channel_axis, batch_size, shown)
+        moments = merged(link, what, [moments])[0]
+    if moments is None or not moments.count:
+        raise ValueError("Normalize.fit got no data; pass an array or batches with values")
+    return moments
+
+
+def _moments_here(
+    data: Any, channel_axis: int, batch_size: int | None, progress: bool | None
+) -> Moments | None:
     sliced = hasattr(data, "shape") and hasattr(data, "__getitem__")
     chunks, total = _chunks(data, batch_size) if sliced else (data, None)
     moments = None
@@ -169,8 +194,6 @@ def _moments_of(
         _, channels = check_axis("Normalize.fit", chunk, channel_axis)
         moments = moments or Moments(channels)
         _check_finite(moments.add(chunk, channel_axis))
-    if moments is None or not moments.count:
-        raise ValueError("Normalize.fit got no data; pass an array or batches with values")
     return moments
 
 

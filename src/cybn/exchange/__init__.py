@@ -1,0 +1,1 @@
+"""What processes exchange, and over what: links, the engines beneath them, how errors travel."""
