@@ -204,7 +204,7 @@ class BuildModules(build_py):
 
 def kernels() -> list[Extension]:
     sources = "src/cybn/kernels"
-    folders = map(Path, (sources, "src/cybn/loops", "src/cybn/functional"))
+    folders = map(Path, (sources, "src/cybn/loops", "src/cybn/functional", "src/cybn/torch"))
     shared = sorted(str(path) for folder in folders for path in folder.glob("*.pxi"))
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     of_no_level = (

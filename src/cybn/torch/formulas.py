@@ -32,44 +32,41 @@ def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
     return torch.where(closed, dy * slope, dy)
 
 
-def of_channels(a: Tensor, x: Tensor) -> tuple[int, ...]:
-    return tuple(i for i in range(x.dim()) if i != 1)
-
-
-def batch_gradient(dy, x, mean, var, weight, training, eps, wanted):
-    """dx, dweight and dbias of a batch norm, each where it is wanted, to be differentiated again.
-
-    wanted: of x, weight, bias.
-    """
-    if training:
-        mean = var = None
-    return _gradient(
+def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted):
+    """The gradients of x, weight, bias and residual, each where it is wanted; y: past a gate."""
+    dv = dy if y is None else opened(dy, y, gate)
+    mean = var = None
+    if not training:
+        mean, var, _ = torch.from_numpy(stats).to(x.dtype if weight is None else weight.dtype)
+    grads = _gradient(
         lambda x, weight, bias: F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps),
-        dy, x, weight, x.shape[1:2], wanted,
+        dv, x, weight, x.shape[1:2], wanted[:3],
     )  # fmt: skip
+    return *grads, dv if wanted[3] else None
 
 
-def layer_gradient(dy, x, shape, weight, eps, wanted):
-    return _gradient(
-        lambda x, weight, bias: F.layer_norm(x, shape, weight, bias, eps),
-        dy, x, weight, shape, wanted,
-    )  # fmt: skip
+def rows_again(dy, x, weight, eps, centred, axes, wanted):
+    """The gradients of x, weight and bias; axes: the last sizes, or how many groups."""
+    shape = axes
+    if not centred:
+
+        def norm(x, weight, bias):
+            return F.rms_norm(x, axes, weight, eps)
+    elif isinstance(axes, tuple):
+
+        def norm(x, weight, bias):
+            return F.layer_norm(x, axes, weight, bias, eps)
+    else:
+        shape = x.shape[1:2]
+
+        def norm(x, weight, bias):
+            return F.group_norm(x, axes, weight, bias, eps)
+
+    return _gradient(norm, dy, x, weight, shape, wanted)
 
 
-def group_gradient(dy, x, groups, weight, eps, wanted):
-    return _gradient(
-        lambda x, weight, bias: F.group_norm(x, groups, weight, bias, eps),
-        dy, x, weight, x.shape[1:2], wanted,
-    )  # fmt: skip
-
-
-def rms_gradient(dy, x, shape, weight, eps, wanted):
-    return _gradient(
-        lambda x, weight, bias: F.rms_norm(x, shape, weight, eps), dy, x, weight, shape, wanted
-    )
-
-
-def response_gradient(dy, x, size, alpha, beta, k):
+def response_again(dy, x, size, alpha, beta, k):
+    """The gradient of x."""
     return _gradient(
         lambda x, weight, bias: F.local_response_norm(x, size, alpha, beta, k),
         dy, x, None, (), (True, False, False),

@@ -35,22 +35,3 @@ def ordered(a: Tensor, x: Tensor) -> Tensor:
     if x.is_contiguous():
         return a.contiguous().resolve_neg()
     return a.contiguous(memory_format=_LAST[x.dim()]).resolve_neg()
-
-
-def wide(a: Tensor | None) -> Tensor | None:
-    """A parameter as kernels take it, float32 where it has sixteen bits."""
-    return a if a is None or a.dtype not in SIXTEEN else a.float()
-
-
-def wide_like(a: Tensor) -> Tensor:
-    """Room for the gradient of a parameter."""
-    return torch.empty_like(
-        a,
-        dtype=torch.float32 if a.dtype in SIXTEEN else a.dtype,
-        memory_format=torch.contiguous_format,
-    )
-
-
-def rounded(a: Tensor | None, like: Tensor) -> Tensor | None:
-    """A gradient in the dtype of its parameter."""
-    return a if a is None or a.dtype is like.dtype else a.to(like.dtype)

@@ -1,0 +1,214 @@
+# Batch norm.
+
+@cython.final
+cdef class OfBatch:
+    """What a batch norm keeps for its gradient besides tensors."""
+    cdef object y, stats, gate
+    cdef bint training
+    cdef double eps
+
+
+def batch_norm(module, x, residual, tuple ranks):
+    """The output of a module, one of BatchNorm's; None where it is PyTorch's to compute.
+
+    ranks: how many axes x may have.
+    """
+    cdef Look at, weight_at, bias_at, mean_at, var_at, count_at, residual_at, first
+    cdef dict own = module.__dict__
+    cdef bint training = module.training, tracked = module.track_running_stats, of_batch
+    cdef OfBatch done
+    cdef Cut axes
+    if not look_at_input(&at, x) or at.at.ndim not in ranks or is_watched():
+        return None
+    weight, bias = held(module, own, "weight"), held(module, own, "bias")
+    mean, var = held(module, own, "running_mean"), held(module, own, "running_var")
+    count = None
+    eps, momentum = module.eps, module.momentum
+    of_batch = training or (mean is None and var is None)
+    if training:
+        if tracked:
+            count = held(module, own, "num_batches_tracked")
+        else:
+            mean = var = None
+    elif not of_batch and (mean is None or var is None):
+        return None
+    if momentum is None:
+        momentum = 0.0 if count is None else -1.0
+    elif not 0 <= momentum <= 1:
+        return None
+    first.size = 0
+    if not (
+        look_at_values(&weight_at, weight, &at, at.at.shape[1], &first)
+        and look_at_values(&bias_at, bias, &at, at.at.shape[1], &first)
+        and look_at_values(&mean_at, mean, &at, at.at.shape[1], &first)
+        and look_at_values(&var_at, var, &at, at.at.shape[1], &first)
+        and (count is None or (look(&count_at, count) and count_at.at.dtype.code == INT
+                               and count_at.at.dtype.bits == 64 and count_at.size == 1))
+        and eps > 0 and (at.size > at.at.shape[1] or not of_batch)
+    ):
+        return None
+    if residual is not None and not (
+        look_at_input(&residual_at, residual) and same_kind(&residual_at, &at)
+        and same_shape(&residual_at, &at)
+    ):
+        return None
+    differentiable = is_grad_enabled() and (
+        x.requires_grad or (weight is not None and weight.requires_grad)
+        or (bias is not None and bias.requires_grad)
+        or (residual is not None and residual.requires_grad)
+    )
+    if (differentiable and x.is_inference()) or (
+        training and mean is not None and mean.is_inference()
+        and not is_inference_mode_enabled()
+    ):
+        return None
+    activation = module.activation
+    gate = OPEN if activation is None else gate_of(
+        type(module).__name__, activation, module.negative_slope
+    )
+    slope, most = gate
+
+    given = x
+    if at.order == OTHER:
+        x = dense(x)
+        look(&at, x)
+    if residual is not None and residual_at.order != at.order:
+        residual = ordered(residual, x)
+        look(&residual_at, residual)
+    axes = channels(&at)
+    stats, y = empty((3, axes.C)), empty_like(x)
+    moves = training and mean is not None
+    kept_mean, kept_var = mean, var
+    if is_sixteen(&at) and is_sixteen(&first):
+        weight_used, bias = wide(weight, &weight_at), wide(bias, &bias_at)
+        mean, var = wide(mean, &mean_at), wide(var, &var_at)
+    else:
+        weight_used = weight
+    threads, cache, stream = plan_for(&at)
+    kernels_for(&at).batch_forward(
+        lend_new_cut(y, &axes), stats, lent_values(mean, &mean_at), lent_values(var, &var_at),
+        lent_values(count, &count_at), lend_cut(&at, x, &axes),
+        None if residual is None else lend_cut(&residual_at, residual, &axes),
+        lent_values(weight_used, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope,
+        most, of_batch, threads, cache, stream,
+    )
+    if moves:
+        if mean is not kept_mean:
+            kept_mean.copy_(mean)
+            kept_var.copy_(var)
+        increment_version((kept_mean, kept_var) if count is None else (kept_mean, kept_var, count))
+    if not differentiable:
+        return y
+    done = OfBatch.__new__(OfBatch)
+    done.y, done.stats, done.gate, done.training, done.eps = y, stats, gate, of_batch, eps
+    return apply_batch(given, weight, held(module, own, "bias"), residual, done)
+
+
+def batch_begin(ctx, x, weight, bias, residual, OfBatch done):
+    """Keep what the gradient needs; the output that was computed."""
+    y, done.y = done.y, None
+    ctx.done = done
+    ctx.save_for_backward(x, weight, None if done.gate is OPEN else y)
+    return y
+
+
+def batch_end(ctx, dy):
+    """The gradients of x, weight, bias and residual."""
+    cdef OfBatch done = ctx.done
+    x, weight, y = ctx.saved_tensors
+    of_x, of_weight, of_bias, of_residual, _ = ctx.needs_input_grad
+    wanted = of_x, of_weight, of_bias, of_residual
+    if is_grad_enabled() or not is_gradient(dy):
+        grads = formulas.batch_again(
+            dy, x, y, done.stats, weight, done.training, done.eps, done.gate, wanted
+        )
+    else:
+        grads = batch_gradient(
+            dy, x, y, done.stats, weight, done.training, done.gate, wanted
+        )
+    return *grads, None
+
+
+cdef bint is_gradient(dy):
+    cdef Look at
+    return look_at_input(&at, dy)
+
+
+def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
+    """The gradients of x, weight, bias and residual, each where it is wanted.
+
+    y: the output, past a gate.
+    """
+    cdef Look at, dy_at, y_at, weight_at
+    cdef Cut axes
+    cdef bint of_x, of_weight, of_bias, of_residual, gated = gate is not OPEN
+    of_x, of_weight, of_bias, of_residual = wanted
+    look(&at, x)
+    if at.order == OTHER:
+        x = dense(x)
+        look(&at, x)
+    look(&dy_at, dy)
+    if dy_at.order != at.order:
+        dy = ordered(dy, x)
+        look(&dy_at, dy)
+    if gated:
+        look(&y_at, y)
+        if y_at.order != at.order:
+            y = ordered(y, x)
+            look(&y_at, y)
+    axes = channels(&at)
+    dx = dweight = dbias = dresidual = None
+    if of_residual and not gated:
+        dresidual = dy
+    if gated and (not training or (of_residual and not of_x)):
+        # Past constant statistics nothing is summed that the gate's pass could be shared with.
+        dy = formulas.opened(dy, y, gate)
+        look(&dy_at, dy)
+        dresidual = dy if of_residual else None
+        gated = False
+    shared = weight_of(weight, x)
+    weight_used = weight
+    if weight is not None:
+        look(&weight_at, weight)
+        weight_used = wide(weight, &weight_at)
+    lent_dy, lent_x = lend_cut(&dy_at, dy, &axes), lend_cut(&at, x, &axes)
+    lent_y = lend_cut(&y_at, y, &axes) if gated else None
+    slope, most = gate
+    threads, cache, stream = plan_for(&at)
+    kernels = kernels_for(&at)
+    if not of_x and not (gated and of_residual):
+        if of_weight or of_bias:
+            sums = empty((2, axes.C))
+            kernels.batch_sums(sums, lent_dy, lent_x, lent_y, stats, slope, most, threads, cache)
+            dbias, dweight = torch.from_numpy(sums).to(shared.dtype)
+        return None, dweight if of_weight else None, dbias if of_bias else None, dresidual
+    dx = empty_like(x)
+    if not training and not of_weight and not of_bias:
+        # dx is dy, scaled; x is not looked at.
+        still = stats.copy()
+        still[0] = 0
+        kernels.batch_output(
+            lend_new_cut(dx, &axes), still, lent_dy, None, lent_values(weight_used, &weight_at),
+            None, 1.0, 1.0, OPEN.most, threads, cache, stream,
+        )
+        return dx, None, None, dresidual
+    if of_weight:
+        dweight = room_for(shared)
+    if of_bias:
+        dbias = room_for(shared)
+    if gated and of_residual:
+        dresidual = empty_like(x)
+    kernels.batch_backward(
+        lend_new_cut(dx, &axes), lend_new_cut(dresidual, &axes) if gated else None,
+        lend_new(dweight), lend_new(dbias), lent_dy, lent_x, lent_y, stats,
+        lent_values(weight_used, &weight_at), slope, most, training, threads, cache, stream,
+    )
+    if is_sixteen(&at) and shared.itemsize == 2:
+        dweight = None if dweight is None else dweight.to(shared.dtype)
+        dbias = None if dbias is None else dbias.to(shared.dtype)
+    return dx, dweight, dbias, dresidual
+
+
+cdef object weight_of(weight, x):
+    """A tensor of the shape and dtype that weight has, or would have."""
+    return x.new_empty(x.shape[1]) if weight is None else weight

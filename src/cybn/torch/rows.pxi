@@ -1,0 +1,149 @@
+# Norms of a sample: layer, RMS, group and instance norm are rows of x in C order.
+
+@cython.final
+cdef class OfRows:
+    """What a norm of a sample keeps for its gradient besides tensors."""
+    cdef object y, stats
+    cdef object axes        # what PyTorch's function is told: the last sizes, or how many groups
+    cdef Py_ssize_t run
+    cdef bint centred
+    cdef double eps
+
+
+def layer_norm(module, x, bint centred):
+    """The output of a LayerNorm, or not centred an RMSNorm; None where it is PyTorch's."""
+    cdef Look at
+    cdef tuple sizes = module.normalized_shape
+    cdef dict own = module.__dict__
+    cdef Py_ssize_t n = 1, size
+    cdef int i, first
+    if not look_at_input(&at, x) or not sizes:
+        return None
+    first = at.at.ndim - <int>len(sizes)
+    if first < 0:
+        return None
+    for i, size in enumerate(sizes):
+        if at.at.shape[first + i] != size:
+            return None
+        n *= size
+    eps = module.eps
+    if eps is None:
+        eps = torch.finfo(x.dtype).eps
+    weight, bias = held(module, own, "weight"), held(module, own, "bias") if centred else None
+    return normalize(x, &at, weight, bias, n, at.size // n, 1, eps, centred, sizes)
+
+
+def group_norm(module, x, Py_ssize_t groups, bint of_instances):
+    """The output of a GroupNorm, or of an InstanceNorm without running statistics."""
+    cdef Look at
+    cdef dict own = module.__dict__
+    cdef Py_ssize_t C, N
+    if not look_at_input(&at, x) or at.at.ndim < 2:
+        return None
+    N, C = at.at.shape[0], at.at.shape[1]
+    if of_instances:
+        groups = C
+    if groups < 1 or C % groups != 0 or at.size <= N * groups:
+        return None
+    weight, bias = held(module, own, "weight"), held(module, own, "bias")
+    return normalize(
+        x, &at, weight, bias, C, N * groups, at.size // (N * C), module.eps, True, groups
+    )
+
+
+cdef object normalize(
+    x, Look *at, weight, bias, Py_ssize_t values, Py_ssize_t count, Py_ssize_t run, eps,
+    bint centred, axes,
+):
+    """The output of `count` rows; None where it is PyTorch's."""
+    cdef Look weight_at, bias_at, kind
+    cdef OfRows done
+    cdef Cut cut
+    kind.size = 0
+    if not (
+        eps > 0 and look_at_values(&weight_at, weight, at, values, &kind)
+        and look_at_values(&bias_at, bias, at, values, &kind) and not is_watched()
+    ):
+        return None
+    differentiable = is_grad_enabled() and (
+        x.requires_grad or (weight is not None and weight.requires_grad)
+        or (bias is not None and bias.requires_grad)
+    )
+    if differentiable and x.is_inference():
+        return None
+    given = x
+    if at.order != C_ORDER:
+        x = x.contiguous()
+        look(at, x)
+    y, stats = empty_like(x), empty((3, count))
+    cut = rows(at, count)
+    weight_used, bias_used = weight, bias
+    if is_sixteen(at):
+        weight_used, bias_used = wide(weight, &weight_at), wide(bias, &bias_at)
+    threads, cache, stream = plan_for(at)
+    kernels_for(at).rows_forward(
+        lend_new_cut(y, &cut), stats, lend_cut(at, x, &cut), lent_values(weight_used, &weight_at),
+        lent_values(bias_used, &bias_at), run, eps, centred, threads, cache, stream,
+    )
+    if not differentiable:
+        return y
+    done = OfRows.__new__(OfRows)
+    done.y, done.stats, done.axes, done.run, done.centred = y, stats, axes, run, centred
+    done.eps = eps
+    return apply_rows(given, weight, bias, done)
+
+
+def rows_begin(ctx, x, weight, bias, OfRows done):
+    """Keep what the gradient needs; the output that was computed."""
+    y, done.y = done.y, None
+    ctx.done = done
+    ctx.save_for_backward(x, weight)
+    return y
+
+
+def rows_end(ctx, dy):
+    """The gradients of x, weight and bias."""
+    cdef OfRows done = ctx.done
+    x, weight = ctx.saved_tensors
+    of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+    wanted = of_x, of_weight, of_bias
+    if is_grad_enabled() or not is_gradient(dy):
+        grads = formulas.rows_again(
+            dy, x, weight, done.eps, done.centred, done.axes, wanted
+        )
+    else:
+        grads = rows_gradient(dy, x, done.stats, weight, done.run, done.centred, wanted)
+    return *grads, None
+
+
+def rows_gradient(dy, x, stats, weight, Py_ssize_t run, bint centred, wanted):
+    """The gradients of x, weight and bias, each where it is wanted."""
+    cdef Look at, dy_at, weight_at
+    cdef Cut cut
+    of_x, of_weight, of_bias = wanted
+    look(&at, x)
+    if at.order != C_ORDER:
+        x = x.contiguous()
+        look(&at, x)
+    look(&dy_at, dy)
+    if dy_at.order != C_ORDER:
+        dy = dy.contiguous()
+        look(&dy_at, dy)
+    dx = empty_like(x)
+    dweight = room_for(weight) if of_weight else None
+    dbias = room_for(weight) if of_bias else None
+    weight_used = weight
+    if weight is not None:
+        look(&weight_at, weight)
+        weight_used = wide(weight, &weight_at)
+    cut = rows(&at, stats.shape[1])
+    threads, cache, stream = plan_for(&at)
+    kernels_for(&at).rows_backward(
+        lend_new_cut(dx, &cut), lend_new(dweight), lend_new(dbias), lend_cut(&dy_at, dy, &cut),
+        lend_cut(&at, x, &cut), stats, lent_values(weight_used, &weight_at), run, centred, threads,
+        cache, stream,
+    )
+    if weight is not None and weight_used is not weight:
+        dweight = None if dweight is None else dweight.to(weight.dtype)
+        dbias = None if dbias is None else dbias.to(weight.dtype)
+    return dx if of_x else None, dweight, dbias
