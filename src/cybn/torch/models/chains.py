@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from .gated import Activation, activation_of, takes_gate
 
@@ -21,9 +21,17 @@ __all__ = ["Chain", "chains_of", "ending"]
 
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _ONTO = (operator.iadd, "add_")  # change their first operand
-_RELUS = {F.relu: "relu", torch.relu: "relu", torch.relu_: "relu", F.relu_: "relu",
-          F.relu6: "relu6", F.leaky_relu: "leaky_relu", F.leaky_relu_: "leaky_relu",
-          "relu": "relu", "relu_": "relu"}  # fmt: skip
+_RELUS = {
+    "relu": "relu",
+    "relu_": "relu",
+    torch.relu: "relu",
+    torch.relu_: "relu",
+    functional.relu: "relu",
+    functional.relu_: "relu",
+    functional.relu6: "relu6",
+    functional.leaky_relu: "leaky_relu",
+    functional.leaky_relu_: "leaky_relu",
+}
 
 
 class Chain(NamedTuple):

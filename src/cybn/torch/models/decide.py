@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +17,7 @@ from ..modules import OURS
 from . import probe
 from .plans import Plan
 from .swapped import Recipe, made, origin
-from .table import candidates, fickle, full_name, known_name, norm_like
+from .table import candidates, fickle, known_name, norm_like
 
 __all__ = ["Verdict", "verdict"]
 
@@ -88,14 +86,22 @@ def _by_plan(module: nn.Module) -> Verdict:
 
 
 def _key(module: nn.Module) -> Any:
-    # All that the search looks at: two modules alike in this are computed alike
-    arrays = ((n, None if a is None else tuple(a.shape)) for n, a in
-              (*module._parameters.items(), *module._buffers.items()))  # fmt: skip
-    plain = ((n, v) for n, v in sorted(module.__dict__.items())
-             if isinstance(v, (bool, int, float, str, tuple)) and n != "training")  # fmt: skip
-    children = ((n, type(c)) for n, c in module._modules.items())
-    plans = tuple(candidates(module))
-    return type(module), type(module).forward, tuple(arrays), repr(tuple(plain)), tuple(children), plans
+    # All that the search depends on: modules that differ in their width alone are computed alike
+    arrays = (
+        (name, None if a is None else a.ndim)
+        for name, a in (*module._parameters.items(), *module._buffers.items())
+    )
+    plain = (
+        (name, value)
+        for name, value in sorted(module.__dict__.items())
+        if isinstance(value, (bool, float, str)) and name != "training"
+    )
+    children = (
+        (name, type(child), repr(child) if child is not None else "")
+        for name, child in module._modules.items()
+    )
+    cls = type(module)
+    return cls, cls.forward, *arrays, *plain, *children, *candidates(module)
 
 
 def _search(module: nn.Module) -> Plan | str:
@@ -106,13 +112,7 @@ def _search(module: nn.Module) -> Plan | str:
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)
         if worst <= _CLOSE[torch.float32]:
-            plan = _with_dtypes(module, plan)
-            for dtype in (torch.bfloat16, torch.float16, torch.float64):
-                worst = _worst(module, plan, dtype)
-                if worst > _CLOSE[dtype]:
-                    name = str(dtype).removeprefix("torch.")
-                    return f"it agrees with {plan.norm} in float32, but not in {name}"
-            return plan
+            return _with_dtypes(module, plan)
         nearest = min(nearest, worst)
     if not tried:
         return "what it computes is not known here; cybn.torch.register tells"
@@ -148,28 +148,31 @@ def _with_autocast(module: nn.Module, plan: Plan) -> Plan:
 
 def _with_dtypes(module: nn.Module, plan: Plan) -> Plan:
     promotes = probe.promotes(module, plan)
-    upcast = probe.difference(module, plan, _class, probe.rank_of(plan), False, torch.float64)
-    return dataclasses.replace(plan, promotes=promotes, upcast=upcast > probe.EXACT)
+    plan = dataclasses.replace(plan, promotes=promotes)
+    exact = 0 <= probe.difference(
+        module, plan, _class, probe.rank_of(plan), False, torch.float64
+    ) <= probe.EXACT  # fmt: skip
+    # Sixteen bits that are not by way of float32 are rounded in between, or overflow
+    halves = all(
+        _worst(module, plan, dtype) <= _CLOSE[dtype] for dtype in (torch.bfloat16, torch.float16)
+    )
+    return dataclasses.replace(plan, upcast=not exact, halves=halves)
 
 
 def forward_by(was: type[nn.Module], plan: Plan) -> Callable:
-    """The forward of a class that is computed by a plan, and by itself where that does not reach."""
+    """The forward of a class by a plan, and by itself where that does not reach."""
     theirs = was.forward
     if plan.gate is not None:
 
         def forward(self, *args, **kwargs):
-            if len(args) == 1 and len(kwargs) == 1:
-                (name,) = kwargs
-                args_, kwargs_ = (*args, kwargs[name]) if name == "gate" else args, {}
-            else:
-                args_, kwargs_ = args, kwargs
-            y = NotImplemented if kwargs_ else plan(self, *args_)
-            return theirs(self, *args, **kwargs) if y is NotImplemented else y
+            given = (*args, kwargs["gate"]) if [*kwargs] == ["gate"] else args
+            y = plan(self, *given) if len(given) == 2 == len(args) + len(kwargs) else None
+            return theirs(self, *args, **kwargs) if y is None else y
 
     else:
 
         def forward(self, *args, **kwargs):
-            y = plan(self, args[0]) if len(args) == 1 and not kwargs else NotImplemented
-            return theirs(self, *args, **kwargs) if y is NotImplemented else y
+            y = plan(self, args[0]) if len(args) == 1 and not kwargs else None
+            return theirs(self, *args, **kwargs) if y is None else y
 
     return forward

@@ -1,6 +1,6 @@
 """`fold`: batch norms into the weights of the layer before or after them.
 
-Which layer feeds which is read from the graph of forward, traced through all containers that can be.
+Which layer feeds which is read from the graph of forward, through all containers that trace.
 The arithmetic is that of `cybn.fold`.
 """
 
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...layers.base.layer import Layer
 from ...tools import fold as arithmetic
 from .chains import module_of
+from .fusing import fused_class
 from .layers import layer_of
 from .ops import unhooked
 from .swap import _check
-from .swapped import origin, recipe_of
+from .swapped import become, become_again, origin, recipe_of
 from .tracing import Untraceable, traced
 
 __all__ = ["fold"]
@@ -101,20 +103,36 @@ def fold(model: nn.Module, example: Any = None) -> nn.Module:
                 f"fold got {name or 'a model'} ({type(module).__name__}) in training, where it "
                 f"normalizes by each batch; call model.eval() first"
             )
-    undo: list[tuple[dict, str, Any]] = []
+    undo: list[tuple[Any, str | None, Any]] = []
     try:
         with torch.no_grad():
             expected = None if example is None else _called(model, example)
             while pairs := list(_pairs(model)):
                 for pair in pairs:
                     _fold(model, pair, undo)
+            _fuse_again(model, undo)
             if example is not None:
                 _compare(expected, _called(model, example))
     except BaseException:
         for room, name, value in reversed(undo):
-            room[name] = value
+            if name is None:
+                room.__class__ = value
+            else:
+                room[name] = value
         raise
     return model
+
+
+def _fuse_again(model: nn.Module, undo: list[tuple[Any, str | None, Any]]) -> None:
+    # Containers that were fused, for what of their norms is left
+    for container in model.modules():
+        recipe = recipe_of(container)
+        if recipe is not None and isinstance(recipe.plan, tuple):
+            undo.append((container, None, type(container)))
+            become_again(container)
+            cls = fused_class(container)
+            if cls is not None:
+                become(container, cls)
 
 
 def _pairs(model: nn.Module) -> Iterator[Pair]:
@@ -136,7 +154,7 @@ def _pairs(model: nn.Module) -> Iterator[Pair]:
             norm = module_of(container, node)
             if norm is None or not _can_vanish(norm):
                 continue
-            for other, before in _neighbours(node):
+            for other, before in _neighbours(container, node):
                 layer = module_of(container, other)
                 both = (norm, layer)
                 if (
@@ -182,12 +200,25 @@ def _deep(container: nn.Module) -> tuple[Any, set[nn.Module]]:
                 failed.add(target)
 
 
-def _neighbours(node: Any) -> Iterator[tuple[Any, bool]]:
+def _neighbours(container: nn.Module, node: Any) -> Iterator[tuple[Any, bool]]:
     source = node.args[0]
-    if len(source.users) == 1:
+    while _is_nothing(container, source):
+        source = source.args[0]
+    if isinstance(source, fx.Node) and len(source.users) == 1:
         yield source, True
-    if len(node.users) == 1:
-        yield next(iter(node.users)), False
+    user = node
+    while len(user.users) == 1:
+        user = next(iter(user.users))
+        if not _is_nothing(container, user):
+            yield user, False
+            break
+
+
+def _is_nothing(container: nn.Module, node: Any) -> bool:
+    # A module that hands on what it gets, to one consumer
+    module = module_of(container, node)
+    plain = type(module) is nn.Identity or (type(module) is Folded and not module._modules)
+    return plain and unhooked(module) and len(node.users) == 1
 
 
 def _can_vanish(norm: nn.Module) -> bool:
@@ -228,14 +259,15 @@ def _rest(norm: nn.Module) -> list[nn.Module]:
     return [] if not norm._modules else [norm.drop, norm.act]
 
 
-def _fold(model: nn.Module, pair: Pair, undo: list[tuple[dict, str, Any]]) -> None:
+def _fold(model: nn.Module, pair: Pair, undo: list[tuple[Any, str | None, Any]]) -> None:
     norm, layer = model.get_submodule(pair.norm), model.get_submodule(pair.layer)
     weight, bias = _folded(norm, layer, pair.before)
     _check_pair(pair, norm, layer, weight, bias)
     parent, _, name = pair.norm.rpartition(".")
     side = "before" if pair.before else "after"
     was = origin(norm) or type(norm)
-    rest = Folded(was.__name__, f"into {pair.layer} {side} it", _rest(norm)).train(norm.training)
+    near = pair.layer.removeprefix(_common(pair.norm, pair.layer))
+    rest = Folded(was.__name__, f"into {near} {side} it", _rest(norm)).train(norm.training)
     old = layer._parameters
     for room, key, value in (
         (old, "weight", nn.Parameter(weight, old["weight"].requires_grad)),
@@ -244,6 +276,14 @@ def _fold(model: nn.Module, pair: Pair, undo: list[tuple[dict, str, Any]]) -> No
     ):
         undo.append((room, key, room[key]))
         room[key] = value
+
+
+def _common(a: str, b: str) -> str:
+    # The path that two names share, with its dot
+    parts = takewhile(
+        lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False)
+    )
+    return "".join(f"{part}." for part, _ in parts)
 
 
 def _folded(norm: nn.Module, layer: nn.Module, before: bool) -> tuple[Tensor, Tensor]:

@@ -22,11 +22,10 @@ from torch import Tensor, nn
 from .chains import Chain, chains_of, ending, module_of, sum_after
 from .gated import gated, takes_gate
 from .ops import unhooked
-from .probe import probed
-from .swapped import Recipe, made, origin
+from .swapped import Recipe, made
 from .tracing import Guard, Trace, Untraceable, sort_of, traced
 
-__all__ = ["fused_class", "why_not_fused"]
+__all__ = ["forward_by", "fused_class", "fusible"]
 
 _DEPTH = 4  # of containers that are traced through
 
@@ -119,8 +118,7 @@ def _leads_on(container: nn.Module, node: Any) -> bool:
         if type(module_of(container, user)) is not nn.Identity:
             break
         node = user
-    (last,) = (n for n in node.graph.nodes if n.op == "output")
-    return False if last in node.users else False
+    return False
 
 
 def _ends_in_norm(container: nn.Module, node: Any, depth: int) -> bool:
@@ -166,9 +164,9 @@ def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
     def forward(self, *args, **kwargs):
         if not kwargs and not torch.compiler.is_compiling():
             for way, run in compiled:
-                if len(args) == way.inputs and _holds(self, way):
-                    if all(type(x) is Tensor for x in args):
-                        return run(self, *args)
+                plain = len(args) == way.inputs and all(type(x) is Tensor for x in args)
+                if plain and _holds(self, way):
+                    return run(self, *args)
         return theirs(self, *args, **kwargs)
 
     return forward

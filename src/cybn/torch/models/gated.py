@@ -10,13 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
+from ...functional.gates import OPEN, Gate, gate_of
+from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from . import ops
 from .ops import unhooked
 from .swapped import recipe_of
 
 __all__ = ["activation_of", "gated", "takes_gate"]
+
+_BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 
 Activation = tuple[str, float]  # the name and the slope of "leaky_relu"
 
@@ -35,7 +39,7 @@ def activation_of(act: Any) -> Activation | None:
 
 def takes_gate(norm: nn.Module) -> bool:
     """Is it a batch norm here, that nothing of its own follows?"""
-    if ops.is_batch_norm(norm):
+    if type(norm) in _BATCH_NORMS:
         return norm.activation is None
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
@@ -61,17 +65,17 @@ def gated(
     act = activation
     named = act is None or isinstance(act, tuple)
     if (
-        ops.usable(x)
+        isinstance(x, Tensor)
+        and not torch.compiler.is_compiling()
         and takes_gate(norm)
         and unhooked(norm)
-        and (residual is None or _alike(residual, x))
         and (named or unhooked(act))
         and all(type(m) is nn.Identity and unhooked(m) for m in (*between, *after))
     ):
         how = act if named else activation_of(act)
         if how is not None or act is None:
-            y = ops.gated_batch_norm(norm, x, residual, how)
-            if y is not NotImplemented:
+            y = ops.batch_norm(norm, x, _eps(norm), residual, gate_for(how))
+            if y is not None:
                 return y
     y = norm(x)
     for module in between:
@@ -85,12 +89,18 @@ def gated(
     return _FUNCTIONS[act[0]](y, act[1]) if named else act(y)
 
 
-def _alike(residual: Any, x: Tensor) -> bool:
-    return ops.usable(residual) and residual.shape == x.shape and residual.dtype is x.dtype
+def gate_for(activation: Activation | None) -> Gate:
+    """What kernels take for it."""
+    return OPEN if activation is None else gate_of("convert", *activation)
+
+
+def _eps(norm: nn.Module) -> float:
+    recipe = recipe_of(norm)
+    return norm.eps if recipe is None else recipe.plan.value(norm, "eps")
 
 
 _FUNCTIONS = {
-    "relu": lambda y, slope: F.relu(y),
-    "relu6": lambda y, slope: F.relu6(y),
-    "leaky_relu": F.leaky_relu,
+    "relu": lambda y, slope: functional.relu(y),
+    "relu6": lambda y, slope: functional.relu6(y),
+    "leaky_relu": functional.leaky_relu,
 }

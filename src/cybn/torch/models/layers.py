@@ -213,10 +213,12 @@ def to_module(layer: Layer) -> nn.Module:
 
     Examples
     --------
+    >>> import torch
     >>> import cybn
     >>> import cybn.torch
-    >>> cybn.torch.to_module(cybn.BatchNorm2d(8, eps=1e-3))
-    BatchNorm2d(8, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
+    >>> module = cybn.torch.to_module(cybn.BatchNorm2d(8, eps=1e-3))
+    >>> isinstance(module, torch.nn.BatchNorm2d), module.eps
+    (True, 0.001)
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"to_module takes a layer of cybn, got {type(layer).__name__}")

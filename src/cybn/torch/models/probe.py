@@ -2,8 +2,8 @@
 
 Neither the module nor the random state of PyTorch is touched: a copy of its object is called, with
 random arrays of the shapes of its own (which may be ones and zeros that hide a difference, or on a
-device without data). Rows of x have several scales, one of them sqrt(eps), a mean that is not 0, and
-one is constant, so that another eps, centring or variance is seen.
+device without data). Rows of x have several scales, one of them sqrt(eps), a mean that is not 0,
+and one is constant, so that another eps, centring or variance is seen.
 """
 
 from __future__ import annotations
@@ -110,7 +110,10 @@ def _difference(theirs: list[Tensor] | None, ours: list[Tensor] | None) -> float
 def difference(
     module: nn.Module, plan: Plan, make: Any, rank: int, training: bool, dtype: torch.dtype
 ) -> float:
-    """How far the plan is from the module, on an x of that rank and dtype."""
+    """How far the plan is from the module, on an x of that rank and dtype.
+
+    Below 0 where the plan leaves it to the module.
+    """
     theirs = probed(module, dtype, training)
     axis = 1 if plan.channels_first or plan.norm.endswith(("batch_norm", "group_norm")) else -1
     x = inputs(module, rank, axis, dtype)
@@ -121,8 +124,8 @@ def difference(
     ours = probed(module, dtype, training)
     ours.__class__ = made_class = make(type(module), plan)
     with torch.enable_grad():
-        if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is NotImplemented:
-            return 0.0  # the module's own forward does it
+        if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is None:
+            return -1.0  # the module's own forward does it
     ours = probed(module, dtype, training)
     ours.__class__ = made_class
     return _difference(before, outputs(ours, *given))

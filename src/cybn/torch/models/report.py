@@ -11,6 +11,7 @@ from torch import nn
 from ..modules import OURS
 from .decide import verdict
 from .fusing import fused_class
+from .gated import takes_gate
 from .swap import _check, fusible_containers, is_compiled, was_converted
 from .swapped import origin, recipe_of
 from .tracing import Untraceable
@@ -49,9 +50,7 @@ class Report:
 
     def as_dict(self) -> dict[str, list[dict[str, str]]]:
         """All of it in lists and dicts of strings, as JSON takes them."""
-        return {
-            kind: [entry._asdict() for entry in getattr(self, kind)] for kind in _KINDS
-        }
+        return {kind: [entry._asdict() for entry in getattr(self, kind)] for kind in _KINDS}
 
     def __str__(self) -> str:
         if not self.norms:
@@ -60,8 +59,11 @@ class Report:
         places = sum(len(entry.why.split(", ")) for entry in self.fused)
         if self.fused:
             counts[0] += f", {places} of them fused"
-        counts += [f"{len(getattr(self, kind))} {words}" for kind, words in
-                   (("left", "left alone"), ("folded", "folded")) if getattr(self, kind)]
+        counts += [
+            f"{len(getattr(self, kind))} {words}"
+            for kind, words in (("left", "left alone"), ("folded", "folded"))
+            if getattr(self, kind)
+        ]
         head = f"{self.norms} norm{'s' * (self.norms != 1)}: {', '.join(counts)}"
         return "\n".join([head, *self._lines()])
 
@@ -166,6 +168,4 @@ def _unfused(model: nn.Module) -> list[Entry]:
 
 
 def _own_norm(container: nn.Module) -> bool:
-    from .gated import takes_gate
-
     return any(takes_gate(child) for child in container.children())

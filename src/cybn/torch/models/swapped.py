@@ -63,14 +63,14 @@ def become(module: nn.Module, cls: type[nn.Module]) -> None:
     """Convert a module; marked, so that one that was built of a class here is no converted one."""
     if "_cybn_recipe" not in vars(cls):
         module.__dict__[_MARK] = type(module)
-    module.__class__ = cls
+    object.__setattr__(module, "__class__", cls)
 
 
 def become_again(module: nn.Module) -> None:
     """Undo `become`."""
     was = origin(module)
     module.__dict__.pop(_MARK, None)
-    module.__class__ = was
+    object.__setattr__(module, "__class__", was)
 
 
 def _reduced(self: nn.Module, protocol: Any) -> Any:

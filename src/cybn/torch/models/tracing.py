@@ -39,7 +39,7 @@ _UNSEEN = {"no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inf
 _IN_PLACE = ("add", "sub", "mul", "truediv", "matmul", "floordiv", "mod", "pow", "and", "or", "xor")
 
 
-class Untraceable(Exception):
+class Untraceable(Exception):  # noqa: N818  it is no error
     """Why a forward cannot be written as a graph."""
 
 
@@ -136,7 +136,10 @@ class _Stand:
 
     def __iter__(self) -> Any:
         module = self._at[0]
-        if getattr(type(module), "__iter__", None) not in (nn.Sequential.__iter__, nn.ModuleList.__iter__):
+        if getattr(type(module), "__iter__", None) not in (
+            nn.Sequential.__iter__,
+            nn.ModuleList.__iter__,
+        ):
             raise Untraceable(f"it goes through a {type(module).__name__}")
         return iter([self._child(name) for name in self._noted("()")])
 
@@ -262,7 +265,7 @@ class _Config:
         object.__setattr__(self, "_at", (value, name, stand))
 
     def __getattr__(self, name: str) -> Any:
-        value, own, stand = self._at
+        _, own, stand = self._at
         return stand._plain(f"{own}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -277,10 +280,10 @@ def class_of(module: nn.Module) -> type[nn.Module]:
 
 def _run(module: nn.Module, path: str, tracer: _Tracer, args: Any, kwargs: Any) -> Any:
     forward = inspect.getattr_static(class_of(module), "forward")
-    if type(module).__call__ is not nn.Module.__call__:
-        raise Untraceable("its __call__ is its own")
-    if not unhooked(module) or "forward" in module.__dict__:
-        raise Untraceable("it has hooks, or a forward set on the object")
+    if path and type(module).__call__ is not nn.Module.__call__:
+        raise Untraceable(f"the __call__ of {path} is its own")
+    if (path and not unhooked(module)) or "forward" in module.__dict__:
+        raise Untraceable("there are hooks, or a forward set on the object")
     return _checked(forward)(_Stand(module, path, tracer), *args, **kwargs)
 
 
