@@ -55,10 +55,9 @@ class Report:
     def __str__(self) -> str:
         if not self.norms:
             return "no norms"
-        counts = [f"{len(self.swapped)} swapped"]
         places = sum(len(entry.why.split(", ")) for entry in self.fused)
-        if self.fused:
-            counts[0] += f", {places} of them fused"
+        fused = f", {places} of them fused" if self.fused else ""
+        counts = [f"{len(self.swapped)} swapped{fused}"] if self.swapped else []
         counts += [
             f"{len(getattr(self, kind))} {words}"
             for kind, words in (("left", "left alone"), ("folded", "folded"))

@@ -97,7 +97,7 @@ def register(
     >>> norm = cybn.torch.convert(ScaledNorm(8))
     >>> print(cybn.torch.report(norm))
     1 norm: 1 swapped
-      swapped     ScaledNorm as rms_norm
+      swapped     the model: ScaledNorm: as rms_norm
     """
     if isinstance(cls, type) and issubclass(cls, nn.Module):
         name = full_name(cls)
