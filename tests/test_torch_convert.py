@@ -108,6 +108,17 @@ def test_a_copy_is_as_converted_as_the_model(how):
     assert report(model).fused
 
 
+def test_a_lazy_norm_before_and_after_its_first_input():
+    for called in (False, True):
+        norm = convert(nn.LazyBatchNorm1d())
+        assert type(norm) is cybn.torch.LazyBatchNorm1d
+        if called:
+            norm(torch.randn(3, 4))
+            assert type(norm) is cybn.torch.BatchNorm1d
+        revert(norm)
+        assert type(norm) is (nn.BatchNorm1d if called else nn.LazyBatchNorm1d)
+
+
 def test_a_shared_norm_is_converted_once():
     norm = nn.BatchNorm2d(6)
     model = nn.Sequential(nn.Conv2d(3, 6, 1), norm, nn.Conv2d(6, 6, 1), norm).double()
@@ -158,7 +169,6 @@ ALONE = {
     "a subclass that asks for the mode": (lambda: Moody(4), "training"),
     "parametrized": (parametrized, "parametrized"),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.LayerNorm(4))), "scripted"),
-    "lazy": (lambda: nn.LazyBatchNorm1d(), "lazy"),
     "a forward on the object": (own_forward, "on the object"),
     "synchronized": (lambda: nn.SyncBatchNorm(4), "SyncBatchNorm"),
 }

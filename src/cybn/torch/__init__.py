@@ -1,8 +1,16 @@
-"""PyTorch's normalization modules over cybn's kernels, on CPU.
+"""PyTorch's normalization modules over cybn's kernels, on the CPU.
 
-Needs PyTorch, which `pip install "cybn[torch]"` brings; nothing else in cybn imports it.
+Each module is a subclass of its namesake in `torch.nn`, with its parameters, buffers and options;
+only what computes it is another. Needs PyTorch 2.13 or newer, which `pip install "cybn[torch]"`
+brings; nothing else in cybn imports it.
+
+>>> import torch, cybn.torch
+>>> norm = cybn.torch.BatchNorm2d(16)
+>>> isinstance(norm, torch.nn.BatchNorm2d), norm(torch.randn(1, 16, 7, 7)).shape
+(True, torch.Size([1, 16, 7, 7]))
 """
 
+from . import version  # noqa: F401  first: it says what is needed
 from .models.fold import fold
 from .models.layers import from_module, to_module
 from .models.report import Entry, Report, report
@@ -18,12 +26,35 @@ from .modules import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
     LocalResponseNorm,
     RMSNorm,
 )
 
 __all__ = [
+    "OURS",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Entry",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LocalResponseNorm",
+    "RMSNorm",
     "Report",
     "convert",
     "fold",
@@ -32,15 +63,4 @@ __all__ = [
     "report",
     "revert",
     "to_module",
-    "OURS",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "RMSNorm",
 ]

@@ -24,7 +24,7 @@ import torch
 from numpy import empty, zeros
 from torch import (
     Tensor, contiguous_format, empty_like, get_num_threads, is_grad_enabled,
-    is_inference_mode_enabled, strided,
+    is_inference_mode_enabled,
 )
 from torch.autograd import forward_ad
 from torch.autograd.graph import increment_version
@@ -32,6 +32,7 @@ from torch.nn import Parameter
 from torch.utils._device import DeviceContext
 
 from ..functional.gates import OPEN, gate_of
+from ..functional.running import Step, follow
 from ..kernels import LEVEL, kernels_in, levels
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
 from . import formulas
@@ -45,10 +46,6 @@ cdef object apply_batch = None, apply_rows = None, apply_response = None
 cdef object missing = object()
 cdef list loaded = [None] * 4       # the kernels, by dtype of data
 cdef Py_ssize_t BELOW = ALONE_BELOW
-cdef dict KINDS = {
-    torch.int64: (0, 64), torch.float16: (2, 16), torch.float32: (2, 32), torch.float64: (2, 64),
-    torch.bfloat16: (4, 16),
-}
 
 include "look.pxi"
 include "loans.pxi"
@@ -56,8 +53,6 @@ include "ready.pxi"
 include "batch.pxi"
 include "rows.pxi"
 include "response.pxi"
-
-get_acquainted()
 
 
 def differentiate_by(batch, rows, response):

@@ -13,12 +13,11 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
 
     ranks: how many axes x may have; gate: what follows, where that is not the module's own.
     """
-    cdef Look at, weight_at, bias_at, mean_at, var_at, count_at, residual_at, first
+    cdef Look at
     cdef dict own = module.__dict__
-    cdef bint training = module.training, tracked = module.track_running_stats, of_batch
+    cdef bint training = module.training, of_batch
     cdef OfBatch done
-    cdef Cut axes
-    if not look_at_input(&at, x) or at.at.ndim not in ranks or is_watched():
+    if not look_at_input(&at, x) or at.at.ndim not in ranks:
         return None
     weight, bias = held(module, own, "weight"), held(module, own, "bias")
     mean, var = held(module, own, "running_mean"), held(module, own, "running_var")
@@ -26,31 +25,13 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
     eps, momentum = module.eps, module.momentum
     of_batch = training or (mean is None and var is None)
     if training:
-        if tracked:
+        if module.track_running_stats:
             count = held(module, own, "num_batches_tracked")
         else:
             mean = var = None
-    elif not of_batch and (mean is None or var is None):
-        return None
     if momentum is None:
         momentum = 0.0 if count is None else -1.0
     elif not 0 <= momentum <= 1:
-        return None
-    first.size = 0
-    if not (
-        look_at_values(&weight_at, weight, &at, at.at.shape[1], &first)
-        and look_at_values(&bias_at, bias, &at, at.at.shape[1], &first)
-        and look_at_values(&mean_at, mean, &at, at.at.shape[1], &first)
-        and look_at_values(&var_at, var, &at, at.at.shape[1], &first)
-        and (count is None or (look(&count_at, count) and count_at.at.dtype.code == INT
-                               and count_at.at.dtype.bits == 64 and count_at.size == 1))
-        and eps > 0 and (at.size > at.at.shape[1] or not of_batch)
-    ):
-        return None
-    if residual is not None and not (
-        look_at_input(&residual_at, residual) and same_kind(&residual_at, &at)
-        and same_shape(&residual_at, &at)
-    ):
         return None
     differentiable = is_grad_enabled() and (
         x.requires_grad or (weight is not None and weight.requires_grad)
@@ -58,8 +39,7 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
         or (residual is not None and residual.requires_grad)
     )
     if (differentiable and x.is_inference()) or (
-        training and mean is not None and mean.is_inference()
-        and not is_inference_mode_enabled()
+        training and mean is not None and mean.is_inference() and not is_inference_mode_enabled()
     ):
         return None
     if gate is None:
@@ -67,9 +47,48 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
         gate = OPEN if activation is None else gate_of(
             type(module).__name__, activation, module.negative_slope
         )
-    slope, most = gate
+    made = batch_forward(
+        x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate
+    )
+    if made is None or not differentiable:
+        return made and made[0]
+    done = OfBatch.__new__(OfBatch)
+    done.y, done.stats = made
+    done.gate, done.training, done.eps = gate, of_batch, eps
+    return apply_batch(x, weight, bias, residual, done)
 
-    given = x
+
+def batch_forward(
+    x, residual, weight, bias, mean, var, count, bint of_batch, momentum, eps, gate
+):
+    """y and statistics, (3, C); None where it is PyTorch's.
+
+    mean, var and count are the running ones, which move if it is of the batch; momentum -1 stands
+    for 1/count.
+    """
+    cdef Look at, weight_at, bias_at, mean_at, var_at, count_at, residual_at, first
+    cdef Py_ssize_t C
+    cdef Cut axes
+    if not look_at_input(&at, x) or at.at.ndim < 2 or is_watched():
+        return None
+    C = at.at.shape[1]
+    first.size = 0
+    if not (
+        look_at_values(&weight_at, weight, &at, C, &first)
+        and look_at_values(&bias_at, bias, &at, C, &first)
+        and look_at_values(&mean_at, mean, &at, C, &first)
+        and look_at_values(&var_at, var, &at, C, &first)
+        and (count is None or (look(&count_at, count) and count_at.at.dtype.code == INT
+                               and count_at.at.dtype.bits == 64 and count_at.size == 1))
+        and eps > 0
+        and (at.size > C if of_batch else mean is not None and var is not None)
+    ):
+        return None
+    if residual is not None and not (
+        look_at_input(&residual_at, residual) and same_kind(&residual_at, &at)
+        and same_shape(&residual_at, &at)
+    ):
+        return None
     if at.order == OTHER:
         x = dense(x)
         look(&at, x)
@@ -77,32 +96,26 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
         residual = ordered(residual, x)
         look(&residual_at, residual)
     axes = channels(&at)
-    stats, y = empty((3, axes.C)), empty_like(x)
-    moves = training and mean is not None
-    kept_mean, kept_var = mean, var
-    if is_sixteen(&at) and is_sixteen(&first):
-        weight_used, bias = wide(weight, &weight_at), wide(bias, &bias_at)
-        mean, var = wide(mean, &mean_at), wide(var, &var_at)
-    else:
-        weight_used = weight
+    stats, y = empty((3, C)), empty_like(x)
+    weight, bias = wide(weight, &weight_at), wide(bias, &bias_at)
+    moving = [a for a in (mean, var, count) if a is not None] if of_batch else None
+    given_mean, given_var = mean, var
+    mean, var = wide(mean, &mean_at), wide(var, &var_at)
+    slope, most = gate
     threads, cache, stream = plan_for(&at)
     kernels_for(&at).batch_forward(
         lend_new_cut(y, &axes), stats, lent_values(mean, &mean_at), lent_values(var, &var_at),
         lent_values(count, &count_at), lend_cut(&at, x, &axes),
         None if residual is None else lend_cut(&residual_at, residual, &axes),
-        lent_values(weight_used, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope,
-        most, of_batch, threads, cache, stream,
+        lent_values(weight, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope, most,
+        of_batch, threads, cache, stream,
     )
-    if moves:
-        if mean is not kept_mean:
-            kept_mean.copy_(mean)
-            kept_var.copy_(var)
-        increment_version((kept_mean, kept_var) if count is None else (kept_mean, kept_var, count))
-    if not differentiable:
-        return y
-    done = OfBatch.__new__(OfBatch)
-    done.y, done.stats, done.gate, done.training, done.eps = y, stats, gate, of_batch, eps
-    return apply_batch(given, weight, held(module, own, "bias"), residual, done)
+    if moving:
+        for given, moved in ((given_mean, mean), (given_var, var)):
+            if moved is not given:
+                given.copy_(moved)
+        increment_version(moving)
+    return y, stats
 
 
 def batch_begin(ctx, x, weight, bias, residual, OfBatch done):
@@ -119,9 +132,10 @@ def batch_end(ctx, dy):
     x, weight, y = ctx.saved_tensors
     of_x, of_weight, of_bias, of_residual, _ = ctx.needs_input_grad
     wanted = of_x, of_weight, of_bias, of_residual
-    if is_grad_enabled() or not is_gradient(dy):
+    if is_grad_enabled() or not can_take(dy):
         grads = formulas.batch_again(
-            dy, x, y, done.stats, weight, done.training, done.eps, done.gate, wanted
+            dy, x, y, torch.from_numpy(done.stats), weight, done.training, done.eps, done.gate,
+            wanted,
         )
     else:
         grads = batch_gradient(
@@ -130,9 +144,10 @@ def batch_end(ctx, dy):
     return *grads, None
 
 
-cdef bint is_gradient(dy):
+def can_take(x) -> bool:
+    """Is it a tensor that a kernel takes as x, dy or a residual?"""
     cdef Look at
-    return look_at_input(&at, dy)
+    return look_at_input(&at, x)
 
 
 def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
@@ -213,3 +228,18 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
 cdef object weight_of(weight, x):
     """A tensor of the shape and dtype that weight has, or would have."""
     return x.new_empty(x.shape[1]) if weight is None else weight
+
+
+def move(mean, var, count, stats, m, momentum):
+    """Move running statistics by those of a batch of m values per channel; -1: by 1/count."""
+    cdef Look mean_at, var_at, count_at
+    given_mean, given_var = mean, var
+    if not look(&mean_at, mean) or not look(&var_at, var) or not look(&count_at, count):
+        raise ValueError("running statistics are tensors in memory, and not empty")
+    mean, var = wide(mean, &mean_at), wide(var, &var_at)
+    follow([Step(
+        lend(&mean_at, mean), lend(&var_at, var), lend(&count_at, count), stats, m, momentum
+    )])
+    for given, moved in ((given_mean, mean), (given_var, var)):
+        if moved is not given:
+            given.copy_(moved)

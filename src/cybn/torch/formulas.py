@@ -32,12 +32,59 @@ def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
     return torch.where(closed, dy * slope, dy)
 
 
+def batch(
+    x, weight, bias, mean, var, residual, training, eps, activation=None, negative_slope=0.01
+):
+    """y and statistics, (3, C)."""
+    if training:
+        mean = var = None
+    y = F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps)
+    if training:
+        mean, var = _moments(x, [i for i in range(x.dim()) if i != 1], x.shape[1])
+    return after(y, residual, activation, negative_slope), _statistics(mean, var, eps)
+
+
+def move_running(mean, var, count, stats, m, momentum):
+    """As BatchNorm moves them; momentum None: 1/count."""
+    count.add_(1)
+    weight = 1.0 / count if momentum is None else momentum
+    for running, by in ((mean, stats[0]), (var, stats[1] * (m / (m - 1)))):
+        running.copy_(running + weight * (by - running))
+
+
+def rows(x, weight, bias, eps, centred, axes, count):
+    """y and statistics, (3, count)."""
+    norm, _ = _norm_of_rows(x, eps, centred, axes)
+    flat = x.reshape(count, -1)
+    mean, var = _moments(flat, 1, count)
+    if not centred:
+        mean, var = torch.zeros_like(mean), mean**2 + var
+    return norm(x, weight, bias), _statistics(mean, var, eps)
+
+
+def response(x, size, alpha, beta, k):
+    y = F.local_response_norm(x, size, alpha, beta, k)
+    return y.clone() if y is x else y
+
+
+def _moments(x, axes, count):
+    if x.numel() == 0:
+        return x.new_zeros((2, count), dtype=torch.float64)
+    wide = x.double()
+    return wide.mean(axes), wide.var(axes, correction=0)
+
+
+def _statistics(mean, var, eps):
+    mean, var = mean.double(), var.double()
+    return torch.stack((mean, var, (var + eps).rsqrt()))
+
+
 def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted):
     """The gradients of x, weight, bias and residual, each where it is wanted; y: past a gate."""
     dv = dy if y is None else opened(dy, y, gate)
     mean = var = None
     if not training:
-        mean, var, _ = torch.from_numpy(stats).to(x.dtype if weight is None else weight.dtype)
+        mean, var, _ = stats.to(x.dtype if weight is None else weight.dtype)
     grads = _gradient(
         lambda x, weight, bias: F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps),
         dv, x, weight, x.shape[1:2], wanted[:3],
@@ -47,22 +94,17 @@ def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted):
 
 def rows_again(dy, x, weight, eps, centred, axes, wanted):
     """The gradients of x, weight and bias; axes: the last sizes, or how many groups."""
-    shape = axes
-    if not centred:
-
-        def norm(x, weight, bias):
-            return F.rms_norm(x, axes, weight, eps)
-    elif isinstance(axes, tuple):
-
-        def norm(x, weight, bias):
-            return F.layer_norm(x, axes, weight, bias, eps)
-    else:
-        shape = x.shape[1:2]
-
-        def norm(x, weight, bias):
-            return F.group_norm(x, axes, weight, bias, eps)
-
+    norm, shape = _norm_of_rows(x, eps, centred, axes)
     return _gradient(norm, dy, x, weight, shape, wanted)
+
+
+def _norm_of_rows(x, eps, centred, axes):
+    """PyTorch's function of x, weight and bias, and the shape of these."""
+    if not centred:
+        return lambda x, weight, bias: F.rms_norm(x, axes, weight, eps), axes
+    if isinstance(axes, tuple):
+        return lambda x, weight, bias: F.layer_norm(x, axes, weight, bias, eps), axes
+    return lambda x, weight, bias: F.group_norm(x, axes, weight, bias, eps), x.shape[1:2]
 
 
 def response_again(dy, x, size, alpha, beta, k):

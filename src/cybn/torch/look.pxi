@@ -1,8 +1,7 @@
 # What a call looks at of a tensor: where its memory is, what is in it, and how it lies.
 #
-# PyTorch tells all of it at once by DLPack's table of C functions, which its class Tensor has
-# (`__dlpack_c_exchange_api__`), at less than one attribute costs. A version without the table is
-# asked for the attributes.
+# PyTorch tells all of it at once by a C function of DLPack's, from the table that its class Tensor
+# has (`__dlpack_c_exchange_api__`), at less than one attribute costs.
 
 cdef extern from *:
     """
@@ -48,29 +47,30 @@ cdef enum:
     INT = 0                     # and of kinds of items
     FLOAT = 2
     BFLOAT = 4
-    MOST_AXES = 8               # of a tensor whose attributes are looked at
 
 cdef enum Order:                # of a tensor's items in memory
     OTHER, C_ORDER, CHANNELS_LAST
 
 cdef struct Look:
     Shown at
-    int64_t[2 * MOST_AXES] room     # for shape and strides that PyTorch does not lend
     Py_ssize_t size                 # items
     Order order
 
-cdef Exchange *exchange = NULL
 
 
-cdef int get_acquainted() except -1:
-    """Find PyTorch's table."""
-    global exchange
-    capsule = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    if capsule is not None:
-        exchange = <Exchange *>PyCapsule_GetPointer(capsule, b"dlpack_exchange_api")
-        if exchange.version.major != 1:
-            exchange = NULL
-    return 0
+cdef Exchange *get_exchange() except NULL:
+    """PyTorch's table."""
+    capsule = Tensor.__dlpack_c_exchange_api__
+    found = <Exchange *>PyCapsule_GetPointer(capsule, b"dlpack_exchange_api")
+    if found.version.major != 1:
+        raise ImportError(
+            f"cybn.torch knows version 1 of DLPack's table of functions, and this PyTorch has "
+            f"version {found.version.major}; use a newer cybn"
+        )
+    return found
+
+
+cdef Exchange *exchange = get_exchange()
 
 
 cdef bint look(Look *to, object t):
@@ -82,10 +82,7 @@ cdef bint look(Look *to, object t):
     cdef int i
     if type(t) is not Tensor and type(t) is not Parameter:
         return False
-    if exchange == NULL:
-        if not look_by_attributes(to, t):
-            return False
-    elif exchange.look(<void *>t, &to.at) != 0:
+    if exchange.look(<void *>t, &to.at) != 0:
         PyErr_Clear()
         return False
     if to.at.device.type != CPU or to.at.data == NULL:
@@ -95,22 +92,6 @@ cdef bint look(Look *to, object t):
         to.size *= to.at.shape[i]
     to.order = order_of(&to.at)
     return to.size > 0
-
-
-cdef bint look_by_attributes(Look *to, t):
-    kind = KINDS.get(t.dtype)
-    if kind is None or not t.is_cpu or t.layout is not strided or t.dim() > MOST_AXES:
-        return False
-    try:
-        to.at.data = <void *><size_t>t.data_ptr()
-    except RuntimeError:
-        return False
-    to.at.device.type, to.at.ndim = CPU, t.dim()
-    to.at.dtype.code, to.at.dtype.bits = kind
-    to.at.shape, to.at.strides = to.room, to.room + MOST_AXES
-    for i, (n, step) in enumerate(zip(t.shape, t.stride(), strict=True)):
-        to.at.shape[i], to.at.strides[i] = n, step
-    return True
 
 
 cdef Order order_of(const Shown *a) noexcept:

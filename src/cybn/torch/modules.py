@@ -11,27 +11,72 @@ memory. Both are attributes of the class, None and 0.01, so that an instance tha
 PyTorch's; an instance for which they are set has them in its `__dict__`.
 
     y = activation(norm(x) + residual)
+
+A call is the kernels' or PyTorch's: `_calls` says which in eager mode, `traced` under
+`torch.compile`. PyTorch's own `forward` is what is then called, so that numbers and errors are its.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
+from torch.compiler import is_compiling
+from torch.fx import Proxy
 
-from . import _calls, gradients  # noqa: F401  the second makes calls differentiable
+from . import _calls, gradients, row_operators, traced  # noqa: F401  the second and third register
 from .formulas import after
+from .scripted import as_pytorchs
+
+__all__ = ["OURS"]
+
+# PyTorch's class -> ours
+OURS: dict[type[nn.Module], type[nn.Module]] = {}
 
 
-class _BatchNorm:
+class _Norm(nn.Module):
+    """What all of them have: how they are seen by tracers."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        theirs = getattr(nn, cls.__name__, None)
+        if theirs in cls.__bases__ and cls.__module__ == __name__:
+            OURS[theirs] = cls
+            cls.__module__ = __package__  # where it is found by pickle, and by people
+            cls.__doc__ = f"`torch.nn.{cls.__name__}` over cybn's kernels."
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        theirs = next(base for base in type(self).__mro__ if OURS.get(base) is not None)
+        return as_pytorchs(self, theirs)
+
+
+def _as_node(module: nn.Module, input: Any, **options: Any) -> Any:
+    """A call by `torch.fx`: one node, as PyTorch's norms are; None if it is no such call."""
+    if not isinstance(input, Proxy):
+        return None
+    target = input.tracer.path_of_module(module)
+    return input.tracer.create_proxy("call_module", target, (input,), options)
+
+
+class _BatchNorm(_Norm):
     activation: str | None = None
     negative_slope: float = 0.01
     _ranks: tuple[int, ...] = ()
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        y = _calls.batch_norm(self, input, residual, self._ranks)
+        norm = traced.batch_norm if is_compiling() else _calls.batch_norm
+        y = norm(self, input, residual, self._ranks)
         if y is None:
-            y = super().forward(input)
+            options = {} if residual is None else {"residual": residual}
+            y = _as_node(self, input, **options)
+        if y is None:
+            y = super().forward(input)  # type: ignore[misc]
             y = after(y, residual, self.activation, self.negative_slope)
         return y
+
+    def extra_repr(self) -> str:
+        more = "" if self.activation is None else f", activation={self.activation}"
+        return super().extra_repr() + more
 
 
 class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
@@ -46,13 +91,29 @@ class BatchNorm3d(_BatchNorm, nn.BatchNorm3d):
     _ranks = (5,)
 
 
-class _InstanceNorm:
+class LazyBatchNorm1d(_BatchNorm, nn.LazyBatchNorm1d):
+    cls_to_become = BatchNorm1d
+
+
+class LazyBatchNorm2d(_BatchNorm, nn.LazyBatchNorm2d):
+    cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_BatchNorm, nn.LazyBatchNorm3d):
+    cls_to_become = BatchNorm3d
+
+
+class _InstanceNorm(_Norm):
+    def forward(self, input: Tensor) -> Tensor:
+        y = _as_node(self, input)
+        return super().forward(input) if y is None else y  # type: ignore[misc]
+
     def _apply_instance_norm(self, input: Tensor) -> Tensor:
+        y = None
         if self.running_mean is None and self.running_var is None:
-            y = _calls.group_norm(self, input, 0, True)
-            if y is not None:
-                return y
-        return super()._apply_instance_norm(input)
+            norm = traced.group_norm if is_compiling() else _calls.group_norm
+            y = norm(self, input, 0, True)
+        return super()._apply_instance_norm(input) if y is None else y  # type: ignore[misc]
 
 
 class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d): ...
@@ -64,43 +125,49 @@ class InstanceNorm2d(_InstanceNorm, nn.InstanceNorm2d): ...
 class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d): ...
 
 
-class LayerNorm(nn.LayerNorm):
+class LazyInstanceNorm1d(_InstanceNorm, nn.LazyInstanceNorm1d):
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_InstanceNorm, nn.LazyInstanceNorm2d):
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_InstanceNorm, nn.LazyInstanceNorm3d):
+    cls_to_become = InstanceNorm3d
+
+
+class LayerNorm(_Norm, nn.LayerNorm):
     def forward(self, input: Tensor) -> Tensor:
-        y = _calls.layer_norm(self, input, True)
+        norm = traced.layer_norm if is_compiling() else _calls.layer_norm
+        y = norm(self, input, True)
+        if y is None:
+            y = _as_node(self, input)
         return super().forward(input) if y is None else y
 
 
-class RMSNorm(nn.RMSNorm):
+class RMSNorm(_Norm, nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
-        y = _calls.layer_norm(self, x, False)
+        norm = traced.layer_norm if is_compiling() else _calls.layer_norm
+        y = norm(self, x, False)
+        if y is None:
+            y = _as_node(self, x)
         return super().forward(x) if y is None else y
 
 
-class GroupNorm(nn.GroupNorm):
+class GroupNorm(_Norm, nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
-        y = _calls.group_norm(self, input, self.num_groups, False)
+        norm = traced.group_norm if is_compiling() else _calls.group_norm
+        y = norm(self, input, self.num_groups, False)
+        if y is None:
+            y = _as_node(self, input)
         return super().forward(input) if y is None else y
 
 
-class LocalResponseNorm(nn.LocalResponseNorm):
+class LocalResponseNorm(_Norm, nn.LocalResponseNorm):
     def forward(self, input: Tensor) -> Tensor:
-        y = _calls.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+        norm = traced.local_response_norm if is_compiling() else _calls.local_response_norm
+        y = norm(input, self.size, self.alpha, self.beta, self.k)
+        if y is None:
+            y = _as_node(self, input)
         return super().forward(input) if y is None else y
-
-
-# PyTorch's class -> ours
-OURS: dict[type[nn.Module], type[nn.Module]] = {
-    getattr(nn, ours.__name__): ours
-    for ours in (
-        BatchNorm1d,
-        BatchNorm2d,
-        BatchNorm3d,
-        InstanceNorm1d,
-        InstanceNorm2d,
-        InstanceNorm3d,
-        LayerNorm,
-        RMSNorm,
-        GroupNorm,
-        LocalResponseNorm,
-    )
-}

@@ -39,7 +39,7 @@ def response_begin(ctx, x, options):
 def response_end(ctx, dy):
     """The gradient of x."""
     x, = ctx.saved_tensors
-    if is_grad_enabled() or not is_gradient(dy):
+    if is_grad_enabled() or not can_take(dy):
         return formulas.response_again(dy, x, *ctx.options), None
     return response_gradient(dy, x, ctx.options), None
 

@@ -30,7 +30,7 @@ def layer_norm(module, x, bint centred):
     if eps is None:
         eps = torch.finfo(x.dtype).eps
     weight, bias = held(module, own, "weight"), held(module, own, "bias") if centred else None
-    return normalize(x, &at, weight, bias, n, at.size // n, 1, eps, centred, sizes)
+    return normalize(x, weight, bias, n, at.size // n, 1, eps, centred, sizes)
 
 
 def group_norm(module, x, Py_ssize_t groups, bint of_instances):
@@ -47,50 +47,58 @@ def group_norm(module, x, Py_ssize_t groups, bint of_instances):
         return None
     weight, bias = held(module, own, "weight"), held(module, own, "bias")
     return normalize(
-        x, &at, weight, bias, C, N * groups, at.size // (N * C), module.eps, True, groups
+        x, weight, bias, C, N * groups, at.size // (N * C), module.eps, True, groups
     )
 
 
 cdef object normalize(
-    x, Look *at, weight, bias, Py_ssize_t values, Py_ssize_t count, Py_ssize_t run, eps,
-    bint centred, axes,
+    x, weight, bias, Py_ssize_t values, Py_ssize_t count, Py_ssize_t run, eps, bint centred, axes,
 ):
-    """The output of `count` rows; None where it is PyTorch's."""
-    cdef Look weight_at, bias_at, kind
+    """The output, with a gradient where one may be asked for; None where it is PyTorch's."""
     cdef OfRows done
-    cdef Cut cut
-    kind.size = 0
-    if not (
-        eps > 0 and look_at_values(&weight_at, weight, at, values, &kind)
-        and look_at_values(&bias_at, bias, at, values, &kind) and not is_watched()
-    ):
-        return None
     differentiable = is_grad_enabled() and (
         x.requires_grad or (weight is not None and weight.requires_grad)
         or (bias is not None and bias.requires_grad)
     )
     if differentiable and x.is_inference():
         return None
-    given = x
+    made = rows_forward(x, weight, bias, values, count, run, eps, centred)
+    if made is None or not differentiable:
+        return made and made[0]
+    done = OfRows.__new__(OfRows)
+    done.y, done.stats = made
+    done.axes, done.run, done.centred, done.eps = axes, run, centred, eps
+    return apply_rows(x, weight, bias, done)
+
+
+def rows_forward(
+    x, weight, bias, Py_ssize_t values, Py_ssize_t count, Py_ssize_t run, eps, bint centred
+):
+    """y and statistics, (3, count), of so many rows; None where it is PyTorch's.
+
+    `run` items side by side share one of so many values of weight and bias.
+    """
+    cdef Look at, weight_at, bias_at, first
+    cdef Cut cut
+    first.size = 0
+    if not (
+        look_at_input(&at, x) and eps > 0 and not is_watched()
+        and look_at_values(&weight_at, weight, &at, values, &first)
+        and look_at_values(&bias_at, bias, &at, values, &first)
+    ):
+        return None
     if at.order != C_ORDER:
         x = x.contiguous()
-        look(at, x)
+        look(&at, x)
     y, stats = empty_like(x), empty((3, count))
-    cut = rows(at, count)
-    weight_used, bias_used = weight, bias
-    if is_sixteen(at):
-        weight_used, bias_used = wide(weight, &weight_at), wide(bias, &bias_at)
-    threads, cache, stream = plan_for(at)
-    kernels_for(at).rows_forward(
-        lend_new_cut(y, &cut), stats, lend_cut(at, x, &cut), lent_values(weight_used, &weight_at),
-        lent_values(bias_used, &bias_at), run, eps, centred, threads, cache, stream,
+    cut = rows(&at, count)
+    weight, bias = wide(weight, &weight_at), wide(bias, &bias_at)
+    threads, cache, stream = plan_for(&at)
+    kernels_for(&at).rows_forward(
+        lend_new_cut(y, &cut), stats, lend_cut(&at, x, &cut), lent_values(weight, &weight_at),
+        lent_values(bias, &bias_at), run, eps, centred, threads, cache, stream,
     )
-    if not differentiable:
-        return y
-    done = OfRows.__new__(OfRows)
-    done.y, done.stats, done.axes, done.run, done.centred = y, stats, axes, run, centred
-    done.eps = eps
-    return apply_rows(given, weight, bias, done)
+    return y, stats
 
 
 def rows_begin(ctx, x, weight, bias, OfRows done):
@@ -107,7 +115,7 @@ def rows_end(ctx, dy):
     x, weight = ctx.saved_tensors
     of_x, of_weight, of_bias, _ = ctx.needs_input_grad
     wanted = of_x, of_weight, of_bias
-    if is_grad_enabled() or not is_gradient(dy):
+    if is_grad_enabled() or not can_take(dy):
         grads = formulas.rows_again(
             dy, x, weight, done.eps, done.centred, done.axes, wanted
         )

@@ -57,7 +57,7 @@ def _untouchable(module: nn.Module) -> str | None:
         return "it is scripted; convert before torch.jit.script"
     if is_parametrized(module):
         return "it is parametrized; convert first, then parametrize"
-    if isinstance(module, LazyModuleMixin):
+    if isinstance(module, LazyModuleMixin) and cls not in OURS:
         return "it is lazy; call the model with an input, then convert"
     if "forward" in module.__dict__:
         return "its forward was replaced on the object"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from ...config.build import create
 from ...layers.base.layer import Layer
@@ -20,6 +21,7 @@ from .decide import verdict
 from .gated import activation_of
 from .swap import _check
 from .swapped import recipe_of
+from .table import norm_like
 
 __all__ = ["from_module", "layer_of", "to_module"]
 
@@ -78,6 +80,8 @@ def from_module(model: nn.Module) -> dict[str, Layer]:
         layer = layer_of(module, name or "the model")
         if layer is not None:
             found[name] = layer
+        elif isinstance(module, LazyModuleMixin) and norm_like(module):
+            lacking.append(f"{name or 'the model'} ({type(module).__name__}: it has no width yet)")
         elif (said := verdict(module)) is not None:
             lacking.append(f"{name or 'the model'} ({type(module).__name__}: {said.why})")
     if lacking:
@@ -88,6 +92,8 @@ def from_module(model: nn.Module) -> dict[str, Layer]:
 def layer_of(module: nn.Module, name: str) -> Layer | None:
     """The layer of one norm; None where there is none."""
     recipe = recipe_of(module)
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+        return None
     if recipe is None:
         cls = type(module)
         if cls in OURS or cls in _THEIRS:
@@ -104,7 +110,7 @@ def _of_pytorch(module: nn.Module, kind: str, name: str) -> Layer:
     state = _state(module, name)
     if "weight" in state and "bias" not in state and kind != "RMSNorm":
         options["bias"] = False
-    if kind in ours.__dict__ and kind.startswith("BatchNorm"):
+    if kind.startswith("BatchNorm"):
         activation = getattr(module, "activation", None)
         if activation is not None:
             options |= {"activation": activation, "negative_slope": module.negative_slope}
@@ -229,7 +235,7 @@ def to_module(layer: Layer) -> nn.Module:
     known = registry.builtins().get(type(layer).__name__)
     if cls not in _THEIRS or type(layer) is not known:
         advice = "; cybn.unfreeze makes a batch norm of it" if layer.thawed_form else ""
-        names = listed(sorted(c.__name__ for c in _THEIRS), "and")
+        names = listed(sorted(c.__name__ for c in _THEIRS if "Lazy" not in c.__name__), "and")
         raise TypeError(f"to_module takes {names}, got {layer!r}{advice}")
     config = dict(layer.get_config())
     if lazy and getattr(layer, "num_features", None) is None:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 # The mark of a module whose class was changed, beside its parameters: what its class was
 _MARK = "_cybn_was"
@@ -70,6 +71,8 @@ def become_again(module: nn.Module) -> None:
     """Undo `become`."""
     was = origin(module)
     module.__dict__.pop(_MARK, None)
+    if issubclass(was, LazyModuleMixin) and not isinstance(module, LazyModuleMixin):
+        was = was.cls_to_become  # it has met its first input since
     object.__setattr__(module, "__class__", was)
 
 

@@ -1,0 +1,87 @@
+"""The modules under `torch.compile`: their calls as operators, in a graph without a break.
+
+Each function here is what `_calls` is in eager mode: it gives the output, or None where it is
+PyTorch's to compute. What is asked is known while tracing: types, shapes, devices.
+`torch.export` gets PyTorch's own operators, so that what is exported runs without cybn.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.compiler import is_exporting
+
+from .operators import OPS
+from .tensors import DATA, SIXTEEN
+
+
+def takes(x: Tensor, *values: Tensor | None, n: int | None = None) -> bool:
+    """Does the CPU's operator take x, and what lies on channels, of n values each?"""
+    if is_exporting() or not (
+        x.device.type == "cpu"
+        and x.layout is torch.strided
+        and x.dtype in DATA
+        and x.numel() > 0
+    ):
+        return False
+    there = [a for a in values if a is not None]
+    return all(a.numel() == n and a.dtype is there[0].dtype for a in there) and (
+        not there
+        or there[0].dtype is x.dtype
+        or (there[0].dtype is torch.float32 and x.dtype in SIXTEEN)
+    )
+
+
+def batch_norm(module, x: Tensor, residual: Tensor | None, ranks: tuple[int, ...]) -> Tensor | None:
+    weight, bias, training = module.weight, module.bias, module.training
+    mean, var = module.running_mean, module.running_var
+    tracked = training and module.track_running_stats
+    of_batch = training or (mean is None and var is None)
+    if (
+        x.dim() not in ranks
+        or not takes(x, weight, bias, mean, var, n=x.shape[1])
+        or (residual is not None and (residual.shape != x.shape or residual.dtype is not x.dtype))
+        or (mean is None) is not (var is None)
+        or module.eps <= 0
+        or (of_batch and x.numel() <= x.shape[1])
+        or (module.momentum is not None and not 0 <= module.momentum <= 1)
+        or (tracked and mean is not None and module.num_batches_tracked is None)
+    ):
+        return None
+    y, stats = OPS.batch_norm(
+        x, weight, bias, None if of_batch else mean, None if of_batch else var, residual,
+        of_batch, module.eps, module.activation, module.negative_slope,
+    )  # fmt: skip
+    if tracked and mean is not None:
+        m = x.numel() // x.shape[1]
+        OPS.move_running(mean, var, module.num_batches_tracked, stats, m, module.momentum)
+    return y
+
+
+def layer_norm(module, x: Tensor, centred: bool) -> Tensor | None:
+    sizes, eps = module.normalized_shape, module.eps
+    bias = module.bias if centred else None
+    n = 1
+    for size in sizes:
+        n *= size
+    if not sizes or x.shape[-len(sizes) :] != sizes or not takes(x, module.weight, bias, n=n):
+        return None
+    if eps is None:
+        eps = torch.finfo(x.dtype).eps
+    if eps <= 0:
+        return None
+    norm = OPS.layer_norm if centred else OPS.rms_norm
+    return norm(x, list(sizes), module.weight, bias, eps)[0]
+
+
+def group_norm(module, x: Tensor, groups: int, of_instances: bool) -> Tensor | None:
+    if x.dim() < 2 or not takes(x, module.weight, module.bias, n=x.shape[1]) or module.eps <= 0:
+        return None
+    groups = x.shape[1] if of_instances else groups
+    if x.shape[1] % groups != 0 or x.numel() <= x.shape[0] * groups:
+        return None
+    return OPS.group_norm(x, groups, module.weight, module.bias, module.eps)[0]
+
+
+def local_response_norm(x: Tensor, *options) -> Tensor | None:
+    return OPS.local_response_norm(x, *options) if x.dim() >= 3 and takes(x) else None
