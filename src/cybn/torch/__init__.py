@@ -10,7 +10,12 @@ brings; nothing else in cybn imports it.
 (True, torch.Size([1, 16, 7, 7]))
 """
 
-from . import version  # noqa: F401, I001  first: it says what is needed
+from . import version  # noqa: F401  first: it says what is needed
+from .models.fold import fold
+from .models.layers import from_module, to_module
+from .models.report import Entry, Report, report
+from .models.swap import convert, revert
+from .models.table import register
 from .modules import (
     OURS,
     BatchNorm1d,
@@ -37,6 +42,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Entry",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -50,5 +56,16 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
+<<<<<<< HEAD
     "SyncBatchNorm",
+=======
+    "Report",
+    "convert",
+    "fold",
+    "from_module",
+    "register",
+    "report",
+    "revert",
+    "to_module",
+>>>>>>> conv
 ]

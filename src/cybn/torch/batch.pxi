@@ -8,10 +8,10 @@ cdef class OfBatch:
     cdef double eps
 
 
-def batch_norm(module, x, residual, tuple ranks):
+def batch_norm(module, x, residual, tuple ranks, gate=None):
     """The output of a module, one of BatchNorm's; None where it is PyTorch's to compute.
 
-    ranks: how many axes x may have.
+    ranks: how many axes x may have; gate: what follows, where that is not the module's own.
     """
     cdef Look at
     cdef dict own = module.__dict__
@@ -42,10 +42,11 @@ def batch_norm(module, x, residual, tuple ranks):
         training and mean is not None and mean.is_inference() and not is_inference_mode_enabled()
     ):
         return None
-    activation = module.activation
-    gate = OPEN if activation is None else gate_of(
-        type(module).__name__, activation, module.negative_slope
-    )
+    if gate is None:
+        activation = module.activation
+        gate = OPEN if activation is None else gate_of(
+            type(module).__name__, activation, module.negative_slope
+        )
     made = batch_forward(
         x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate
     )
@@ -177,10 +178,10 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
         dresidual = dy
     if gated and (not training or (of_residual and not of_x)):
         # Past constant statistics nothing is summed that the gate's pass could be shared with.
-        dy = formulas.opened(dy, y, gate)
+        dy = ordered(formulas.opened(dy, y, gate), x)
         look(&dy_at, dy)
         dresidual = dy if of_residual else None
-        gated = False
+        gated, gate = False, OPEN
     shared = weight_of(weight, x)
     weight_used = weight
     if weight is not None:

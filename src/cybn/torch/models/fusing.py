@@ -1,0 +1,190 @@
+"""Fuse batch norms with what follows them, container by container.
+
+The forward of a container is traced with its children as they are; where a chain is found
+(chains.py), the graph with one call in its place is written down as Python, and that is the forward
+of a class that the container becomes. The children stay where and what they are. A sum that follows
+a child whose last step is a norm, as in residual blocks, is reached by tracing through that child.
+
+A fused forward is taken only while all that the trace has read is as it was, and for the call that
+was traced: tensors, by position. Else the container's own forward runs, over the converted norms.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .chains import Chain, chains_of, ending, module_of, sum_after
+from .gated import gated, takes_gate
+from .ops import unhooked
+from .swapped import Recipe, made
+from .tracing import Guard, Trace, Untraceable, sort_of, traced
+
+__all__ = ["forward_by", "fused_class", "fusible"]
+
+_DEPTH = 4  # of containers that are traced through
+
+
+class Way(NamedTuple):
+    """A fused forward, while the guards hold."""
+
+    guards: tuple[Guard, ...]
+    inline: tuple[str, ...]  # containers that are not called any more
+    inputs: int
+    code: str
+    names: tuple[tuple[str, Any], ...]  # what the code calls: modules by name, else objects
+    words: tuple[str, ...]
+
+
+def fused_class(container: nn.Module) -> type[nn.Module] | None:
+    """The class of the container with its chains fused; None where it has none.
+
+    Untraceable where that cannot be told.
+    """
+    if not fusible(container):
+        return None
+    found = [way for way in map(_way, _modes(container)) if way is not None]
+    ways = tuple(dict.fromkeys(found))
+    return made(Recipe(type(container), forward_by, ways)) if ways else None
+
+
+def fusible(container: nn.Module) -> bool:
+    """Is there a norm within, of a kind that can be fused?"""
+    return bool(container._modules) and any(
+        takes_gate(m) for m in container.modules() if m is not container
+    )
+
+
+def _modes(container: nn.Module) -> list[nn.Module]:
+    # The container as it is, and in the other mode, where its code asks for that
+    trace = traced(container)
+    if not any(guard.name == "training" for guard in trace.guards):
+        return [container]
+    return [container, _other_mode(container)]
+
+
+def _other_mode(container: nn.Module) -> nn.Module:
+    new = object.__new__(type(container))
+    new.__dict__.update(container.__dict__)
+    new.__dict__["training"] = not container.training
+    return new
+
+
+def _way(container: nn.Module) -> Way | None:
+    inline = _inline(container, _DEPTH)
+    trace = traced(container, inline)
+    chains = chains_of(container, trace.graph)
+    if not chains:
+        return None
+    words = tuple(chain.words for chain in chains)
+    for chain in chains:
+        _replace(trace, chain)
+    source = trace.graph.python_code("self")
+    names = tuple(
+        (name, value.__name__ if isinstance(value, types.ModuleType) else value)
+        for name, value in source.globals.items()
+        if name in source.src
+    )
+    return Way(trace.guards, tuple(sorted(inline)), trace.inputs, source.src, names, words)
+
+
+def _inline(container: nn.Module, depth: int) -> frozenset[str]:
+    # The children to trace through: their last step is a norm, and then comes a sum or activation
+    found: set[str] = set()
+    while True:
+        graph = traced(container, frozenset(found)).graph
+        more = {
+            node.target
+            for node in graph.nodes
+            if _leads_on(container, node) and _ends_in_norm(container, node, depth)
+        } - found
+        if not more:
+            return frozenset(found)
+        found |= more
+
+
+def _leads_on(container: nn.Module, node: Any) -> bool:
+    if node.op != "call_module":
+        return False
+    while len(node.users) == 1:
+        (user,) = node.users
+        if sum_after(node) is not None:
+            return True
+        if type(module_of(container, user)) is not nn.Identity:
+            break
+        node = user
+    return False
+
+
+def _ends_in_norm(container: nn.Module, node: Any, depth: int) -> bool:
+    child = module_of(container, node)
+    if child is None or not depth or not child._modules or not unhooked(child):
+        return False
+    try:
+        graph = traced(child).graph
+    except Untraceable:
+        return False
+    last = ending(child, graph)
+    module = module_of(child, last)
+    if module is None:
+        return False
+    return takes_gate(module) or _ends_in_norm(child, last, depth - 1)
+
+
+def _replace(trace: Trace, chain: Chain) -> None:
+    graph, last = trace.graph, chain.nodes[-1]
+    with graph.inserting_before(last):
+        module = {n: graph.get_attr(n.target) for n in chain.nodes if n.op == "call_module"}
+        activation = chain.activation
+        arguments = (
+            module[chain.norm],
+            chain.norm.args[0],
+            tuple(module[n] for n in chain.between),
+            chain.residual,
+            tuple(module[n] for n in chain.after),
+            activation if activation is None or isinstance(activation, tuple)
+            else module[activation],
+        )  # fmt: skip
+        call = graph.call_function(gated, arguments)
+    last.replace_all_uses_with(call)
+    for node in reversed(chain.nodes):
+        graph.erase_node(node)
+
+
+def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
+    """The forward of a fused container."""
+    theirs = was.forward
+    compiled = [(way, _compiled(was, way)) for way in ways]
+
+    def forward(self, *args, **kwargs):
+        if not kwargs and not torch.compiler.is_compiling():
+            for way, run in compiled:
+                plain = len(args) == way.inputs and all(type(x) is Tensor for x in args)
+                if plain and _holds(self, way):
+                    return run(self, *args)
+        return theirs(self, *args, **kwargs)
+
+    return forward
+
+
+def _compiled(was: type[nn.Module], way: Way) -> Callable:
+    room = {
+        name: importlib.import_module(value) if isinstance(value, str) else value
+        for name, value in way.names
+    }
+    exec(compile(way.code, f"<fused {was.__qualname__}>", "exec"), room)
+    return room["forward"]
+
+
+def _holds(self: nn.Module, way: Way) -> bool:
+    for path, name, value in way.guards:
+        module = self.get_submodule(path) if path else self
+        found = sort_of(module, name)
+        if found is not value and found != value:
+            return False
+    return all(unhooked(self.get_submodule(path)) for path in way.inline)

@@ -1,0 +1,106 @@
+"""The call that stands in a fused forward for a batch norm and what follows it.
+
+The modules are looked at in each call, so that a hook, another module or another mode that came
+after the conversion is heeded: what is not as plain as it was is called as it stands in the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...functional.gates import OPEN, Gate, gate_of
+from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from . import ops
+from .ops import unhooked
+from .swapped import recipe_of
+
+__all__ = ["activation_of", "gated", "takes_gate"]
+
+_BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+
+Activation = tuple[str, float]  # the name and the slope of "leaky_relu"
+
+
+def activation_of(act: Any) -> Activation | None:
+    """What kernels call an activation, a module of PyTorch's."""
+    kind = type(act)
+    if kind is nn.ReLU:
+        return "relu", 0.01
+    if kind is nn.ReLU6:
+        return "relu6", 0.01
+    if kind is nn.LeakyReLU and 0 < act.negative_slope < 1:
+        return "leaky_relu", act.negative_slope
+    return None
+
+
+def takes_gate(norm: nn.Module) -> bool:
+    """Is it a batch norm here, that nothing of its own follows?"""
+    if type(norm) in _BATCH_NORMS:
+        return norm.activation is None
+    recipe = recipe_of(norm)
+    if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
+        return False
+    return not recipe.plan.followed or all(
+        type(child) is nn.Identity for child in (norm.drop, norm.act)
+    )
+
+
+def gated(
+    norm: nn.Module,
+    x: Any,
+    between: tuple[nn.Module, ...],
+    residual: Any,
+    after: tuple[nn.Module, ...],
+    activation: Any,
+) -> Any:
+    """activation(norm(x) + residual), in one pass over memory where nobody would notice.
+
+    `between` and `after` are modules that do nothing, before and behind the sum. The activation is
+    a module, None, or what a function of PyTorch's is in kernels' words.
+    """
+    act = activation
+    named = act is None or isinstance(act, tuple)
+    if (
+        isinstance(x, Tensor)
+        and not torch.compiler.is_compiling()
+        and takes_gate(norm)
+        and unhooked(norm)
+        and (named or unhooked(act))
+        and all(type(m) is nn.Identity and unhooked(m) for m in (*between, *after))
+    ):
+        how = act if named else activation_of(act)
+        if how is not None or act is None:
+            y = ops.batch_norm(norm, x, _eps(norm), residual, gate_for(how))
+            if y is not None:
+                return y
+    y = norm(x)
+    for module in between:
+        y = module(y)
+    if residual is not None:
+        y = y + residual
+    for module in after:
+        y = module(y)
+    if act is None:
+        return y
+    return _FUNCTIONS[act[0]](y, act[1]) if named else act(y)
+
+
+def gate_for(activation: Activation | None) -> Gate:
+    """What kernels take for it."""
+    return OPEN if activation is None else gate_of("convert", *activation)
+
+
+def _eps(norm: nn.Module) -> float:
+    recipe = recipe_of(norm)
+    return norm.eps if recipe is None else recipe.plan.value(norm, "eps")
+
+
+_FUNCTIONS = {
+    "relu": lambda y, slope: functional.relu(y),
+    "relu6": lambda y, slope: functional.relu6(y),
+    "leaky_relu": functional.leaky_relu,
+}

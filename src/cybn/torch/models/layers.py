@@ -1,0 +1,271 @@
+"""The norms of a model as cybn's layers, and a layer as a module."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from ...config.build import create
+from ...layers.base.layer import Layer
+from ...terms.messages import listed
+from ...terms.registry import registry
+from ...terms.signature import options_of
+from .. import modules as ours
+from ..modules import OURS
+from .decide import verdict
+from .gated import activation_of
+from .swap import _check
+from .swapped import recipe_of
+from .table import norm_like
+
+__all__ = ["from_module", "layer_of", "to_module"]
+
+_THEIRS = {mine: theirs for theirs, mine in OURS.items()}
+_BATCH = ("num_features", "eps", "momentum", "affine", "track_running_stats")
+_OPTIONS = {
+    "BatchNorm": _BATCH,
+    "InstanceNorm": _BATCH,
+    "LayerNorm": ("normalized_shape", "eps", "elementwise_affine"),
+    "RMSNorm": ("normalized_shape", "eps", "elementwise_affine"),
+    "GroupNorm": ("num_groups", "num_channels", "eps", "affine"),
+    "LocalResponseNorm": ("size", "alpha", "beta", "k"),
+}
+_PLAIN_OPTIONS = ("activation", "negative_slope", "weight_init", "dtype", "type")
+
+
+def from_module(model: nn.Module) -> dict[str, Layer]:
+    """Make cybn's layers of the norms of a PyTorch model, with their options, state and mode.
+
+    Parameters
+    ----------
+    model
+        A model or a norm, converted or not. It is not changed, and the layers share no memory with
+        it. A parameter of sixteen bits becomes float32.
+
+    Returns
+    -------
+    dict
+        The layers by the names of the modules, as in ``model.named_modules()``; that of the model
+        itself is "".
+
+    Raises
+    ------
+    TypeError
+        For what is no module.
+    ValueError
+        For a norm on the meta device, which has no values.
+
+    Warns
+    -----
+    UserWarning
+        For norms that are left out, since cybn has no layer for them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import cybn.torch
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.BatchNorm2d(8))
+    >>> cybn.torch.from_module(model)
+    {'1': BatchNorm2d(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)}
+    """
+    _check("from_module", model)
+    found: dict[str, Layer] = {}
+    lacking = []
+    for name, module in model.named_modules():
+        layer = layer_of(module, name or "the model")
+        if layer is not None:
+            found[name] = layer
+        elif isinstance(module, LazyModuleMixin) and norm_like(module):
+            lacking.append(f"{name or 'the model'} ({type(module).__name__}: it has no width yet)")
+        elif (said := verdict(module)) is not None:
+            lacking.append(f"{name or 'the model'} ({type(module).__name__}: {said.why})")
+    if lacking:
+        warnings.warn(f"from_module leaves out {listed(lacking, 'and')}", stacklevel=2)
+    return found
+
+
+def layer_of(module: nn.Module, name: str) -> Layer | None:
+    """The layer of one norm; None where there is none."""
+    recipe = recipe_of(module)
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+        return None
+    if recipe is None:
+        cls = type(module)
+        if cls in OURS or cls in _THEIRS:
+            return _of_pytorch(module, OURS.get(cls, cls).__name__, name)
+        said = verdict(module)
+        recipe = None if said is None or said.cls is None else said.cls._cybn_recipe
+    if recipe is None or isinstance(recipe.plan, tuple):
+        return None
+    return _of_plan(module, recipe.plan, name)
+
+
+def _of_pytorch(module: nn.Module, kind: str, name: str) -> Layer:
+    options = {each: getattr(module, each) for each in _OPTIONS[kind.rstrip("123d")]}
+    state = _state(module, name)
+    if "weight" in state and "bias" not in state and kind != "RMSNorm":
+        options["bias"] = False
+    if kind.startswith("BatchNorm"):
+        activation = getattr(module, "activation", None)
+        if activation is not None:
+            options |= {"activation": activation, "negative_slope": module.negative_slope}
+    return _built(kind, options, state, module)
+
+
+def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
+    eps = plan.value(module, "eps")
+    names = {"weight": plan.weight, "bias": plan.bias}
+    state = _state(module, name)
+    arrays = {here: state[there] for here, there in names.items() if there in state}
+    if plan.offset:
+        arrays["weight"] = arrays["weight"] + arrays["weight"].dtype.type(plan.offset)
+    if plan.gate is not None or plan.group_size is not None:
+        return None
+    followed: dict[str, Any] = {}
+    if plan.followed and type(module.act) is not nn.Identity:
+        activation = activation_of(module.act)
+        if activation is None or plan.norm != "batch_norm":
+            return None
+        followed = dict(zip(("activation", "negative_slope"), activation, strict=True))
+    if plan.norm.endswith("batch_norm"):
+        arrays |= {each: a for each, a in state.items() if "running" in each or "num_" in each}
+        if plan.norm == "frozen_batch_norm":
+            width = module.running_mean.numel()
+            return _built("FrozenBatchNorm2d", {"num_features": width, "eps": eps}, arrays, module)
+        options = {each: getattr(module, each) for each in _BATCH} | followed
+        return _built("BatchNorm2d", options, arrays, module)
+    if plan.norm == "group_norm":
+        options = {each: getattr(module, each) for each in _OPTIONS["GroupNorm"]}
+        return _built("GroupNorm", options, arrays, module)
+    if "weight" not in arrays:
+        return None  # of any width
+    kind = "RMSNorm" if plan.norm == "rms_norm" else "LayerNorm"
+    options = {"normalized_shape": arrays["weight"].shape, "eps": eps}
+    if kind == "LayerNorm":
+        options["bias"] = "bias" in arrays
+    if plan.channels_first:
+        if "channel_axis" not in options_of(registry.find(kind)):
+            return None
+        options["channel_axis"] = 1
+    return _built(kind, options, arrays, module)
+
+
+def _state(module: nn.Module, name: str) -> dict[str, np.ndarray]:
+    tensors = {**module._parameters, **module._buffers}
+    for each in tensors:
+        tensors[each] = getattr(module, each)
+    found = {}
+    for each, a in tensors.items():
+        if a is None:
+            continue
+        if a.is_meta:
+            raise ValueError(
+                f"from_module needs values, and {each} of {name} is on the meta device; load the "
+                f"weights first, or call model.to_empty(device='cpu') and initialize it"
+            )
+        found[each] = _array(a)
+    return found
+
+
+def _array(a: Tensor) -> np.ndarray:
+    a = a.detach().cpu()
+    if a.dtype in (torch.float16, torch.bfloat16):
+        a = a.float()
+    return np.array(a.numpy())
+
+
+def _built(
+    kind: str, options: dict[str, Any], state: dict[str, np.ndarray], module: nn.Module
+) -> Layer:
+    floats = [a.dtype for a in state.values() if a.dtype.kind == "f"]
+    if floats:
+        options["dtype"] = str(floats[0])
+    for each in ("normalized_shape",):
+        if each in options:
+            options[each] = tuple(options[each])
+    layer = create({"type": kind, **options})
+    layer.load_state_dict(state)
+    return layer.train(module.training)
+
+
+def to_module(layer: Layer) -> nn.Module:
+    """Make a PyTorch module of a layer, with its options, state and mode.
+
+    The module is of the class of the same name in `cybn.torch`, which is a subclass of PyTorch's;
+    `activation` of a batch norm goes with it.
+
+    Parameters
+    ----------
+    layer
+        A layer that PyTorch has: a batch, instance, layer, group, RMS or local response norm. It is
+        not changed, and shares no memory with the module.
+
+    Returns
+    -------
+    Module
+        The module, on CPU.
+
+    Raises
+    ------
+    TypeError
+        For what is no layer, and a layer that PyTorch has not.
+    ValueError
+        For an option that PyTorch has not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import cybn
+    >>> import cybn.torch
+    >>> module = cybn.torch.to_module(cybn.BatchNorm2d(8, eps=1e-3))
+    >>> isinstance(module, torch.nn.BatchNorm2d), module.eps
+    (True, 0.001)
+    """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"to_module takes a layer of cybn, got {type(layer).__name__}")
+    kind = type(layer).__name__
+    lazy = kind.startswith("Lazy")
+    kind = kind.removeprefix("Lazy")
+    cls = getattr(ours, kind, None)
+    known = registry.builtins().get(type(layer).__name__)
+    if cls not in _THEIRS or type(layer) is not known:
+        advice = "; cybn.unfreeze makes a batch norm of it" if layer.thawed_form else ""
+        names = listed(sorted(c.__name__ for c in _THEIRS if "Lazy" not in c.__name__), "and")
+        raise TypeError(f"to_module takes {names}, got {layer!r}{advice}")
+    config = dict(layer.get_config())
+    if lazy and getattr(layer, "num_features", None) is None:
+        raise ValueError(f"to_module got {layer!r}, which has no width yet; call it with x first")
+    _check_options(layer, config)
+    wanted = {each: getattr(layer, each) for each in _OPTIONS[kind.rstrip("123d")]}
+    state = {name: torch.from_numpy(np.array(a)) for name, a in layer.state_dict().items()}
+    if kind != "LocalResponseNorm":
+        wanted["dtype"] = getattr(torch, str(np.dtype(config.get("dtype", "float32"))))
+    if "weight" in state and "bias" not in state and kind != "RMSNorm":
+        wanted["bias"] = False
+    module = cls(**wanted)
+    module.load_state_dict(state)
+    if config.get("activation") is not None:
+        module.activation, module.negative_slope = layer.activation, layer.negative_slope
+    return module.train(layer.training)
+
+
+def _check_options(layer: Layer, config: dict[str, Any]) -> None:
+    known = options_of(type(layer))
+    theirs = {*_OPTIONS[type(layer).__name__.removeprefix("Lazy").rstrip("123d")], "bias"}
+    others = {
+        name: value for name, value in config.items()
+        if name not in theirs and name not in _PLAIN_OPTIONS and value != known[name].default
+    }  # fmt: skip
+    if others:
+        said = listed((f"{name}={value!r}" for name, value in others.items()), "and")
+        names = tuple(others)
+        raise ValueError(
+            f"to_module cannot keep {said} of {layer!r}, which PyTorch has not; "
+            f"cybn.convert(layer, {type(layer).__name__!r}, "
+            f"{', '.join(f'{name}={known[name].default!r}' for name in names)}) makes one without"
+        )

@@ -1,0 +1,161 @@
+"""Real models with random weights: converted, they train as they did."""
+
+import importlib
+import warnings
+
+import pytest
+
+torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install "cybn[torch]"')
+
+from torchmodels import assert_trains_alike, perturbed  # noqa: E402
+
+from cybn.torch import convert, report, revert  # noqa: E402
+
+
+def library(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            pytest.skip(f"{name} is not installed: pip install {name}")
+
+
+SMALL = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+         "num_attention_heads": 4}  # fmt: skip
+GROUPED = {**SMALL, "num_key_value_heads": 2}
+FOUR = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1]}
+# model, options of its config, how many norms are swapped and places fused
+TRANSFORMERS = {
+    "ResNet": ({"embedding_size": 8, "layer_type": "bottleneck", **FOUR}, 22, 20),
+    "RegNet": ({"embedding_size": 8, "groups_width": 8, **FOUR}, 24, 19),
+    "MobileNetV2": ({"depth_multiplier": 0.35}, 52, 35),
+    "ConvNext": (FOUR, 10, 0),
+    "ConvNextV2": (FOUR, 10, 0),
+    "Llama": (GROUPED, 5, 0),
+    "Gemma": ({**GROUPED, "head_dim": 8}, 5, 0),
+    "Gemma2": ({**GROUPED, "head_dim": 8}, 9, 0),
+    "Qwen3": ({**GROUPED, "head_dim": 8}, 9, 0),
+    "T5Encoder": ({"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2,
+                   "num_heads": 4}, 5, 0),
+    "Bert": (SMALL, 5, 0),
+    "Cohere": (GROUPED, 3, 0),
+    "Olmo": (GROUPED, 5, 0),
+    "Mamba2": ({"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_heads": 8,
+                "head_dim": 8, "state_size": 8, "n_groups": 2, "chunk_size": 8}, 5, 0),
+}  # fmt: skip
+
+
+def first(output):
+    values = output.values() if isinstance(output, dict) else [output]
+    return next(v for v in values if isinstance(v, torch.Tensor))
+
+
+def call(model, inputs):
+    output = model(**inputs) if isinstance(inputs, dict) else model(inputs)
+    if isinstance(output, dict):
+        return first(output)
+    return output
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.filterwarnings("ignore")
+def test_transformers(name):
+    transformers = library("transformers")
+    options, swapped, fused = TRANSFORMERS[name]
+    config = getattr(transformers, f"{name.removesuffix('Encoder')}Config")(**options)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = perturbed(getattr(transformers, f"{name}Model")(config)).double()
+    if hasattr(config, "vocab_size"):
+        inputs = {"input_ids": torch.randint(3, 99, (2, 6))}
+    else:
+        inputs = {"pixel_values": torch.randn(2, 3, 64, 64, dtype=torch.float64)}
+    ours = assert_trains_alike(model, inputs, convert, call=call)
+    found = report(ours)
+    assert not found.left
+    assert len(found.swapped) == swapped
+    assert sum(len(entry.why.split(", ")) for entry in found.fused) == fused
+    before = [type(m) for m in model.modules()]
+    assert [type(m) for m in revert(ours).modules()] == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_layer_norm_of_nemotron_is_left_alone():
+    transformers = library("transformers")
+    model = convert(transformers.NemotronModel(transformers.NemotronConfig(**GROUPED)))
+    assert {entry.cls for entry in report(model).left} == {"NemotronLayerNorm1P"}
+
+
+# name, side of the image, norms, places
+TIMM = {
+    "resnet26": (64, 29, 25),
+    "resnet50_gn": (64, 53, 0),
+    "efficientnet_b0": (64, 49, 9),
+    "regnety_002": (64, 44, 13),
+    "mobilenetv3_small_050": (64, 34, 6),
+    "convnext_atto": (64, 17, 0),
+    "resnetv2_50x1_bit": (64, 49, 0),
+    "vit_tiny_patch16_224": (224, 25, 0),
+}
+
+
+@pytest.mark.parametrize("name", TIMM)
+@pytest.mark.filterwarnings("ignore")
+def test_timm(name):
+    timm = library("timm")
+    side, swapped, fused = TIMM[name]
+    torch.manual_seed(0)
+    model = perturbed(timm.create_model(name, num_classes=7), 1).double()
+    x = torch.randn(2, 3, side, side, dtype=torch.float64)
+    ours = assert_trains_alike(model, x, convert, call=call)
+    found = report(ours)
+    assert not found.left
+    assert len(found.swapped) == swapped
+    assert sum(len(entry.why.split(", ")) for entry in found.fused) == fused
+
+
+TORCHVISION = {
+    "resnet18": (20, 17),
+    "mobilenet_v2": (52, 45),
+    "densenet121": (121, 120),
+    "googlenet": (57, 57),
+    "convnext_tiny": (23, 0),
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.filterwarnings("ignore")
+def test_torchvision(name):
+    models = library("torchvision.models")
+    swapped, fused = TORCHVISION[name]
+    torch.manual_seed(0)
+    options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    model = perturbed(models.get_model(name, num_classes=7, **options)).double()
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    ours = assert_trains_alike(model, x, convert, call=call)
+    found = report(ours)
+    assert len(found.swapped) == swapped
+    assert sum(len(entry.why.split(", ")) for entry in found.fused) == fused
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_detector_with_frozen_batch_norms():
+    detection = library("torchvision.models.detection")
+    torch.manual_seed(0)
+    model = detection.fasterrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=3, min_size=64, max_size=64
+    ).backbone
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for module in model.body.modules():
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.BatchNorm2d):
+                setattr(module, name, FrozenBatchNorm2d(child.num_features))
+    model = perturbed(model).double()
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    ours = assert_trains_alike(model, x, convert, call=lambda m, x: m(x)["0"])
+    found = report(ours)
+    assert {entry.cls for entry in found.swapped} >= {"FrozenBatchNorm2d"}
+    assert not found.left
+    assert found.fused
