@@ -56,10 +56,8 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
-<<<<<<< HEAD
+"Report",
     "SyncBatchNorm",
-=======
-    "Report",
     "convert",
     "fold",
     "from_module",
@@ -67,5 +65,4 @@ __all__ = [
     "report",
     "revert",
     "to_module",
->>>>>>> conv
 ]
