@@ -184,7 +184,7 @@ def shapes_for(module, layer):
     if shape and not (len(shape) == 1 and first):
         return [(SMALL, SMALL, *shape)]
     if first:
-        return [(SMALL, width, SMALL, SMALL), (SMALL, width, SMALL)]
+        return [(SMALL, width, SMALL, SMALL)]
     return [(SMALL, SMALL, width)]
 
 
