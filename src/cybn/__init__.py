@@ -50,7 +50,8 @@ _MODULES = ("dialects", "distributed", "functional", "reference", "testing")
 
 
 def _layers() -> dict[str, type]:
-    return _import_module("cybn.config.build").registry.builtins()
+    # by the registry alone: configs and their dialects are for whoever builds from one
+    return _import_module("cybn.terms.registry").registry.builtins()
 
 
 def __getattr__(name: str):

@@ -227,6 +227,8 @@ class Registry:
                     new = replace(new, aliases=tuple(aliases))
                 elif (same or taken) and not (force and (not guest or entry.origin == new.origin)):
                     raise ValueError(_clash(entry, new, taken, guest))
+                elif not taken and not same:  # most, and there are many
+                    kept.append(entry)
                 elif not same and entry.name not in taken:
                     aliases = (alias for alias in entry.aliases if alias not in taken)
                     kept.append(replace(entry, aliases=tuple(aliases)))
