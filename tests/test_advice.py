@@ -39,6 +39,8 @@ ELSEWHERE = {
     "config/dialects/onnx.py: 21 or later": "a phrase of a table",
     "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",
+    "tools/recalibrate.py: recalibrate, the calls": "names an exchange",
+    "exchange/mpi.py: ; rank ": "tells which rank waited",
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",
 }
 

@@ -143,8 +143,9 @@ def test_running_statistics(momentum, unbiased, dtype):
 ], ids=str)  # fmt: skip
 def test_arrays_that_options_leave_out(options):
     x, dy = data((9, 3, 5))
-    parts, (y, dx, layer) = in_ranks([slice(0, 2), slice(2, 9)], x, dy, **options), of_whole(
-        x, dy, **options
+    parts, (y, dx, layer) = (
+        in_ranks([slice(0, 2), slice(2, 9)], x, dy, **options),
+        of_whole(x, dy, **options),
     )
     np.testing.assert_allclose(np.concatenate([p[0] for p in parts]), y, **HALVES)
     np.testing.assert_allclose(np.concatenate([p[1] for p in parts]), dx, **HALVES)

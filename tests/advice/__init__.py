@@ -7,11 +7,11 @@ to write to, a fake site to install plugins in, and pytest's monkeypatch.
 `test_advice.py` runs them all, and looks for advice in the source that no situation follows.
 """
 
-from . import dialects, functions, inputs, layers, registration, state, tools
+from . import dialects, functions, inputs, layers, processes, registration, state, tools
 
 SITUATIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": situation
-    for module in (inputs, functions, layers, state, tools, registration, dialects)
+    for module in (inputs, functions, layers, state, tools, registration, dialects, processes)
     for name, situation in vars(module).items()
     if callable(situation) and getattr(situation, "__module__", "") == module.__name__
     if not name.startswith("_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,10 @@ def sum_over_ranks(arrays: Any, comm: Any = None, *, mean: bool = False) -> Any:
 def _walk(tree: Any, change: Any) -> Any:
     if isinstance(tree, Mapping):
         return {key: _walk(each, change) for key, each in tree.items()}
-    if isinstance(tree, Sequence):
-        return type(tree)(_walk(each, change) for each in tree)
+    if isinstance(tree, (list, tuple)):
+        parts = [_walk(each, change) for each in tree]
+        named = getattr(type(tree), "_make", tuple)  # of a NamedTuple
+        return named(parts) if isinstance(tree, tuple) else parts
     a = np.asanyarray(tree)
     if a.dtype.kind != "f":
         raise TypeError(f"sum_over_ranks takes arrays of floats, got {type(tree).__name__}")
