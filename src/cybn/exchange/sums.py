@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..functional.merging import added
 from .connect import link_of
 
 __all__ = ["sum_over_ranks"]
@@ -55,7 +56,7 @@ def sum_over_ranks(arrays: Any, comm: Any = None, *, mean: bool = False) -> Any:
     place = f"sum_over_ranks of {len(leaves)} arrays: {about}"
     flat = np.concatenate([a.ravel().astype(np.float64) for a in leaves]) if leaves else np.zeros(0)
     parts = link.exchange(place, 0, flat).sums
-    total = np.add.accumulate(parts)[-1] / (link.size if mean else 1)
+    total = added(parts) / (link.size if mean else 1)
     ends = np.cumsum([a.size for a in leaves])
     summed = (
         iter(
