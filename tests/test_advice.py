@@ -40,6 +40,8 @@ ELSEWHERE = {
     "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",
     "tools/safetensors.py": "in test_saving.py and test_hostile_state.py",
+    "tools/recalibrate.py: recalibrate, the calls": "names an exchange",
+    "exchange/mpi.py: ; rank ": "tells which rank waited",
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",
 }
 

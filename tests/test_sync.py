@@ -43,7 +43,8 @@ def compared(parts, whole, x, atol):
     assert len({bits(p[2].running_mean) + bits(p[2].running_var) for p in parts}) == 1
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         got, want = getattr(parts[0][2], name), getattr(layer, name)
-        np.testing.assert_allclose(got, want, rtol=1e-6 if got.dtype == np.float32 else 1e-13)
+        last = 4 * np.finfo(got.dtype).eps if got.dtype.kind == "f" else 0  # of a mean near 0, too
+        np.testing.assert_allclose(got, want, rtol=4 * last, atol=4 * last)
     for name in layer.grads:
         total = sum(p[2].grads[name].astype(np.float64) for p in parts)
         np.testing.assert_allclose(total, layer.grads[name], rtol=0, atol=atol * len(x) * 10)
@@ -143,8 +144,9 @@ def test_running_statistics(momentum, unbiased, dtype):
 ], ids=str)  # fmt: skip
 def test_arrays_that_options_leave_out(options):
     x, dy = data((9, 3, 5))
-    parts, (y, dx, layer) = in_ranks([slice(0, 2), slice(2, 9)], x, dy, **options), of_whole(
-        x, dy, **options
+    parts, (y, dx, layer) = (
+        in_ranks([slice(0, 2), slice(2, 9)], x, dy, **options),
+        of_whole(x, dy, **options),
     )
     np.testing.assert_allclose(np.concatenate([p[0] for p in parts]), y, **HALVES)
     np.testing.assert_allclose(np.concatenate([p[1] for p in parts]), dx, **HALVES)

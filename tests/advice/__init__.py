@@ -7,11 +7,24 @@ to write to, a fake site to install plugins in, and pytest's monkeypatch.
 `test_advice.py` runs them all, and looks for advice in the source that no situation follows.
 """
 
-from . import dialects, functions, inputs, layers, registration, saving, state, tools
+from . import (
+    dialects,
+    functions,
+    inputs,
+    layers,
+    processes,
+    registration,
+    saving,
+    state,
+    tools,
+)
 
+TOPICS = (
+    inputs, functions, layers, state, saving, tools, registration, dialects, processes,
+)  # fmt: skip
 SITUATIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": situation
-    for module in (inputs, functions, layers, state, saving, tools, registration, dialects)
+    for module in TOPICS
     for name, situation in vars(module).items()
     if callable(situation) and getattr(situation, "__module__", "") == module.__name__
     if not name.startswith("_")

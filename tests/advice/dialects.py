@@ -1,8 +1,6 @@
 """Configs of other libraries, and parts of files."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import cybn
 from cybn.config.dialects import shelf
@@ -182,10 +180,3 @@ def an_item_by_its_key(given):
     path = _file(given, {"norms": ["AdaIN"]})
     yield lambda: cybn.load_config(path, section="norms.AdaIN")
     yield lambda: cybn.load_config(path, section="norms[0]")
-
-
-def over_several_processes(given):
-    world = SimpleNamespace(COMM_WORLD=SimpleNamespace(Get_size=lambda: 2))
-    given.monkeypatch.setitem(sys.modules, "mpi4py.MPI", world)
-    yield lambda: cybn.create("SyncBN", dialect="mmengine", num_features=4)
-    yield lambda: cybn.create("BN", dialect="mmengine", num_features=4)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ..functional.merging import added
 from .connect import link_of
 
 __all__ = ["sum_over_ranks"]
@@ -55,7 +56,7 @@ def sum_over_ranks(arrays: Any, comm: Any = None, *, mean: bool = False) -> Any:
     place = f"sum_over_ranks of {len(leaves)} arrays: {about}"
     flat = np.concatenate([a.ravel().astype(np.float64) for a in leaves]) if leaves else np.zeros(0)
     parts = link.exchange(place, 0, flat).sums
-    total = np.add.accumulate(parts)[-1] / (link.size if mean else 1)
+    total = added(parts) / (link.size if mean else 1)
     ends = np.cumsum([a.size for a in leaves])
     summed = (
         iter(
@@ -71,8 +72,10 @@ def sum_over_ranks(arrays: Any, comm: Any = None, *, mean: bool = False) -> Any:
 def _walk(tree: Any, change: Any) -> Any:
     if isinstance(tree, Mapping):
         return {key: _walk(each, change) for key, each in tree.items()}
-    if isinstance(tree, Sequence):
-        return type(tree)(_walk(each, change) for each in tree)
+    if isinstance(tree, (list, tuple)):
+        parts = [_walk(each, change) for each in tree]
+        named = getattr(type(tree), "_make", tuple)  # of a NamedTuple
+        return named(parts) if isinstance(tree, tuple) else parts
     a = np.asanyarray(tree)
     if a.dtype.kind != "f":
         raise TypeError(f"sum_over_ranks takes arrays of floats, got {type(tree).__name__}")

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["BEYOND", "merged"]
+__all__ = ["BEYOND", "added", "merged"]
 
 BEYOND = 2.0**-600  # squares that float64 does not hold are those of x·BEYOND (kernels/wide.pxi)
+
+
+def added(parts: np.ndarray) -> np.ndarray:
+    """The sum over the first axis, part by part in their order."""
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def merged(counts: Sequence[int], shift, rest, total, squares) -> np.ndarray:
@@ -21,7 +29,7 @@ def merged(counts: Sequence[int], shift, rest, total, squares) -> np.ndarray:
         away = (shift * unit - k * unit) + (rest - k_rest) * unit
         moved = total * unit + n * away
         more = np.abs(squares) * (unit / own) * (unit / own) + away * (total * unit + moved)
-        return (np.add.accumulate(a)[-1] for a in (moved, more))
+        return added(moved), added(more)
 
     at, _ = about(shift[0], rest[0], 1.0)
     at = np.abs((shift - shift[0]) + (rest - rest[0]) - at / m).argmin(0)[None]

@@ -146,12 +146,18 @@ class Moments:
             The moments.
         """
         filled = np.flatnonzero(counts)
-        shift, total, squares = np.moveaxis(sums[filled], 1, 0)
-        parts = shift, np.zeros_like(shift), total, squares
+        channels, whole = sums.shape[2], np.zeros((4, sums.shape[2]))
+        some = max(
+            256, BLOCK // 16 // max(1, len(filled))
+        )  # channels at a time, which a cache holds
         with np.errstate(over="ignore", invalid="ignore"):
-            one = len(filled) < 2
-            whole = [a.sum(0) for a in parts] if one else merged(counts[filled], *parts)
-        return cls._of(sums.shape[2], int(np.sum(counts)), *whole)
+            for start in range(0, channels if len(filled) else 0, some):
+                at = slice(start, start + some)
+                shift, total, squares = np.moveaxis(sums[filled, :, at], 1, 0)
+                parts = shift, np.zeros_like(shift), total, squares
+                one = len(filled) == 1
+                whole[:, at] = [a[0] for a in parts] if one else merged(counts[filled], *parts)
+        return cls._of(channels, int(np.sum(counts)), *whole)
 
     @classmethod
     def _of(cls, channels, count, shift, rest, total, squares) -> Self:

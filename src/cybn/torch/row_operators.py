@@ -29,7 +29,7 @@ def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
     def forward(x, axes, weight, bias, eps):
         values, count, run = geometry(x, axes)
         made = _calls.rows_forward(x, weight, bias, values, count, run, eps, centred)
-        return made and (made[0], torch.from_numpy(made[1]))
+        return NotImplemented if made is None else (made[0], torch.from_numpy(made[1]))
 
     def other(x, axes, weight, bias, eps):
         _, count, _ = geometry(x, axes)
@@ -42,7 +42,7 @@ def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
 
     def backward(dy, x, stats, axes, weight, eps, wanted):
         if not _calls.can_take(x) or not _calls.can_take(dy):
-            return None
+            return NotImplemented
         _, _, run = geometry(x, axes)
         return or_empty(
             _calls.rows_gradient(dy, x, stats.numpy(), weight, run, centred, wanted), x
@@ -102,12 +102,12 @@ define_rows("group_norm", "SymInt num_groups", True, _grouped)
 
 
 def _respond(x, *options):
-    return _calls.respond(x, options) if _calls.can_take(x) and x.dim() >= 3 else None
+    return _calls.respond(x, options) if _calls.can_take(x) and x.dim() >= 3 else NotImplemented
 
 
 def _respond_back(dy, x, *options):
     taken = _calls.can_take(x) and _calls.can_take(dy)
-    return _calls.response_gradient(dy, x, options) if taken else None
+    return _calls.response_gradient(dy, x, options) if taken else NotImplemented
 
 
 def _keep(ctx, inputs, output):

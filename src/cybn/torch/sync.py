@@ -34,6 +34,7 @@ from ..functional import (
     batch_norm_backward_reduce,
     batch_norm_moments,
 )
+from ..functional.merging import added
 from ..functional.running import CUMULATIVE, Step, follow
 from .modules import OURS, _BatchNorm
 from .tensors import DATA, SIXTEEN, dense, ordered
@@ -196,7 +197,7 @@ class _Sync(Function):
         if of_x or of_residual:
             total = sums
             if ctx.count:
-                total = np.add.accumulate(link.exchange(place, 0, sums).sums)[-1]
+                total = added(link.exchange(place, 0, sums).sums)
             dx = batch_norm_backward_apply(
                 g, a, ctx.stats, total, ctx.count, _array(_wide(weight)), dresidual=dz, **how
             )

@@ -26,10 +26,11 @@ from ...functional import (
     batch_norm_apply,
     batch_norm_backward_apply,
     batch_norm_backward_reduce,
-    batch_norm_moments,
 )
+from ...functional.batch_checked import sums_checked
 from ...functional.gates import check_residual, gate_of
 from ...functional.masks import check_mask, pick
+from ...functional.merging import added
 from ...functional.running import Step, fits, follow
 from ...options import AT_RUN_TIME, takes_options_of
 from ...terms.registry import register
@@ -44,6 +45,13 @@ class _Comm:
 
     def __init__(self, comm: Any = None) -> None:
         self.comm = comm
+        self._link: Link | None = None
+
+    def link(self) -> Link:
+        """The link over it; what None stands for may change, and is asked each time."""
+        if self._link is None or self.comm is None:
+            self._link = link_of(self.comm)
+        return self._link
 
     def __deepcopy__(self, memo: dict) -> Self:
         return self
@@ -164,7 +172,7 @@ class SyncBatchNorm(BatchNorm):
         check_comm(comm, type(self).__name__)
         vars(self)["_held"] = _Comm(comm)
         with suppress(Exception):  # which the first forward raises, if it is still so
-            link_of(comm)  # from here on the others hear of it when this process ends
+            self._held.link()  # from here on the others hear of it when this process ends
 
     def apply(
         self,
@@ -175,7 +183,7 @@ class SyncBatchNorm(BatchNorm):
         mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x by the statistics of all processes. See the class."""
-        link = link_of(self.comm) if self.training else None
+        link = self._held.link() if self.training else None
         if link is None or link.size == 1:
             y, own = super().apply(x, out=out, residual=residual, mask=mask)
             return y, self.Saved(own.x, own, None)
@@ -216,8 +224,10 @@ class SyncBatchNorm(BatchNorm):
             check_eps(who, self.eps, True)
             way = self._way_with(self.channel_arrays())
             valid = kept if mask is None else pick(kept, mask, axis)
-            part = batch_norm_moments(valid, channel_axis=axis if mask is None else 1, who=who)
-        whole = Moments.of_parts(*link.exchange(place, part.count, part.sums))
+            values, sums = valid.size // self.num_features, np.zeros((3, self.num_features))
+            if values:
+                sums = sums_checked(valid, axis if mask is None else 1)
+        whole = Moments.of_parts(*link.exchange(place, values, sums))
         step = None
         if whole.count == 1:
             if self.on_single != "running":
@@ -272,7 +282,7 @@ class SyncBatchNorm(BatchNorm):
             if out is not None and own.y is not None:
                 check_separate(who, "out", out, y=own.y)
             sums = batch_norm_backward_reduce(dy, own.x, own.stats, **how)
-        total = np.add.accumulate(link.exchange(place, 0, sums).sums)[-1]
+        total = added(link.exchange(place, 0, sums).sums)
         dz = np.empty_like(own.x) if own.added else None
         dx = batch_norm_backward_apply(
             dy, own.x, own.stats, total, count, own.weight, out=out, dresidual=dz, **how
