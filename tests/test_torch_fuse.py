@@ -1,6 +1,7 @@
 """What convert fuses, that it computes the same, and that nobody notices."""
 
 import copy
+import inspect
 
 import pytest
 
@@ -326,3 +327,9 @@ def test_checkpointing_and_functional_call():
              model.state_dict().items()}  # fmt: skip
     a, b = (torch.func.functional_call(m, state, (image(),)) for m in (model, ours))
     torch.testing.assert_close(a, b)
+
+
+def test_the_signature_is_that_of_the_original():
+    for model in (Block(6), Dense(6)):
+        before = inspect.signature(model.forward)
+        assert inspect.signature(convert(model).forward) == before

@@ -11,6 +11,7 @@ was traced: tensors, by position. Else the container's own forward runs, over th
 
 from __future__ import annotations
 
+import functools
 import importlib
 import types
 from collections.abc import Callable
@@ -161,6 +162,7 @@ def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
     theirs = was.forward
     compiled = [(way, _compiled(was, way)) for way in ways]
 
+    @functools.wraps(theirs)
     def forward(self, *args, **kwargs):
         if not kwargs and not torch.compiler.is_compiling():
             for way, run in compiled:
