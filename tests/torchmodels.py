@@ -98,7 +98,7 @@ def perturbed(model, seed=0):
     return model
 
 
-def trained(model, inputs, steps=5, lr=1e-3, call=lambda model, x: model(x)):
+def trained(model, inputs, steps=5, lr=1e-4, call=lambda model, x: model(x)):
     """The losses of a few steps, the gradients of the last and the state after it."""
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
     losses = []
