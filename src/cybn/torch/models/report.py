@@ -12,7 +12,7 @@ from ..modules import OURS
 from .decide import verdict
 from .fusing import fused_class
 from .gated import takes_gate
-from .swap import _check, fusible_containers, is_compiled, was_converted
+from .swap import check_module, fusible_containers, is_compiled, was_converted
 from .swapped import origin, recipe_of
 from .tracing import Untraceable
 
@@ -124,7 +124,7 @@ def report(model: nn.Module) -> Report:
     >>> [entry.name for entry in found.swapped], [entry.name for entry in found.left]
     (['0'], ['1'])
     """
-    _check("report", model)
+    check_module("report", model)
     swapped, fused, left, folded = [], [], [], []
     for name, module in model.named_modules():
         was = origin(module)
