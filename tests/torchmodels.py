@@ -77,6 +77,23 @@ class Dense(nn.Module):
         return functional.dropout(out, p=self.rate, training=self.training)
 
 
+def image(channels=6):
+    torch.manual_seed(0)
+    return torch.randn(3, channels, 5, 5, dtype=torch.float64)
+
+
+class Norm(nn.Module):
+    """One batch norm and what a test does with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(6)
+        self.other = nn.BatchNorm2d(6)
+        self.relu = nn.ReLU(inplace=True)
+        self.leaky = nn.LeakyReLU(0.2)
+        self.no = nn.Identity()
+
+
 def network(width=6):
     """Batch norms in all places, behind a convolution."""
     down = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width))

@@ -48,6 +48,16 @@ class Report:
         """How many norms there are."""
         return len(self.swapped) + len(self.left) + len(self.folded)
 
+    @property
+    def places(self) -> int:
+        """How many norms are computed with what follows them."""
+        found = set()
+        for name, _, why in self.fused:
+            for place in why.split(", "):
+                norm = place.split(" + ")[0]
+                found.add(f"{name}.{norm}" if name else norm)
+        return len(found)
+
     def as_dict(self) -> dict[str, list[dict[str, str]]]:
         """All of it in lists and dicts of strings, as JSON takes them."""
         return {kind: [entry._asdict() for entry in getattr(self, kind)] for kind in _KINDS}
@@ -55,8 +65,7 @@ class Report:
     def __str__(self) -> str:
         if not self.norms:
             return "no norms"
-        places = sum(len(entry.why.split(", ")) for entry in self.fused)
-        fused = f", {places} of them fused" if self.fused else ""
+        fused = f", {self.places} of them fused" if self.fused else ""
         counts = [f"{len(self.swapped)} swapped{fused}"] if self.swapped else []
         counts += [
             f"{len(getattr(self, kind))} {words}"
