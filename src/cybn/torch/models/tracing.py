@@ -15,6 +15,7 @@ import builtins
 import dis
 import inspect
 import operator
+import sys
 import types
 from typing import Any, NamedTuple
 
@@ -88,6 +89,8 @@ class _Unknown(_Proxy):
 
     @property
     def __class__(self) -> Any:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("torch."):
+            return _Unknown  # fx, which looks through arguments
         raise Untraceable("its forward asks what it was returned")
 
 
