@@ -190,6 +190,16 @@ def test_left_alone_and_reported(case):
     assert [entry.name for entry in found.swapped] == ["1"]
 
 
+@pytest.mark.filterwarnings("ignore:.*jit.*")
+def test_in_the_order_that_the_reasons_advise():
+    x = torch.randn(3, 4)
+    norm = convert(nn.LayerNorm(4))
+    torch.testing.assert_close(torch.jit.script(norm)(x), norm(x))
+    parametrize.register_parametrization(norm, "weight", nn.Softplus())
+    theirs = parametrized()
+    torch.testing.assert_close(norm(x), theirs(x))
+
+
 def test_a_failing_conversion_changes_nothing(monkeypatch):
     from cybn.torch.models import swap
 

@@ -1,6 +1,7 @@
 """What convert fuses, that it computes the same, and that nobody notices."""
 
 import copy
+import inspect
 
 import pytest
 
@@ -8,27 +9,18 @@ torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip insta
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from torchmodels import Block, Dense, Stacked, assert_trains_alike, perturbed  # noqa: E402
+from torchmodels import (  # noqa: E402
+    Block,
+    Dense,
+    Norm,
+    Stacked,
+    assert_trains_alike,
+    image,
+    perturbed,
+)
 
 from cybn.torch import convert, report, revert  # noqa: E402
 from cybn.torch.models import gated  # noqa: E402
-
-
-def image(channels=6):
-    torch.manual_seed(0)
-    return torch.randn(3, channels, 5, 5, dtype=torch.float64)
-
-
-class Norm(nn.Module):
-    """One batch norm and what a test does with it."""
-
-    def __init__(self):
-        super().__init__()
-        self.bn = nn.BatchNorm2d(6)
-        self.other = nn.BatchNorm2d(6)
-        self.relu = nn.ReLU(inplace=True)
-        self.leaky = nn.LeakyReLU(0.2)
-        self.no = nn.Identity()
 
 
 def case(function, name):
@@ -224,70 +216,6 @@ def test_the_mode_is_asked_for():
     torch.testing.assert_close(ours.eval()([image(3), image(3)]), model.eval()([image(3)] * 2))
 
 
-class Unsound(Norm):
-    """What a graph would not show."""
-
-    calls = 0
-
-    def forward(self, x):
-        return getattr(self, self.way)(x)
-
-    def counting(self, x):
-        self.calls += 1
-        return self.relu(self.bn(x))
-
-    def without_gradient(self, x):
-        with torch.no_grad():
-            return self.relu(self.bn(x))
-
-    def by_value(self, x):
-        y = self.relu(self.bn(x))
-        return y if x.sum() > 0 else -y
-
-    def by_object(self, x):
-        return self.relu(self.bn(x)) * self.options["scale"]
-
-    def by_global(self, x):
-        return self.relu(self.bn(x)) * SCALE[0]
-
-
-SCALE = [2.0]
-
-
-@pytest.mark.parametrize(
-    "way", ["counting", "without_gradient", "by_value", "by_object", "by_global"]
-)
-def test_a_forward_that_cannot_be_written_as_a_graph(way):
-    cls = type("Case", (Unsound,), {"forward": getattr(Unsound, way)})
-    model = cls().double()
-    model.options = {"scale": 2.0}
-    ours = convert(copy.deepcopy(model))
-    found = report(ours)
-    assert len(found.swapped) == 2
-    assert not found.fused
-    (entry,) = found.unfused
-    assert "its forward" in entry.why
-    for x in (image(), -image()):
-        assert torch.allclose(ours(x), model(x))
-    if way == "counting":
-        assert ours.calls == 2
-
-
-def test_other_arguments_take_the_way_of_the_original():
-    class Case(Norm):
-        def forward(self, x, scale=1.0):
-            return self.relu(self.bn(x)) * scale
-
-    model = perturbed(Case().double())
-    ours = convert(copy.deepcopy(model))
-    assert report(ours).fused
-    x = image()
-    for args, kwargs in (((x,), {}), ((x, 2.0), {}), ((), {"x": x}), ((x,), {"scale": 3.0})):
-        torch.testing.assert_close(ours(*args, **kwargs), model(*args, **kwargs))
-    with pytest.raises(TypeError):
-        ours()
-
-
 def test_fuse_false_only_swaps():
     model = convert(Block(6), fuse=False)
     assert type(model) is Block
@@ -326,3 +254,9 @@ def test_checkpointing_and_functional_call():
              model.state_dict().items()}  # fmt: skip
     a, b = (torch.func.functional_call(m, state, (image(),)) for m in (model, ours))
     torch.testing.assert_close(a, b)
+
+
+def test_the_signature_is_that_of_the_original():
+    for model in (Block(6), Dense(6)):
+        before = inspect.signature(model.forward)
+        assert inspect.signature(convert(model).forward) == before

@@ -142,8 +142,12 @@ def test_the_advice_is_followed():
 
 
 def test_the_meta_device_has_no_values():
+    norm = nn.BatchNorm1d(3, device="meta")
     with pytest.raises(ValueError, match="to_empty"):
-        from_module(nn.BatchNorm1d(3, device="meta"))
+        from_module(norm)
+    norm.to_empty(device="cpu")
+    norm.reset_parameters()
+    assert from_module(norm)[""].weight.tolist() == [1.0] * 3
 
 
 def test_what_has_no_layer_is_told():

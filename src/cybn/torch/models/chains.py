@@ -102,6 +102,14 @@ def sum_after(node: fx.Node) -> fx.Node | None:
     return None if user.target in _ONTO and a is not node else user
 
 
+def activation_after(container: nn.Module, node: fx.Node) -> fx.Node | Activation | None:
+    """The activation that is the only consumer of a node: a module's call, or a function."""
+    if len(node.users) != 1:
+        return None
+    (user,) = node.users
+    return user if activation_of(module_of(container, user)) else _function(user, node)
+
+
 def _from(container: nn.Module, norm: fx.Node) -> Chain | None:
     nodes, between, after = [norm], [], []
     residual = activation = None
@@ -115,7 +123,7 @@ def _from(container: nn.Module, norm: fx.Node) -> Chain | None:
         elif total is not None:
             residual = next(a for a in total.args if a is not here)
         else:
-            activation = user if activation_of(module) else _function(user, here)
+            activation = activation_after(container, here)
             if activation is not None:
                 nodes.append(user)
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -164,6 +165,7 @@ def forward_by(was: type[nn.Module], plan: Plan) -> Callable:
     theirs = was.forward
     if plan.gate is not None:
 
+        @functools.wraps(theirs)
         def forward(self, *args, **kwargs):
             given = (*args, kwargs["gate"]) if [*kwargs] == ["gate"] else args
             y = plan(self, *given) if len(given) == 2 == len(args) + len(kwargs) else None
@@ -171,6 +173,7 @@ def forward_by(was: type[nn.Module], plan: Plan) -> Callable:
 
     else:
 
+        @functools.wraps(theirs)
         def forward(self, *args, **kwargs):
             y = plan(self, args[0]) if len(args) == 1 and not kwargs else None
             return theirs(self, *args, **kwargs) if y is None else y

@@ -1,60 +1,26 @@
 """`fold`: batch norms into the weights of the layer before or after them.
 
-Which layer feeds which is read from the graph of forward, through all containers that trace.
-The arithmetic is that of `cybn.fold`.
+Which go together is found in `pairs`. The arithmetic is that of `cybn.fold`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...layers.base.layer import Layer
 from ...tools import fold as arithmetic
-from .chains import module_of
 from .fusing import fused_class
-from .layers import layer_of
-from .ops import unhooked
-from .swap import _check
+from .pairs import LINEAR, TRANSPOSED, Folded, Pair, batch_norm_of, pairs_of, rest_of
+from .swap import check_module
 from .swapped import become, become_again, origin, recipe_of
-from .tracing import Untraceable, traced
 
 __all__ = ["fold"]
 
-_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_LINEAR = (nn.Linear,)
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-
-
-class Folded(nn.Identity):
-    """In the place of a batch norm that was folded, and what of it is left to do."""
-
-    def __init__(self, cls: str, why: str, rest: list[nn.Module]) -> None:
-        super().__init__()
-        self._cybn_folded = cls, why
-        for i, module in enumerate(rest):
-            self.add_module(str(i), module)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """What came after the norm in its module."""
-        for module in self._modules.values():
-            input = module(input)
-        return input
-
-
-class Pair(NamedTuple):
-    """A batch norm and the layer that takes it up, by their names in the model."""
-
-    norm: str
-    layer: str
-    before: bool  # the layer comes before the norm
 
 
 def fold(model: nn.Module, example: Any = None) -> nn.Module:
@@ -96,7 +62,7 @@ def fold(model: nn.Module, example: Any = None) -> nn.Module:
     1 norm: 1 folded
       folded      1: BatchNorm2d: into 0 before it
     """
-    _check("fold", model)
+    check_module("fold", model)
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and module.training:
             raise ValueError(
@@ -107,7 +73,7 @@ def fold(model: nn.Module, example: Any = None) -> nn.Module:
     try:
         with torch.no_grad():
             expected = None if example is None else _called(model, example)
-            while pairs := list(_pairs(model)):
+            while pairs := list(pairs_of(model)):
                 for pair in pairs:
                     _fold(model, pair, undo)
             _fuse_again(model, undo)
@@ -135,130 +101,6 @@ def _fuse_again(model: nn.Module, undo: list[tuple[Any, str | None, Any]]) -> No
                 become(container, cls)
 
 
-def _pairs(model: nn.Module) -> Iterator[Pair]:
-    # Of each container that is not traced through from another; no module is in two pairs
-    taken: set[nn.Module] = set()
-    seen: set[nn.Module] = set()
-    places = Counter(id(m) for _, m in model.named_modules(remove_duplicate=False))
-    owners = Counter(id(p) for m in set(model.modules()) for p in m._parameters.values())
-    for prefix, container in model.named_modules():
-        if container in seen or not container._modules:
-            continue
-        try:
-            graph, inside = _deep(container)
-        except Untraceable:
-            continue
-        seen.update(inside)
-        calls = Counter(n.target for n in graph.nodes if n.op == "call_module")
-        for node in graph.nodes:
-            norm = module_of(container, node)
-            if norm is None or not _can_vanish(norm):
-                continue
-            for other, before in _neighbours(container, node):
-                layer = module_of(container, other)
-                both = (norm, layer)
-                if (
-                    layer is not None
-                    and taken.isdisjoint(both)
-                    and all(places[id(m)] == 1 for m in both)
-                    and calls[node.target] == calls[other.target] == 1
-                    and all(owners[id(p)] == 1 for m in both for p in m._parameters.values()
-                            if p is not None)
-                    and _takes(layer, norm, before)
-                ):  # fmt: skip
-                    taken.update(both)
-                    yield Pair(_joined(prefix, node.target), _joined(prefix, other.target), before)
-                    break
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _deep(container: nn.Module) -> tuple[Any, set[nn.Module]]:
-    # The graph through all containers that trace, and those
-    inline: set[str] = set()
-    failed: set[str] = set()
-    graph = traced(container).graph
-    while True:
-        inner = [
-            node.target
-            for node in graph.nodes
-            if node.op == "call_module"
-            and node.target not in failed
-            and container.get_submodule(node.target)._modules
-            and unhooked(container.get_submodule(node.target))
-            and not _can_vanish(container.get_submodule(node.target))
-        ]
-        if not inner:
-            return graph, {container, *map(container.get_submodule, inline)}
-        for target in dict.fromkeys(inner):
-            try:
-                graph = traced(container, frozenset({*inline, target})).graph
-                inline.add(target)
-            except Untraceable:
-                failed.add(target)
-
-
-def _neighbours(container: nn.Module, node: Any) -> Iterator[tuple[Any, bool]]:
-    source = node.args[0]
-    while _is_nothing(container, source):
-        source = source.args[0]
-    if isinstance(source, fx.Node) and len(source.users) == 1:
-        yield source, True
-    user = node
-    while len(user.users) == 1:
-        user = next(iter(user.users))
-        if not _is_nothing(container, user):
-            yield user, False
-            break
-
-
-def _is_nothing(container: nn.Module, node: Any) -> bool:
-    # A module that hands on what it gets, to one consumer
-    module = module_of(container, node)
-    plain = type(module) is nn.Identity or (type(module) is Folded and not module._modules)
-    return plain and unhooked(module) and len(node.users) == 1
-
-
-def _can_vanish(norm: nn.Module) -> bool:
-    """Is it a batch norm by running statistics, that nobody watches?"""
-    if not unhooked(norm) or getattr(norm, "running_mean", None) is None:
-        return False
-    return norm.running_var is not None and _layer(norm) is not None
-
-
-def _layer(norm: nn.Module) -> Layer | None:
-    if not isinstance(norm, _BatchNorm) and "running_mean" not in norm._buffers:
-        return None
-    layer = layer_of(norm, type(norm).__name__)
-    if layer is None or type(layer).__name__[:-2] not in ("BatchNorm", "FrozenBatchNorm"):
-        return None
-    return layer
-
-
-def _takes(layer: nn.Module, norm: nn.Module, before: bool) -> bool:
-    kind = type(layer)
-    if kind not in (*_CONVS, *_TRANSPOSED, *_LINEAR) or not unhooked(layer):
-        return False
-    width = norm.running_mean.numel()
-    if before:
-        out = layer.out_features if kind in _LINEAR else layer.out_channels
-        return out == width
-    if kind in _TRANSPOSED or _rest(norm):
-        return False  # its borders see fewer of the values that are added
-    if kind in _LINEAR:
-        return layer.in_features == width
-    return layer.in_channels == width and (
-        layer.padding == "valid" or not any(layer.padding if layer.padding != "same" else (1,))
-    )
-
-
-def _rest(norm: nn.Module) -> list[nn.Module]:
-    # What a norm's module calls after the norm
-    return [] if not norm._modules else [norm.drop, norm.act]
-
-
 def _fold(model: nn.Module, pair: Pair, undo: list[tuple[Any, str | None, Any]]) -> None:
     norm, layer = model.get_submodule(pair.norm), model.get_submodule(pair.layer)
     weight, bias = _folded(norm, layer, pair.before)
@@ -267,7 +109,7 @@ def _fold(model: nn.Module, pair: Pair, undo: list[tuple[Any, str | None, Any]])
     side = "before" if pair.before else "after"
     was = origin(norm) or type(norm)
     near = pair.layer.removeprefix(_common(pair.norm, pair.layer))
-    rest = Folded(was.__name__, f"into {near} {side} it", _rest(norm)).train(norm.training)
+    rest = Folded(was.__name__, f"into {near} {side} it", rest_of(norm)).train(norm.training)
     old = layer._parameters
     for room, key, value in (
         (old, "weight", nn.Parameter(weight, old["weight"].requires_grad)),
@@ -287,7 +129,7 @@ def _common(a: str, b: str) -> str:
 
 
 def _folded(norm: nn.Module, layer: nn.Module, before: bool) -> tuple[Tensor, Tensor]:
-    fixed = _layer(norm).eval()
+    fixed = batch_norm_of(norm).eval()
     if getattr(fixed, "activation", None) is not None:
         fixed.activation = None  # is called after it
     weight = layer.weight.detach()
@@ -295,11 +137,11 @@ def _folded(norm: nn.Module, layer: nn.Module, before: bool) -> tuple[Tensor, Te
     arrays = [None if a is None else (a.float() if a.dtype is torch.bfloat16 else a).numpy()
               for a in arrays]  # fmt: skip
     if before:
-        transposed = isinstance(layer, _TRANSPOSED)
+        transposed = isinstance(layer, TRANSPOSED)
         groups = layer.groups if transposed else 1
         found = arithmetic.fold(*arrays, fixed, transposed=transposed, groups=groups)
     else:
-        groups = 1 if isinstance(layer, _LINEAR) else layer.groups
+        groups = 1 if isinstance(layer, LINEAR) else layer.groups
         found = arithmetic.fold_into_next(*arrays, fixed, groups=groups)
     return tuple(torch.from_numpy(a).to(weight.device, weight.dtype) for a in found)
 
@@ -318,14 +160,14 @@ def _check_pair(
         raise ValueError(f"fold cannot check {pair.norm} with {pair.layer}: {error}") from error
     parameters = {"weight": weight, "bias": bias}
     got = torch.func.functional_call(layer, parameters, (x,))
-    for module in _rest(norm):
+    for module in rest_of(norm):
         got = module(got)
     _compare(expected, got, f" of {pair.layer} with {pair.norm}")
 
 
 def _input(layer: nn.Module) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    if isinstance(layer, _LINEAR):
+    if isinstance(layer, LINEAR):
         shape = (4, layer.in_features)
     else:
         size = [d * (k - 1) + 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]

@@ -11,6 +11,7 @@ was traced: tensors, by position. Else the container's own forward runs, over th
 
 from __future__ import annotations
 
+import functools
 import importlib
 import types
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .chains import Chain, chains_of, ending, module_of, sum_after
+from .chains import Chain, activation_after, chains_of, ending, module_of, sum_after
 from .gated import gated, takes_gate
 from .ops import unhooked
 from .swapped import Recipe, made
@@ -113,7 +114,7 @@ def _leads_on(container: nn.Module, node: Any) -> bool:
         return False
     while len(node.users) == 1:
         (user,) = node.users
-        if sum_after(node) is not None:
+        if sum_after(node) is not None or activation_after(container, node) is not None:
             return True
         if type(module_of(container, user)) is not nn.Identity:
             break
@@ -161,6 +162,7 @@ def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
     theirs = was.forward
     compiled = [(way, _compiled(was, way)) for way in ways]
 
+    @functools.wraps(theirs)
     def forward(self, *args, **kwargs):
         if not kwargs and not torch.compiler.is_compiling():
             for way, run in compiled:

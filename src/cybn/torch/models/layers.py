@@ -19,7 +19,7 @@ from .. import modules as ours
 from ..modules import OURS
 from .decide import verdict
 from .gated import activation_of
-from .swap import _check
+from .swap import check_module
 from .swapped import recipe_of
 from .table import norm_like
 
@@ -73,7 +73,7 @@ def from_module(model: nn.Module) -> dict[str, Layer]:
     >>> cybn.torch.from_module(model)
     {'1': BatchNorm2d(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)}
     """
-    _check("from_module", model)
+    check_module("from_module", model)
     found: dict[str, Layer] = {}
     lacking = []
     for name, module in model.named_modules():

@@ -12,7 +12,7 @@ from ..modules import OURS
 from .decide import verdict
 from .fusing import fused_class
 from .gated import takes_gate
-from .swap import _check, fusible_containers, is_compiled, was_converted
+from .swap import check_module, fusible_containers, is_compiled, was_converted
 from .swapped import origin, recipe_of
 from .tracing import Untraceable
 
@@ -48,6 +48,16 @@ class Report:
         """How many norms there are."""
         return len(self.swapped) + len(self.left) + len(self.folded)
 
+    @property
+    def places(self) -> int:
+        """How many norms are computed with what follows them."""
+        found = set()
+        for name, _, why in self.fused:
+            for place in why.split(", "):
+                norm = place.split(" + ")[0]
+                found.add(f"{name}.{norm}" if name else norm)
+        return len(found)
+
     def as_dict(self) -> dict[str, list[dict[str, str]]]:
         """All of it in lists and dicts of strings, as JSON takes them."""
         return {kind: [entry._asdict() for entry in getattr(self, kind)] for kind in _KINDS}
@@ -55,8 +65,7 @@ class Report:
     def __str__(self) -> str:
         if not self.norms:
             return "no norms"
-        places = sum(len(entry.why.split(", ")) for entry in self.fused)
-        fused = f", {places} of them fused" if self.fused else ""
+        fused = f", {self.places} of them fused" if self.fused else ""
         counts = [f"{len(self.swapped)} swapped{fused}"] if self.swapped else []
         counts += [
             f"{len(getattr(self, kind))} {words}"
@@ -124,7 +133,7 @@ def report(model: nn.Module) -> Report:
     >>> [entry.name for entry in found.swapped], [entry.name for entry in found.left]
     (['0'], ['1'])
     """
-    _check("report", model)
+    check_module("report", model)
     swapped, fused, left, folded = [], [], [], []
     for name, module in model.named_modules():
         was = origin(module)

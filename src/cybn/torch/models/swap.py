@@ -72,7 +72,7 @@ def convert(model: nn.Module, *, fuse: bool = True) -> nn.Module:
     >>> type(cybn.torch.revert(model)[1]).__module__
     'torch.nn.modules.batchnorm'
     """
-    _check("convert", model)
+    check_module("convert", model)
     fuse = bool(fuse)
     changed: list[nn.Module] = []
     try:
@@ -134,7 +134,7 @@ def revert(model: nn.Module) -> nn.Module:
     >>> cybn.torch.revert(cybn.torch.convert(norm)) is norm and type(norm) is torch.nn.LayerNorm
     True
     """
-    _check("revert", model)
+    check_module("revert", model)
     modules = [m for m in model.modules() if was_converted(m)]
     for name, module in model.named_modules():
         if is_parametrized(module) and was_converted(module):
@@ -176,7 +176,7 @@ def _has_dynamo() -> bool:
     return "torch._dynamo" in sys.modules
 
 
-def _check(who: str, model: Any) -> None:
+def check_module(who: str, model: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"{who} takes a torch.nn.Module, got {type(model).__name__}"

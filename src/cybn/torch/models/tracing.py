@@ -15,6 +15,7 @@ import builtins
 import dis
 import inspect
 import operator
+import sys
 import types
 from typing import Any, NamedTuple
 
@@ -83,6 +84,16 @@ class _Proxy(fx.Proxy):
         raise Untraceable("its forward goes through a tensor")
 
 
+class _Unknown(_Proxy):
+    """What a module or function returns: a tensor as a rule, but nothing may depend on that."""
+
+    @property
+    def __class__(self) -> Any:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("torch."):
+            return _Unknown  # fx, which looks through arguments
+        raise Untraceable("its forward asks what it was returned")
+
+
 def _in_place(name: str) -> Any:
     target = getattr(operator, name)
 
@@ -100,11 +111,13 @@ class _Tracer(GraphAppendingTracer):
     def __init__(self, inline: frozenset[str]) -> None:
         super().__init__(fx.Graph())
         self.inline = inline
+        self.opaque: set[Any] = set()  # functions that are called as they are
         self.guards: dict[tuple[str, str], Guard] = {}
         self.param_shapes_constant = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
+        unknown = node.op == "call_module" or node.target in (*self.opaque, operator.getitem)
+        return (_Unknown if unknown else _Proxy)(node, self)
 
     def is_leaf(self, path: str) -> bool:
         return path not in self.inline
@@ -123,6 +136,12 @@ class _Stand:
         if tracer.is_leaf(path) and path:
             return tracer.create_proxy("call_module", path, args, kwargs)
         return _run(module, path, tracer, args, kwargs)
+
+    def _as_argument(self) -> fx.Proxy:
+        _, path, tracer = self._at
+        if not path:
+            raise Untraceable("its forward hands itself on")
+        return tracer.create_proxy("get_attr", path, (), {})
 
     def _child(self, name: str) -> Any:
         module, path, tracer = self._at
@@ -236,7 +255,7 @@ def _global(name: str, room: dict[str, Any]) -> Any:
 
 
 class _Helper:
-    """A global of other kind: a function is traced through when it is called."""
+    """A global of other kind: a function is called as it is, with the modules that it is given."""
 
     def __init__(self, name: str, value: Any) -> None:
         self.name, self.value = name, value
@@ -244,7 +263,13 @@ class _Helper:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(self.value, types.FunctionType):
             raise Untraceable(f"its forward uses {self.name}")
-        return _checked(self.value)(*args, **kwargs)
+        tracer = next((t for t in map(_tracer_of, (*args, *kwargs.values())) if t), None)
+        if tracer is None or "." in self.value.__qualname__:
+            raise Untraceable(f"its forward uses {self.name}")
+        tracer.opaque.add(self.value)
+        arguments = [a._as_argument() if type(a) is _Stand else a for a in args]
+        named = {k: a._as_argument() if type(a) is _Stand else a for k, a in kwargs.items()}
+        return tracer.create_proxy("call_function", self.value, tuple(arguments), named)
 
     def __getattr__(self, name: str) -> Any:
         raise Untraceable(f"its forward uses {self.name}")
@@ -256,6 +281,12 @@ class _Helper:
         lambda self, *other: self.__bool__()
     )
     __hash__ = None  # type: ignore[assignment]
+
+
+def _tracer_of(value: Any) -> _Tracer | None:
+    if isinstance(value, fx.Proxy):
+        return value.tracer
+    return value._at[2] if type(value) is _Stand else None
 
 
 class _Config:
