@@ -31,6 +31,7 @@ _PLACES = {
     "get_include": "include",
     "get_num_threads": "kernels.policy",
     "load_config": "config.build",
+    "norm_parameters": "tools.parameters",
     "ranked": "layers.base.ranks",
     "recalibrate": "tools.recalibrate",
     "register": "config.build",

@@ -45,6 +45,7 @@ from .layers.sample.rmsnorm import RMSNorm
 from .terms.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
+from .tools.parameters import norm_parameters
 from .tools.recalibrate import recalibrate
 
 __version__: str
@@ -124,6 +125,7 @@ __all__ = [
     "get_include",
     "get_num_threads",
     "load_config",
+    "norm_parameters",
     "ranked",
     "recalibrate",
     "reference",

@@ -21,7 +21,7 @@ from ...arrays.outputs import empty_like
 from ...arrays.validation import check_count, check_per_channel, check_updatable
 from ...functional import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from ...functional.running import Step, follow
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
@@ -130,10 +130,12 @@ class ConditionalBatchNorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(True, bias, track_running_stats)
-        for name, a in list(self.named_parameters()):
-            self.register_parameter(name, np.tile(a, (num_classes, 1)))
+        for name, a in list(self._parameters.items()):
+            table = None if a is None else np.tile(a, (num_classes, 1))
+            self.register_parameter(name, table)
 
     def fixed(self, who: str) -> Fixed:
         """A scale and a shift in evaluation."""
@@ -191,11 +193,11 @@ class ConditionalBatchNorm(ChannelNorm):
         order = np.argsort(labels, kind="stable")
         classes, starts = np.unique(labels[order], return_index=True)
         grads = {}
-        for (name, a), of_samples in zip(self.named_parameters(), sums, strict=False):
-            grads[name] = np.zeros_like(a)
+        for name, of_samples in zip(("weight", "bias"), sums, strict=True):
+            grads[name] = np.zeros((self.num_classes, self.num_features), self._dtype())
             if labels.size:  # a sum per class: faster than np.add.at
                 grads[name][classes] = np.add.reduceat(of_samples[order], starts)
-        return dx, grads
+        return dx, self.gradients(**grads)
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give labels that go through all classes."""
@@ -227,7 +229,7 @@ class ConditionalBatchNorm(ChannelNorm):
         check_per_channel(type(self).__name__, named, self.num_features, self._dtype())
         check_count(type(self).__name__, running[2])
         if self.training:
-            check_updatable(type(self).__name__, dict(self.named_buffers()))
+            check_updatable(type(self).__name__, self._buffers)
         return running
 
     def _table(self, name: str) -> np.ndarray | None:

@@ -19,7 +19,7 @@ from ...functional import (
     batch_norm_stats,
 )
 from ...functional.running import follow
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
@@ -139,6 +139,7 @@ class BatchRenorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, True)
 

@@ -15,7 +15,7 @@ import numpy as np
 from ...arrays.validation import check_more_than_one
 from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
-from ...options import Bounds, Divides, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -92,6 +92,7 @@ class EvoNormS0(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 1)
         self.learn("bias", 0)
@@ -224,6 +225,7 @@ class EvoNormB0(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 1)
         self.learn("bias", 0)

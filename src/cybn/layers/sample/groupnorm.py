@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import check_channels, check_groups
 from ...functional.groups import check_group_size, check_samples
-from ...options import Bounds, Divides, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -85,6 +85,7 @@ class GroupNorm(RowNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         channels = self.num_channels
         self.register_parameter("weight", np.ones(channels, self.dtype) if affine else None)

@@ -17,7 +17,7 @@ from ...arrays.validation import (
 )
 from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
 from ...functional.instance import check_instance_size, follow_samples
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ..base.channelnorm import ChannelNorm
 from ..base.pair import new
 from ..base.ranks import ranked
@@ -119,6 +119,7 @@ class InstanceNorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
 
@@ -184,14 +185,14 @@ class InstanceNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dtype, parameters = PARAMETERS[self.dtype], self._parameters
+        dtype, parameters = PARAMETERS[self.dtype], self._learned()
         dy, (x, rows, stats, weight, running, axis) = self.resume(saved, dy, out), saved
         alone = x.ndim == self.ranks[0]
         x, dy, dx = _batch(x, alone), _batch(dy, alone), _batch(out, alone)
         if running:
             found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)
         else:
-            wanted = parameters["weight"] is not None, parameters["bias"] is not None
+            wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
             found = gradient_checked(dy, x, rows, stats, weight, True, dx, dtype, wanted)
         dx, dweight, dbias = found
         return _unbatch(dx, alone, out), affine_grads(parameters, dweight, dbias)

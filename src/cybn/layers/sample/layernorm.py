@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ...options import Bounds, DType, Shape
+from ...options import Bounds, DType, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -77,6 +77,7 @@ class LayerNorm(RowNorm):
         bias: bool = True,
         *,
         dtype: DType = "float32",
+        trainable: Trainable = True,
     ) -> None:
         shape, affine = self.normalized_shape, elementwise_affine
         self.register_parameter("weight", np.ones(shape, self.dtype) if affine else None)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ...functional.rms import eps_for
-from ...options import Bounds, DType, Shape
+from ...options import Bounds, DType, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -79,6 +79,7 @@ class RMSNorm(RowNorm):
         elementwise_affine: bool = True,
         *,
         dtype: DType = "float32",
+        trainable: Trainable = True,
     ) -> None:
         shape = self.normalized_shape
         weight = np.ones(shape, self.dtype) if elementwise_affine else None

@@ -38,8 +38,9 @@ class RowNorm(Layer):
 
     def reset_parameters(self) -> None:
         """Set weight to 1 and bias to 0, as in a new layer."""
-        for name, a in self.named_parameters():
-            a[...] = name == "weight"
+        for name, a in self._parameters.items():
+            if a is not None:
+                a[...] = name == "weight"
 
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
@@ -64,7 +65,7 @@ class RowNorm(Layer):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dy, (x, rows, stats, weight) = self.resume(saved, dy, out), saved
-        parameters = self._parameters
+        parameters = self._learned()
         wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
