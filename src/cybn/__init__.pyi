@@ -24,17 +24,26 @@ from .layers.batch.renorm import BatchRenorm
 from .layers.batch.split import SplitBatchNorm
 from .layers.dataset.normalize import Normalize
 from .layers.research.adain import AdaIN
+from .layers.research.adaptive_layernorm import AdaptiveLayerNorm
 from .layers.research.dyt import DyT
 from .layers.research.evonorm import EvoNormB0, EvoNormS0
+from .layers.research.evonorm_b import EvoNormB1, EvoNormB2
+from .layers.research.evonorm_s import EvoNormS1, EvoNormS2
 from .layers.research.frn import FilterResponseNorm
+from .layers.research.gatedrms import GatedRMSNorm
 from .layers.research.grn import GlobalResponseNorm
 from .layers.research.ibn import IBN
 from .layers.research.iternorm import IterNorm
+from .layers.research.lpnorm import LpNormalization
+from .layers.research.mvn import MeanVarianceNormalization
 from .layers.research.partialrms import PartialRMSNorm
 from .layers.research.powernorm import PowerNorm
 from .layers.research.revin import RevIN
 from .layers.research.scalenorm import ScaleNorm
+from .layers.research.simplenorm import SimpleNorm
+from .layers.research.spectral_norm import SpectralNorm
 from .layers.research.switchable import SwitchableNorm as _SwitchableNorm
+from .layers.research.weight_norm import WeightNorm
 from .layers.research.weight_standardization import WeightStandardization
 from .layers.sample.groupnorm import GroupNorm
 from .layers.sample.instancenorm import InstanceNorm as _InstanceNorm
@@ -53,6 +62,7 @@ __version__: str
 __all__ = [
     "IBN",
     "AdaIN",
+    "AdaptiveLayerNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -70,11 +80,16 @@ __all__ = [
     "DomainSpecificBatchNorm3d",
     "DyT",
     "EvoNormB0",
+    "EvoNormB1",
+    "EvoNormB2",
     "EvoNormS0",
+    "EvoNormS1",
+    "EvoNormS2",
     "FilterResponseNorm",
     "FrozenBatchNorm1d",
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
+    "GatedRMSNorm",
     "GhostBatchNorm",
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
@@ -94,6 +109,8 @@ __all__ = [
     "LazyInstanceNorm2d",
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
+    "LpNormalization",
+    "MeanVarianceNormalization",
     "Normalize",
     "PartialRMSNorm",
     "PluginError",
@@ -102,6 +119,8 @@ __all__ = [
     "RMSNorm",
     "RevIN",
     "ScaleNorm",
+    "SimpleNorm",
+    "SpectralNorm",
     "SplitBatchNorm",
     "SplitBatchNorm1d",
     "SplitBatchNorm2d",
@@ -111,6 +130,7 @@ __all__ = [
     "SwitchableNorm3d",
     "UnknownName",
     "UnknownOption",
+    "WeightNorm",
     "WeightStandardization",
     "available",
     "build",
@@ -185,6 +205,12 @@ def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
 @overload
 def create(spec: Literal["AdaIN", "AdaptiveInstanceNorm"], /, **options: Any) -> AdaIN: ...
 @overload
+def create(
+    spec: Literal["AdaptiveLayerNorm", "AdaLN", "AdaLayerNorm"],
+    /,
+    **options: Any,
+) -> AdaptiveLayerNorm: ...
+@overload
 def create(spec: Literal["BatchNorm1d", "BN1d"], /, **options: Any) -> BatchNorm1d: ...
 @overload
 def create(
@@ -255,7 +281,15 @@ def create(spec: Literal["DyT", "DynamicTanh"], /, **options: Any) -> DyT: ...
 @overload
 def create(spec: Literal["EvoNormB0"], /, **options: Any) -> EvoNormB0: ...
 @overload
+def create(spec: Literal["EvoNormB1"], /, **options: Any) -> EvoNormB1: ...
+@overload
+def create(spec: Literal["EvoNormB2"], /, **options: Any) -> EvoNormB2: ...
+@overload
 def create(spec: Literal["EvoNormS0"], /, **options: Any) -> EvoNormS0: ...
+@overload
+def create(spec: Literal["EvoNormS1"], /, **options: Any) -> EvoNormS1: ...
+@overload
+def create(spec: Literal["EvoNormS2"], /, **options: Any) -> EvoNormS2: ...
 @overload
 def create(spec: Literal["FilterResponseNorm", "FRN"], /, **options: Any) -> FilterResponseNorm: ...
 @overload
@@ -276,6 +310,8 @@ def create(
     /,
     **options: Any,
 ) -> FrozenBatchNorm3d: ...
+@overload
+def create(spec: Literal["GatedRMSNorm", "RMSNormGated"], /, **options: Any) -> GatedRMSNorm: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm", "GhostBN", "GBN"],
@@ -351,6 +387,18 @@ def create(
 @overload
 def create(spec: Literal["LocalResponseNorm", "LRN"], /, **options: Any) -> LocalResponseNorm: ...
 @overload
+def create(
+    spec: Literal["LpNormalization", "LpNorm", "L2Norm"],
+    /,
+    **options: Any,
+) -> LpNormalization: ...
+@overload
+def create(
+    spec: Literal["MeanVarianceNormalization", "MVN"],
+    /,
+    **options: Any,
+) -> MeanVarianceNormalization: ...
+@overload
 def create(spec: Literal["Normalize"], /, **options: Any) -> Normalize: ...
 @overload
 def create(spec: Literal["PartialRMSNorm", "pRMSNorm"], /, **options: Any) -> PartialRMSNorm: ...
@@ -362,6 +410,14 @@ def create(spec: Literal["RevIN", "ReversibleInstanceNorm"], /, **options: Any) 
 def create(spec: Literal["RMSNorm", "RMS"], /, **options: Any) -> RMSNorm: ...
 @overload
 def create(spec: Literal["ScaleNorm"], /, **options: Any) -> ScaleNorm: ...
+@overload
+def create(spec: Literal["SimpleNorm"], /, **options: Any) -> SimpleNorm: ...
+@overload
+def create(
+    spec: Literal["SpectralNorm", "SpectralNormalization"],
+    /,
+    **options: Any,
+) -> SpectralNorm: ...
 @overload
 def create(spec: Literal["SplitBatchNorm", "SplitBN"], /, **options: Any) -> SplitBatchNorm: ...
 @overload
@@ -392,6 +448,12 @@ def create(
 ) -> SwitchableNorm2d: ...
 @overload
 def create(spec: Literal["SwitchableNorm3d", "SN3d"], /, **options: Any) -> SwitchableNorm3d: ...
+@overload
+def create(
+    spec: Literal["WeightNorm", "WN", "WeightNormalization"],
+    /,
+    **options: Any,
+) -> WeightNorm: ...
 @overload
 def create(
     spec: Literal["WeightStandardization", "WS", "WeightStandardisation"],

@@ -267,8 +267,18 @@ class Case:
         return (self.shape[0] * more, *self.shape[1:]) if self.has_batch() else self.shape
 
     def has_batch(self) -> bool:
-        """Is the first axis one of samples, of which there may be more or fewer?"""
-        return self.refusal((2 * self.shape[0], *self.shape[1:])) is None
+        """Is the first axis one of samples, of which there may be more or fewer?
+
+        A layer is asked that has seen an input, which may have settled what it takes.
+        """
+        layer = self.make()
+        try:
+            for shape in (self.shape, (2 * self.shape[0], *self.shape[1:])):
+                x = self.x(shape=shape)
+                layer(x, **self.inputs(layer, x))
+        except Exception:
+            return False
+        return True
 
     def with_further_inputs(self) -> Iterator[Case]:
         """The case, and once more with a sample of further inputs where the layer takes any."""

@@ -48,6 +48,9 @@ class LayerNorm(RowNorm):
     `out` works in place. x is kept for `backward` until the next `forward`, not copied (unless in
     place): leave it unchanged until then.
 
+    `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
+    data: the others have no part in the moments and gradients, and come out as 0.
+
     References
     ----------
     .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).

@@ -54,6 +54,9 @@ class RMSNorm(RowNorm):
     for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
     then.
 
+    `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
+    data: the others have no part in the moments and gradients, and come out as 0.
+
     References
     ----------
     .. [1] Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
