@@ -58,9 +58,9 @@ class WeightNorm(Guarded):
     with the Euclidean norm of filter o. Of a filter that is 0, y and dx are 0, where PyTorch has
     NaN.
 
-    x is a weight, 2-D or more, or a vector; y has its shape, dtype and memory order, and is written to `out`
-    where it is given. `backward` turns the gradient of y, which the layer that uses it gives, into
-    that of x. x is kept for it, not copied (unless in place).
+    x is a weight, 2-D or more, or a vector; y has its shape, dtype and memory order, and is written
+    to `out` where it is given. `backward` turns the gradient of y, which the layer that uses it
+    gives, into that of x. x is kept for it, not copied (unless in place).
 
     References
     ----------
