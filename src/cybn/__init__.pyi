@@ -1,12 +1,9 @@
 # Written by .ci/stubs.py from the registry. Do not edit: run `python .ci/stubs.py`.
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import dialects, distributed, functional, reference, testing
+from . import dialects, functional, reference, testing
 from .arrays.outputs import release_output_cache, set_output_cache
 from .command.info import show_config
 from .config.build import build, load_config, register
@@ -18,47 +15,54 @@ from .kernels.policy import get_num_threads, set_num_threads
 from .layers.base.layer import Layer
 from .layers.base.ranks import ranked
 from .layers.batch.batchnorm import BatchNorm as _BatchNorm
-from .layers.batch.conditional import ConditionalBatchNorm as _ConditionalBatchNorm
-from .layers.batch.domain import DomainSpecificBatchNorm as _DomainSpecificBatchNorm
+from .layers.batch.conditional import ConditionalBatchNorm
+from .layers.batch.domain import DomainSpecificBatchNorm
 from .layers.batch.frozen import FrozenBatchNorm as _FrozenBatchNorm
-from .layers.batch.ghost import GhostBatchNorm as _GhostBatchNorm
+from .layers.batch.ghost import GhostBatchNorm
 from .layers.batch.lazy import LazyBatchNorm as _LazyBatchNorm
-from .layers.batch.renorm import BatchRenorm as _BatchRenorm
-from .layers.batch.split import SplitBatchNorm as _SplitBatchNorm
-from .layers.batch.syncbatchnorm import SyncBatchNorm as _SyncBatchNorm
-from .layers.dataset.normalize import Normalize as _Normalize
-from .layers.research.adain import AdaIN as _AdaIN
-from .layers.research.dyt import DyT as _DyT
-from .layers.research.evonorm import EvoNormB0 as _EvoNormB0
-from .layers.research.evonorm import EvoNormS0 as _EvoNormS0
-from .layers.research.frn import FilterResponseNorm as _FilterResponseNorm
-from .layers.research.grn import GlobalResponseNorm as _GlobalResponseNorm
-from .layers.research.ibn import IBN as _IBN
-from .layers.research.iternorm import IterNorm as _IterNorm
-from .layers.research.partialrms import PartialRMSNorm as _PartialRMSNorm
-from .layers.research.powernorm import PowerNorm as _PowerNorm
-from .layers.research.revin import RevIN as _RevIN
-from .layers.research.scalenorm import ScaleNorm as _ScaleNorm
+from .layers.batch.renorm import BatchRenorm
+from .layers.batch.split import SplitBatchNorm
+from .layers.dataset.normalize import Normalize
+from .layers.research.adain import AdaIN
+from .layers.research.adaptive_layernorm import AdaptiveLayerNorm
+from .layers.research.dyt import DyT
+from .layers.research.evonorm import EvoNormB0, EvoNormS0
+from .layers.research.evonorm_b import EvoNormB1, EvoNormB2
+from .layers.research.evonorm_s import EvoNormS1, EvoNormS2
+from .layers.research.frn import FilterResponseNorm
+from .layers.research.gatedrms import GatedRMSNorm
+from .layers.research.grn import GlobalResponseNorm
+from .layers.research.ibn import IBN
+from .layers.research.iternorm import IterNorm
+from .layers.research.lpnorm import LpNormalization
+from .layers.research.mvn import MeanVarianceNormalization
+from .layers.research.partialrms import PartialRMSNorm
+from .layers.research.powernorm import PowerNorm
+from .layers.research.revin import RevIN
+from .layers.research.scalenorm import ScaleNorm
+from .layers.research.simplenorm import SimpleNorm
+from .layers.research.spectral_norm import SpectralNorm
 from .layers.research.switchable import SwitchableNorm as _SwitchableNorm
-from .layers.research.weight_standardization import WeightStandardization as _WeightStandardization
-from .layers.sample.groupnorm import GroupNorm as _GroupNorm
+from .layers.research.weight_norm import WeightNorm
+from .layers.research.weight_standardization import WeightStandardization
+from .layers.sample.groupnorm import GroupNorm
 from .layers.sample.instancenorm import InstanceNorm as _InstanceNorm
-from .layers.sample.layernorm import LayerNorm as _LayerNorm
+from .layers.sample.layernorm import LayerNorm
 from .layers.sample.lazy import LazyInstanceNorm as _LazyInstanceNorm
-from .layers.sample.localresponsenorm import LocalResponseNorm as _LocalResponseNorm
-from .layers.sample.rmsnorm import RMSNorm as _RMSNorm
+from .layers.sample.localresponsenorm import LocalResponseNorm
+from .layers.sample.rmsnorm import RMSNorm
 from .terms.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
+from .tools.parameters import norm_parameters
 from .tools.recalibrate import recalibrate
-from .tools.saving import load, save
-from .tools.state import load_state_dict, state_dict
 
 __version__: str
 
 __all__ = [
     "IBN",
     "AdaIN",
+    "AdaptiveLayerNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -76,11 +80,16 @@ __all__ = [
     "DomainSpecificBatchNorm3d",
     "DyT",
     "EvoNormB0",
+    "EvoNormB1",
+    "EvoNormB2",
     "EvoNormS0",
+    "EvoNormS1",
+    "EvoNormS2",
     "FilterResponseNorm",
     "FrozenBatchNorm1d",
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
+    "GatedRMSNorm",
     "GhostBatchNorm",
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
@@ -100,6 +109,8 @@ __all__ = [
     "LazyInstanceNorm2d",
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
+    "LpNormalization",
+    "MeanVarianceNormalization",
     "Normalize",
     "PartialRMSNorm",
     "PluginError",
@@ -108,6 +119,8 @@ __all__ = [
     "RMSNorm",
     "RevIN",
     "ScaleNorm",
+    "SimpleNorm",
+    "SpectralNorm",
     "SplitBatchNorm",
     "SplitBatchNorm1d",
     "SplitBatchNorm2d",
@@ -115,12 +128,9 @@ __all__ = [
     "SwitchableNorm1d",
     "SwitchableNorm2d",
     "SwitchableNorm3d",
-    "SyncBatchNorm",
-    "SyncBatchNorm1d",
-    "SyncBatchNorm2d",
-    "SyncBatchNorm3d",
     "UnknownName",
     "UnknownOption",
+    "WeightNorm",
     "WeightStandardization",
     "available",
     "build",
@@ -128,2258 +138,61 @@ __all__ = [
     "create",
     "describe",
     "dialects",
-    "distributed",
     "fold",
     "fold_into_next",
     "freeze",
     "functional",
     "get_include",
     "get_num_threads",
-    "load",
     "load_config",
-    "load_state_dict",
+    "norm_parameters",
     "ranked",
     "recalibrate",
     "reference",
     "register",
     "release_output_cache",
-    "save",
     "schema",
     "set_num_threads",
     "set_output_cache",
     "show_config",
-    "state_dict",
     "testing",
     "unfreeze",
     "use_plugins",
 ]
 
-class AdaIN(_AdaIN):
-    eps: float
-    channel_axis: Literal[1, -1]
-    dstyle: NDArray[Any] | None
-    def __init__(self, eps: float = 1e-05, *, channel_axis: Literal[1, -1] = 1) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchNorm1d(_BatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchNorm2d(_BatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchNorm3d(_BatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchRenorm(_BatchRenorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    num_batches_tracked: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.01,
-        affine: bool = True,
-        *,
-        rmax: float = 3.0,
-        dmax: float = 5.0,
-        warmup_steps: int = 5000,
-        rmax_steps: int = 40000,
-        dmax_steps: int = 25000,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchRenorm1d(_BatchRenorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    num_batches_tracked: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.01,
-        affine: bool = True,
-        *,
-        rmax: float = 3.0,
-        dmax: float = 5.0,
-        warmup_steps: int = 5000,
-        rmax_steps: int = 40000,
-        dmax_steps: int = 25000,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchRenorm2d(_BatchRenorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    num_batches_tracked: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.01,
-        affine: bool = True,
-        *,
-        rmax: float = 3.0,
-        dmax: float = 5.0,
-        warmup_steps: int = 5000,
-        rmax_steps: int = 40000,
-        dmax_steps: int = 25000,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class BatchRenorm3d(_BatchRenorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    num_batches_tracked: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.01,
-        affine: bool = True,
-        *,
-        rmax: float = 3.0,
-        dmax: float = 5.0,
-        warmup_steps: int = 5000,
-        rmax_steps: int = 40000,
-        dmax_steps: int = 25000,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class ConditionalBatchNorm(_ConditionalBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    num_classes: int
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        *,
-        num_classes: int = 1,
-        track_running_stats: bool = True,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class ConditionalBatchNorm1d(_ConditionalBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    num_classes: int
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        *,
-        num_classes: int = 1,
-        track_running_stats: bool = True,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class ConditionalBatchNorm2d(_ConditionalBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    num_classes: int
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        *,
-        num_classes: int = 1,
-        track_running_stats: bool = True,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class ConditionalBatchNorm3d(_ConditionalBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    num_classes: int
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        *,
-        num_classes: int = 1,
-        track_running_stats: bool = True,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_domains: int
-    bias: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_domains: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_domains: int
-    bias: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_domains: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_domains: int
-    bias: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_domains: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_domains: int
-    bias: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_domains: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class DyT(_DyT):
-    num_features: int
-    alpha_init_value: float
-    affine: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    alpha: NDArray[Any]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        alpha_init_value: float = 0.5,
-        affine: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = -1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class EvoNormB0(_EvoNormB0):
-    num_features: int
-    eps: float
-    momentum: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    v1: NDArray[Any]
-    running_var: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float = 0.1,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class EvoNormS0(_EvoNormS0):
-    num_features: int
-    groups: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    v1: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        groups: int = 32,
-        eps: float = 1e-05,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class FilterResponseNorm(_FilterResponseNorm):
-    num_features: int
-    eps: float
-    tlu: bool
-    learn_eps: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    tau: NDArray[Any] | None
-    learned_eps: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-06,
-        *,
-        tlu: bool = True,
-        learn_eps: bool = False,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class FrozenBatchNorm1d(_FrozenBatchNorm):
-    num_features: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class FrozenBatchNorm2d(_FrozenBatchNorm):
-    num_features: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class FrozenBatchNorm3d(_FrozenBatchNorm):
-    num_features: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    running_mean: NDArray[Any]
-    running_var: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GhostBatchNorm(_GhostBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        virtual_batch_size: int = 128,
-        ghost_inference: bool = False,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GhostBatchNorm1d(_GhostBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        virtual_batch_size: int = 128,
-        ghost_inference: bool = False,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GhostBatchNorm2d(_GhostBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        virtual_batch_size: int = 128,
-        ghost_inference: bool = False,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GhostBatchNorm3d(_GhostBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        virtual_batch_size: int = 128,
-        ghost_inference: bool = False,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GlobalResponseNorm(_GlobalResponseNorm):
-    num_features: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-06,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class GroupNorm(_GroupNorm):
-    num_groups: int
-    num_channels: int
-    eps: float
-    affine: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    def __init__(
-        self,
-        num_groups: int,
-        num_channels: int,
-        eps: float = 1e-05,
-        affine: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class IBN(_IBN):
-    num_features: int
-    ratio: float
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        ratio: float = 0.5,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class InstanceNorm1d(_InstanceNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class InstanceNorm2d(_InstanceNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class InstanceNorm3d(_InstanceNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class IterNorm(_IterNorm):
-    num_features: int
-    num_groups: int
-    iterations: int
-    eps: float
-    momentum: float
-    affine: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any]
-    running_wm: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        num_groups: int = 1,
-        iterations: int = 5,
-        eps: float = 1e-05,
-        momentum: float = 0.1,
-        affine: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LayerNorm(_LayerNorm):
-    normalized_shape: tuple[int, ...]
-    eps: float
-    elementwise_affine: bool
-    dtype: str
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-05,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_features: int | None  # type: ignore[assignment, unused-ignore]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_features: int | None = None,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class LocalResponseNorm(_LocalResponseNorm):
-    size: int
-    alpha: float
-    beta: float
-    k: float
-    channel_axis: Literal[1, -1]
-    def __init__(
-        self,
-        size: int,
-        alpha: float = 0.0001,
-        beta: float = 0.75,
-        k: float = 1.0,
-        *,
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class Normalize(_Normalize):
-    num_features: int | None
-    unbiased: bool
-    channel_axis: Literal[1, -1]
-    mean: NDArray[Any]
-    std: NDArray[Any]
-    count: NDArray[Any]
-    def __init__(
-        self,
-        mean: float | Sequence[float] | None = None,
-        std: float | Sequence[float] | None = None,
-        *,
-        num_features: int | None = None,
-        unbiased: bool = False,
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class PartialRMSNorm(_PartialRMSNorm):
-    num_features: int
-    p: float
-    eps: float
-    affine: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        p: float = 0.0625,
-        eps: float = 1e-06,
-        affine: bool = True,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = -1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class PowerNorm(_PowerNorm):
-    num_features: int
-    eps: float
-    momentum: float
-    affine: bool
-    warmup: int | None
-    gradient: Literal["exact", "paper"]
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_phi: NDArray[Any]
-    running_nu: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float = 0.1,
-        affine: bool = True,
-        *,
-        warmup: int | None = 0,
-        gradient: Literal["exact", "paper"] = "exact",
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class RevIN(_RevIN):
-    num_features: int
-    eps: float
-    affine: bool
-    subtract_last: bool
-    detach: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        affine: bool = True,
-        subtract_last: bool = False,
-        detach: bool = False,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = -1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class RMSNorm(_RMSNorm):
-    normalized_shape: tuple[int, ...]
-    eps: float | None
-    elementwise_affine: bool
-    dtype: str
-    weight: NDArray[Any] | None
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float | None = None,
-        elementwise_affine: bool = True,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class ScaleNorm(_ScaleNorm):
-    num_features: int
-    eps: float
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any]
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-10,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = -1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SplitBatchNorm(_SplitBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_splits: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_splits: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SplitBatchNorm1d(_SplitBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_splits: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_splits: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SplitBatchNorm2d(_SplitBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_splits: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_splits: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SplitBatchNorm3d(_SplitBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_splits: int
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        num_splits: int = 2,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SwitchableNorm1d(_SwitchableNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    mean_weight: NDArray[Any]
-    var_weight: NDArray[Any]
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SwitchableNorm2d(_SwitchableNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    mean_weight: NDArray[Any]
-    var_weight: NDArray[Any]
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SwitchableNorm3d(_SwitchableNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    mean_weight: NDArray[Any]
-    var_weight: NDArray[Any]
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SyncBatchNorm(_SyncBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SyncBatchNorm1d(_SyncBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SyncBatchNorm2d(_SyncBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class SyncBatchNorm3d(_SyncBatchNorm):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    dtype: str
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    weight: NDArray[Any] | None
-    bias: NDArray[Any] | None
-    running_mean: NDArray[Any] | None
-    running_var: NDArray[Any] | None
-    num_batches_tracked: NDArray[Any] | None
-    dresidual: NDArray[Any] | None
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
-        negative_slope: float = 0.01,
-        weight_init: Literal["ones", "zeros", "uniform"] = "ones",
-        on_single: Literal["error", "running"] = "error",
-        on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
-        unbiased: bool = True,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class WeightStandardization(_WeightStandardization):
-    out_channels: int | None
-    eps: float
-    scaled: bool
-    dtype: str
-    channel_axis: Literal[0, -1]
-    gain: None
-    def __init__(
-        self,
-        out_channels: int | None = None,
-        eps: float = 1e-05,
-        scaled: bool = False,
-        *,
-        dtype: str | type[Any] | np.dtype[Any] = "float32",
-        channel_axis: Literal[0, -1] = 0,
-    ) -> None: ...
-    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
-    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
-
-class _AdaINOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    channel_axis: Literal[1, -1]
-
-class _BatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _BatchRenormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _ConditionalBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    num_classes: int
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _DomainSpecificBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_domains: int
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _DyTOptions(TypedDict, total=False):
-    num_features: int
-    alpha_init_value: float
-    affine: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _EvoNormB0Options(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _EvoNormS0Options(TypedDict, total=False):
-    num_features: int
-    groups: int
-    eps: float
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _FilterResponseNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    tlu: bool
-    learn_eps: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _FrozenBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _GhostBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _GlobalResponseNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _GroupNormOptions(TypedDict, total=False):
-    num_features: int
-    num_groups: int
-    num_channels: int
-    eps: float
-    affine: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _IBNOptions(TypedDict, total=False):
-    num_features: int
-    ratio: float
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _InstanceNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _IterNormOptions(TypedDict, total=False):
-    num_features: int
-    num_groups: int
-    iterations: int
-    eps: float
-    momentum: float
-    affine: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _LayerNormOptions(TypedDict, total=False):
-    num_features: int
-    normalized_shape: int | Sequence[int]
-    eps: float
-    elementwise_affine: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-
-class _LazyBatchNormOptions(TypedDict, total=False):
-    num_features: int | None
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _LazyInstanceNormOptions(TypedDict, total=False):
-    num_features: int | None
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _LocalResponseNormOptions(TypedDict, total=False):
-    num_features: int
-    size: int
-    alpha: float
-    beta: float
-    k: float
-    channel_axis: Literal[1, -1]
-
-class _NormalizeOptions(TypedDict, total=False):
-    num_features: int | None
-    mean: float | Sequence[float] | None
-    std: float | Sequence[float] | None
-    unbiased: bool
-    channel_axis: Literal[1, -1]
-
-class _PartialRMSNormOptions(TypedDict, total=False):
-    num_features: int
-    p: float
-    eps: float
-    affine: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _PowerNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float
-    affine: bool
-    warmup: int | None
-    gradient: Literal["exact", "paper"]
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _RevINOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    affine: bool
-    subtract_last: bool
-    detach: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _RMSNormOptions(TypedDict, total=False):
-    num_features: int
-    normalized_shape: int | Sequence[int]
-    eps: float | None
-    elementwise_affine: bool
-    dtype: str | type[Any] | np.dtype[Any]
-
-class _ScaleNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _SplitBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    num_splits: int
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _SwitchableNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-
-class _SyncBatchNormOptions(TypedDict, total=False):
-    num_features: int
-    eps: float
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-
-class _WeightStandardizationOptions(TypedDict, total=False):
-    num_features: int
-    out_channels: int | None
-    eps: float
-    scaled: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    channel_axis: Literal[0, -1]
-
-class _AnyOptions(TypedDict, total=False):
-    num_features: int | None
-    eps: float | None
-    channel_axis: Literal[1, -1] | Literal[0, -1]
-    momentum: float | None
-    affine: bool
-    track_running_stats: bool
-    bias: bool
-    dtype: str | type[Any] | np.dtype[Any]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
-    negative_slope: float
-    weight_init: Literal["ones", "zeros", "uniform"]
-    on_single: Literal["error", "running"]
-    on_nonfinite: Literal["propagate", "skip", "error"]
-    unbiased: bool
-    rmax: float
-    dmax: float
-    warmup_steps: int
-    rmax_steps: int
-    dmax_steps: int
-    num_classes: int
-    num_domains: int
-    alpha_init_value: float
-    groups: int
-    tlu: bool
-    learn_eps: bool
-    virtual_batch_size: int
-    ghost_inference: bool
-    num_groups: int
-    num_channels: int
-    ratio: float
-    iterations: int
-    normalized_shape: int | Sequence[int]
-    elementwise_affine: bool
-    size: int
-    alpha: float
-    beta: float
-    k: float
-    mean: float | Sequence[float] | None
-    std: float | Sequence[float] | None
-    p: float
-    warmup: int | None
-    gradient: Literal["exact", "paper"]
-    subtract_last: bool
-    detach: bool
-    num_splits: int
-    out_channels: int | None
-    scaled: bool
+class BatchNorm1d(_BatchNorm): ...
+class BatchNorm2d(_BatchNorm): ...
+class BatchNorm3d(_BatchNorm): ...
+class BatchRenorm1d(BatchRenorm): ...
+class BatchRenorm2d(BatchRenorm): ...
+class BatchRenorm3d(BatchRenorm): ...
+class ConditionalBatchNorm1d(ConditionalBatchNorm): ...
+class ConditionalBatchNorm2d(ConditionalBatchNorm): ...
+class ConditionalBatchNorm3d(ConditionalBatchNorm): ...
+class DomainSpecificBatchNorm1d(DomainSpecificBatchNorm): ...
+class DomainSpecificBatchNorm2d(DomainSpecificBatchNorm): ...
+class DomainSpecificBatchNorm3d(DomainSpecificBatchNorm): ...
+class FrozenBatchNorm1d(_FrozenBatchNorm): ...
+class FrozenBatchNorm2d(_FrozenBatchNorm): ...
+class FrozenBatchNorm3d(_FrozenBatchNorm): ...
+class GhostBatchNorm1d(GhostBatchNorm): ...
+class GhostBatchNorm2d(GhostBatchNorm): ...
+class GhostBatchNorm3d(GhostBatchNorm): ...
+class InstanceNorm1d(_InstanceNorm): ...
+class InstanceNorm2d(_InstanceNorm): ...
+class InstanceNorm3d(_InstanceNorm): ...
+class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d): ...
+class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d): ...
+class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d): ...
+class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d): ...
+class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d): ...
+class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d): ...
+class SplitBatchNorm1d(SplitBatchNorm): ...
+class SplitBatchNorm2d(SplitBatchNorm): ...
+class SplitBatchNorm3d(SplitBatchNorm): ...
+class SwitchableNorm1d(_SwitchableNorm): ...
+class SwitchableNorm2d(_SwitchableNorm): ...
+class SwitchableNorm3d(_SwitchableNorm): ...
 
 _Layer = TypeVar("_Layer", bound=Layer)
 
@@ -2390,338 +203,264 @@ def create(spec: Any, /, *, dialect: str | Dialect, **options: Any) -> Layer | N
 @overload
 def create(spec: type[_Layer], /, **options: Any) -> _Layer: ...
 @overload
-def create(
-    spec: Literal["AdaIN", "AdaptiveInstanceNorm"],
-    /,
-    **options: Unpack[_AdaINOptions],
-) -> AdaIN: ...
+def create(spec: Literal["AdaIN", "AdaptiveInstanceNorm"], /, **options: Any) -> AdaIN: ...
 @overload
 def create(
-    spec: Literal["BatchNorm1d", "BN1d"],
+    spec: Literal["AdaptiveLayerNorm", "AdaLN", "AdaLayerNorm"],
     /,
-    **options: Unpack[_BatchNormOptions],
-) -> BatchNorm1d: ...
+    **options: Any,
+) -> AdaptiveLayerNorm: ...
+@overload
+def create(spec: Literal["BatchNorm1d", "BN1d"], /, **options: Any) -> BatchNorm1d: ...
 @overload
 def create(
     spec: Literal["BatchNorm2d", "BN", "BN2d", "BatchNorm"],
     /,
-    **options: Unpack[_BatchNormOptions],
+    **options: Any,
 ) -> BatchNorm2d: ...
 @overload
-def create(
-    spec: Literal["BatchNorm3d", "BN3d"],
-    /,
-    **options: Unpack[_BatchNormOptions],
-) -> BatchNorm3d: ...
+def create(spec: Literal["BatchNorm3d", "BN3d"], /, **options: Any) -> BatchNorm3d: ...
 @overload
-def create(
-    spec: Literal["BatchRenorm", "BRN"],
-    /,
-    **options: Unpack[_BatchRenormOptions],
-) -> BatchRenorm: ...
+def create(spec: Literal["BatchRenorm", "BRN"], /, **options: Any) -> BatchRenorm: ...
 @overload
-def create(
-    spec: Literal["BatchRenorm1d", "BRN1d"],
-    /,
-    **options: Unpack[_BatchRenormOptions],
-) -> BatchRenorm1d: ...
+def create(spec: Literal["BatchRenorm1d", "BRN1d"], /, **options: Any) -> BatchRenorm1d: ...
 @overload
-def create(
-    spec: Literal["BatchRenorm2d", "BRN2d"],
-    /,
-    **options: Unpack[_BatchRenormOptions],
-) -> BatchRenorm2d: ...
+def create(spec: Literal["BatchRenorm2d", "BRN2d"], /, **options: Any) -> BatchRenorm2d: ...
 @overload
-def create(
-    spec: Literal["BatchRenorm3d", "BRN3d"],
-    /,
-    **options: Unpack[_BatchRenormOptions],
-) -> BatchRenorm3d: ...
+def create(spec: Literal["BatchRenorm3d", "BRN3d"], /, **options: Any) -> BatchRenorm3d: ...
 @overload
 def create(
     spec: Literal["ConditionalBatchNorm", "CBN"],
     /,
-    **options: Unpack[_ConditionalBatchNormOptions],
+    **options: Any,
 ) -> ConditionalBatchNorm: ...
 @overload
 def create(
     spec: Literal["ConditionalBatchNorm1d", "CBN1d"],
     /,
-    **options: Unpack[_ConditionalBatchNormOptions],
+    **options: Any,
 ) -> ConditionalBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["ConditionalBatchNorm2d", "CBN2d"],
     /,
-    **options: Unpack[_ConditionalBatchNormOptions],
+    **options: Any,
 ) -> ConditionalBatchNorm2d: ...
 @overload
 def create(
     spec: Literal["ConditionalBatchNorm3d", "CBN3d"],
     /,
-    **options: Unpack[_ConditionalBatchNormOptions],
+    **options: Any,
 ) -> ConditionalBatchNorm3d: ...
 @overload
 def create(
     spec: Literal["DomainSpecificBatchNorm", "DSBN"],
     /,
-    **options: Unpack[_DomainSpecificBatchNormOptions],
+    **options: Any,
 ) -> DomainSpecificBatchNorm: ...
 @overload
 def create(
     spec: Literal["DomainSpecificBatchNorm1d", "DSBN1d"],
     /,
-    **options: Unpack[_DomainSpecificBatchNormOptions],
+    **options: Any,
 ) -> DomainSpecificBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["DomainSpecificBatchNorm2d", "DSBN2d"],
     /,
-    **options: Unpack[_DomainSpecificBatchNormOptions],
+    **options: Any,
 ) -> DomainSpecificBatchNorm2d: ...
 @overload
 def create(
     spec: Literal["DomainSpecificBatchNorm3d", "DSBN3d"],
     /,
-    **options: Unpack[_DomainSpecificBatchNormOptions],
+    **options: Any,
 ) -> DomainSpecificBatchNorm3d: ...
 @overload
-def create(spec: Literal["DyT", "DynamicTanh"], /, **options: Unpack[_DyTOptions]) -> DyT: ...
+def create(spec: Literal["DyT", "DynamicTanh"], /, **options: Any) -> DyT: ...
 @overload
-def create(spec: Literal["EvoNormB0"], /, **options: Unpack[_EvoNormB0Options]) -> EvoNormB0: ...
+def create(spec: Literal["EvoNormB0"], /, **options: Any) -> EvoNormB0: ...
 @overload
-def create(spec: Literal["EvoNormS0"], /, **options: Unpack[_EvoNormS0Options]) -> EvoNormS0: ...
+def create(spec: Literal["EvoNormB1"], /, **options: Any) -> EvoNormB1: ...
 @overload
-def create(
-    spec: Literal["FilterResponseNorm", "FRN"],
-    /,
-    **options: Unpack[_FilterResponseNormOptions],
-) -> FilterResponseNorm: ...
+def create(spec: Literal["EvoNormB2"], /, **options: Any) -> EvoNormB2: ...
+@overload
+def create(spec: Literal["EvoNormS0"], /, **options: Any) -> EvoNormS0: ...
+@overload
+def create(spec: Literal["EvoNormS1"], /, **options: Any) -> EvoNormS1: ...
+@overload
+def create(spec: Literal["EvoNormS2"], /, **options: Any) -> EvoNormS2: ...
+@overload
+def create(spec: Literal["FilterResponseNorm", "FRN"], /, **options: Any) -> FilterResponseNorm: ...
 @overload
 def create(
     spec: Literal["FrozenBatchNorm1d", "FrozenBN1d"],
     /,
-    **options: Unpack[_FrozenBatchNormOptions],
+    **options: Any,
 ) -> FrozenBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["FrozenBatchNorm2d", "FrozenBN", "FrozenBN2d", "FrozenBatchNorm"],
     /,
-    **options: Unpack[_FrozenBatchNormOptions],
+    **options: Any,
 ) -> FrozenBatchNorm2d: ...
 @overload
 def create(
     spec: Literal["FrozenBatchNorm3d", "FrozenBN3d"],
     /,
-    **options: Unpack[_FrozenBatchNormOptions],
+    **options: Any,
 ) -> FrozenBatchNorm3d: ...
+@overload
+def create(spec: Literal["GatedRMSNorm", "RMSNormGated"], /, **options: Any) -> GatedRMSNorm: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm", "GhostBN", "GBN"],
     /,
-    **options: Unpack[_GhostBatchNormOptions],
+    **options: Any,
 ) -> GhostBatchNorm: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm1d", "GhostBN1d"],
     /,
-    **options: Unpack[_GhostBatchNormOptions],
+    **options: Any,
 ) -> GhostBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm2d", "GhostBN2d"],
     /,
-    **options: Unpack[_GhostBatchNormOptions],
+    **options: Any,
 ) -> GhostBatchNorm2d: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm3d", "GhostBN3d"],
     /,
-    **options: Unpack[_GhostBatchNormOptions],
+    **options: Any,
 ) -> GhostBatchNorm3d: ...
 @overload
-def create(
-    spec: Literal["GlobalResponseNorm", "GRN"],
-    /,
-    **options: Unpack[_GlobalResponseNormOptions],
-) -> GlobalResponseNorm: ...
+def create(spec: Literal["GlobalResponseNorm", "GRN"], /, **options: Any) -> GlobalResponseNorm: ...
 @overload
-def create(
-    spec: Literal["GroupNorm", "GN"],
-    /,
-    **options: Unpack[_GroupNormOptions],
-) -> GroupNorm: ...
+def create(spec: Literal["GroupNorm", "GN"], /, **options: Any) -> GroupNorm: ...
 @overload
-def create(spec: Literal["IBN", "InstanceBatchNorm"], /, **options: Unpack[_IBNOptions]) -> IBN: ...
+def create(spec: Literal["IBN", "InstanceBatchNorm"], /, **options: Any) -> IBN: ...
 @overload
-def create(
-    spec: Literal["InstanceNorm1d", "IN1d"],
-    /,
-    **options: Unpack[_InstanceNormOptions],
-) -> InstanceNorm1d: ...
+def create(spec: Literal["InstanceNorm1d", "IN1d"], /, **options: Any) -> InstanceNorm1d: ...
 @overload
 def create(
     spec: Literal["InstanceNorm2d", "IN", "IN2d", "InstanceNorm"],
     /,
-    **options: Unpack[_InstanceNormOptions],
+    **options: Any,
 ) -> InstanceNorm2d: ...
 @overload
-def create(
-    spec: Literal["InstanceNorm3d", "IN3d"],
-    /,
-    **options: Unpack[_InstanceNormOptions],
-) -> InstanceNorm3d: ...
+def create(spec: Literal["InstanceNorm3d", "IN3d"], /, **options: Any) -> InstanceNorm3d: ...
 @overload
-def create(
-    spec: Literal["IterNorm", "IterativeNorm"],
-    /,
-    **options: Unpack[_IterNormOptions],
-) -> IterNorm: ...
+def create(spec: Literal["IterNorm", "IterativeNorm"], /, **options: Any) -> IterNorm: ...
 @overload
-def create(
-    spec: Literal["LayerNorm", "LN"],
-    /,
-    **options: Unpack[_LayerNormOptions],
-) -> LayerNorm: ...
+def create(spec: Literal["LayerNorm", "LN"], /, **options: Any) -> LayerNorm: ...
 @overload
-def create(
-    spec: Literal["LazyBatchNorm1d", "LazyBN1d"],
-    /,
-    **options: Unpack[_LazyBatchNormOptions],
-) -> LazyBatchNorm1d: ...
+def create(spec: Literal["LazyBatchNorm1d", "LazyBN1d"], /, **options: Any) -> LazyBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["LazyBatchNorm2d", "LazyBN", "LazyBN2d", "LazyBatchNorm"],
     /,
-    **options: Unpack[_LazyBatchNormOptions],
+    **options: Any,
 ) -> LazyBatchNorm2d: ...
 @overload
-def create(
-    spec: Literal["LazyBatchNorm3d", "LazyBN3d"],
-    /,
-    **options: Unpack[_LazyBatchNormOptions],
-) -> LazyBatchNorm3d: ...
+def create(spec: Literal["LazyBatchNorm3d", "LazyBN3d"], /, **options: Any) -> LazyBatchNorm3d: ...
 @overload
 def create(
     spec: Literal["LazyInstanceNorm1d", "LazyIN1d"],
     /,
-    **options: Unpack[_LazyInstanceNormOptions],
+    **options: Any,
 ) -> LazyInstanceNorm1d: ...
 @overload
 def create(
     spec: Literal["LazyInstanceNorm2d", "LazyIN", "LazyIN2d", "LazyInstanceNorm"],
     /,
-    **options: Unpack[_LazyInstanceNormOptions],
+    **options: Any,
 ) -> LazyInstanceNorm2d: ...
 @overload
 def create(
     spec: Literal["LazyInstanceNorm3d", "LazyIN3d"],
     /,
-    **options: Unpack[_LazyInstanceNormOptions],
+    **options: Any,
 ) -> LazyInstanceNorm3d: ...
 @overload
-def create(
-    spec: Literal["LocalResponseNorm", "LRN"],
-    /,
-    **options: Unpack[_LocalResponseNormOptions],
-) -> LocalResponseNorm: ...
-@overload
-def create(spec: Literal["Normalize"], /, **options: Unpack[_NormalizeOptions]) -> Normalize: ...
+def create(spec: Literal["LocalResponseNorm", "LRN"], /, **options: Any) -> LocalResponseNorm: ...
 @overload
 def create(
-    spec: Literal["PartialRMSNorm", "pRMSNorm"],
+    spec: Literal["LpNormalization", "LpNorm", "L2Norm"],
     /,
-    **options: Unpack[_PartialRMSNormOptions],
-) -> PartialRMSNorm: ...
+    **options: Any,
+) -> LpNormalization: ...
 @overload
 def create(
-    spec: Literal["PowerNorm", "PN"],
+    spec: Literal["MeanVarianceNormalization", "MVN"],
     /,
-    **options: Unpack[_PowerNormOptions],
-) -> PowerNorm: ...
+    **options: Any,
+) -> MeanVarianceNormalization: ...
+@overload
+def create(spec: Literal["Normalize"], /, **options: Any) -> Normalize: ...
+@overload
+def create(spec: Literal["PartialRMSNorm", "pRMSNorm"], /, **options: Any) -> PartialRMSNorm: ...
+@overload
+def create(spec: Literal["PowerNorm", "PN"], /, **options: Any) -> PowerNorm: ...
+@overload
+def create(spec: Literal["RevIN", "ReversibleInstanceNorm"], /, **options: Any) -> RevIN: ...
+@overload
+def create(spec: Literal["RMSNorm", "RMS"], /, **options: Any) -> RMSNorm: ...
+@overload
+def create(spec: Literal["ScaleNorm"], /, **options: Any) -> ScaleNorm: ...
+@overload
+def create(spec: Literal["SimpleNorm"], /, **options: Any) -> SimpleNorm: ...
 @overload
 def create(
-    spec: Literal["RevIN", "ReversibleInstanceNorm"],
+    spec: Literal["SpectralNorm", "SpectralNormalization"],
     /,
-    **options: Unpack[_RevINOptions],
-) -> RevIN: ...
+    **options: Any,
+) -> SpectralNorm: ...
 @overload
-def create(spec: Literal["RMSNorm", "RMS"], /, **options: Unpack[_RMSNormOptions]) -> RMSNorm: ...
-@overload
-def create(spec: Literal["ScaleNorm"], /, **options: Unpack[_ScaleNormOptions]) -> ScaleNorm: ...
-@overload
-def create(
-    spec: Literal["SplitBatchNorm", "SplitBN"],
-    /,
-    **options: Unpack[_SplitBatchNormOptions],
-) -> SplitBatchNorm: ...
+def create(spec: Literal["SplitBatchNorm", "SplitBN"], /, **options: Any) -> SplitBatchNorm: ...
 @overload
 def create(
     spec: Literal["SplitBatchNorm1d", "SplitBN1d"],
     /,
-    **options: Unpack[_SplitBatchNormOptions],
+    **options: Any,
 ) -> SplitBatchNorm1d: ...
 @overload
 def create(
     spec: Literal["SplitBatchNorm2d", "SplitBN2d"],
     /,
-    **options: Unpack[_SplitBatchNormOptions],
+    **options: Any,
 ) -> SplitBatchNorm2d: ...
 @overload
 def create(
     spec: Literal["SplitBatchNorm3d", "SplitBN3d"],
     /,
-    **options: Unpack[_SplitBatchNormOptions],
+    **options: Any,
 ) -> SplitBatchNorm3d: ...
 @overload
-def create(
-    spec: Literal["SwitchableNorm1d", "SN1d"],
-    /,
-    **options: Unpack[_SwitchableNormOptions],
-) -> SwitchableNorm1d: ...
+def create(spec: Literal["SwitchableNorm1d", "SN1d"], /, **options: Any) -> SwitchableNorm1d: ...
 @overload
 def create(
     spec: Literal["SwitchableNorm2d", "SN", "SN2d", "SwitchableNorm"],
     /,
-    **options: Unpack[_SwitchableNormOptions],
+    **options: Any,
 ) -> SwitchableNorm2d: ...
 @overload
-def create(
-    spec: Literal["SwitchableNorm3d", "SN3d"],
-    /,
-    **options: Unpack[_SwitchableNormOptions],
-) -> SwitchableNorm3d: ...
+def create(spec: Literal["SwitchableNorm3d", "SN3d"], /, **options: Any) -> SwitchableNorm3d: ...
 @overload
 def create(
-    spec: Literal["SyncBatchNorm", "SyncBN"],
+    spec: Literal["WeightNorm", "WN", "WeightNormalization"],
     /,
-    **options: Unpack[_SyncBatchNormOptions],
-) -> SyncBatchNorm: ...
-@overload
-def create(
-    spec: Literal["SyncBatchNorm1d", "SyncBN1d"],
-    /,
-    **options: Unpack[_SyncBatchNormOptions],
-) -> SyncBatchNorm1d: ...
-@overload
-def create(
-    spec: Literal["SyncBatchNorm2d", "SyncBN2d"],
-    /,
-    **options: Unpack[_SyncBatchNormOptions],
-) -> SyncBatchNorm2d: ...
-@overload
-def create(
-    spec: Literal["SyncBatchNorm3d", "SyncBN3d"],
-    /,
-    **options: Unpack[_SyncBatchNormOptions],
-) -> SyncBatchNorm3d: ...
+    **options: Any,
+) -> WeightNorm: ...
 @overload
 def create(
     spec: Literal["WeightStandardization", "WS", "WeightStandardisation"],
     /,
-    **options: Unpack[_WeightStandardizationOptions],
+    **options: Any,
 ) -> WeightStandardization: ...
 @overload
-def create(spec: Mapping[str, Any], /, *, dialect: None = None, **options: Any) -> Layer: ...
-@overload
-def create(spec: str, /, *, dialect: None = None, **options: Unpack[_AnyOptions]) -> Layer: ...
+def create(
+    spec: str | Mapping[str, Any], /, *, dialect: None = None, **options: Any
+) -> Layer: ...

@@ -132,15 +132,15 @@ def clear(out, x, *others) -> bool:
     return True
 
 
-def ordered_grads(dict grads, dict parameters) -> dict:
-    """The gradients of the parameters there are, in their order, shape and dtype, then the others.
+def ordered_grads(dict grads, dict parameters, dict learned) -> dict:
+    """The gradients of the parameters that learn, in their order, shape and dtype, then the others.
 
     KeyError for one that is missing: its name, and the names of what is there.
     """
     cdef dict own = {}
     for name, a in parameters.items():
         g = grads.pop(name, None)
-        if a is None:
+        if a is None or name not in learned:
             continue
         if g is None:
             raise KeyError(name, [*own, *grads])
@@ -152,7 +152,10 @@ def ordered_grads(dict grads, dict parameters) -> dict:
 
 
 def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
-    """What kernels found for weight and bias, in one piece, as the gradients of those there are."""
+    """What kernels found for weight and bias, in one piece, as the gradients of those there are.
+
+    `parameters` are those that learn.
+    """
     cdef dict own = {}
     for name, g in (("weight", dweight), ("bias", dbias)):
         a = parameters.get(name)
@@ -163,10 +166,12 @@ def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
     return own
 
 
-def keep_grads(dict own, grads, dict parameters, inputs) -> None:
+def keep_grads(dict own, grads, dict parameters, dict learned, inputs) -> None:
     """OUT own: grads, those of parameters in their dtypes, and by "d" + name those of inputs."""
     for name in inputs:
         own["d" + name] = grads.pop(name, None)
+    if learned is not parameters:  # a pullback of an author's may not know
+        grads = {name: g for name, g in grads.items() if name in learned or name not in parameters}
     for name, g in grads.items():
         a = parameters.get(name)
         if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):

@@ -204,12 +204,12 @@ class Pair(Declared):
         Parameters
         ----------
         **grads
-            The gradients by name, those of parameters that options leave out, too.
+            The gradients by name, those of parameters that options leave out or hold fixed, too.
 
         Returns
         -------
         dict
-            Those of the parameters that the layer has, in their shape and dtype, and those of
+            Those of the parameters that the layer learns, in their shape and dtype, and those of
             further inputs that are not None.
 
         Raises
@@ -218,7 +218,7 @@ class Pair(Declared):
             If the gradient of a parameter is missing.
         """
         try:
-            return ordered_grads(grads, self._parameters)
+            return ordered_grads(grads, self._parameters, self._learned())
         except KeyError as error:
             missing, given = error.args
             raise TypeError(
