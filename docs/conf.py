@@ -13,13 +13,12 @@ from pathlib import Path
 
 import cybn
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-os.environ.setdefault("MPLBACKEND", "agg")
-# Pages are executed in folders of their own; what they read lies here.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(Path(__file__).parent / "_ext"), os.environ.get("PYTHONPATH")])
-)
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # the same on every machine that builds it
+DOCS = Path(__file__).parent
+# What pages import lies here; they are executed in processes of their own.
+ROOMS = [str(DOCS / "_ext"), str(DOCS.parent / "examples")]
+sys.path[:0] = ROOMS
+os.environ["PYTHONPATH"] = os.pathsep.join([*ROOMS, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the networks of the pages are small
 os.environ.setdefault("IPYTHONDIR", tempfile.mkdtemp())
 
 project = "cybn"
@@ -45,7 +44,7 @@ nitpicky = False
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(Path(__file__).parent / "build" / "cells")
+nb_execution_cache_path = str(DOCS / "build" / "cells")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 60
 nb_merge_streams = True
