@@ -19,7 +19,10 @@ ROOMS = [str(DOCS / "_ext"), str(DOCS.parent / "examples")]
 sys.path[:0] = ROOMS
 os.environ["PYTHONPATH"] = os.pathsep.join([*ROOMS, *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the networks of the pages are small
-os.environ.setdefault("IPYTHONDIR", tempfile.mkdtemp())
+# A kernel tells of its own transport what is no matter of a page.
+os.environ["IPYTHONDIR"] = folder = tempfile.mkdtemp()
+(Path(folder) / "profile_default").mkdir()
+(Path(folder) / "profile_default" / "ipython_kernel_config.py").write_text("c.Application.log_level = 40")
 
 project = "cybn"
 author = copyright = "The cybn developers"
@@ -37,8 +40,8 @@ extensions = [
     "reference",
 ]
 exclude_patterns = ["build", "_ext", "**.ipynb_checkpoints"]
-suppress_warnings = ["config.cache"]
-nitpicky = False
+# A page of an extra that is not there yet is no fault of the table of contents.
+suppress_warnings = ["toc.empty_glob", "toctree.empty_glob"]
 
 # Markdown
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
@@ -62,6 +65,7 @@ highlight_language = "none"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cybn"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

@@ -18,7 +18,7 @@ PAGES = {
     "LICENSE": "project/license",
     "examples/README.md": "project/examples",
 }
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,15 +29,16 @@ def rewritten(text: str, folder: Path) -> str:
     """
 
     def link(match: re.Match[str]) -> str:
-        target = (folder / match[2]).resolve()
+        image, words, place, anchor = match.groups(default="")
+        target = (folder / place).resolve()
         if not target.exists() or not target.is_relative_to(ROOT):
             return match[0]
         path = target.relative_to(ROOT).as_posix()
         if path in PAGES:
-            return f"[{match[1]}](/{PAGES[path]}.md{match[3] or ''})"
+            return f"[{words}](/{PAGES[path]}.md{anchor})"
         if path.startswith("docs/"):
-            return f"[{match[1]}](/{path.removeprefix('docs/')}{match[3] or ''})"
-        return match[1]
+            return f"{image}[{words}](/{path.removeprefix('docs/')}{anchor})"
+        return words
 
     return _LINK.sub(link, text)
 

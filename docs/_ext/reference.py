@@ -72,9 +72,8 @@ def layer_page(name: str) -> str:
         "",
         ".. currentmodule:: cybn",
         "",
-        f".. autoclass:: cybn.{name}",
-        "   :members:",
-        "   :exclude-members: apply, pullback, fixed, Saved",
+        f".. autoclass:: cybn.{name}{_signature(getattr(cybn, name))}",
+        *_methods(getattr(cybn, name)),
         "",
         *_section("In a config"),
         f"``num_features`` is understood by every layer. `cybn describe {name}` prints this, and",
@@ -204,6 +203,21 @@ def module_page(name: str, title: str) -> str:
         if callable(value) and getattr(value, "__doc__", None):
             lines += _auto(f"cybn.{name}.{each}", value)
     return "\n".join(lines)
+
+
+def _signature(cls: type) -> str:
+    """Options and defaults, without the annotations, which the docstring has in words."""
+    own = inspect.signature(cls.__init__)
+    plain = [p.replace(annotation=p.empty) for p in own.parameters.values() if p.name != "self"]
+    return str(own.replace(parameters=plain, return_annotation=own.empty))
+
+
+def _methods(cls: type) -> list[str]:
+    """What a layer can do that others cannot: its own public methods, beside the pair."""
+    common = dir(cybn.Layer)
+    own = [n for n, v in inspect.getmembers(cls, inspect.isfunction)
+           if not n.startswith("_") and n not in common and inspect.getdoc(v)]  # fmt: skip
+    return [f"   :members: {', '.join(own)}", "   :inherited-members:"] if own else []
 
 
 def _auto(path: str, value: Any) -> Iterator[str]:
