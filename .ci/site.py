@@ -1,9 +1,9 @@
 """Opens the built site in headless Chromium, as a reader would, and looks for what is broken.
 
-Every page, in a wide window on light and in a narrow one on dark: no console error, nothing fetched from elsewhere, no picture
-missing, no formula of size 0, nothing wider than the window. Then the search, and the keyboard alone. It
-needs playwright and a Chromium: that of the system, or playwright's own. Where there is none it says so and
-does nothing.
+Every page, in a wide window on light and in a narrow one on dark: no console error, nothing
+fetched from elsewhere, no picture missing, no formula of size 0, nothing wider than the window.
+Then the search, and the keyboard alone. It needs playwright and a Chromium: that of the system, or
+playwright's own. Where there is none it says so and does nothing.
 
     make -C docs html && python .ci/site.py
     python .ci/site.py --shots FOLDER     pictures of some pages as well
@@ -26,7 +26,8 @@ SITE = Path(__file__).parents[1] / "docs" / "build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WINDOWS = {"wide": (1280, 900), "narrow": (390, 844)}
 LOOKS = (("wide", "light"), ("narrow", "dark"))
-SHOWN = ("index", "tutorial/lecture", "gallery/choosing", "gallery/ioffe_szegedy", "numerics", "speed",
+SHOWN = ("index", "tutorial/lecture", "gallery/choosing", "gallery/ioffe_szegedy",
+         "numerics", "speed",
          "reference/made/BatchNorm2d", "reference/made/features", "coming", "search")  # fmt: skip
 FAULTS = """() => {
     const faults = [];
@@ -116,13 +117,15 @@ class Visit:
         seen = []
         for _ in range(steps):
             self.page.keyboard.press("Tab")
-            seen.append(self.page.evaluate("""() => {
+            seen.append(
+                self.page.evaluate("""() => {
                 const at = document.activeElement, style = getComputedStyle(at);
                 const box = at.getBoundingClientRect();
                 const marked = style.outlineStyle !== "none" || style.boxShadow !== "none";
                 const shown = at.checkVisibility() && box.width && box.height;
                 return [at.outerHTML.slice(0, 200), marked && !!shown];
-            }"""))
+            }""")
+            )
         if len({html for html, _ in seen}) < steps - 1:
             self.fault("Tab goes nowhere")
         for html, marked in seen[1:]:  # the first is the link past the navigation

@@ -1,10 +1,12 @@
-"""Writes the figures of docs/speed.md and README.md, and their picture, from a run of the benchmarks.
+"""Writes the figures of docs/speed.md and README.md, and their picture, from a run of the
+benchmarks.
 
     python -m benchmarks --quick --no-footprint --no-company --json run.json
     python .ci/speed.py run.json
 
 Each figure is the geometric mean over the shapes of the run of how many times faster cybn is than
-PyTorch, with the lowest beside it, so that what is slower is seen. The smallest calls are no part of it.
+PyTorch, with the lowest beside it, so that what is slower is seen. The smallest calls are no part
+of it.
 """
 
 import sys
@@ -55,16 +57,21 @@ def table(results: Results) -> str:
     """In Markdown, with the machine and the command."""
     machine, modes = results.machine, [*COLOURS]
     lines = [
-        "| times as fast as PyTorch: mean (lowest) | " + " | ".join(MODE_TITLES[m] for m in modes) + " |",
+        "| times as fast as PyTorch: mean (lowest) | "
+        + " | ".join(MODE_TITLES[m] for m in modes)
+        + " |",
         "|---|" + "---|" * len(modes),
     ]
     for norm, row in figures(results).items():
-        lines.append(f"| {NORM_TITLES[norm]} | " + " | ".join(str(row.get(m, "")) for m in modes) + " |")
+        lines.append(
+            f"| {NORM_TITLES[norm]} | " + " | ".join(str(row.get(m, "")) for m in modes) + " |"
+        )
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("numpy", "torch"))
     quick = " --quick" if results.options.get("quick") else ""
     note = (
-        f"float32, {threads_text(results.threads[-1])}, {machine['processor']}, {versions}; the geometric mean "
-        f"over the shapes of `python -m benchmarks{quick}`, which prints each of them, and the lowest."
+        f"float32, {threads_text(results.threads[-1])}, {machine['processor']}, {versions}; "
+        f"the geometric mean over the shapes of `python -m benchmarks{quick}`, which prints each "
+        "of them, and the lowest."
     )
     return "\n".join([*lines, "", note, ""])
 
@@ -82,13 +89,21 @@ def draw(results: Results) -> None:
         for k, (mode, colour) in enumerate(COLOURS.items()):
             if mode in row:
                 y, mean = at + 0.27 * (k - 1), row[mode].mean
-                ax.barh(y, mean - 1, 0.25, left=1, color=colour, label=None if at else MODE_TITLES[mode])
+                ax.barh(
+                    y, mean - 1, 0.25, left=1, color=colour, label=None if at else MODE_TITLES[mode]
+                )
                 ax.annotate(f"{mean:.1f}", (max(mean, 1), y), (3, 0), va="center", size=9,
                             textcoords="offset points", color=colour)  # fmt: skip
     ax.set_xscale("log")
-    ax.set_yticks(range(len(found)), [NORM_TITLES[norm].replace(", and", ",\nand") for norm in found])
+    ax.set_yticks(
+        range(len(found)), [NORM_TITLES[norm].replace(", and", ",\nand") for norm in found]
+    )
     ax.invert_yaxis()
-    ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50) if t <= 2.2 * max(f.mean for r in found.values() for f in r.values())]
+    ticks = [
+        t
+        for t in (0.5, 1, 2, 5, 10, 20, 50)
+        if t <= 2.2 * max(f.mean for r in found.values() for f in r.values())
+    ]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     ax.axvline(1, color="black", linewidth=1)

@@ -1,9 +1,10 @@
 """How Sphinx builds the site from the pages in this folder; `make -C docs html` runs it.
 
 Pages are Markdown (MyST) that can be read as they stand. Those with a `jupytext` head are executed
-while the site is built (MyST-NB), and an error in them ends the build. The reference is written from
-docstrings and from the registry (`_ext/reference.py`). Nothing is fetched, neither here nor by a
-reader's browser: formulas become MathML (`_ext/mathml.py`), fonts and scripts are the theme's own.
+while the site is built (MyST-NB), and an error in them ends the build. The reference is written
+from docstrings and from the registry (`_ext/reference.py`). Nothing is fetched, neither here nor
+by a reader's browser: formulas become MathML (`_ext/mathml.py`), fonts and scripts are the theme's
+own.
 """
 
 import os
@@ -22,7 +23,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the networks of the pages 
 # A kernel tells of its own transport what is no matter of a page.
 os.environ["IPYTHONDIR"] = folder = tempfile.mkdtemp()
 (Path(folder) / "profile_default").mkdir()
-(Path(folder) / "profile_default" / "ipython_kernel_config.py").write_text("c.Application.log_level = 40")
+(Path(folder) / "profile_default" / "ipython_kernel_config.py").write_text(
+    "c.Application.log_level = 40"
+)
 
 project = "cybn"
 author = copyright = "The cybn developers"
@@ -40,8 +43,6 @@ extensions = [
     "reference",
 ]
 exclude_patterns = ["build", "_ext", "**.ipynb_checkpoints"]
-# A page of an extra that is not there yet is no fault of the table of contents.
-suppress_warnings = ["toc.empty_glob", "toctree.empty_glob"]
 
 # Markdown
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

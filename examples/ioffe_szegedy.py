@@ -1,16 +1,16 @@
 """Figure 1 of Ioffe and Szegedy (2015), over again: what batch normalization does to sigmoids.
 
 The paper trains three fully connected layers of 100 sigmoid units on MNIST, with and without batch
-normalization, for 50,000 steps of 60 images, with first weights that are small Gaussian random numbers,
-and shows (a) test accuracy over steps, (b, c) the 15th, 50th and 85th percentile of what one typical
-sigmoid of the last hidden layer is fed. Here are the same network, batch size and percentiles on
-scikit-learn's digits, 1,797 images of 8x8 pixels, which need not be downloaded. The paper names neither
-its learning rate nor the size of its weights; both are options here.
+normalization, for 50,000 steps of 60 images, with first weights that are small Gaussian random
+numbers, and shows (a) test accuracy over steps, (b, c) the 15th, 50th and 85th percentile of what
+one typical sigmoid of the last hidden layer is fed. Here are the same network, batch size and
+percentiles on scikit-learn's digits, 1,797 images of 8x8 pixels, which need not be downloaded. The
+paper names neither its learning rate nor the size of its weights; both are options here.
 
     pip install ".[examples]" && python examples/ioffe_szegedy.py
 
-Layers, loss and data are those of `digits.py`. Rejected: one seed, as in the paper, since a single run
-says little about which of two curves is higher.
+Layers, loss and data are those of `digits.py`. Rejected: one seed, as in the paper, since a single
+run says little about which of two curves is higher.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def findings(runs: dict[str, list[Curves]]) -> list[tuple[str, str, bool]]:
     last = {name: float(each[-1]) for name, each in curves.items()}
     best = {name: float(each.max()) for name, each in curves.items()}
     wander = {name: _wander(each) for name, each in runs.items()}
-    fall = {name: float(np.mean([_fall(run.accuracy) for run in each])) for name, each in runs.items()}
+    fall = {
+        name: float(np.mean([_fall(run.accuracy) for run in each])) for name, each in runs.items()
+    }
     told = {name: "never" if at is None else f"{at:,}" for name, at in first.items()}
     faster = first["with"] is not None and (
         first["without"] is None or first["with"] < first["without"]
@@ -101,12 +103,13 @@ def findings(runs: dict[str, list[Curves]]) -> list[tuple[str, str, bool]]:
          f"{last['with']:.1%} with, {last['without']:.1%} without", last["with"] > last["without"]),
         ("higher test accuracy at its best",
          f"{best['with']:.1%} with, {best['without']:.1%} without", best["with"] > best["without"]),
-        ("inputs of a sigmoid are more stable: the median of a typical unit wanders less, in widths "
-         "of its 15 to 85 % band",
+        ("inputs of a sigmoid are more stable: the median of a typical unit wanders less, in "
+         "widths of its 15 to 85 % band",
          f"{wander['with']:.2f} with, {wander['without']:.2f} without",
          wander["with"] < wander["without"]),
         ("its test accuracy falls back no further below the best so far, once above 90 %",
-         f"by {fall['with']:.1%} with, {fall['without']:.1%} without", fall["with"] <= fall["without"]),
+         f"by {fall['with']:.1%} with, {fall['without']:.1%} without",
+         fall["with"] <= fall["without"]),
     ]  # fmt: skip
 
 
@@ -151,8 +154,8 @@ def draw(runs: dict[str, list[Curves]], setting: Setting) -> Figure:
     for panel in (left, *others):
         panel.grid(alpha=0.3)
     figure.suptitle(
-        f"{len(runs['with'])} seeds; batches of {BATCH}, learning rate {setting.rate:g}, first weights "
-        f"N(0, {setting.scale:g}²/fan-in); bands: range of seeds (a), 15 to 85 % (b, c)",
+        f"{len(runs['with'])} seeds; batches of {BATCH}, learning rate {setting.rate:g}, first "
+        f"weights N(0, {setting.scale:g}²/fan-in); bands: range of seeds (a), 15 to 85 % (b, c)",
         size="small",
     )
     return figure
@@ -161,7 +164,8 @@ def draw(runs: dict[str, list[Curves]], setting: Setting) -> Figure:
 def report(found: list[tuple[str, str, bool]]) -> str:
     """The findings, a line for each."""
     return "\n".join(
-        f"{'agrees' if agrees else 'DIFFERS':8} {claim}: {measured}" for claim, measured, agrees in found
+        f"{'agrees' if agrees else 'DIFFERS':8} {claim}: {measured}"
+        for claim, measured, agrees in found
     )
 
 
@@ -177,7 +181,9 @@ def compare(seeds: Sequence[int], setting: Setting) -> dict[str, list[Curves]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="ioffe_szegedy.py", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="ioffe_szegedy.py", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--out", type=Path, default=Path("digits-out"), metavar="DIR",
                         help="where the picture goes (default: %(default)s)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two seeds and few steps")

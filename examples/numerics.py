@@ -1,7 +1,8 @@
 """Error of a variance, and of a normalized output, where the mean is large beside the deviation.
 
-Draws the picture of docs/numerics.md and prints its table: relative errors of cybn, NumPy in float32 and,
-where it is installed, PyTorch, against float64, whose own error is far below what is measured.
+Draws the picture of docs/numerics.md and prints its table: relative errors of cybn, NumPy in
+float32 and, where it is installed, PyTorch, against float64, whose own error is far below what is
+measured.
 
     pip install ".[examples]" && python examples/numerics.py docs/pictures/errors.png
 """

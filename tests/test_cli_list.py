@@ -41,7 +41,9 @@ def command(capsys):
 
 def names_in(out):
     """The layers that a list names, in its order: each begins a line, two places in."""
-    return [line.split()[0] for line in out.splitlines() if line[:2] == "  " and line[2:3].isalpha()]
+    return [
+        line.split()[0] for line in out.splitlines() if line[:2] == "  " and line[2:3].isalpha()
+    ]
 
 
 def test_every_layer_is_listed_once_by_family(command):
@@ -97,7 +99,10 @@ def test_a_filter_and_a_family(command, options, found):
     ("options", "said"),
     [
         (["--filter", "nothing like it"], "with 'nothing like it' in its names or summary"),
-        (["--family", "plugins", "--filter", "x"], "of family plugins and with 'x' in its names or "),
+        (
+            ["--family", "plugins", "--filter", "x"],
+            "of family plugins and with 'x' in its names or ",
+        ),
     ],
 )
 def test_nothing_found_is_an_error_that_says_what_to_do(command, options, said, monkeypatch):
@@ -210,7 +215,11 @@ def test_without_shtab_it_says_what_to_install(command, monkeypatch):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
     ("line", "wanted"),
-    [("cybn des", "describe"), ("cybn list --fam", "--family"), ("cybn describe GroupN", "GroupNorm")],
+    [
+        ("cybn des", "describe"),
+        ("cybn list --fam", "--family"),
+        ("cybn describe GroupN", "GroupNorm"),
+    ],
 )
 def test_bash_completes_commands_options_and_layers(command, tmp_path, line, wanted):
     pytest.importorskip("shtab", reason='needs shtab: pip install ".[completion]"')
@@ -220,7 +229,7 @@ def test_bash_completes_commands_options_and_layers(command, tmp_path, line, wan
     code = f"""
 cybn() {{ {shlex.quote(sys.executable)} -m cybn "$@"; }}
 source {shlex.quote(str(script))}
-COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}
+COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
 COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}
 "$(complete -p cybn | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
 echo "${{COMPREPLY[@]}}"

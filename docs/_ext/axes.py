@@ -19,11 +19,19 @@ from matplotlib.figure import Figure
 
 PLAIN, REACHED, CHANGED = "#E8E8E8", "#0072B2", "#D55E00"
 LETTERS = 10
-SHORT = ("BatchNorm", "LayerNorm", "InstanceNorm", "GroupNorm", "GhostBatchNorm", "LocalResponseNorm")
+SHORT = (
+    "BatchNorm",
+    "LayerNorm",
+    "InstanceNorm",
+    "GroupNorm",
+    "GhostBatchNorm",
+    "LocalResponseNorm",
+)
 
 
 def panel(ax: Axes, name: str, title: str, training: bool = True) -> None:
-    """Rows are samples, columns are channels with their places; blue is what the orange one moves."""
+    """Rows are samples, columns are channels with their places; blue is what the orange one
+    moves."""
     moves = survey.reach(name, training)
     n, c, place = survey.PLACE
     cells = np.zeros((survey.N, survey.C, survey.L))

@@ -2,8 +2,8 @@
 
 A math renderer for Sphinx over the converter that docutils has. Rejected: MathJax and KaTeX, which
 Sphinx has a browser fetch, and which are megabytes of script where they are copied into a site;
-pictures of formulas, which need a TeX installation and do not follow a dark page; latex2mathml, which
-does not know of aligned equations.
+pictures of formulas, which need a TeX installation and do not follow a dark page; latex2mathml,
+which does not know of aligned equations.
 """
 
 from __future__ import annotations
@@ -73,5 +73,7 @@ def setup(app):
     app.add_html_math_renderer(
         "mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None)
     )
-    app.connect("config-inited", lambda app, config: setattr(config, "html_math_renderer", "mathml"))
+    app.connect(
+        "config-inited", lambda app, config: setattr(config, "html_math_renderer", "mathml")
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,8 @@
 """Pages for what lies outside of docs/: README.md, CONTRIBUTING.md and the like, and links to them.
 
 `../CONTRIBUTING.md` is right for whoever reads a page as it stands. In the site it is the page
-`project/contributing`, which has that file. A link to what is not there stays, is a warning and so ends
-the build.
+`project/contributing`, which has that file. A link to what is not there stays, is a warning and so
+ends the build.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ def rewritten(text: str, folder: Path) -> str:
     return _LINK.sub(link, text)
 
 
+def listed(text: str, folder: Path) -> str:
+    """The text without the patterns of a table of contents for which there is no page (yet)."""
+
+    def found(match: re.Match[str]) -> str:
+        return match[0] if any(folder.glob(f"{match[1]}.md")) else ""
+
+    return re.sub(r"^([\w/]+\*)\n", found, text, flags=re.MULTILINE)
+
+
 def read(app, docname, source):
     if docname.startswith("project/"):
         for file, page in PAGES.items():
@@ -51,7 +60,8 @@ def read(app, docname, source):
                 text = text if file.endswith(".md") else f"# License\n\n```text\n{text}```\n"
                 source[0] = rewritten(text, (ROOT / file).parent)
     elif Path(app.env.doc2path(docname)).suffix == ".md":
-        source[0] = rewritten(source[0], Path(app.env.doc2path(docname)).parent)
+        folder = Path(app.env.doc2path(docname)).parent
+        source[0] = listed(rewritten(source[0], folder), folder)
 
 
 def note(app, env, added, changed, removed):

@@ -1,9 +1,9 @@
 """The reference, written from docstrings, the registry and schemas while the site is built.
 
-A page for each layer, one with what every norm does, and one for each public module. All of them lie in
-`reference/made/`, which is not checked in, so that a new layer or function is there by existing.
-Rejected: autosummary, which lists members of modules and does not know the registry, aliases, schemas
-or what a config of another library calls a layer.
+A page for each layer, one with what every norm does, and one for each public module. All of them
+lie in `reference/made/`, which is not checked in, so that a new layer or function is there by
+existing. Rejected: autosummary, which lists members of modules and does not know the registry,
+aliases, schemas or what a config of another library calls a layer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import survey
 
 import cybn
+from cybn.layers.base.channelnorm import ChannelNorm
+from cybn.terms.docstrings import parts_of
 
 MADE = Path(__file__).parents[1] / "reference" / "made"
 #: public modules beside the layers, and what each is about
@@ -31,7 +33,8 @@ MODULES = {
 
 
 def write(app: Any = None) -> None:
-    """All pages; files that say the same are left alone, so that Sphinx need not read them again."""
+    """All pages; files that say the same are left alone, so that Sphinx need not read them
+    again."""
     pages = {f"{name}.rst": layer_page(name) for name in cybn.available() if _built_in(name)}
     pages["layers.rst"] = layers_page()
     pages["features.rst"] = features_page()
@@ -73,10 +76,10 @@ def layer_page(name: str) -> str:
         ".. currentmodule:: cybn",
         "",
         f".. autoclass:: cybn.{name}{_signature(getattr(cybn, name))}",
-        *_methods(getattr(cybn, name)),
         "",
+        *_methods(name),
         *_section("In a config"),
-        f"``num_features`` is understood by every layer. `cybn describe {name}` prints this, and",
+        f"``num_features`` is understood by every layer. ``cybn describe {name}`` prints this, and",
         f"``cybn.schema({name!r})`` is the whole JSON Schema.",
         "",
         *_table(
@@ -134,8 +137,8 @@ def features_page() -> str:
         "All of it is found out while this page is made, by building each layer and calling it.",
         "",
         *_section("What an output depends on"),
-        "Of the other values of x, (N, C, L): samples, channels, places. A weight's filters are its",
-        "samples.",
+        "Of the other values of x, (N, C, L): samples, channels, places. A weight's filters are",
+        "its samples.",
         "",
         *_table(
             (("norm", 30), ("in training", 35), ("in evaluation", 35)),
@@ -147,10 +150,10 @@ def features_page() -> str:
             [(_link(r.family), _code(r.learned), _code(r.kept)) for r in rows],
         ),
         *_section("What it can do"),
-        "``activation`` is an option; what stands under *further inputs* is given to a call by name.",
+        "``activation`` is an option; what stands under *further inputs* is given by name.",
         "*folds*: :func:`cybn.fold` puts it into weights. *recalibrates*: :func:`cybn.recalibrate`",
-        "takes it. *frozen form*: what :func:`cybn.freeze` makes of it. *sixteen bits*: where float16 and",
-        "bfloat16 are converted.",
+        "takes it. *frozen form*: what :func:`cybn.freeze` makes of it. *sixteen bits*: where",
+        "float16 and bfloat16 are converted.",
         "",
         *_table(
             (
@@ -172,8 +175,8 @@ def functions_page() -> str:
     names = [n for n in cybn.__all__ if n not in cybn._MODULES and not _is_layer(n)]
     lines = [
         *_title("cybn"),
-        "What is made of layers, and how they are found, built and changed. The layers themselves are",
-        "in :doc:`layers`.",
+        "What is made of layers, and how they are found, built and changed. The layers themselves",
+        "are in :doc:`layers`.",
         "",
         ".. currentmodule:: cybn",
         "",
@@ -212,12 +215,19 @@ def _signature(cls: type) -> str:
     return str(own.replace(parameters=plain, return_annotation=own.empty))
 
 
-def _methods(cls: type) -> list[str]:
-    """What a layer can do that others cannot: its own public methods, beside the pair."""
-    common = dir(cybn.Layer)
-    own = [n for n, v in inspect.getmembers(cls, inspect.isfunction)
-           if not n.startswith("_") and n not in common and inspect.getdoc(v)]  # fmt: skip
-    return [f"   :members: {', '.join(own)}", "   :inherited-members:"] if own else []
+def _methods(name: str) -> list[str]:
+    """What a layer can do that others cannot: its public methods, less those for its relatives."""
+    cls, common = getattr(cybn, name), {*dir(cybn.Layer), *dir(ChannelNorm)}
+    own = [
+        each
+        for each, value in inspect.getmembers(cls, callable)
+        if not each.startswith("_")
+        and each not in common
+        and not inspect.isclass(value)
+        and not value.__module__.rpartition(".")[2].startswith("_")
+        and {"Returns", "Parameters", "Examples"} & {*parts_of(value.__doc__).sections}
+    ]
+    return [line for each in own for line in (f".. automethod:: cybn.{name}.{each}", "")]
 
 
 def _auto(path: str, value: Any) -> Iterator[str]:
@@ -282,7 +292,8 @@ def _value(prop: dict[str, Any]) -> str:
     bounds = [
         f"{sign} {prop[key]:g}"
         for key, sign in (
-            ("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"),
+            ("minimum", ">="), ("exclusiveMinimum", ">"),
+            ("maximum", "<="), ("exclusiveMaximum", "<"),
         )
         if key in prop and abs(prop[key]) < 2**31 - 1
     ]  # fmt: skip

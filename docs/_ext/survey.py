@@ -222,7 +222,8 @@ def elsewhere(name: str) -> Iterator[tuple[str, str, list[str]]]:
         names = [
             alias
             for norm in dialect.norms
-            if norm.refused is None and name in {norm.layer, *(norm.layer.format(d) for d in (1, 2, 3))}
+            if norm.refused is None
+            and name in {norm.layer, *(norm.layer.format(d) for d in (1, 2, 3))}
             for alias in norm.names
         ]
         if names:

@@ -233,7 +233,7 @@ def _usage() -> Usage:
     sub.add_argument("name", metavar="NAME", help="the layer's class, such as MyNorm")
     sub.add_argument("--kind", choices=KINDS, default="python", help="what to write it in")
     sub.add_argument("--into", metavar="DIR", default=".", help="where its folder is to be")
-    sub = command("completion", _completion, "print a script that completes this command in a shell")
+    sub = command("completion", _completion, "print what completes this command in a shell")
     sub.add_argument("shell", choices=SHELLS, help="for which shell")
     sub.set_defaults(parser=usage.parser)
     return usage

@@ -23,7 +23,5 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     try:
         import shtab
     except ImportError:
-        raise ImportError(
-            'the script is made by shtab: pip install "cybn[completion]"'
-        ) from None
+        raise ImportError('the script is made by shtab: pip install "cybn[completion]"') from None
     return shtab.complete(parser, shell=shell, preamble=_PREAMBLE)
