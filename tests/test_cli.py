@@ -47,12 +47,6 @@ def run(*args, **options):
 # list
 
 
-def test_list_names_every_layer(command):
-    code, out, err = command("list")
-    assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == cybn.available()
-
-
 def test_list_json(command):
     code, out, err = command("list", "--json")
     assert (code, err) == (0, "")

@@ -37,7 +37,7 @@ def command(capsys, monkeypatch):
     return command
 
 
-COMMANDS = "list, describe, check, check-layer, info, new"
+COMMANDS = "list, describe, check, check-layer, info, new, completion"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import sys
-import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -22,16 +21,18 @@ import cybn
 from ..config.build import check_entries
 from ..config.catalogue import available, describe
 from ..config.files import FORMATS, MAX_BYTES, parse_config, read_config
-from ..config.plugins import PluginError, PluginWarning, plugins
+from ..config.plugins import PluginWarning
 from ..terms.messages import place
 from ..terms.registry import UnknownName
+from .completion import FILES, LAYERS, SHELLS, script
+from .listing import FAMILIES, chosen, listed, show_layer, show_layers
+from .paint import painted
 from .project import KINDS, commands, write_project
 from .usage import Usage, excuse, setting, shape
 
 __all__ = ["main"]
 
 OK, PROBLEM, INTERRUPTED = 0, 1, 130
-_WIDTH, _INDENT = 80, " " * 4  # of what describe prints
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,47 +74,38 @@ def _drop_output() -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    layers, broken, rows = [], [], []
-    for name in available():
-        try:
-            layers.append(layer := describe(name))
-            rows.append((name, _origin(layer), layer["summary"]))
-        except PluginError as error:  # harms no other, so the list is right and the code is 0
-            plugin = plugins.find(name)
-            broken.append({"name": name, "origin": plugin.distribution, "error": str(error)})
-            rows.append((name, f"{plugin.distribution} {plugin.version}", "(broken)"))
+    if args.names:  # no plugin is imported to know its name
+        print(*available(), sep="\n")
+        return
+    layers = chosen(listed(available()), args.family, args.filter)
+    broken = [each for each in layers if each.layer is None]
     if args.json:
         fields = ("name", "aliases", "origin", "summary")
-        layers = [{field: layer[field] for field in fields} for layer in layers]
-        _dump({"layers": layers, "broken": broken})
+        _dump({
+            "layers": [{key: each.layer[key] for key in fields} for each in layers if each.layer],
+            "broken": [
+                {"name": each.name, "origin": each.origin.rpartition(" ")[0], "error": each.error}
+                for each in broken
+            ],
+        })  # fmt: skip
     else:
-        _columns(rows)
+        show_layers(layers)
         _flush()
-        for each in broken:
-            _complain(each["error"], "warning")
-
-
-def _origin(layer: dict[str, Any]) -> str:
-    return f"{layer['origin']} {layer['version'] or ''}".rstrip()
+        for each in broken:  # the list is right, so the code is 0
+            _complain(each.error, "warning")
 
 
 def _describe(args: argparse.Namespace) -> None:
     layer = describe(args.name)
     if args.json:
         _dump(layer)
-        return
-    _wrapped(" = ".join([layer["name"], *layer["aliases"]]))
-    _wrapped(layer["summary"])
-    _wrapped(f"{_origin(layer)}, {layer['module']}")
-    for paragraph in filter(None, layer["explanation"].split("\n\n")):
-        print()
-        # what is indented, such as a formula, stands as its author has put it
-        print(paragraph) if "\n " in f"\n{paragraph}" else _wrapped(paragraph)
-    for name, option in layer["options"].items():
-        default = "required" if option["required"] else repr(option["default"])
-        print()
-        _wrapped(f"{name}  {option['type']}  {default}", later=_INDENT)
-        _wrapped(option["description"] or "", _INDENT)
+    else:
+        show_layer(layer)
+
+
+def _completion(args: argparse.Namespace) -> None:
+    text = script(args.parser, args.shell)
+    _dump({"shell": args.shell, "script": text}) if args.json else print(text)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -206,14 +198,17 @@ def _usage() -> Usage:
         "Normalization layers for NumPy: what there is, and config checks.",
     )
     command = usage.command
-    command("list", _list, "list the layers")
+    sub = command("list", _list, "list the layers")
+    sub.add_argument("--filter", metavar="TEXT", help="those with this in a name or the summary")
+    sub.add_argument("--family", choices=FAMILIES, help="those of one family")
+    sub.add_argument("--names", action="store_true", help="names alone, one a line")
     sub = command("describe", _describe, "tell what a layer is and which options it takes")
-    sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
+    _layer_name(sub)
     sub = command("check", _check, "tell what each entry of a config file builds, or what is wrong")
     sub.add_argument(
         "config", metavar="CONFIG", nargs="+",
         help="a .toml, .json or .yaml file, or - for standard input",
-    )  # fmt: skip
+    ).complete = FILES  # type: ignore[attr-defined]  # fmt: skip
     sub.add_argument(
         "--format", choices=FORMATS, help="what the files are in, whatever they are called"
     )
@@ -224,7 +219,7 @@ def _usage() -> Usage:
         help="an option of all layers that do not say it, such as num_features=64",
     )  # fmt: skip
     sub = command("check-layer", _check_layer, "tell whether a layer keeps every promise of one")
-    sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
+    _layer_name(sub)
     sub.add_argument(
         "--shape", type=shape, action="append", help="an input to check with, as 8x16x7x7"
     )
@@ -238,27 +233,15 @@ def _usage() -> Usage:
     sub.add_argument("name", metavar="NAME", help="the layer's class, such as MyNorm")
     sub.add_argument("--kind", choices=KINDS, default="python", help="what to write it in")
     sub.add_argument("--into", metavar="DIR", default=".", help="where its folder is to be")
+    sub = command("completion", _completion, "print what completes this command in a shell")
+    sub.add_argument("shell", choices=SHELLS, help="for which shell")
+    sub.set_defaults(parser=usage.parser)
     return usage
 
 
-def _columns(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def _wrapped(text: str, first: str = "", later: str | None = None) -> None:
-    # Within a terminal's width, but for words that are longer
-    print(
-        "\n".join(
-            textwrap.wrap(
-                text, _WIDTH, initial_indent=first, subsequent_indent=later or first,
-                break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
-            )
-        ),
-        end="\n" if text else "",
-    )  # fmt: skip
+def _layer_name(sub: argparse.ArgumentParser) -> None:
+    name = sub.add_argument("name", metavar="NAME", help="a layer's name or alias")
+    name.complete = LAYERS  # type: ignore[attr-defined]
 
 
 def _dump(value: dict[str, Any]) -> None:
@@ -267,7 +250,8 @@ def _dump(value: dict[str, Any]) -> None:
 
 def _complain(message: str, kind: str = "error") -> None:
     if sys.stderr is not None:
-        print(f"cybn: {kind}: {message}", file=sys.stderr)
+        style = "red" if kind == "error" else "yellow"
+        print(f"cybn: {painted(kind, style, sys.stderr)}: {message}", file=sys.stderr)
 
 
 def _show_warning(message: Any, category: type, *where: Any, **more: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, NoReturn
 
@@ -17,6 +17,23 @@ from ..terms.messages import did_you_mean, shown
 
 __all__ = ["Usage", "excuse", "setting", "shape"]
 
+#: what --help shows of each command
+EXAMPLES = {
+    "list": ["cybn list", "cybn list --family batch", "cybn list --filter group"],
+    "describe": ["cybn describe BatchNorm2d", "cybn describe BN --json"],
+    "check": [
+        "cybn check net.toml",
+        "cybn check experiment.toml --section model.norm --set num_features=64",
+        "cybn check model.json --section model.norm_cfg --dialect mmengine",
+    ],
+    "check-layer": ["cybn check-layer MyNorm --strict", "cybn check-layer BN2d --shape 8x16x7x7"],
+    "info": ["cybn info", "cybn info --json"],
+    "new": ["cybn new MyNorm", "cybn new MyFastNorm --kind cython --into projects"],
+    "completion": [
+        "cybn completion bash > ~/.local/share/bash-completion/completions/cybn",
+        "cybn completion zsh > ~/.zfunc/_cybn",
+    ],
+}
 MAX_ITEMS = 2**24  # of an input to check a layer with
 
 
@@ -24,16 +41,22 @@ class Usage:
     """The commands and their options."""
 
     def __init__(self, prog: str, version: str, description: str) -> None:
-        self._parser = argparse.ArgumentParser(prog=prog, description=description)
-        self._parser.add_argument("--version", action="version", version=version)
-        self._subparsers = self._parser.add_subparsers(
+        self.parser = argparse.ArgumentParser(
+            prog=prog, description=description, epilog=_epilog(EXAMPLES.values()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        self.parser.add_argument("--version", action="version", version=version)
+        self._subparsers = self.parser.add_subparsers(
             title="commands", metavar="COMMAND", required=True
         )
         self._commands: dict[str, argparse.ArgumentParser] = {}
 
     def command(self, name: str, run: Callable[..., Any], help: str) -> argparse.ArgumentParser:
         """A new command, with --json."""
-        sub = self._subparsers.add_parser(name, help=help, description=help)
+        sub = self._subparsers.add_parser(
+            name, help=help, description=help, epilog=_epilog([EXAMPLES[name]]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
         sub.add_argument("--json", action="store_true", help="print one JSON object")
         sub.set_defaults(run=run)
         self._commands[name] = sub
@@ -47,12 +70,12 @@ class Usage:
         options = ("-h", "--help", "--version")  # none of which takes a value
         for word in before:
             if not any(option.startswith(word) for option in options if word not in ("-", "--")):
-                self._unknown(self._parser, word, options)
+                self._unknown(self.parser, word, options)
         if name is not None and name not in self._commands:
             hint = did_you_mean(name, self._commands) or ";"
             known = ", ".join(self._commands)
-            self._parser.error(f"unknown command {shown(name, False)}{hint} commands: {known}")
-        args, surplus = self._parser.parse_known_args(argv)
+            self.parser.error(f"unknown command {shown(name, False)}{hint} commands: {known}")
+        args, surplus = self.parser.parse_known_args(argv)
         if surplus:
             sub = self._commands[name]
             known = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sub.format_help())
@@ -66,6 +89,13 @@ class Usage:
         option = word.partition("=")[0]
         hint = did_you_mean(option, known) or f"; there are {', '.join(known)}"
         parser.error(f"unknown option {shown(option, False)}{hint}")
+
+
+def _epilog(examples: Iterable[Sequence[str]]) -> str:
+    # All of one command, or the first of each
+    lists = list(examples)
+    lines = lists[0] if len(lists) == 1 else [each[0] for each in lists]
+    return "\n".join(["examples:", *(f"  {line}" for line in lines)])
 
 
 def shape(text: str) -> tuple[int, ...]:
