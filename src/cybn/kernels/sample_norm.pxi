@@ -139,7 +139,7 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.rows, job.n = rows, n
     job.affine = values > 0
     job.groups = values * run // n if job.affine else 1
-    job.items = job.affine and run < SHORT_RUN and run < n
+    job.items = job.affine and run < (SHORT_RUN if inputs == 1 else SHORT_BACK) and run < n
     job.run = n if job.items or not job.affine else run
     job.parts = ceil_div(job.run, ROW_BLOCK)
     job.owners = n // job.run

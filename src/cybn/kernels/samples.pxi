@@ -14,7 +14,8 @@
 # they are not to be trusted.
 
 cdef enum:
-    SHORT_RUN = 128         # shorter runs are spread out to items
+    SHORT_RUN = 128         # shorter runs are spread out to items,
+    SHORT_BACK = 96         # in backward, where sums by items cost more, shorter ones than this
     FEWEST_SHARED = 32      # rows to a shard, and
     MOST_SHARDS = 64        # shards, at the most
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
