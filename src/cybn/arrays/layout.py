@@ -9,6 +9,9 @@ Norms that take their moments within a sample see rows, (1, rows, n):
 
     layer, RMS       (*, normalized_shape)  ->  (1, *, normalized_shape)
     group, instance  (N, C, H, W)           ->  (1, N*G, C/G*H*W), instance with G = C
+    layer, RMS over channels  (N, H, W, C)  ->  (1, N*H*W, C), if they lie so
+
+Where they do not, layer and RMS norm over channels see (N, C, L) again, with moments over C.
 
 Kernels want C and L close together and N at any stride. What does not fit (a slice in the inner
 axes, a broadcast axis, memory that is not aligned) is copied once. Order within N and L does not
@@ -83,7 +86,7 @@ class Arrangement(NamedTuple):
 class Rows(NamedTuple):
     """An array as rows that are normalized one by one, and what of weight and bias lies where."""
 
-    arrangement: Arrangement  # to (1, rows, n)
+    arrangement: Arrangement  # to (1, rows, n); if run is 0, to (N, n, L), a row to each of N*L
     run: int  # so many items side by side share a value of weight and bias
     values: int  # of weight and bias; rows take n/run each, in turns
 
@@ -112,6 +115,17 @@ def trailing_rows(x: np.ndarray, axes: int) -> Rows:
     return _trailing(x.shape, axes)
 
 
+def channel_rows(x: np.ndarray, channel_axis: int) -> Rows:
+    """A row to each index of the axes other than that of the channels, in the order of those."""
+    axis = channel_axis % x.ndim
+    if not x.flags.c_contiguous:
+        step = [abs(stride) for stride in x.strides]
+        last = all(step[i] > step[axis] or n == 1 for i, n in enumerate(x.shape) if i != axis)
+        if last and x.shape[axis] > 1:
+            return _channels_last(x.shape, axis)
+    return _channels(x.shape, axis)
+
+
 def group_rows(x: np.ndarray, groups: int, channel_axis: int) -> Rows:
     """A row to each sample and group of channels; axis 0 is that of the samples."""
     axis = channel_axis % x.ndim
@@ -127,6 +141,21 @@ def _trailing(shape: tuple[int, ...], axes: int) -> Rows:
     cut = len(shape) - axes
     n = prod(shape[cut:])
     return Rows(Arrangement(None, (1, prod(shape[:cut]), n)), 1, n)
+
+
+@lru_cache(maxsize=1024)
+def _channels(shape: tuple[int, ...], axis: int) -> Rows:
+    outer, channels, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    if inner == 1:
+        return Rows(Arrangement(None, (1, outer, channels)), 1, channels)
+    return Rows(Arrangement(None, (outer, channels, inner)), 0, channels)
+
+
+@lru_cache(maxsize=1024)
+def _channels_last(shape: tuple[int, ...], axis: int) -> Rows:
+    channels, others = shape[axis], tuple(i for i in range(len(shape)) if i != axis)
+    rows = prod(shape[i] for i in others)
+    return Rows(Arrangement((*others, axis), (1, rows, channels)), 1, channels)
 
 
 @lru_cache(maxsize=1024)

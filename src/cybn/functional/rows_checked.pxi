@@ -12,16 +12,22 @@ def normalize_checked(x, rows, weight, bias, eps, centred, out):
 cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
     arrangement, run, values = rows
     cdef Views views = rows_of(x, out, arrangement)
+    cdef Py_ssize_t count = views.C if run else views.N * views.L
     if not views.size:
-        return views.y, no_stats(views.C, eps)
-    stats, room = empty((3, views.C)), views.out
+        return views.y, no_stats(count, eps)
+    stats, room = empty((3, count)), views.out
     if room is None:
         room = room_beside(x, views.x)
     threads, cache, stream = plan_of(views)
-    kernels_of(views).rows_forward(
-        room, stats, views.x, flat(weight, values), flat(bias, values), run, eps, centred, threads,
-        cache, stream,
-    )
+    weight, bias = flat(weight, values), flat(bias, values)
+    if run:
+        kernels_of(views).rows_forward(
+            room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream
+        )
+    else:
+        kernels_of(views).positions_forward(
+            room, stats, views.x, weight, bias, eps, centred, threads, stream
+        )
     if views.out is None:
         arrangement.scatter(room, views.y)
     return views.y, stats
@@ -87,10 +93,16 @@ def gradient_checked(
     if room is None:
         room = room_beside(dy, dy_rows)
     threads, cache, stream = plan_of(views)
-    kernels_of(views).rows_backward(
-        room, dweight, dbias, dy_rows, views.x, stats, flat(weight, values), run, centred, threads,
-        cache, stream,
-    )
+    weight = flat(weight, values)
+    if run:
+        kernels_of(views).rows_backward(
+            room, dweight, dbias, dy_rows, views.x, stats, weight, run, centred, threads, cache,
+            stream,
+        )
+    else:
+        kernels_of(views).positions_backward(
+            room, dweight, dbias, dy_rows, views.x, stats, weight, centred, threads, stream
+        )
     if views.out is None:
         arrangement.scatter(room, views.y)
     return views.y, dweight, dbias

@@ -22,7 +22,7 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm, sample_entries, response and maps (.pxi)."""
+    """The functions of one module; see batch_norm, sample_entries, position_entries, response and maps (.pxi)."""
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -31,6 +31,8 @@ class Kernels(NamedTuple):
     batch_gradient: Callable[..., None]
     rows_forward: Callable[..., None]
     rows_backward: Callable[..., None]
+    positions_forward: Callable[..., None]
+    positions_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
     map_points: Callable[..., None] | None = None  # of float32 and float64 alone

@@ -54,11 +54,17 @@ cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint n
 cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Channels *bias,
                        Py_ssize_t run, int threads, bint backward, bint near) except -1:
     """Scratch, and weights and biases as the cells need them."""
-    cdef Py_ssize_t width = job.groups * job.n
     job.odd = any_odd(weight, most_factor()) or any_odd(bias, most_of())
     place_rows(job, call, threads, backward, near)
     call.allocate()
     place_rows(job, call, threads, backward, near)
+    spread_affine(job, weight, bias, run)
+    return 0
+
+
+cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bias,
+                        Py_ssize_t run) noexcept:
+    cdef Py_ssize_t width = job.groups * job.n
     if job.items:
         spread_values(job.weights, weight, 1.0, width, run)
         spread_values(job.biases, bias, 0.0, width, run)
@@ -67,7 +73,6 @@ cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Ch
                       run if job.items else 1)
         spread_values(job.bias, bias, 0.0, width if job.items else width // run,
                       run if job.items else 1)
-    return 0
 
 
 cdef void add_items(Samples *job, double *dweight, double *dbias, Py_ssize_t run) noexcept:
