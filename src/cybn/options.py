@@ -5,7 +5,7 @@
 """
 
 from .terms.kinds import Bounds, DType, PositiveInt, Shape
-from .terms.rules import Divides, GivenOne, Needs, OneLength, Rule
+from .terms.rules import Divides, GivenOne, Needs, OneAxis, OneLength, Rule
 from .terms.signature import takes_options_of
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Divides",
     "GivenOne",
     "Needs",
+    "OneAxis",
     "OneLength",
     "PositiveInt",
     "Rule",

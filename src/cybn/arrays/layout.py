@@ -89,6 +89,7 @@ class Rows(NamedTuple):
     arrangement: Arrangement  # to (1, rows, n); if run is 0, to (N, n, L), a row to each of N*L
     run: int  # so many items side by side share a value of weight and bias
     values: int  # of weight and bias; rows take n/run each, in turns
+    counted: int = 0  # the first items of a row, whose moments these are; 0: all
 
 
 def as_words(a: np.ndarray) -> np.ndarray:
@@ -126,6 +127,16 @@ def channel_rows(x: np.ndarray, channel_axis: int) -> Rows:
     return _channels(x.shape, axis)
 
 
+def leading_rows(x: np.ndarray, channel_axis: int, counted: int) -> Rows:
+    """As channel_rows, of moments of the first channels; rows are copied where they lie apart."""
+    axis = channel_axis % x.ndim
+    if axis == x.ndim - 1 or prod(x.shape[axis + 1 :]) == 1:
+        rows = _channels(x.shape, axis)
+    else:
+        rows = _channels_last(x.shape, axis)
+    return rows._replace(counted=counted)
+
+
 def group_rows(x: np.ndarray, groups: int, channel_axis: int) -> Rows:
     """A row to each sample and group of channels; axis 0 is that of the samples."""
     axis = channel_axis % x.ndim
@@ -159,9 +170,7 @@ def _channels_last(shape: tuple[int, ...], axis: int) -> Rows:
 
 
 @lru_cache(maxsize=1024)
-def _grouped(
-    shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None
-) -> Rows:
+def _grouped(shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None) -> Rows:
     samples, channels = shape[0], shape[axis]
     run = prod(shape[1:axis] + shape[axis + 1 :])
     ncl = (1, samples * groups, channels // groups * run)

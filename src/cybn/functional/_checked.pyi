@@ -48,7 +48,11 @@ class RowsWay:
     bias: np.ndarray | None
 
     def __init__(
-        self, weight: np.ndarray | None, bias: np.ndarray | None, centred: bool
+        self,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        centred: bool,
+        unit_offset: bool = ...,
     ) -> None: ...
     def known(self, x: object) -> tuple[Rows, float] | None: ...
     def learn(self, x: np.ndarray, rows: Rows, eps: float) -> tuple[Rows, float]: ...

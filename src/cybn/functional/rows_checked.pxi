@@ -10,7 +10,7 @@ def normalize_checked(x, rows, weight, bias, eps, centred, out):
 
 
 cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
-    arrangement, run, values = rows
+    arrangement, run, values, counted = rows
     cdef Views views = rows_of(x, out, arrangement)
     cdef Py_ssize_t count = views.C if run else views.N * views.L
     if not views.size:
@@ -22,7 +22,8 @@ cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
     weight, bias = flat(weight, values), flat(bias, values)
     if run:
         kernels_of(views).rows_forward(
-            room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream
+            room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream,
+            counted,
         )
     else:
         kernels_of(views).positions_forward(
@@ -41,11 +42,13 @@ cdef class RowsWay:
     """
     cdef readonly object weight, bias
     cdef object centred, found, dtype
+    cdef bint unit_offset       # the weight is what 1 lacks of the factor
     cdef Py_ssize_t[MOST_AXES] shape
     cdef int ndim
 
-    def __init__(self, weight, bias, centred):
+    def __init__(self, weight, bias, centred, unit_offset=False):
         self.weight, self.bias, self.centred = weight, bias, centred
+        self.unit_offset = unit_offset and weight is not None
 
     def known(self, x):
         """What was learnt of an array in C order of x's shape and dtype, if that was the last."""
@@ -68,9 +71,13 @@ cdef class RowsWay:
         return found
 
     def normalize(self, x, rows, eps, out):
-        """y, stats, and the weight as it is now."""
-        weight = None if self.weight is None else self.weight.copy()
-        y, stats = normalize(x, rows, self.weight, self.bias, eps, self.centred, out)
+        """y, stats, and what it was multiplied by, as it is now."""
+        weight = self.weight
+        if self.unit_offset:
+            weight = add(weight, 1.0, dtype=FLOAT64)
+        elif weight is not None:
+            weight = weight.copy()
+        y, stats = normalize(x, rows, weight, self.bias, eps, self.centred, out)
         return y, stats, weight
 
 
@@ -81,7 +88,7 @@ def gradient_checked(
 
     wanted: whether dweight and dbias are to be computed; else they are None.
     """
-    arrangement, run, values = rows
+    arrangement, run, values, counted = rows
     of_weight, of_bias = wanted
     cdef Views views = rows_of(x, out, arrangement)
     new = empty if views.size else zeros
@@ -97,7 +104,7 @@ def gradient_checked(
     if run:
         kernels_of(views).rows_backward(
             room, dweight, dbias, dy_rows, views.x, stats, weight, run, centred, threads, cache,
-            stream,
+            stream, counted,
         )
     else:
         kernels_of(views).positions_backward(

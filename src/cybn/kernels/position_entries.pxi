@@ -17,7 +17,7 @@ cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L, in
     job.stream = job.stream and (L * sizeof(S) % 64 == 0 or job.width >= WHOLE_LINES)
     job.ahead = job.width
     # a row for each thread, which has weights by items
-    row.rows, row.n, row.run = threads, C, C
+    row.rows, row.n, row.run, row.counted = threads, C, C, C
     row.affine = row.items = True
     row.groups = row.owners = row.tile = 1
     row.parts = row.cells = row.pieces = ceil_div(C, ROW_BLOCK)

@@ -135,7 +135,7 @@ cdef leaf look_at_row(Samples *job, Py_ssize_t r) noexcept nogil:
         if look == 0 and job.centred:
             job.centre[r] += s1 / n
     job.g_mean[r] = s1 / n if job.centred else 0
-    job.g_xhat[r] = s2 / n
+    job.g_xhat[r] = s2 / job.counted
 
 
 cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
@@ -175,6 +175,8 @@ cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssi
                 shared[width + first + at + i] += item(dy + at + i) * hats[i]
         for i in range(n):
             g[i] -= job.centre[r]
+        for i in range(max(<Py_ssize_t>0, job.counted - at), n):
+            hats[i] = 0         # it has no part in the moments
         gradient(g, g, hats, n, 1.0, 0.0, job.g_xhat[r], job.g_mean[r], rstd, False, 0)
         write_items(dx + at, g, n)
 

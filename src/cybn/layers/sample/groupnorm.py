@@ -82,13 +82,13 @@ class GroupNorm(RowNorm):
         eps: Annotated[float, Bounds(gt=0)] = 1e-5,
         affine: bool = True,
         *,
+        weight: bool = True,
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
     ) -> None:
         channels = self.num_channels
-        self.register_parameter("weight", np.ones(channels, self.dtype) if affine else None)
-        self.register_parameter("bias", np.zeros(channels, self.dtype) if affine and bias else None)
+        self._declare_affine((channels,), affine and weight, affine and bias)
 
     def _rows(self, x: np.ndarray) -> Rows:
         who, axis, groups = type(self).__name__, self.channel_axis, self.num_groups

@@ -8,9 +8,10 @@ import numpy as np
 
 from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
-from ...arrays.layout import Rows, trailing_rows
-from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
+from ...arrays.layout import Rows
+from ...arrays.validation import as_float_array, check_parameters
 from ...functional._checked import RowsWay, gradient_checked
+from ...functional.rows import rows_in
 from ..base.layer import Layer
 from ..base.pair import new
 
@@ -18,8 +19,8 @@ from ..base.pair import new
 class RowNorm(Layer):
     """Base of LayerNorm, RMSNorm and GroupNorm: the same in training and evaluation.
 
-    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`; a
-    subclass with other rows overrides `_rows` and `_affine_shape`.
+    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`, or on
+    `channel_axis`; a subclass with other rows overrides `_rows` and `_affine_shape`.
     """
 
     sixteen_bits = "native"
@@ -35,11 +36,18 @@ class RowNorm(Layer):
     optional_arrays = ("weight", "bias")
     affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
     centred: ClassVar[bool] = True
+    channel_axis = -1  # of subclasses without that option, and
+    unit_offset = False
+
+    def _declare_affine(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
+        first = 0.0 if self.unit_offset else 1.0
+        self.register_parameter("weight", np.full(shape, first, self.dtype) if weight else None)
+        self.register_parameter("bias", np.zeros(shape, self.dtype) if bias else None)
 
     def reset_parameters(self) -> None:
-        """Set weight to 1 and bias to 0, as in a new layer."""
+        """Set weight to 1, or to 0 with `unit_offset`, and bias to 0, as in a new layer."""
         for name, a in self.named_parameters():
-            a[...] = name == "weight"
+            a[...] = name == "weight" and not self.unit_offset
 
     def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
@@ -75,8 +83,7 @@ class RowNorm(Layer):
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit
-        check_normalized_shape(type(self).__name__, x, self.normalized_shape)
-        return trailing_rows(x, len(self.normalized_shape))
+        return rows_in(type(self).__name__, x, self.normalized_shape, self.channel_axis)
 
     def _affine_shape(self) -> tuple[int, ...]:
         return self.normalized_shape
@@ -88,5 +95,7 @@ class RowNorm(Layer):
         # How to go about x, with weight and bias fit for the kernels
         who, dtype, arrays = type(self).__name__, PARAMETERS[self.dtype], self._parameters
         check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
-        self._checked = RowsWay(arrays.get("weight"), arrays.get("bias"), self.centred)
+        self._checked = RowsWay(
+            arrays.get("weight"), arrays.get("bias"), self.centred, self.unit_offset
+        )
         return self._checked
