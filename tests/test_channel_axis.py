@@ -9,8 +9,8 @@ from strategies import DTYPES, view_id
 import cybn
 from cybn import functional, reference
 
-SHAPES = [(3, 6), (2, 6, 40), (2, 48, 7, 7), (1, 65, 20, 33), (2, 5, 3, 2, 4), (4, 9, 1, 1), (0, 3, 4),
-          (2, 3, 0)]  # fmt: skip
+SHAPES = [(3, 6), (2, 6, 40), (2, 48, 7, 7), (1, 65, 20, 33), (2, 5, 3, 2, 4), (4, 9, 1, 1),
+          (0, 3, 4), (2, 3, 0)]  # fmt: skip
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=view_id)
 names = pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm"])
 
@@ -136,9 +136,7 @@ def test_what_does_not_fit(name):
     with pytest.raises(ValueError, match="channel_axis"):
         cybn.create(name, normalized_shape=4, channel_axis=0)
     layer = cybn.create(name, normalized_shape=4, channel_axis=1)
-    with pytest.raises(
-        ValueError, match=r"expects 4 channels on axis 1, got 3 in \(2, 3, 4\); for "
-    ):
+    with pytest.raises(ValueError, match=r"expects 4 channels on axis 1, got 3 in .*; for "):
         layer(np.ones((2, 3, 4)))
     with pytest.raises(ValueError, match=r"4 channels on axis 1, got 1-D \(4,\)"):
         layer(np.ones(4))

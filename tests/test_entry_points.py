@@ -90,18 +90,32 @@ def rows_backward():
 
 
 def positions():
-    return dict(
-        y=items(N, C, L), stats=new_stats(N * L), x=items(N, C, L), weight=per_channel(),
-        bias=per_channel(), eps=1e-5, centred=True, threads=1, stream=False,
-    )  # fmt: skip
+    return {
+        "y": items(N, C, L),
+        "stats": new_stats(N * L),
+        "x": items(N, C, L),
+        "weight": per_channel(),
+        "bias": per_channel(),
+        "eps": 1e-5,
+        "centred": True,
+        "threads": 1,
+        "stream": False,
+    }
 
 
 def positions_backward():
-    return dict(
-        dx=items(N, C, L), dweight=per_channel(), dbias=per_channel(), dy=items(N, C, L),
-        x=items(N, C, L), stats=new_stats(N * L), weight=per_channel(), centred=True, threads=1,
-        stream=False,
-    )  # fmt: skip
+    return {
+        "dx": items(N, C, L),
+        "dweight": per_channel(),
+        "dbias": per_channel(),
+        "dy": items(N, C, L),
+        "x": items(N, C, L),
+        "stats": new_stats(N * L),
+        "weight": per_channel(),
+        "centred": True,
+        "threads": 1,
+        "stream": False,
+    }
 
 
 def response():

@@ -124,6 +124,8 @@ def channel_rows(x: np.ndarray, channel_axis: int) -> Rows:
         last = all(step[i] > step[axis] or n == 1 for i, n in enumerate(x.shape) if i != axis)
         if last and x.shape[axis] > 1:
             return _channels_last(x.shape, axis)
+    if x.itemsize == 2 and prod(x.shape[axis + 1 :]) > 1:
+        return _channels_last(x.shape, axis)  # copied: kernels of positions are of whole floats
     return _channels(x.shape, axis)
 
 

@@ -57,7 +57,12 @@ class RowsWay:
     def known(self, x: object) -> tuple[Rows, float] | None: ...
     def learn(self, x: np.ndarray, rows: Rows, eps: float) -> tuple[Rows, float]: ...
     def normalize(
-        self, x: np.ndarray, rows: Rows, eps: float, out: np.ndarray | None
+        self,
+        x: np.ndarray,
+        rows: Rows,
+        eps: float,
+        out: np.ndarray | None,
+        residual: np.ndarray | None = ...,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]: ...
 
 def forward_checked(
@@ -97,6 +102,7 @@ def normalize_checked(
     eps: float,
     centred: bool,
     out: np.ndarray | None,
+    residual: np.ndarray | None = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def gradient_checked(
     dy: np.ndarray,

@@ -4,12 +4,12 @@ cdef enum:
     MOST_AXES = 8   # of an array whose rows are remembered
 
 
-def normalize_checked(x, rows, weight, bias, eps, centred, out):
+def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None):
     """y and stats of the rows of x, for arguments that were checked."""
-    return normalize(x, rows, weight, bias, eps, centred, out)
+    return normalize(x, rows, weight, bias, eps, centred, out, residual)
 
 
-cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
+cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual=None):
     arrangement, run, values, counted = rows
     cdef Views views = rows_of(x, out, arrangement)
     cdef Py_ssize_t count = views.C if run else views.N * views.L
@@ -20,14 +20,18 @@ cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
         room = room_beside(x, views.x)
     threads, cache, stream = plan_of(views)
     weight, bias = flat(weight, values), flat(bias, values)
+    if residual is not None:
+        if out is not None and may_share_memory(out, residual):
+            residual = residual.copy()      # y is written first, and then added to
+        residual = views.gather(residual)
     if run:
         kernels_of(views).rows_forward(
             room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream,
-            counted,
+            counted, residual,
         )
     else:
         kernels_of(views).positions_forward(
-            room, stats, views.x, weight, bias, eps, centred, threads, stream
+            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual
         )
     if views.out is None:
         arrangement.scatter(room, views.y)
@@ -70,14 +74,14 @@ cdef class RowsWay:
             memcpy(self.shape, lent.own.shape, self.ndim * sizeof(Py_ssize_t))
         return found
 
-    def normalize(self, x, rows, eps, out):
+    def normalize(self, x, rows, eps, out, residual=None):
         """y, stats, and what it was multiplied by, as it is now."""
         weight = self.weight
         if self.unit_offset:
             weight = add(weight, 1.0, dtype=FLOAT64)
         elif weight is not None:
             weight = weight.copy()
-        y, stats = normalize(x, rows, weight, self.bias, eps, self.centred, out)
+        y, stats = normalize(x, rows, weight, self.bias, eps, self.centred, out, residual)
         return y, stats, weight
 
 

@@ -1,6 +1,7 @@
 # The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
 # says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py. Those of float and double add maps.pxi.
+# compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi and
+# maps.pxi.
 
 cimport cython
 from cython.parallel cimport prange
@@ -61,6 +62,4 @@ include "sample_back.pxi"
 include "sample_wide.pxi"
 include "sample_norm.pxi"
 include "sample_entries.pxi"
-include "positions.pxi"
-include "position_entries.pxi"
 include "response.pxi"

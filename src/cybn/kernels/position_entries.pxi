@@ -1,9 +1,82 @@
-# The entry points of norms of positions.
+# The walk over bands of positions.pxi, and the entry points.
 #
 # Shapes: y, x, dx, dy (N, C, L), C and L close together; stats (3, N*L) double, the rows mean, var,
 # rstd; weight, bias, dweight, dbias (C,).
 
-cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L, int threads) noexcept:
+cdef void walk_band(Positions *job, Band s, double *shared, bint backward) noexcept nogil:
+    cdef bint alone = job.row.odd or s.n < FEW_POSITIONS
+    cdef Py_ssize_t j = 0, end, c
+    if not alone and backward:
+        pull_band(job, s)
+    elif not alone:
+        normalize_band(job, s)
+    while j < s.n:
+        if unlikely(alone or job.doubt[j] != 0):
+            take_position(job, s, j, shared, backward)
+            j += 1
+            continue
+        end = j + 1
+        while end < s.n and job.doubt[end] == 0:
+            end += 1
+        if backward:
+            write_gradient_down(job, s, j, end - j)
+        else:
+            write_normal_down(job, s, j, end - j)
+        j = end
+    if s.residual != NULL:
+        for c in range(job.C):
+            add_residual(s.out + c * job.L, s.residual + c * job.L, s.n)
+
+
+cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop,
+                         bint backward) noexcept nogil:
+    """Thread t: units forward, shards of them backward."""
+    cdef Positions job = shared[0]
+    cdef Samples *row = &job.row
+    cdef double *sums = NULL
+    cdef Py_ssize_t u, s, width = job.width, C = job.C
+    job.sums += 2 * t * width
+    job.centre += t * width
+    job.doubt += t * width
+    job.rest += t * width
+    job.coef += COEFS * t * width
+    job.rows += 3 * t * C
+    row.g_mean += t
+    row.g_xhat += t
+    row.rest += t
+    row.unit += t
+    row.centre += t
+    row.sums += 3 * t * max(row.cells, row.pieces)
+    if not backward:
+        for u in range(start, stop):
+            walk_band(&job, band_at(&job, u), NULL, False)
+    else:
+        row.item_sums += 2 * t * C
+        job.lines += 2 * LINE_SUMS * t * C
+        memset(job.lines, 0, 2 * LINE_SUMS * C * sizeof(T))
+        for s in range(start, stop):
+            sums = row.shared + 2 * s * C
+            memset(sums, 0, 2 * C * sizeof(double))
+            for u in range(s * row.shard, min((s + 1) * row.shard, job.units)):
+                walk_band(&job, band_at(&job, u), sums, True)
+                if (u + 1) % COLUMN_RUN == 0 or u + 1 == min((s + 1) * row.shard, job.units):
+                    empty_lines(&job, sums)
+    if job.stream:
+        stream_fence()
+
+
+cdef void run_positions(Positions *job, int threads, bint backward) noexcept nogil:
+    cdef Py_ssize_t t, tasks = job.row.shards if backward else job.units
+    cdef double start, busy = 0, began = now()
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        start = now()
+        walk_positions(job, t, tasks * t // threads, tasks * (t + 1) // threads, backward)
+        busy += now() - start
+    settle_wait(began, busy, threads)
+
+
+cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
+                    int threads) noexcept:
     """The geometry of a job."""
     cdef Samples *row = &job.row
     job.C, job.L = C, L
@@ -39,7 +112,7 @@ cdef void place_bands(Positions *job, Call call, int threads, bint backward) noe
 
 
 cdef int allocate_bands(Positions *job, Call call, const Channels *weight, const Channels *bias,
-                         int threads, bint backward) except -1:
+                        int threads, bint backward) except -1:
     job.row.odd = any_odd(weight, most_factor()) or any_odd(bias, most_of())
     place_bands(job, call, threads, backward)
     call.allocate()
@@ -49,10 +122,10 @@ cdef int allocate_bands(Positions *job, Call call, const Channels *weight, const
 
 
 def positions_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias, double eps,
-                      bint centred, int threads, bint stream):
-    """y = (x - mean)*rstd*weight + bias with the moments of each position of x over its channels.
+                      bint centred, int threads, bint stream, const S[:, :, :] residual=None):
+    """y = (x - mean)*rstd*weight + bias + residual with the moments of each position of x.
 
-    OUT y, which may be x, stats; not centred: 0, the mean square, rstd.
+    OUT y, which may be x, stats; not centred: 0, the mean square, rstd. The residual may be None.
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, biases
@@ -64,7 +137,10 @@ def positions_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias, dou
     job.mean = call.table(stats, 3, x.shape[0] * x.shape[2], "stats")
     call.borrow(&weights, weight, x.shape[1], False, "weight")
     call.borrow(&biases, bias, x.shape[1], False, "bias")
-    job.stream, job.row.eps, job.row.centred = stream, eps, centred
+    if residual is not None:
+        check_view(residual, x, "residual")
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    job.stream, job.row.eps, job.row.centred = stream and residual is None, eps, centred
     set_bands(&job, x.shape[0], x.shape[1], x.shape[2], threads)
     allocate_bands(&job, call, &weights, &biases, threads, False)
     job.var, job.rstd = job.mean + x.shape[0] * job.L, job.mean + 2 * x.shape[0] * job.L

@@ -137,11 +137,11 @@ cdef int check_counted(Py_ssize_t counted, Py_ssize_t n, bint centred) except -1
 
 def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
                  Py_ssize_t run, double eps, bint centred, int threads, Py_ssize_t cache,
-                 bint stream, Py_ssize_t counted=0):
-    """y = (x - mean)*rstd*weight + bias with the moments of each row of x.
+                 bint stream, Py_ssize_t counted=0, const S[:, :, :] residual=None):
+    """y = (x - mean)*rstd*weight + bias + residual with the moments of each row of x.
 
-    OUT y, stats; not centred: 0, the mean square, rstd. counted: of the first items of a row alone;
-    0: of all.
+    OUT y, which may be x, stats; not centred: 0, the mean square, rstd. counted: of the first items
+    of a row alone; 0: of all. The residual may be None.
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, biases
@@ -157,7 +157,10 @@ def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
     values = max(weights.n, biases.n)
     check_values(values, &weights, &biases, x.shape[1], x.shape[2], run, "weight and bias")
     check_counted(counted, x.shape[2], centred)
-    job.stream, job.eps, job.centred = stream, eps, centred
+    if residual is not None:
+        check_rows(residual, x, "residual")
+        job.residual = &residual[0, 0, 0]
+    job.stream, job.eps, job.centred = stream and residual is None, eps, centred
     near = set_cells(&job, x.shape[1], x.shape[2], run, values, counted, threads, cache, 1)
     allocate_rows(&job, call, &weights, &biases, run, threads, False, near)
     job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]

@@ -28,6 +28,7 @@ cdef struct Samples:
     S *out
     const S *x
     const S *dy
+    const S *residual       # what is added to out, which then is not streamed; or NULL
     Py_ssize_t rows, n
     Py_ssize_t counted      # the moments are those of so many items of a row, the first
     Py_ssize_t run, parts   # items to a run; cells to a run
@@ -189,11 +190,32 @@ cdef inline always of_runs(Samples *job, double *to, const double *values, Py_ss
         i = i + 1 if i + 1 < last else 0
 
 
+cdef leaf add_residual(S *y, const S *z, Py_ssize_t n) noexcept nogil:
+    """y += z, of n items that a cache holds."""
+    cdef T[STRIP] a
+    cdef T[STRIP] b
+    cdef Py_ssize_t piece, i, at, m
+    for piece in range(ceil_div(n, STRIP)):
+        at = piece * STRIP
+        m = min(<Py_ssize_t>STRIP, n - at)
+        load(a, y + at, m)
+        load(b, z + at, m)
+        for i in range(m):
+            put(y + at, a, i, loaded(a, y + at, i) + loaded(b, z + at, i))
+        store(y + at, a, m)
+
+
 cdef leaf write_normal(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, c, first, count
+    cdef Cell cell
     for b in range(ceil_div(stop - start, MOST_CELLS)):
-        write_cells(job, start + b * MOST_CELLS,
-                    min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+        first, count = start + b * MOST_CELLS, min(<Py_ssize_t>MOST_CELLS,
+                                                   stop - start - b * MOST_CELLS)
+        write_cells(job, first, count)
+        if job.residual != NULL:
+            for c in range(first, first + count):
+                cell = cell_of(job, c)
+                add_residual(job.out + cell.at, job.residual + cell.at, cell.n)
 
 
 cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:

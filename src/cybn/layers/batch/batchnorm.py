@@ -135,8 +135,8 @@ class BatchNorm(ChannelNorm):
     running_moments = True
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
-        "momentum", "num_batches_tracked", "affine", "weight", "bias", "track_running_stats", "weight_init",
-        "on_single", "on_nonfinite", "negative_slope", "unbiased",
+        "momentum", "num_batches_tracked", "affine", "weight", "bias", "track_running_stats",
+        "weight_init", "on_single", "on_nonfinite", "negative_slope", "unbiased",
     )  # fmt: skip
     sixteen_bits = "native"
 

@@ -43,6 +43,8 @@ class PartialRMSNorm(RowNorm):
     ----------
     weight : (C,) or None
         The learned scale, ones at first. None without `affine`.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
     grads : dict
         The gradient of `weight`, (C,), after `backward`.
 
@@ -53,7 +55,8 @@ class PartialRMSNorm(RowNorm):
 
     The sum is over the first k features of one position. With p=1 this is RMSNorm.
 
-    x is (N, C) or (N, ..., C).
+    x is (N, C) or (N, ..., C). `layer(x, residual=z)` adds z, of the shape and dtype of x, to the
+    output.
 
     References
     ----------

@@ -38,6 +38,8 @@ class GroupNorm(RowNorm):
     ----------
     weight, bias : (C,) or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
     Raises
     ------
@@ -54,6 +56,8 @@ class GroupNorm(RowNorm):
     dtype and memory order, and is written to `out` where it is given; x itself as `out` works in
     place. x is kept for `backward` until the next `forward`, not copied (unless in place): leave it
     unchanged until then.
+
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
 
     References
     ----------

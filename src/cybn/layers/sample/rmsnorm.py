@@ -45,6 +45,8 @@ class RMSNorm(RowNorm):
     weight, bias : ndarray of shape normalized_shape, or None
         The learned scale and shift, ones (zeros with `unit_offset`) and zeros at first. None where
         the options leave them out.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
     Raises
     ------
@@ -57,10 +59,12 @@ class RMSNorm(RowNorm):
     -----
     .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight + bias
 
-    x is of any shape (..., normalized_shape), or (N, C) or (N, C, ...) with `channel_axis=1`, with any strides; y has its shape, dtype and memory
-    order, and is written to `out` where it is given; x itself as `out` works in place. x is kept
-    for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
-    then.
+    x is of any shape (..., normalized_shape), or (N, C) or (N, C, ...) with `channel_axis=1`, with
+    any strides; y has its shape, dtype and memory order, and is written to `out` where it is given;
+    x itself as `out` works in place. x is kept for `backward` until the next `forward`, not copied
+    (unless in place): leave it unchanged until then.
+
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
 
     References
     ----------

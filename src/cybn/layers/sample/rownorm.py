@@ -11,6 +11,7 @@ from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows
 from ...arrays.validation import as_float_array, check_parameters
 from ...functional._checked import RowsWay, gradient_checked
+from ...functional.gates import check_residual
 from ...functional.rows import rows_in
 from ..base.layer import Layer
 from ..base.pair import new
@@ -32,8 +33,11 @@ class RowNorm(Layer):
         rows: Rows
         stats: np.ndarray
         weight: np.ndarray | None
+        added: bool  # a residual
 
     optional_arrays = ("weight", "bias")
+    differentiated = ("residual",)
+    dresidual: np.ndarray | None = None
     affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
     centred: ClassVar[bool] = True
     channel_axis = -1  # of subclasses without that option, and
@@ -49,8 +53,14 @@ class RowNorm(Layer):
         for name, a in self.named_parameters():
             a[...] = name == "weight" and not self.unit_offset
 
-    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
-        """Normalize x. See the class."""
+    def apply(
+        self,
+        x: np.ndarray,
+        *,
+        out: np.ndarray | None = None,
+        residual: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Saved]:
+        """Normalize x, and add the residual. See the class."""
         way = self._checked or self._check_arrays()
         found = way.known(x)
         if found is None:
@@ -58,28 +68,31 @@ class RowNorm(Layer):
             found = way.learn(x, self._rows(x), self._eps(x))
         rows, eps = found
         kept = x
-        if out is not None and not clear(out, x, self._parameters, self._buffers):
+        if residual is not None:
+            residual = check_residual(type(self).__name__, residual, x)
+            kept = self.begin(x, out, residual=residual)
+        elif out is not None and not clear(out, x, self._parameters, self._buffers):
             kept = self.begin(x, out)
         try:
-            y, stats, weight = way.normalize(kept, rows, eps, out)
+            y, stats, weight = way.normalize(kept, rows, eps, out, residual)
         except BaseException as error:
             self.undo(x, kept, out)
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, new(RowNorm.Saved, (kept, rows, stats, weight))
+        return y, new(RowNorm.Saved, (kept, rows, stats, weight, residual is not None))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dy, (x, rows, stats, weight) = self.resume(saved, dy, out), saved
-        parameters = self._parameters
+        """Compute dx, in `out` where it is given, and gradients of weight, bias and residual."""
+        dy, (x, rows, stats, weight, added) = self.resume(saved, dy, out), saved
+        parameters, dresidual = self._parameters, dy.copy(order="K") if added else None
         wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
         )
-        return dx, affine_grads(parameters, dweight, dbias)
+        return dx, affine_grads(parameters, dweight, dbias, dresidual)
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit
