@@ -41,34 +41,77 @@ def parser() -> Parser:
     p = Parser(prog=PROGRAM, description="How fast cybn is beside its peers and this machine.")
     add = p.add_argument_group("what to run").add_argument
     add("--quick", action="store_true", help="few shapes, few repeats")
-    add("--norms", nargs="+", choices=NORMS, default=NORMS, metavar="NORM",
-        help=f"{', '.join(NORMS)}; else all")
-    add("--shapes", nargs="+", default=(), metavar="NAME",
-        help="groups, operations or shapes (32x64x56x56, 32x*); any shape will do")
+    add(
+        "--norms",
+        nargs="+",
+        choices=NORMS,
+        default=NORMS,
+        metavar="NORM",
+        help=f"{', '.join(NORMS)}; else all",
+    )
+    add(
+        "--shapes",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="groups, operations or shapes (32x64x56x56, 32x*); any shape will do",
+    )
     add("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS, help="where the channels lie")
     add("--modes", nargs="+", choices=MODES, default=MODES)
-    add("--dtypes", nargs="+", choices=tuple(DTYPES), default=(),
-        help="for all shapes; else float32, and sixteen bits for a few")
-    add("--contenders", nargs="+", choices=tuple(CONTENDERS), default=CONTENDERS, metavar="NAME",
-        help="; ".join(CONTENDERS))
+    add(
+        "--dtypes",
+        nargs="+",
+        choices=tuple(DTYPES),
+        default=(),
+        help="for all shapes; else float32, and sixteen bits for a few",
+    )
+    add(
+        "--contenders",
+        nargs="+",
+        choices=tuple(CONTENDERS),
+        default=CONTENDERS,
+        metavar="NAME",
+        help="; ".join(CONTENDERS),
+    )
     add("--onednn", metavar="PATH", help="the library of oneDNN, libdnnl.so")
     add = p.add_argument_group("how").add_argument
-    add("--threads", nargs="+", type=positive, metavar="N",
-        help="numbers of threads, the same for all contenders (1 2)")
-    add("--repeats", type=positive, metavar="N",
-        help=f"samples of each contender ({REPEATS}; with --quick {QUICK_REPEATS})")
+    add(
+        "--threads",
+        nargs="+",
+        type=positive,
+        metavar="N",
+        help="numbers of threads, the same for all contenders (1 2)",
+    )
+    add(
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help=f"samples of each contender ({REPEATS}; with --quick {QUICK_REPEATS})",
+    )
     add("--seed", type=int, metavar="N", help="of the data; else fresh")
     add("--no-footprint", action="store_true", help="no import time, no memory")
-    add("--no-company", action="store_true",
-        help="no calls in turn with PyTorch's, none beside busy processes")
+    add(
+        "--no-company",
+        action="store_true",
+        help="no calls in turn with PyTorch's, none beside busy processes",
+    )
     add("--build", action="store_true", help="also build the wheel")
     add = p.add_argument_group("what to do with it").add_argument
     add("--json", type=Path, metavar="FILE", help="keep everything measured")
     add("--plot", type=Path, metavar="FILE", help="a picture: fraction of the limit, a few shapes")
-    add("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"),
-        help="two files of --json: what moved; runs nothing")
-    add("--show", type=Path, metavar="FILE",
-        help="a file of --json: its tables, and --plot; runs nothing")
+    add(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("OLD", "NEW"),
+        help="two files of --json: what moved; runs nothing",
+    )
+    add(
+        "--show",
+        type=Path,
+        metavar="FILE",
+        help="a file of --json: its tables, and --plot; runs nothing",
+    )
     add("--list", action="store_true", help="cases and contenders; runs nothing")
     return p
 

@@ -184,6 +184,7 @@ class NumPy(Contender):
     """What one writes without a library: the formulas, in the dtype of the data."""
 
     name = "numpy"
+
     def can(self, case: Case) -> bool:
         return case.norm != "research" and case.dtype not in SIXTEEN
 
@@ -194,9 +195,7 @@ class NumPy(Contender):
             return Run(lambda i: norm.forward(x[i], *arrays, z[i]), lambda i, got: {"y": got[0]})
         dy, weight = data.dy, data.arrays["weight"]
         saved = [norm.forward(x[i], *arrays, z[i])[:2] for i in every]
-        return Run(
-            lambda i: norm.backward(dy[i], x[i], weight, *saved[i]), lambda i, grads: grads
-        )
+        return Run(lambda i: norm.backward(dy[i], x[i], weight, *saved[i]), lambda i, grads: grads)
 
 
 #: name -> module of this package and class; in the order of the tables

@@ -56,20 +56,31 @@ class Goal(NamedTuple):
 
 #: norms: mode, layout, the mean wanted against PyTorch; nowhere is cybn to be slower
 _TORCH = {
-    ("batch", "fused"): [("forward", "first", 6), ("forward", "last", 2), ("evaluation", "", 2),
-                         ("backward", "first", 2.5), ("backward", "last", 1.7)],
+    ("batch", "fused"): [
+        ("forward", "first", 6),
+        ("forward", "last", 2),
+        ("evaluation", "", 2),
+        ("backward", "first", 2.5),
+        ("backward", "last", 1.7),
+    ],
     ("ghost",): [("forward", "first", 6), ("backward", "first", 2.5)],
-    ("layer", "group", "instance"): [("forward", "", 2), ("backward", "", 2),
-                                     ("evaluation", "", 1)],
+    ("layer", "group", "instance"): [
+        ("forward", "", 2),
+        ("backward", "", 2),
+        ("evaluation", "", 1),
+    ],
     ("rms",): [("forward", "", 5), ("backward", "", 5), ("evaluation", "", 1)],
     ("research",): [(mode, "", 1) for mode in MODES],
 }
 _LIMIT = {"forward": 0.85, "backward": 0.85, "evaluation": 0.95}
 #: norms: the mean wanted of the smallest call, beside its rival
 _SMALLEST = {
-    ("batch", "forward", "torch"): 8, ("batch", "evaluation", "torch"): 5,
-    ("batch", "backward", "torch-op"): 2.5, ("layer", "forward", "torch"): 2.5,
-    ("layer", "backward", "torch-op"): 1, ("group", "backward", "torch-op"): 1,
+    ("batch", "forward", "torch"): 8,
+    ("batch", "evaluation", "torch"): 5,
+    ("batch", "backward", "torch-op"): 2.5,
+    ("layer", "forward", "torch"): 2.5,
+    ("layer", "backward", "torch-op"): 1,
+    ("group", "backward", "torch-op"): 1,
 }
 GOALS = [
     *(Goal("batch", mode, layout, LARGE, "cybn-out", LIMIT, mean)

@@ -59,8 +59,9 @@ def load_data() -> Digits:
     images = pixels[order].reshape(len(labels), 1, 8, 8)  # (N, C, H, W); grey: one channel
     images = normalize(images, images[:TRAIN_IMAGES]).reshape(len(labels), -1).astype(np.float32)
     labels = labels[order]
-    return Digits(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES],
-                  images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:])
+    return Digits(
+        images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:]
+    )
 
 
 def normalize(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:
@@ -190,8 +191,9 @@ def train(setting: Setting, config: Config, data: Digits) -> History:
                 if step % probe_every == 0:
                     history.steps.append(step)
                     history.percentiles.append(network.last_inputs(data.x))
-                losses.append(network.train_step(data.x[rows], data.labels[rows],
-                                                 setting.learning_rate))
+                losses.append(
+                    network.train_step(data.x[rows], data.labels[rows], setting.learning_rate)
+                )
                 step += 1
                 if not math.isfinite(losses[-1]):
                     return history
@@ -222,26 +224,49 @@ class Parser(argparse.ArgumentParser):
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="digits.py", description="Train sigmoid networks on handwritten digits, "
-                    "with and without normalization layers, and report the difference.")
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("digits.toml"),
-                        metavar="FILE",
-                        help="the experiment (default: the digits.toml beside this file)")
-    parser.add_argument("--out", type=Path, default=Path("digits-out"), metavar="DIR",
-                        help="where the pictures go (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true",
-                        help="a short run of some seconds: [quick] of the config file")
+    parser = Parser(
+        prog="digits.py",
+        description="Train sigmoid networks on handwritten digits, "
+        "with and without normalization layers, and report the difference.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path(__file__).with_name("digits.toml"),
+        metavar="FILE",
+        help="the experiment (default: the digits.toml beside this file)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("digits-out"),
+        metavar="DIR",
+        help="where the pictures go (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a short run of some seconds: [quick] of the config file",
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the config file's")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N",
-                        help="seeds, one run each, instead of the config file's")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="seeds, one run each, instead of the config file's",
+    )
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Read, train, report, draw."""
     start = time.perf_counter()
-    config = with_options(read_config(arguments.config, arguments.quick),
-                          epochs=arguments.epochs, seeds=arguments.seeds)
+    config = with_options(
+        read_config(arguments.config, arguments.quick),
+        epochs=arguments.epochs,
+        seeds=arguments.seeds,
+    )
     data = load_data()
     try_norm(config, arguments.config, data)
     arguments.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it fails
@@ -250,8 +275,11 @@ def run(arguments: argparse.Namespace) -> None:
         results = {setting: train(setting, config, data) for setting in progress}
     print(report(config, results))
     pictures = draw(config, results, arguments.out)
-    print(f"{len(results)} runs in {time.perf_counter() - start:.0f} s; pictures:",
-          *pictures, sep="\n  ")
+    print(
+        f"{len(results)} runs in {time.perf_counter() - start:.0f} s; pictures:",
+        *pictures,
+        sep="\n  ",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

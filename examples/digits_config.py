@@ -55,8 +55,10 @@ class Config:
         sweep = product(self.learning_rates, self.batch_sizes, [self.init_scale])
         scales = product([self.learning_rate], [self.batch_size], self.init_scales)
         points = dict.fromkeys([*sweep, *scales])  # without the points that both contain
-        return [Setting(*point, norm, seed)
-                for point, norm, seed in product(points, (False, True), self.seeds)]
+        return [
+            Setting(*point, norm, seed)
+            for point, norm, seed in product(points, (False, True), self.seeds)
+        ]
 
 
 SECTIONS = {  # [reference] names one value out of each of the first three lists of [training]
@@ -131,9 +133,13 @@ def check_value(key: str, value: Any, shown_as: str = "") -> None:
     low, high = INTEGERS.get(key, (0, math.inf))
     kinds = (int,) if key in INTEGERS else (int, float)
     items = value if key in LISTS else [value]
-    if isinstance(items, list) and items and all(
-        type(item) in kinds and low <= item <= high and (key in INTEGERS or 0 < item < math.inf)
-        for item in items
+    if (
+        isinstance(items, list)
+        and items
+        and all(
+            type(item) in kinds and low <= item <= high and (key in INTEGERS or 0 < item < math.inf)
+            for item in items
+        )
     ):
         return
     one = f"an integer from {low} to {high}" if key in INTEGERS else "a number > 0"

@@ -36,8 +36,11 @@ def draw(config: Config, results: dict[Setting, History], folder: Path) -> list[
     runs = Runs(config, results)
     paths = []
     with matplotlib.rc_context(STYLE):
-        for name, picture in [("loss-curves", loss_curves), ("percentiles", percentiles),
-                              ("learning-rates", learning_rates)]:
+        for name, picture in [
+            ("loss-curves", loss_curves),
+            ("percentiles", percentiles),
+            ("learning-rates", learning_rates),
+        ]:
             paths.append(folder / f"{name}.png")
             FigureCanvasAgg(picture(runs)).print_png(paths[-1])
     return paths
@@ -55,13 +58,19 @@ def loss_curves(runs: Runs) -> Figure:
         for norm in (False, True):
             losses = np.array([runs.loss(history) for history in runs.at(norm, rate)])
             panel.plot(epochs, mean(losses), label=runs.label(norm), **LINES[norm])
-            panel.fill_between(epochs, losses.min(axis=0), losses.max(axis=0), alpha=0.2,
-                               linewidth=0, color=LINES[norm]["color"])
+            panel.fill_between(
+                epochs,
+                losses.min(axis=0),
+                losses.max(axis=0),
+                alpha=0.2,
+                linewidth=0,
+                color=LINES[norm]["color"],
+            )
         panel.axhline(GUESS, color="0.5", linewidth=0.8, linestyle=":")
         panel.set(title=f"learning rate {rate:g}", yscale="log", xlim=(0, config.epochs + 0.5))
-    for panel in panels[len(config.learning_rates) - columns:len(config.learning_rates)]:
+    for panel in panels[len(config.learning_rates) - columns : len(config.learning_rates)]:
         panel.tick_params(labelbottom=True)  # also where no panel stands below
-    for panel in panels[len(config.learning_rates):]:
+    for panel in panels[len(config.learning_rates) :]:
         panel.remove()
     mark_guessing(panels[columns - 1], GUESS)
     figure.supxlabel(f"epoch (batch size {config.batch_size}; mean and range of the seeds)")
@@ -88,12 +97,21 @@ def percentiles(runs: Runs) -> Figure:
             panel.plot(history.steps, edge, color=color, linewidth=0.7)
         panel.set(title=f"{runs.label(norm)} (unit {unit})", xlabel="training step")
         for values, name in zip((low, median, high), ("15 %", "50 %", "85 %"), strict=True):
-            panel.annotate(name, (history.steps[-1], values[-1]), (3, 0), va="center",
-                           textcoords="offset points", annotation_clip=False)
+            panel.annotate(
+                name,
+                (history.steps[-1], values[-1]),
+                (3, 0),
+                va="center",
+                textcoords="offset points",
+                annotation_clip=False,
+            )
     figure.axes[0].set_ylabel("input of the sigmoid")
-    figure.suptitle("Percentiles of what a typical unit of the last hidden layer is fed "
-                    f"(learning rate {runs.config.learning_rate:g}, "
-                    f"batch size {runs.config.batch_size})", size="medium")
+    figure.suptitle(
+        "Percentiles of what a typical unit of the last hidden layer is fed "
+        f"(learning rate {runs.config.learning_rate:g}, "
+        f"batch size {runs.config.batch_size})",
+        size="medium",
+    )
     return figure
 
 
@@ -104,12 +122,29 @@ def learning_rates(runs: Runs) -> Figure:
     panels = figure.subplots(1, len(config.batch_sizes), sharey=True, squeeze=False)[0]
     for panel, size in zip(panels, config.batch_sizes, strict=True):
         for norm, marker in ((False, "s"), (True, "o")):
-            finals = 100 * np.array([[runs.final(history) for history in runs.at(norm, rate, size)]
-                                     for rate in config.learning_rates])  # (rates, seeds)
-            panel.plot(config.learning_rates, finals.mean(axis=1), marker=marker, markersize=4,
-                       label=runs.label(norm), **LINES[norm])
-            panel.plot(config.learning_rates, finals, marker, markersize=2.5, alpha=0.5,
-                       linestyle="none", color=LINES[norm]["color"])
+            finals = 100 * np.array(
+                [
+                    [runs.final(history) for history in runs.at(norm, rate, size)]
+                    for rate in config.learning_rates
+                ]
+            )  # (rates, seeds)
+            panel.plot(
+                config.learning_rates,
+                finals.mean(axis=1),
+                marker=marker,
+                markersize=4,
+                label=runs.label(norm),
+                **LINES[norm],
+            )
+            panel.plot(
+                config.learning_rates,
+                finals,
+                marker,
+                markersize=2.5,
+                alpha=0.5,
+                linestyle="none",
+                color=LINES[norm]["color"],
+            )
         panel.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
         panel.set(title=f"batch size {size}", xscale="log", ylim=(-3, 103))
         panel.set_xticks(config.learning_rates, [f"{rate:g}" for rate in config.learning_rates])
@@ -123,5 +158,6 @@ def learning_rates(runs: Runs) -> Figure:
 
 def mark_guessing(panel: Axes, value: float) -> None:
     """Name the dotted line to the right of the panel, where no curve can cross the word."""
-    panel.annotate("guessing", (1.02, value), xycoords=("axes fraction", "data"), color="0.4",
-                   va="center")
+    panel.annotate(
+        "guessing", (1.02, value), xycoords=("axes fraction", "data"), color="0.4", va="center"
+    )

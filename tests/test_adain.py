@@ -29,9 +29,7 @@ def test_values_by_hand():
     np.testing.assert_array_equal(layer.grad_style, np.ones_like(style))
     layer.backward(np.array([[[0.0, 0, 0, 2], [0, 0, 0, 0]]]))
     # mean: 2/4; std: 2*xhat = 3, times (s - 2)/(2*4)
-    np.testing.assert_array_equal(
-        layer.grad_style, [[[0.125, 0.125, 0.125, 1.625], [0, 0, 0, 0]]]
-    )
+    np.testing.assert_array_equal(layer.grad_style, [[[0.125, 0.125, 0.125, 1.625], [0, 0, 0, 0]]])
 
 
 @pytest.mark.parametrize("style_shape", [(2, 3, 4), (2, 3, 3, 2), (2, 3, 2, 2, 2)])

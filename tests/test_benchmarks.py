@@ -37,36 +37,47 @@ def test_what_is_of_sixteen_bits_is_above_a_cache_of_32_mib():
     assert min(case.nbytes for case in sixteen) > 32 << 20
 
 
-@pytest.mark.parametrize(("pattern", "labels"), [
-    ("32x64x56x56", {"32x64x56x56", "32x64x56x56*", "32x64x56x56 + z"}),
-    ("3d", {"2x16x40x40x40"}),
-    ("100x16*", {"100x16x784"}),
-    ("layer_norm", {"30x300", "256x768", "5120x1024", "32768x768", "8192x4096", "8x4",
-                    "900x700 cached"}),
-    ("IterNorm", {"32x256x14x14", "1x32x2x2"}),
-])
+@pytest.mark.parametrize(
+    ("pattern", "labels"),
+    [
+        ("32x64x56x56", {"32x64x56x56", "32x64x56x56*", "32x64x56x56 + z"}),
+        ("3d", {"2x16x40x40x40"}),
+        ("100x16*", {"100x16x784"}),
+        (
+            "layer_norm",
+            {"30x300", "256x768", "5120x1024", "32768x768", "8192x4096", "8x4", "900x700 cached"},
+        ),
+        ("IterNorm", {"32x256x14x14", "1x32x2x2"}),
+    ],
+)
 def test_shapes_by_name(pattern, labels):
     assert {case.label for case in grid(patterns=[pattern])} >= labels
 
 
-@pytest.mark.parametrize(("shape", "norms"), [
-    ("5x6", {"batch", "layer", "rms", "fused", "research"}),
-    ("1x6", {"layer", "rms", "research"}),
-    ("1x32x2", {"batch", "group", "instance", "fused", "research"}),
-    ("16x6x1x1", {"batch", "fused", "ghost"}),
-    ("256x6", {"batch", "layer", "rms", "fused", "ghost", "research"}),
-])
+@pytest.mark.parametrize(
+    ("shape", "norms"),
+    [
+        ("5x6", {"batch", "layer", "rms", "fused", "research"}),
+        ("1x6", {"layer", "rms", "research"}),
+        ("1x32x2", {"batch", "group", "instance", "fused", "research"}),
+        ("16x6x1x1", {"batch", "fused", "ghost"}),
+        ("256x6", {"batch", "layer", "rms", "fused", "ghost", "research"}),
+    ],
+)
 def test_a_shape_is_a_case_for_each_norm_that_takes_it(shape, norms):
     assert {case.norm for case in grid(patterns=[shape])} == norms
 
 
-@pytest.mark.parametrize(("operation", "mode", "useful", "above", "below"), [
-    ("batch_norm", "forward", 2, (2, 1), (1, 1)),
-    ("batch_norm", "backward", 3, (4, 1), (2, 1)),
-    ("batch_norm", "evaluation", 2, (1, 1), (1, 1)),
-    ("batch_norm_add_relu", "forward", 3, (3, 1), (2, 1)),
-    ("batch_norm_add_relu", "backward", 5, (6, 2), (3, 2)),
-])
+@pytest.mark.parametrize(
+    ("operation", "mode", "useful", "above", "below"),
+    [
+        ("batch_norm", "forward", 2, (2, 1), (1, 1)),
+        ("batch_norm", "backward", 3, (4, 1), (2, 1)),
+        ("batch_norm", "evaluation", 2, (1, 1), (1, 1)),
+        ("batch_norm_add_relu", "forward", 3, (3, 1), (2, 1)),
+        ("batch_norm_add_relu", "backward", 5, (6, 2), (3, 2)),
+    ],
+)
 def test_bytes_that_channels_last_forces(operation, mode, useful, above, below):
     for layout, shape in (("last", (2, 3, 4, 5)), ("first", (40, 3))):
         case = cases.Case(operation, shape, layout, mode=mode)
@@ -115,19 +126,22 @@ def test_list_runs_nothing(capsys):
     assert text.count("batch_norm") == 2 * 3
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (["--shapes", "resnet"], "'resnet' is no group (resnet50, "),
-    (["--shapes", "0x3"], "'0x3' is no group"),
-    (["--shapes", "4096x256", "--layouts", "last"], "leaves no case"),
-    (["--norms", "group", "--shapes", "8x48x2x2"], "'8x48x2x2' is no group (resnet50, "),
-    (["--norms", "sideways"], "invalid choice: 'sideways'"),
-    (["--threads", "0"], "'0' is no integer from 1 to 1024"),
-    (["--contenders", "nobody"], "invalid choice: 'nobody'"),
-    (["--seed", "-1", "--shapes", "smallest"], "--seed must not be negative"),
-    (["--json", "{tmp}/none/a.json"], "none/a.json: no file can be written there"),
-    (["--compare", "{tmp}/a.json", "{tmp}/b.json"], "a.json"),
-    (["--show", "{tmp}/a.json"], "a.json"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--shapes", "resnet"], "'resnet' is no group (resnet50, "),
+        (["--shapes", "0x3"], "'0x3' is no group"),
+        (["--shapes", "4096x256", "--layouts", "last"], "leaves no case"),
+        (["--norms", "group", "--shapes", "8x48x2x2"], "'8x48x2x2' is no group (resnet50, "),
+        (["--norms", "sideways"], "invalid choice: 'sideways'"),
+        (["--threads", "0"], "'0' is no integer from 1 to 1024"),
+        (["--contenders", "nobody"], "invalid choice: 'nobody'"),
+        (["--seed", "-1", "--shapes", "smallest"], "--seed must not be negative"),
+        (["--json", "{tmp}/none/a.json"], "none/a.json: no file can be written there"),
+        (["--compare", "{tmp}/a.json", "{tmp}/b.json"], "a.json"),
+        (["--show", "{tmp}/a.json"], "a.json"),
+    ],
+)
 def test_bad_option_is_one_line(tmp_path, capsys, arguments, told):
     try:
         status = main([argument.format(tmp=tmp_path) for argument in arguments])

@@ -28,8 +28,11 @@ EVERY = [
     *grid(patterns=["4x6x3x5"], norms=["batch"]),
     *grid(patterns=["16x64x3x5", "256x6", "2x3x4x2x2", "16x32x9"]),
 ]
-EVERY += [replace(case, layout="last") for case in EVERY
-          if case.norm in ("group", "instance", "fused", "ghost") and len(case.shape) == 4]
+EVERY += [
+    replace(case, layout="last")
+    for case in EVERY
+    if case.norm in ("group", "instance", "fused", "ghost") and len(case.shape) == 4
+]
 RESEARCH = [case for case in EVERY if case.norm == "research"]
 KNOWN = [case for case in EVERY if case.norm != "research"]
 every_case = pytest.mark.parametrize("case", EVERY, ids=str)

@@ -91,8 +91,17 @@ def test_trees_keep_their_form_and_other_layers_stay():
 def test_what_cannot_be_frozen_is_an_error():
     with pytest.raises(ValueError, match=r"freeze needs running statistics, .* at layers\[1\] has"):
         cybn.freeze([None, cybn.BatchNorm1d(3, track_running_stats=False)])
-    for name in ("GhostBatchNorm1d", "SplitBatchNorm1d", "DomainSpecificBatchNorm1d", "PowerNorm",
-                 "IterNorm", "EvoNormB0", "IBN", "SwitchableNorm1d", "BatchRenorm"):
+    for name in (
+        "GhostBatchNorm1d",
+        "SplitBatchNorm1d",
+        "DomainSpecificBatchNorm1d",
+        "PowerNorm",
+        "IterNorm",
+        "EvoNormB0",
+        "IBN",
+        "SwitchableNorm1d",
+        "BatchRenorm",
+    ):
         with pytest.raises(TypeError, match=rf"freeze takes BatchNorm1d, .* got {name}\(3"):
             cybn.freeze({"n": cybn.create(name, num_features=3)})
     with pytest.raises(TypeError, match="freeze takes layers, or lists and dicts of them, got 'x'"):

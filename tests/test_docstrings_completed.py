@@ -1,7 +1,5 @@
 """Docstrings that are completed from what a class says otherwise."""
 
-
-
 import cybn
 from cybn.terms.docstrings import parts_of
 from cybn.terms.signature import takes_options_of

@@ -89,6 +89,35 @@ def rows_backward():
     )  # fmt: skip
 
 
+def positions():
+    return {
+        "y": items(N, C, L),
+        "stats": new_stats(N * L),
+        "x": items(N, C, L),
+        "weight": per_channel(),
+        "bias": per_channel(),
+        "eps": 1e-5,
+        "centred": True,
+        "threads": 1,
+        "stream": False,
+    }
+
+
+def positions_backward():
+    return {
+        "dx": items(N, C, L),
+        "dweight": per_channel(),
+        "dbias": per_channel(),
+        "dy": items(N, C, L),
+        "x": items(N, C, L),
+        "stats": new_stats(N * L),
+        "weight": per_channel(),
+        "centred": True,
+        "threads": 1,
+        "stream": False,
+    }
+
+
 def response():
     return {
         "y": items(N, C, L),
@@ -148,6 +177,8 @@ ENTRIES = [
     (KERNELS.batch_gradient, gradient, "dresidual weight"),
     (KERNELS.rows_forward, rows, "weight bias"),
     (KERNELS.rows_backward, rows_backward, "weight dweight dbias"),
+    (KERNELS.positions_forward, positions, "weight bias"),
+    (KERNELS.positions_backward, positions_backward, "weight dweight dbias"),
     (KERNELS.response_forward, response, ""),
     (KERNELS.response_backward, response_backward, ""),
     (KERNELS.map_points, map_output, ""),
@@ -264,6 +295,7 @@ def test_what_is_written_must_be_writable():
         (training, KERNELS.batch_forward, ["running_mean", "running_var", "num_batches_tracked"]),
         (backward, KERNELS.batch_backward, ["dweight", "dbias"]),
         (rows_backward, KERNELS.rows_backward, ["dweight", "dbias"]),
+        (positions_backward, KERNELS.positions_backward, ["dweight", "dbias"]),
     ):
         for name in names:
             call = make()
@@ -275,6 +307,14 @@ def test_rows_and_values_that_do_not_go_into_each_other():
     refused(KERNELS.rows_forward, rows() | {"run": 2}, "run of a divisor of 5, got 2")
     call = rows() | {"weight": per_channel(3), "bias": per_channel(3)}
     refused(KERNELS.rows_forward, call, "weight and bias of a divisor of 20 values, got 3")
+
+
+def test_more_items_than_a_row_has_for_its_moments():
+    call = rows() | {"centred": False}
+    KERNELS.rows_forward(*call.values(), L)
+    for counted, centred in ((L + 1, False), (-1, False), (2, True)):
+        with pytest.raises(ValueError, match=f"counted of 0 to {L}, and 0 where .* got {counted}"):
+            KERNELS.rows_forward(*(call | {"centred": centred}).values(), counted)
 
 
 @pytest.mark.parametrize("place", range(4))

@@ -17,8 +17,13 @@ for package in ("sklearn", "matplotlib", "tqdm"):
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CONFIG = EXAMPLES / "digits.toml"
 PICTURES = ("loss-curves.png", "percentiles.png", "learning-rates.png")
-CLAIMS = ("Converges faster", "Better result", "Robust to initialization", "Stable",
-          "Larger learning rate")
+CLAIMS = (
+    "Converges faster",
+    "Better result",
+    "Robust to initialization",
+    "Stable",
+    "Larger learning rate",
+)
 SMALL = """
 [norm]
 type = "BatchNorm1d"
@@ -93,10 +98,11 @@ def test_network_with_norm_learns_the_digits(quick):
 def test_five_claims_with_verdict_and_figures(quick):
     _, text = quick
     for number, claim in enumerate(CLAIMS, 1):
-        verdict = re.search(rf"^{number}\. {claim}: (holds|holds in part|does not hold) \(", text,
-                            re.MULTILINE)
+        verdict = re.search(
+            rf"^{number}\. {claim}: (holds|holds in part|does not hold) \(", text, re.MULTILINE
+        )
         assert verdict, claim
-        assert re.search(r"  (better|equal|worse)$", text[verdict.end():], re.MULTILINE)
+        assert re.search(r"  (better|equal|worse)$", text[verdict.end() :], re.MULTILINE)
 
 
 def test_three_pictures(quick):
@@ -124,8 +130,12 @@ def test_quiet_without_a_terminal(digits, tmp_path, capsys):
 
 def test_options_take_the_place_of_the_config(digits, tmp_path, capsys):
     config = small(tmp_path)
-    assert digits.main(["--config", str(config), "--out", str(tmp_path), "--seeds", "5", "6",
-                        "--epochs", "1"]) == 0
+    assert (
+        digits.main(
+            ["--config", str(config), "--out", str(tmp_path), "--seeds", "5", "6", "--epochs", "1"]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert "seeds 5, 6." in text
     assert "epoch 1" in text
@@ -134,8 +144,9 @@ def test_options_take_the_place_of_the_config(digits, tmp_path, capsys):
 
 
 def test_divergence_is_reported_quietly(digits, tmp_path, capsys):
-    config = small(tmp_path, ("[1.0]\nbatch", "[1e38]\nbatch"),
-                   ("learning_rate = 1.0", "learning_rate = 1e38"))
+    config = small(
+        tmp_path, ("[1.0]\nbatch", "[1e38]\nbatch"), ("learning_rate = 1.0", "learning_rate = 1e38")
+    )
     assert digits.main(["--config", str(config), "--out", str(tmp_path)]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -151,25 +162,28 @@ def test_norm_is_named_as_in_any_config(digits, tmp_path, norm):
     assert [type(layer).__name__ for layer in network.norms] == ["BatchNorm1d"]
 
 
-@pytest.mark.parametrize(("old", "new", "told"), [
-    ('type = "BatchNorm1d"', 'type = "BatchNrm1d"', "BatchNorm1d"),
-    ('type = "BatchNorm1d"', 'type = "torch.nn.BatchNorm1d"', "torch.nn.BatchNorm1d"),
-    ('type = "BatchNorm1d"', 'type = "BatchNorm1d"\nepsilon = 1e-5', "eps"),
-    ('type = "BatchNorm1d"', 'type = "BatchNorm1d"\neps = -1.0', "eps"),
-    ('type = "BatchNorm1d"', "", "type"),
-    ("[norm]", "[nrom]", "unknown section [nrom]"),
-    ("[norm]", "norm = 3\n[network]\n[x]", "small.toml"),
-    ("widths = [8]", "widths = []", "widths must be a list"),
-    ("widths = [8]", "widths = [8]\ndepth = 2", "[network] has no 'depth'"),
-    ("epochs = 2", "", "[training] lacks 'epochs'"),
-    ("epochs = 2", "epochs = 0", "epochs must be an integer from 1"),
-    ("epochs = 2", "epochs = true", "epochs must be an integer from 1"),
-    ("epochs = 2", "epochs = [", "small.toml"),
-    ("seeds = [3]", "seeds = 3", "seeds must be a list"),
-    ("batch_sizes = [64]", "batch_sizes = [1]", "batch_sizes must be a list"),
-    ("learning_rate = 1.0", "learning_rate = 2.0", "[reference] learning_rate 2.0 is not in"),
-    ("learning_rate = 1.0", "learning_rate = nan", "learning_rate must be a number > 0"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('type = "BatchNorm1d"', 'type = "BatchNrm1d"', "BatchNorm1d"),
+        ('type = "BatchNorm1d"', 'type = "torch.nn.BatchNorm1d"', "torch.nn.BatchNorm1d"),
+        ('type = "BatchNorm1d"', 'type = "BatchNorm1d"\nepsilon = 1e-5', "eps"),
+        ('type = "BatchNorm1d"', 'type = "BatchNorm1d"\neps = -1.0', "eps"),
+        ('type = "BatchNorm1d"', "", "type"),
+        ("[norm]", "[nrom]", "unknown section [nrom]"),
+        ("[norm]", "norm = 3\n[network]\n[x]", "small.toml"),
+        ("widths = [8]", "widths = []", "widths must be a list"),
+        ("widths = [8]", "widths = [8]\ndepth = 2", "[network] has no 'depth'"),
+        ("epochs = 2", "", "[training] lacks 'epochs'"),
+        ("epochs = 2", "epochs = 0", "epochs must be an integer from 1"),
+        ("epochs = 2", "epochs = true", "epochs must be an integer from 1"),
+        ("epochs = 2", "epochs = [", "small.toml"),
+        ("seeds = [3]", "seeds = 3", "seeds must be a list"),
+        ("batch_sizes = [64]", "batch_sizes = [1]", "batch_sizes must be a list"),
+        ("learning_rate = 1.0", "learning_rate = 2.0", "[reference] learning_rate 2.0 is not in"),
+        ("learning_rate = 1.0", "learning_rate = nan", "learning_rate must be a number > 0"),
+    ],
+)
 def test_bad_config_is_one_line(digits, tmp_path, capsys, old, new, told):
     out = tmp_path / "out"
     assert digits.main(["--config", str(small(tmp_path, (old, new))), "--out", str(out)]) == 2
@@ -180,14 +194,17 @@ def test_bad_config_is_one_line(digits, tmp_path, capsys, old, new, told):
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (["--config", "{tmp}/none.toml"], "none.toml: No such file"),
-    (["--config", "{tmp}"], "{tmp}: "),
-    (["--quick"], "--quick needs a section [quick]"),
-    (["--epochs", "0"], "--epochs must be an integer from 1"),
-    (["--seeds", "-1"], "--seeds must be a list, each an integer from 0"),
-    (["--out", "{tmp}/small.toml"], "small.toml"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--config", "{tmp}/none.toml"], "none.toml: No such file"),
+        (["--config", "{tmp}"], "{tmp}: "),
+        (["--quick"], "--quick needs a section [quick]"),
+        (["--epochs", "0"], "--epochs must be an integer from 1"),
+        (["--seeds", "-1"], "--seeds must be a list, each an integer from 0"),
+        (["--out", "{tmp}/small.toml"], "small.toml"),
+    ],
+)
 def test_bad_option_is_one_line(digits, tmp_path, capsys, arguments, told):
     defaults = ["--config", str(small(tmp_path)), "--out", str(tmp_path / "out")]
     given = [argument.format(tmp=tmp_path) for argument in arguments]

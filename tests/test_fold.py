@@ -268,7 +268,8 @@ class Declared(Doubled):
 @pytest.mark.parametrize(
     ("norm", "own"),
     [
-        (Doubled(4), "apply"), (Squared([0.0] * 4), "forward"),
+        (Doubled(4), "apply"),
+        (Squared([0.0] * 4), "forward"),
         (OtherStatistics(4), "__getattribute__"),
     ],
     ids=lambda value: type(value).__name__,

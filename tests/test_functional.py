@@ -139,9 +139,7 @@ def test_statistics_alone_are_those_of_the_forward(shape, layout, dtype):
         channels = shape[axis]
         if x.size == channels:
             continue
-        ours, theirs = (
-            (np.zeros(channels), np.ones(channels), np.array(4)) for _ in range(2)
-        )
+        ours, theirs = ((np.zeros(channels), np.ones(channels), np.array(4)) for _ in range(2))
         how = {"momentum": None, "eps": 1e-3, "channel_axis": axis}
         _, stats = batch_norm_forward(x, None, None, *theirs, **how)
         assert bits(batch_norm_stats(x, *ours, **how)) == bits(stats)

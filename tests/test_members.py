@@ -45,9 +45,7 @@ def batch(*shape, seed=1):
 # Split
 
 
-@given(
-    st.integers(2, 4), st.integers(2, 5), st.sampled_from(["float32", "float64"]), st.booleans()
-)
+@given(st.integers(2, 4), st.integers(2, 5), st.sampled_from(["float32", "float64"]), st.booleans())
 def test_each_part_goes_through_a_batch_norm_of_its_own(splits, size, dtype, bias):
     options = {"momentum": None, "bias": bias}
     layer = randomized(cybn.SplitBatchNorm1d(3, num_splits=splits, dtype=dtype, **options))
@@ -115,9 +113,7 @@ def test_a_spoilt_auxiliary_array_is_found_before_the_main_statistics_move():
 # Domains
 
 
-@given(
-    st.integers(1, 4), st.data(), st.booleans(), st.sampled_from([(6, 3), (2, 3, 5), (0, 3)])
-)
+@given(st.integers(1, 4), st.data(), st.booleans(), st.sampled_from([(6, 3), (2, 3, 5), (0, 3)]))
 def test_the_domain_of_the_call_is_a_batch_norm(domains, data, training, shape):
     domain = data.draw(st.integers(0, domains - 1))
     layer = randomized(cybn.DomainSpecificBatchNorm1d(3, num_domains=domains)).train(training)

@@ -152,8 +152,7 @@ def rivals(site):
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
 def test_a_name_that_two_claim_is_neithers(rivals, order):
     message = (
-        "'MyNorm' is claimed by plugin one 1.0 and plugin two 1.0; "
-        "say 'one.MyNorm' or 'two.MyNorm'"
+        "'MyNorm' is claimed by plugin one 1.0 and plugin two 1.0; say 'one.MyNorm' or 'two.MyNorm'"
     )
     with pytest.warns(cybn.PluginWarning, match=f"^{message}$"):
         assert [name for name in cybn.available() if "MyNorm" in name] == [

@@ -18,6 +18,17 @@ PAIRS = {
         lambda x, w, b: reference.rms_norm(x, 3, eps=1e-2),
         lambda: reference.rms_norm_backward(DY, X, 3, eps=1e-2),
     ),
+    "layer over channels": (
+        lambda x, w, b: reference.layer_norm(x, 4, w, b, channel_axis=1),
+        lambda: reference.layer_norm_backward(DY, X, 4, W, channel_axis=1),
+    ),
+    "rms over channels": (
+        lambda x, w, b: reference.rms_norm(x, 4, w, 1e-2, b, channel_axis=1, counted=2),
+        lambda: [
+            *reference.rms_norm_backward(DY, X, 4, W, 1e-2, channel_axis=1, counted=2),
+            DY.sum((0, 2)),
+        ],
+    ),
     "group": (
         lambda x, w, b: reference.group_norm(x, 2, w, b),
         lambda: reference.group_norm_backward(DY, X, 2, W),
@@ -51,7 +62,7 @@ def test_dx_is_the_central_difference(name):
         assert abs(found - dx[at]) < 1e-7  # step^2 * f''', and 1e-10 of rounding
 
 
-@pytest.mark.parametrize("name", ["group", "instance"])
+@pytest.mark.parametrize("name", ["group", "instance", "layer over channels", "rms over channels"])
 def test_dweight_and_dbias_are_the_central_differences(name):
     forward, backward = PAIRS[name]
     _, dweight, dbias = backward()

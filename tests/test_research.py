@@ -191,6 +191,8 @@ def test_many_blocks_in_float32_are_the_whole_in_float64_rounded(
     slack = 2.0**-24 * abs(expected) * (2 if name == "SimpleNorm" else 1) + 1e-12
     if name in float32:
         slack = float32[name] * 2.0**-23
+    if name == "PartialRMSNorm":
+        slack *= 4  # a kernel of rows, in float32 but for the sums
     assert (abs(y - expected) <= slack).all()
     dx = moved(single.backward(moved(dy, 1, channel_axis)), channel_axis, 1)
     double(x.astype(np.float64))

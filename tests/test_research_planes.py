@@ -126,8 +126,10 @@ def make(name, options):
         a[...] = rng.uniform(0.3, 1.5, a.shape) * rng.choice([-1, 1], a.shape)
     for name, a in layer.named_buffers():
         if a.dtype.kind == "f":
-            a[...] = rng.uniform(0.5, 2, a.shape) if name != "running_wm" else a + rng.normal(
-                0, 0.1, a.shape
+            a[...] = (
+                rng.uniform(0.5, 2, a.shape)
+                if name != "running_wm"
+                else a + rng.normal(0, 0.1, a.shape)
             )
     return layer
 

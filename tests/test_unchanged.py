@@ -76,8 +76,11 @@ def test_no_memory_for_the_output(layer_spec, training, monkeypatch):
     def none_left(*args, **kwargs):
         raise MemoryError("no more")
 
-    places = [m for m in list(sys.modules.values())
-              if getattr(m, "__name__", "").startswith("cybn") and hasattr(m, "empty_like")]
+    places = [
+        m
+        for m in list(sys.modules.values())
+        if getattr(m, "__name__", "").startswith("cybn") and hasattr(m, "empty_like")
+    ]
     assert outputs in places
     for module in places:
         monkeypatch.setattr(module, "empty_like", none_left)

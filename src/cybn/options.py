@@ -5,7 +5,7 @@
 """
 
 from .terms.kinds import Bounds, DType, PositiveInt, Shape, Trainable
-from .terms.rules import Divides, GivenOne, Needs, OneLength, Rule
+from .terms.rules import Divides, GivenOne, Needs, OneAxis, OneLength, Rule
 from .terms.signature import AT_RUN_TIME, takes_options_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Divides",
     "GivenOne",
     "Needs",
+    "OneAxis",
     "OneLength",
     "PositiveInt",
     "Rule",

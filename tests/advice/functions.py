@@ -43,9 +43,7 @@ def moments_of_nothing(given):
 def an_average_without_a_count(given):
     state = [a.copy() for a in _STATE]
     yield lambda: functional.batch_norm_forward(_X, None, None, *state, momentum=None)
-    yield lambda: functional.batch_norm_forward(
-        _X, None, None, *state, np.array(0), momentum=None
-    )
+    yield lambda: functional.batch_norm_forward(_X, None, None, *state, np.array(0), momentum=None)
 
 
 def a_count_that_is_none(given):
@@ -74,9 +72,7 @@ def a_momentum_above_1(given):
     state = [a.copy() for a in _STATE]
     yield lambda: functional.batch_norm(_X, *state, training=True, momentum=2)
     yield lambda: functional.batch_norm(_X, *state, training=True, momentum=0.1)
-    yield lambda: functional.batch_norm_forward(
-        _X, None, None, *state, np.array(0), momentum=None
-    )
+    yield lambda: functional.batch_norm_forward(_X, None, None, *state, np.array(0), momentum=None)
 
 
 def a_slope_above_1(given):

@@ -7,6 +7,8 @@ BN = {"type": "BatchNorm2d", "num_features": 64}
 GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
 FROZEN = {"type": "FrozenBatchNorm2d", "num_features": 64}
 
+LN = {"type": "LayerNorm", "normalized_shape": 64, "eps": 1e-6, "channel_axis": 1}
+
 ROWS = [
     *rows(
         f"{D2}detectron2/layers/batch_norm.py",
@@ -17,7 +19,7 @@ ROWS = [
         ("nnSyncBN", BN),
         ("naiveSyncBN", BN),
         ("naiveSyncBN_N", BN),
-        ("LN", "over the channels of (N, C, ...)"),
+        ("LN", LN),
         ("", None),
         (None, None),
     ),
@@ -27,5 +29,5 @@ ROWS = [
     *rows(f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_gn.yaml MODEL.FPN.NORM", ("GN", GN)),
     *rows(f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml MODEL.FPN.NORM", ("SyncBN", BN)),
     *rows(f"{D2}configs/common/models/retinanet.py", ("FrozenBN", FROZEN)),
-    *rows(f"{D2}configs/common/models/mask_rcnn_vitdet.py", ("LN", "'eps': 1e-06")),
+    *rows(f"{D2}configs/common/models/mask_rcnn_vitdet.py", ("LN", LN)),
 ]

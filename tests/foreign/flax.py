@@ -62,7 +62,7 @@ ROWS = [
         ({"type": "LayerNorm", "use_bias": False}, {**LN, "bias": False}),
         ({"type": "LayerNorm", "use_bias": False, "use_scale": False},
          {**LN, "elementwise_affine": False}),
-        ({"type": "LayerNorm", "use_scale": False}, "has a bias and no weight"),
+        ({"type": "LayerNorm", "use_scale": False}, {**LN, "weight": False}),
         ({"type": "LayerNorm", "reduction_axes": [-2, -1]}, "averages over axis"),
         ("SpectralNorm", "normalizes the weights"),
         ("WeightNorm", "normalizes the weights"),

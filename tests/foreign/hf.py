@@ -18,6 +18,7 @@ def ln(width, eps, **more):
     return {"type": "LayerNorm", "normalized_shape": width, "eps": eps, **more}
 
 
+GEMMA = {**rms(3072, 1e-6), "unit_offset": True}
 BATCH = {"type": "BatchNorm2d", "num_features": 64, "eps": 1e-3}
 
 GATED = {"type": "GatedRMSNorm", "num_features": 64, "eps": 1e-6}
@@ -27,7 +28,7 @@ ROWS = [
     *model(
         "mistral/configuration_mistral.py", rms(4096, 1e-6), hidden_size=4096, rms_norm_eps=1e-6
     ),
-    *model("gemma/configuration_gemma.py", "1 + weight", hidden_size=3072, rms_norm_eps=1e-6),
+    *model("gemma/configuration_gemma.py", GEMMA, hidden_size=3072, rms_norm_eps=1e-6),
     *model("t5/configuration_t5.py", rms(512, 1e-6), d_model=512, layer_norm_epsilon=1e-6),
     *model(
         "mamba/configuration_mamba.py", rms(768, 1e-5), hidden_size=768, layer_norm_epsilon=1e-5
@@ -51,7 +52,12 @@ ROWS = [
         hidden_size=8192,
         layer_norm_eps=1e-5,
     ),
-    *model("nemotron/configuration_nemotron.py", "1 + weight", hidden_size=6144, norm_eps=1e-5),
+    *model(
+        "nemotron/configuration_nemotron.py",
+        ln(6144, 1e-5, unit_offset=True),
+        hidden_size=6144,
+        norm_eps=1e-5,
+    ),
     *rows(
         f"{T}mobilenet_v2/configuration_mobilenet_v2.py",
         ({"model_type": "mobilenet_v2", "layer_norm_eps": 0.001}, {**BATCH, "momentum": 0.997}),
@@ -82,7 +88,7 @@ ROWS = [
     ),
     *rows(
         f"{T}gemma/modeling_gemma.py",
-        ("GemmaRMSNorm", "add 1 to weights that are loaded"),
+        ("GemmaRMSNorm", {**rms(64, 1e-6), "unit_offset": True}),
     ),
     *rows(
         f"{T}mamba2/modeling_mamba2.py",

@@ -8,6 +8,7 @@ BN1 = {"type": "BatchNorm1d", "num_features": 64}
 BN3 = {"type": "BatchNorm3d", "num_features": 64}
 GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
 LN = {"type": "LayerNorm", "normalized_shape": 64}
+LN2 = {**LN, "channel_axis": 1}
 IN = {"type": "InstanceNorm2d", "num_features": 64}
 
 ROWS = [
@@ -72,9 +73,9 @@ ROWS = [
     ),
     *rows(
         f"{MM}mmpretrain:mmpretrain/models/utils/norm.py",
-        ({"type": "LN2d"}, "over the channels of (N, C, ...)"),
-        ({"type": "LN2d", "eps": 1e-6}, "np.moveaxis(x, 1, -1)"),
-        ({"type": "mmpretrain.LN2d", "eps": 1e-6}, "'eps': 1e-06"),
+        ({"type": "LN2d"}, LN2),
+        ({"type": "LN2d", "eps": 1e-6}, {**LN2, "eps": 1e-6}),
+        ({"type": "mmpretrain.LN2d", "eps": 1e-6}, {**LN2, "eps": 1e-6}),
         ({"type": "GRN"}, {"type": "GlobalResponseNorm", "num_features": 64, "eps": 1e-6}),
         ({"type": "GRN", "in_channels": 64}, {"type": "GRN", "num_features": 64}, {}),
     ),

@@ -7,7 +7,8 @@ BN = {"type": "BatchNorm2d", "num_features": 64}
 GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
 LN = {"type": "LayerNorm", "normalized_shape": 64, "eps": 1e-6}
 RMS = {"type": "RMSNorm", "normalized_shape": 64, "eps": 1e-6}
-CHANNELS = "over the channels of (N, C, ...)"
+LN2 = {**LN, "channel_axis": 1}
+RMS2 = {**RMS, "channel_axis": 1}
 EVO = {"num_features": 64}
 EVO_A = {"num_features": 64, "eps": 1e-3}
 SIMPLE = {"type": "SimpleNorm", "num_features": 64}
@@ -23,13 +24,13 @@ ROWS = [
         ("groupnorm1", {**GN, "num_groups": 1}),
         ("layernorm", LN),
         ("layer_norm", LN),
-        ("layernorm2d", CHANNELS),
+        ("layernorm2d", LN2),
         ("layernormfp32", LN),
-        ("layernorm2dfp32", CHANNELS),
+        ("layernorm2dfp32", LN2),
         ("rmsnorm", RMS),
-        ("rmsnorm2d", CHANNELS),
+        ("rmsnorm2d", RMS2),
         ("rmsnormfp32", RMS),
-        ("rmsnorm2dfp32", CHANNELS),
+        ("rmsnorm2dfp32", RMS2),
         ("simplenorm", SIMPLE),
         ("simplenorm2d", {**SIMPLE, "channel_axis": 1}),
         ("frozenbatchnorm2d", {"type": "FrozenBatchNorm2d", "num_features": 64}),
@@ -57,7 +58,7 @@ ROWS = [
     ),
     *rows(
         f"{TIMM}models/maxxvit.py",
-        ({"type": "layernorm2d", "eps": 1e-6}, CHANNELS),
+        ({"type": "layernorm2d", "eps": 1e-6}, LN2),
         ({"type": "layernorm", "eps": 1e-6}, LN),
         ({"type": "batchnorm2d", "eps": 1e-5}, BN),
     ),

@@ -30,8 +30,14 @@ def axes_text(ndim: int, channel_axis: int | None, batched: bool = True) -> str:
     return names.get(ndim, "") if batched else names.get(ndim + 1, "").replace("N, ", "")
 
 
-def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None,
-             channel_axis: int | None, unbatched: int = 0) -> str:
+def rank_fix(
+    who: str,
+    x: np.ndarray,
+    own: tuple[int, ...],
+    channels: int | None,
+    channel_axis: int | None,
+    unbatched: int = 0,
+) -> str:
     """What to do where x.ndim is none of `own`; empty where nothing is known to help.
 
     channels: of the layer; None where any number will do. unbatched: the rank of a sample by
@@ -47,8 +53,15 @@ def rank_fix(who: str, x: np.ndarray, own: tuple[int, ...], channels: int | None
     return f"; {listed(use + sample, 'or')}" if use or sample else ""
 
 
-def channels_fix(who: str, x: np.ndarray, channels: int, channel_axis: int, build: str,
-                 own: tuple[int, ...] | None = None, name: str = "x") -> str:
+def channels_fix(
+    who: str,
+    x: np.ndarray,
+    channels: int,
+    channel_axis: int,
+    build: str,
+    own: tuple[int, ...] | None = None,
+    name: str = "x",
+) -> str:
     """What to do where x has another number of channels on its axis.
 
     build: what a layer for {} channels is built with. own: the ranks that the layer takes; None for
@@ -92,8 +105,9 @@ def eval_fix(tracked: bool) -> str:
     return "build the layer with track_running_stats=True and evaluate"
 
 
-def _of_a_sample(who: str, x: np.ndarray, own: tuple[int, ...], channels: int,
-                 channel_axis: int, name: str = "x") -> list[str]:
+def _of_a_sample(
+    who: str, x: np.ndarray, own: tuple[int, ...], channels: int, channel_axis: int, name: str = "x"
+) -> list[str]:
     # The fix for an x that looks like one sample without the axis N
     if x.ndim + 1 not in own or not x.ndim:
         return []

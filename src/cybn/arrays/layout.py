@@ -9,6 +9,9 @@ Norms that take their moments within a sample see rows, (1, rows, n):
 
     layer, RMS       (*, normalized_shape)  ->  (1, *, normalized_shape)
     group, instance  (N, C, H, W)           ->  (1, N*G, C/G*H*W), instance with G = C
+    layer, RMS over channels  (N, H, W, C)  ->  (1, N*H*W, C), if they lie so
+
+Where they do not, layer and RMS norm over channels see (N, C, L) again, with moments over C.
 
 Kernels want C and L close together and N at any stride. What does not fit (a slice in the inner
 axes, a broadcast axis, memory that is not aligned) is copied once. Order within N and L does not
@@ -83,9 +86,10 @@ class Arrangement(NamedTuple):
 class Rows(NamedTuple):
     """An array as rows that are normalized one by one, and what of weight and bias lies where."""
 
-    arrangement: Arrangement  # to (1, rows, n)
+    arrangement: Arrangement  # to (1, rows, n); if run is 0, to (N, n, L), a row to each of N*L
     run: int  # so many items side by side share a value of weight and bias
     values: int  # of weight and bias; rows take n/run each, in turns
+    counted: int = 0  # the first items of a row, whose moments these are; 0: all
 
 
 def as_words(a: np.ndarray) -> np.ndarray:
@@ -112,6 +116,29 @@ def trailing_rows(x: np.ndarray, axes: int) -> Rows:
     return _trailing(x.shape, axes)
 
 
+def channel_rows(x: np.ndarray, channel_axis: int) -> Rows:
+    """A row to each index of the axes other than that of the channels, in the order of those."""
+    axis = channel_axis % x.ndim
+    if not x.flags.c_contiguous:
+        step = [abs(stride) for stride in x.strides]
+        last = all(step[i] > step[axis] or n == 1 for i, n in enumerate(x.shape) if i != axis)
+        if last and x.shape[axis] > 1:
+            return _channels_last(x.shape, axis)
+    if x.itemsize == 2 and prod(x.shape[axis + 1 :]) > 1:
+        return _channels_last(x.shape, axis)  # copied: kernels of positions are of whole floats
+    return _channels(x.shape, axis)
+
+
+def leading_rows(x: np.ndarray, channel_axis: int, counted: int) -> Rows:
+    """As channel_rows, of moments of the first channels; rows are copied where they lie apart."""
+    axis = channel_axis % x.ndim
+    if axis == x.ndim - 1 or prod(x.shape[axis + 1 :]) == 1:
+        rows = _channels(x.shape, axis)
+    else:
+        rows = _channels_last(x.shape, axis)
+    return rows._replace(counted=counted)
+
+
 def group_rows(x: np.ndarray, groups: int, channel_axis: int) -> Rows:
     """A row to each sample and group of channels; axis 0 is that of the samples."""
     axis = channel_axis % x.ndim
@@ -130,9 +157,22 @@ def _trailing(shape: tuple[int, ...], axes: int) -> Rows:
 
 
 @lru_cache(maxsize=1024)
-def _grouped(
-    shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None
-) -> Rows:
+def _channels(shape: tuple[int, ...], axis: int) -> Rows:
+    outer, channels, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    if inner == 1:
+        return Rows(Arrangement(None, (1, outer, channels)), 1, channels)
+    return Rows(Arrangement(None, (outer, channels, inner)), 0, channels)
+
+
+@lru_cache(maxsize=1024)
+def _channels_last(shape: tuple[int, ...], axis: int) -> Rows:
+    channels, others = shape[axis], tuple(i for i in range(len(shape)) if i != axis)
+    rows = prod(shape[i] for i in others)
+    return Rows(Arrangement((*others, axis), (1, rows, channels)), 1, channels)
+
+
+@lru_cache(maxsize=1024)
+def _grouped(shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None) -> Rows:
     samples, channels = shape[0], shape[axis]
     run = prod(shape[1:axis] + shape[axis + 1 :])
     ncl = (1, samples * groups, channels // groups * run)

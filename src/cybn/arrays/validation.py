@@ -66,8 +66,14 @@ def as_int(who: str, name: str, value: object) -> int:
     return plain
 
 
-def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int | None,
-               channels: int | None = None, unbatched: int = 0) -> None:
+def check_rank(
+    who: str,
+    x: np.ndarray,
+    own: tuple[int, ...],
+    channel_axis: int | None,
+    channels: int | None = None,
+    unbatched: int = 0,
+) -> None:
     """ValueError unless x.ndim is one of `own`; it names what takes x, where that is known.
 
     channel_axis, channels: None where not known. unbatched: the rank that a sample alone may have.
@@ -81,9 +87,15 @@ def check_rank(who: str, x: np.ndarray, own: tuple[int, ...], channel_axis: int 
     raise ValueError(f"{who} expects {expected}, got {x.ndim}-D {x.shape}{fix}")
 
 
-def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int,
-                   build: str = "num_features={}", own: tuple[int, ...] | None = None,
-                   name: str = "x") -> None:
+def check_channels(
+    who: str,
+    x: np.ndarray,
+    channels: int,
+    channel_axis: int,
+    build: str = "num_features={}",
+    own: tuple[int, ...] | None = None,
+    name: str = "x",
+) -> None:
     """ValueError unless x has so many channels on that axis.
 
     build: what a layer for {} channels is built with. own: the ranks that the layer takes; None for
@@ -98,8 +110,9 @@ def check_channels(who: str, x: np.ndarray, channels: int, channel_axis: int,
     )
 
 
-def check_input(who: str, x: object, ranks: tuple[int, ...], channels: int,
-                channel_axis: int) -> np.ndarray:
+def check_input(
+    who: str, x: object, ranks: tuple[int, ...], channels: int, channel_axis: int
+) -> np.ndarray:
     """x as an array of floats, of one of the ranks and with so many channels.
 
     `who` is the class's name, by which the error for another rank finds the class of the same
@@ -125,14 +138,20 @@ def check_more_than_one(
         raise ValueError(f"Expected more than 1 {what}, got input size {x.shape}; {fix}")
 
 
-def check_per_channel(who: str, arrays: Mapping[str, np.ndarray | None], channels: int,
-                      dtype: np.dtype | None = None) -> np.dtype:
+def check_per_channel(
+    who: str, arrays: Mapping[str, np.ndarray | None], channels: int, dtype: np.dtype | None = None
+) -> np.dtype:
     """check_parameters for one float per channel."""
     return check_parameters(who, arrays, (channels,), "one for each channel", dtype)
 
 
-def check_parameters(who: str, arrays: Mapping[str, np.ndarray | None], shape: tuple[int, ...],
-                     meaning: str, dtype: np.dtype | None = None) -> np.dtype:
+def check_parameters(
+    who: str,
+    arrays: Mapping[str, np.ndarray | None],
+    shape: tuple[int, ...],
+    meaning: str,
+    dtype: np.dtype | None = None,
+) -> np.dtype:
     """Check that every array that is not None has floats of that shape, all of one dtype.
 
     `meaning` tells in an error what the shape is. Returns the dtype; float32 where all are None.
@@ -288,9 +307,7 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray | No
     return True
 
 
-def keep_input(
-    who: str, x: np.ndarray, out: object | None, /, **others: np.ndarray
-) -> np.ndarray:
+def keep_input(who: str, x: np.ndarray, out: object | None, /, **others: np.ndarray) -> np.ndarray:
     """x as backward may keep it: a copy where `out`, which is checked as above, is x itself."""
     return x.copy(order="K") if out is not None and check_out(who, out, x, **others) else x
 

@@ -48,12 +48,21 @@ class RowsWay:
     bias: np.ndarray | None
 
     def __init__(
-        self, weight: np.ndarray | None, bias: np.ndarray | None, centred: bool
+        self,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        centred: bool,
+        unit_offset: bool = ...,
     ) -> None: ...
     def known(self, x: object) -> tuple[Rows, float] | None: ...
     def learn(self, x: np.ndarray, rows: Rows, eps: float) -> tuple[Rows, float]: ...
     def normalize(
-        self, x: np.ndarray, rows: Rows, eps: float, out: np.ndarray | None
+        self,
+        x: np.ndarray,
+        rows: Rows,
+        eps: float,
+        out: np.ndarray | None,
+        residual: np.ndarray | None = ...,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]: ...
 
 def forward_checked(
@@ -93,6 +102,7 @@ def normalize_checked(
     eps: float,
     centred: bool,
     out: np.ndarray | None,
+    residual: np.ndarray | None = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def gradient_checked(
     dy: np.ndarray,

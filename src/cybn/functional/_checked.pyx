@@ -18,7 +18,7 @@ from libc.string cimport memcmp, memcpy
 
 from cybn.arrays._looks cimport values_per_channel
 
-from numpy import ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
+from numpy import add, ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
 from ..arrays.dtypes import FLOAT32, FLOAT64, round_to, widened
 from ..arrays.layout import Arrangement, arrange, as_words

@@ -48,9 +48,9 @@ def group_norm(
     >>> functional.group_norm(np.array([[1.0, 3.0, 10.0, 30.0]]), 2).round(3)
     array([[-1.,  1., -1.,  1.]])
     """
-    return group_norm_forward(
-        x, num_groups, weight, bias, eps, channel_axis=channel_axis, out=out
-    )[0]
+    return group_norm_forward(x, num_groups, weight, bias, eps, channel_axis=channel_axis, out=out)[
+        0
+    ]
 
 
 def group_norm_forward(

@@ -19,6 +19,8 @@ def rms_norm(
     weight: np.ndarray | None = None,
     eps: float | None = None,
     *,
+    bias: np.ndarray | None = None,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Divide each sample by its root mean square, as `torch.nn.functional.rms_norm` does.
@@ -35,7 +37,9 @@ def rms_norm(
     >>> functional.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), 4)
     array([[1.2, 1.6, 0. , 0. ]])
     """
-    return rms_norm_forward(x, normalized_shape, weight, eps, out=out)[0]
+    return rms_norm_forward(
+        x, normalized_shape, weight, eps, bias=bias, channel_axis=channel_axis, out=out
+    )[0]
 
 
 def rms_norm_forward(
@@ -44,6 +48,8 @@ def rms_norm_forward(
     weight: np.ndarray | None = None,
     eps: float | None = None,
     *,
+    bias: np.ndarray | None = None,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -52,10 +58,13 @@ def rms_norm_forward(
     Parameters
     ----------
     weight
-        The scale, of `normalized_shape`, float32 or float64; or None.
+        The scale, of `normalized_shape`, float32 or float64; or None. For a norm that multiplies by
+        1 + w, as Gemma's, it is 1 + w.
     eps
         Added to the mean square, more than 0; None is the distance from 1 to the next float of x's
         dtype.
+    bias
+        A shift, like weight; or None.
 
     Returns
     -------
@@ -66,14 +75,15 @@ def rms_norm_forward(
 
     Notes
     -----
-    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight
+    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight + bias
 
     References
     ----------
     .. [1] Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
     """
     x = as_float_array(who, "x", x)
-    return rows_forward(x, normalized_shape, weight, None, eps_for(x, eps), False, out, who)
+    eps = eps_for(x, eps)
+    return rows_forward(x, normalized_shape, weight, bias, eps, False, channel_axis, out, who)
 
 
 def rms_norm_backward(
@@ -83,10 +93,11 @@ def rms_norm_backward(
     normalized_shape: int | Sequence[int],
     weight: np.ndarray | None = None,
     *,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Compute the gradients of `rms_norm_forward`.
+    r"""Compute the gradients of `rms_norm_forward`; that of a bias is the sum of dy over the rows.
 
     Returns
     -------
@@ -112,7 +123,7 @@ def rms_norm_backward(
     >>> dx.round(4) + 0.0  # along x the output does not change
     array([[0., 0.]])
     """
-    return rows_backward(dy, x, stats, normalized_shape, weight, False, out, who)[:2]
+    return rows_backward(dy, x, stats, normalized_shape, weight, False, channel_axis, out, who)[:2]
 
 
 def eps_for(x: np.ndarray, eps: float | None) -> float:

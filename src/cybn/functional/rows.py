@@ -7,12 +7,15 @@ what is done with those is in `_checked`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
-from ..arrays.layout import trailing_rows
+from ..arrays.layout import Rows, channel_rows, trailing_rows
 from ..arrays.validation import (
     as_float_array,
+    as_int,
+    check_channels,
     check_eps,
     check_normalized_shape,
     check_out,
@@ -35,6 +38,7 @@ def layer_norm(
     bias: np.ndarray | None = None,
     eps: float = 1e-5,
     *,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Normalize each sample over its last axes, as `torch.nn.functional.layer_norm` does.
@@ -52,7 +56,9 @@ def layer_norm(
     array([[-1.3416, -0.4472,  0.4472,  1.3416],
            [-0.5774, -0.5774, -0.5774,  1.7321]])
     """
-    return layer_norm_forward(x, normalized_shape, weight, bias, eps, out=out)[0]
+    return layer_norm_forward(
+        x, normalized_shape, weight, bias, eps, channel_axis=channel_axis, out=out
+    )[0]
 
 
 def layer_norm_forward(
@@ -62,24 +68,29 @@ def layer_norm_forward(
     bias: np.ndarray | None = None,
     eps: float = 1e-5,
     *,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Normalize each row of x, and return the statistics, too.
 
-    A row is what lies on the last axes, at one index of the axes before them.
+    A row is what lies on the last axes, at one index of the axes before them; or on `channel_axis`,
+    at one index of the others.
 
     Parameters
     ----------
     x
         The input, float16, bfloat16, float32 or float64, with the axes `normalized_shape` at the
-        end; any strides. It is never modified.
+        end or on `channel_axis`; any strides. It is never modified.
     normalized_shape
         The sizes of those axes; an int is one axis.
     weight, bias
         The scale and shift, of `normalized_shape`, float32 or float64, both of one dtype; or None.
     eps
         Added to the variance, more than 0.
+    channel_axis
+        The axis that is normalized, if it is but one: 1 for the channels of (N, C, ...), which are
+        not copied on the way.
     out
         An array like x to write to; it may be x itself.
     who
@@ -108,7 +119,7 @@ def layer_norm_forward(
     ----------
     .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
     """
-    return rows_forward(x, normalized_shape, weight, bias, eps, True, out, who)
+    return rows_forward(x, normalized_shape, weight, bias, eps, True, channel_axis, out, who)
 
 
 def layer_norm_backward(
@@ -118,6 +129,7 @@ def layer_norm_backward(
     normalized_shape: int | Sequence[int],
     weight: np.ndarray | None = None,
     *,
+    channel_axis: int = -1,
     out: np.ndarray | None = None,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,7 +139,7 @@ def layer_norm_backward(
     ----------
     dy
         The gradient of y, of x's shape and dtype; any strides.
-    x, normalized_shape, weight
+    x, normalized_shape, weight, channel_axis
         What the forward was given.
     stats
         What the forward returned.
@@ -171,29 +183,47 @@ def layer_norm_backward(
     >>> dx.round(4), dbias
     (array([[ 0.1021, -0.2041,  0.1021]]), array([1., 0., 0.], dtype=float32))
     """
-    return rows_backward(dy, x, stats, normalized_shape, weight, True, out, who)
+    return rows_backward(dy, x, stats, normalized_shape, weight, True, channel_axis, out, who)
 
 
-def rows_forward(x, normalized_shape, weight, bias, eps, centred, out, who):
+def rows_forward(x, normalized_shape, weight, bias, eps, centred, channel_axis, out, who):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
-    check_normalized_shape(who, x, shape)
+    rows = rows_in(who, x, shape, channel_axis)
     arrays = {"weight": weight, "bias": bias}
     check_parameters(who, arrays, shape, "the normalized_shape")
     check_eps(who, eps, True)
     if out is not None:
         check_out(who, out, x, **arrays)
-    rows = trailing_rows(x, len(shape))
     return normalize_checked(x, rows, weight, bias, eps, centred, out)
 
 
-def rows_backward(dy, x, stats, normalized_shape, weight, centred, out, who):
+def rows_backward(dy, x, stats, normalized_shape, weight, centred, channel_axis, out, who):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
-    check_normalized_shape(who, x, shape)
+    rows = rows_in(who, x, shape, channel_axis)
     dtype = check_parameters(who, {"weight": weight}, shape, "the normalized_shape")
-    rows = trailing_rows(x, len(shape))
-    stats = check_stats(who, stats, rows.arrangement.shape[1])
+    stats = check_stats(who, stats, x.size // prod(shape))
     dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
     dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
     return dx, *(a.reshape(shape) for a in grads)
+
+
+def rows_in(who: str, x: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> Rows:
+    """How the rows of x lie; ValueError for a shape or axis that does not fit."""
+    axis = as_int(who, "channel_axis", channel_axis)
+    if axis == -1:
+        check_normalized_shape(who, x, shape)
+        return trailing_rows(x, len(shape))
+    if len(shape) != 1:
+        raise ValueError(
+            f"{who}: channel_axis={channel_axis} goes with a normalized_shape of one axis, the "
+            f"number of channels, got {shape}; leave channel_axis out to normalize the last axes"
+        )
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(
+            f"{who} expects {shape[0]} channels on axis {axis}, got {x.ndim}-D {x.shape}; pass an "
+            f"array that has this axis, or channel_axis=-1 for the last one"
+        )
+    check_channels(who, x, shape[0], axis, "normalized_shape={}")
+    return channel_rows(x, axis)

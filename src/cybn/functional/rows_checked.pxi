@@ -4,24 +4,35 @@ cdef enum:
     MOST_AXES = 8   # of an array whose rows are remembered
 
 
-def normalize_checked(x, rows, weight, bias, eps, centred, out):
+def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None):
     """y and stats of the rows of x, for arguments that were checked."""
-    return normalize(x, rows, weight, bias, eps, centred, out)
+    return normalize(x, rows, weight, bias, eps, centred, out, residual)
 
 
-cdef tuple normalize(x, rows, weight, bias, eps, centred, out):
-    arrangement, run, values = rows
+cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual=None):
+    arrangement, run, values, counted = rows
     cdef Views views = rows_of(x, out, arrangement)
+    cdef Py_ssize_t count = views.C if run else views.N * views.L
     if not views.size:
-        return views.y, no_stats(views.C, eps)
-    stats, room = empty((3, views.C)), views.out
+        return views.y, no_stats(count, eps)
+    stats, room = empty((3, count)), views.out
     if room is None:
         room = room_beside(x, views.x)
     threads, cache, stream = plan_of(views)
-    kernels_of(views).rows_forward(
-        room, stats, views.x, flat(weight, values), flat(bias, values), run, eps, centred, threads,
-        cache, stream,
-    )
+    weight, bias = flat(weight, values), flat(bias, values)
+    if residual is not None:
+        if out is not None and may_share_memory(out, residual):
+            residual = residual.copy()      # y is written first, and then added to
+        residual = views.gather(residual)
+    if run:
+        kernels_of(views).rows_forward(
+            room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream,
+            counted, residual,
+        )
+    else:
+        kernels_of(views).positions_forward(
+            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual
+        )
     if views.out is None:
         arrangement.scatter(room, views.y)
     return views.y, stats
@@ -35,11 +46,13 @@ cdef class RowsWay:
     """
     cdef readonly object weight, bias
     cdef object centred, found, dtype
+    cdef bint unit_offset       # the weight is what 1 lacks of the factor
     cdef Py_ssize_t[MOST_AXES] shape
     cdef int ndim
 
-    def __init__(self, weight, bias, centred):
+    def __init__(self, weight, bias, centred, unit_offset=False):
         self.weight, self.bias, self.centred = weight, bias, centred
+        self.unit_offset = unit_offset and weight is not None
 
     def known(self, x):
         """What was learnt of an array in C order of x's shape and dtype, if that was the last."""
@@ -61,10 +74,14 @@ cdef class RowsWay:
             memcpy(self.shape, lent.own.shape, self.ndim * sizeof(Py_ssize_t))
         return found
 
-    def normalize(self, x, rows, eps, out):
-        """y, stats, and the weight as it is now."""
-        weight = None if self.weight is None else self.weight.copy()
-        y, stats = normalize(x, rows, self.weight, self.bias, eps, self.centred, out)
+    def normalize(self, x, rows, eps, out, residual=None):
+        """y, stats, and what it was multiplied by, as it is now."""
+        weight = self.weight
+        if self.unit_offset:
+            weight = add(weight, 1.0, dtype=FLOAT64)
+        elif weight is not None:
+            weight = weight.copy()
+        y, stats = normalize(x, rows, weight, self.bias, eps, self.centred, out, residual)
         return y, stats, weight
 
 
@@ -75,7 +92,7 @@ def gradient_checked(
 
     wanted: whether dweight and dbias are to be computed; else they are None.
     """
-    arrangement, run, values = rows
+    arrangement, run, values, counted = rows
     of_weight, of_bias = wanted
     cdef Views views = rows_of(x, out, arrangement)
     new = empty if views.size else zeros
@@ -87,10 +104,16 @@ def gradient_checked(
     if room is None:
         room = room_beside(dy, dy_rows)
     threads, cache, stream = plan_of(views)
-    kernels_of(views).rows_backward(
-        room, dweight, dbias, dy_rows, views.x, stats, flat(weight, values), run, centred, threads,
-        cache, stream,
-    )
+    weight = flat(weight, values)
+    if run:
+        kernels_of(views).rows_backward(
+            room, dweight, dbias, dy_rows, views.x, stats, weight, run, centred, threads, cache,
+            stream, counted,
+        )
+    else:
+        kernels_of(views).positions_backward(
+            room, dweight, dbias, dy_rows, views.x, stats, weight, centred, threads, stream
+        )
     if views.out is None:
         arrangement.scatter(room, views.y)
     return views.y, dweight, dbias

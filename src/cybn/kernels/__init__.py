@@ -22,7 +22,8 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm, sample_entries, response and maps (.pxi)."""
+    """The functions of one module; see batch_norm, sample_entries, position_entries, response and
+    maps (.pxi)."""
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -33,7 +34,10 @@ class Kernels(NamedTuple):
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
-    map_points: Callable[..., None] | None = None  # of float32 and float64 alone
+    # of float32 and float64 alone
+    positions_forward: Callable[..., None] | None = None
+    positions_backward: Callable[..., None] | None = None
+    map_points: Callable[..., None] | None = None
 
 
 def kernels_in(module: Any) -> Kernels:

@@ -2,4 +2,7 @@
 
 include "float64.pxi"
 include "kernels.pxi"
+include "positions.pxi"
+include "position_back.pxi"
+include "position_entries.pxi"
 include "maps.pxi"

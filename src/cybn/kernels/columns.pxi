@@ -113,6 +113,15 @@ cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.sums + 2 * b * job.width
 
 
+cdef leaf sum_down(double *s, double *q, const S *x, Py_ssize_t lines, Py_ssize_t stride,
+                   Py_ssize_t n, Py_ssize_t left, const T *k, const double *centre) noexcept nogil:
+    """sum_columns about k, or in double about centre unless it is NULL."""
+    if centre != NULL:
+        sum_columns(s, q, x, lines, stride, n, left, centre)
+    else:
+        sum_columns(s, q, x, lines, stride, n, left, k)
+
+
 cdef leaf sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n,
                         bint wide) noexcept nogil:
     """The sums of block b for the positions [start, start + n): each has its own, whatever n is."""
@@ -121,12 +130,8 @@ cdef leaf sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n,
     cdef Py_ssize_t left = min(max(<Py_ssize_t>0, left_of(job, b) - start), n)
     cdef const S *x = job.x + t.line * stride + start
     cdef double *s = sums_of(job, b) + start
-    if wide:
-        sum_columns(s, s + job.width, x, t.lines, stride, n, left,
-                    <const double *>job.centre + start)
-    else:
-        sum_columns(s, s + job.width, x, t.lines, stride, n, left,
-                    job.coef + start)
+    sum_down(s, s + job.width, x, t.lines, stride, n, left, job.coef + start,
+             <const double *>job.centre + start if wide else NULL)
 
 
 cdef inline void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide) noexcept nogil:

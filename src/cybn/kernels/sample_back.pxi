@@ -53,10 +53,19 @@ cdef leaf settle_back(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept 
             products += weight * cell[1]
             cell += 2
         job.g_mean[r] = g / job.n if job.centred else 0
-        job.g_xhat[r] = products / job.n
+        job.g_xhat[r] = products / job.counted
         job.unit[r] = 0
         if unlikely(doubtful_row(job, r) or not sums_clear(job, r, g, products)):
             doubt_back(job, r, g, products)
+
+
+cdef inline Py_ssize_t counted_in(Samples *job, Cell cell) noexcept nogil:
+    """How many items of a cell, its first, have a part in the moments of its row."""
+    cdef Py_ssize_t at
+    if job.counted == job.n:
+        return cell.n
+    at = cell.at % job.n
+    return max(<Py_ssize_t>0, min(cell.n, job.counted - at))
 
 
 cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
@@ -80,7 +89,7 @@ cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, 
     cdef double g_means[MOST_CELLS]
     cdef double g_xhats[MOST_CELLS]
     cdef double weights[MOST_CELLS]
-    cdef Py_ssize_t c, at, width = job.groups * job.n, ahead = job.ahead
+    cdef Py_ssize_t c, at, place, first, stop, width = job.groups * job.n, ahead = job.ahead
     cdef bint wide = False, stream = job.stream, items = job.items
     cdef T mean, rstd, along, dy_mean
     cdef Cell cell
@@ -108,14 +117,19 @@ cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, 
         if unlikely(wide) and units[c] != 0:
             write_wide_cell(job, shared, cell, True)
             continue
-        at = cell.at
         mean, rstd, dy_mean = <T>means[c], <T>rstds[c], <T>g_means[c]
-        if items:
-            gradient_weighted(job.out + at, item_sums + cell.place, item_sums + width + cell.place,
-                              job.dy + at, job.x + at, job.weights + cell.place, cell.n, mean,
-                              rstd, <T>-rests[c], dy_mean, <T>g_xhats[c], stream, ahead)
-        else:
-            along = clamped(g_xhats[c])
-            gradient_run(job.out + at, <S *>NULL, job.dy + at, job.x + at, job.dy, cell.n,
-                         <T>weights[c], &mean, &along, &dy_mean, &rstd, False, <T>1, <T>1, False,
-                         stream, ahead)
+        along = <T>g_xhats[c] if items else clamped(g_xhats[c])
+        first, stop = 0, counted_in(job, cell)
+        while True:
+            at, place = cell.at + first, cell.place + first
+            if items:
+                gradient_weighted(job.out + at, item_sums + place, item_sums + width + place,
+                                  job.dy + at, job.x + at, job.weights + place, stop - first, mean,
+                                  rstd, <T>-rests[c], dy_mean, along, stream, ahead)
+            else:
+                gradient_run(job.out + at, <S *>NULL, job.dy + at, job.x + at, job.dy, stop - first,
+                             <T>weights[c], &mean, &along, &dy_mean, &rstd, False, <T>1, <T>1,
+                             False, stream, ahead)
+            if stop == cell.n:
+                break
+            first, stop, along = stop, cell.n, 0        # what has no part in the moments

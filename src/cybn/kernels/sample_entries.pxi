@@ -54,11 +54,17 @@ cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint n
 cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Channels *bias,
                        Py_ssize_t run, int threads, bint backward, bint near) except -1:
     """Scratch, and weights and biases as the cells need them."""
-    cdef Py_ssize_t width = job.groups * job.n
     job.odd = any_odd(weight, most_factor()) or any_odd(bias, most_of())
     place_rows(job, call, threads, backward, near)
     call.allocate()
     place_rows(job, call, threads, backward, near)
+    spread_affine(job, weight, bias, run)
+    return 0
+
+
+cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bias,
+                        Py_ssize_t run) noexcept:
+    cdef Py_ssize_t width = job.groups * job.n
     if job.items:
         spread_values(job.weights, weight, 1.0, width, run)
         spread_values(job.biases, bias, 0.0, width, run)
@@ -67,7 +73,6 @@ cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Ch
                       run if job.items else 1)
         spread_values(job.bias, bias, 0.0, width if job.items else width // run,
                       run if job.items else 1)
-    return 0
 
 
 cdef void add_items(Samples *job, double *dweight, double *dbias, Py_ssize_t run) noexcept:
@@ -123,12 +128,20 @@ cdef int check_values(Py_ssize_t values, const Channels *weight, const Channels 
     return 0
 
 
+cdef int check_counted(Py_ssize_t counted, Py_ssize_t n, bint centred) except -1:
+    """`counted` is 0, or how many of n items have a part in the moments; not where they centre."""
+    if not (0 <= counted <= n) or (counted > 0 and centred):
+        refuse("counted", f"0 to {n}, and 0 where rows are centred", counted)
+    return 0
+
+
 def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
                  Py_ssize_t run, double eps, bint centred, int threads, Py_ssize_t cache,
-                 bint stream):
-    """y = (x - mean)*rstd*weight + bias with the moments of each row of x.
+                 bint stream, Py_ssize_t counted=0, const S[:, :, :] residual=None):
+    """y = (x - mean)*rstd*weight + bias + residual with the moments of each row of x.
 
-    OUT y, stats; not centred: 0, the mean square, rstd.
+    OUT y, which may be x, stats; not centred: 0, the mean square, rstd. counted: of the first items
+    of a row alone; 0: of all. The residual may be None.
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, biases
@@ -143,8 +156,12 @@ def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
     call.borrow(&biases, bias, -1, False, "bias")
     values = max(weights.n, biases.n)
     check_values(values, &weights, &biases, x.shape[1], x.shape[2], run, "weight and bias")
-    job.stream, job.eps, job.centred = stream, eps, centred
-    near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 1)
+    check_counted(counted, x.shape[2], centred)
+    if residual is not None:
+        check_rows(residual, x, "residual")
+        job.residual = &residual[0, 0, 0]
+    job.stream, job.eps, job.centred = stream and residual is None, eps, centred
+    near = set_cells(&job, x.shape[1], x.shape[2], run, values, counted, threads, cache, 1)
     allocate_rows(&job, call, &weights, &biases, run, threads, False, near)
     job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
     job.out, job.x = &y[0, 0, 0], &x[0, 0, 0]
@@ -154,7 +171,7 @@ def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
 
 def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:, :, :] x,
                   stats, weight, Py_ssize_t run, bint centred, int threads,
-                  Py_ssize_t cache, bint stream):
+                  Py_ssize_t cache, bint stream, Py_ssize_t counted=0):
     """dx, dweight and dbias of rows_forward; each of the last two may be None."""
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, dweights, dbiases, none
@@ -172,9 +189,10 @@ def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:,
     call.borrow(&dbiases, dbias, -1, True, "dbias")
     values = max(weights.n, dweights.n, dbiases.n)
     check_values(values, &weights, &none, x.shape[1], x.shape[2], run, "weight")
+    check_counted(counted, x.shape[2], centred)
     check_values(values, &dweights, &dbiases, x.shape[1], x.shape[2], run, "dweight and dbias")
     job.stream, job.centred = stream, centred
-    near = set_cells(&job, x.shape[1], x.shape[2], run, values, threads, cache, 2)
+    near = set_cells(&job, x.shape[1], x.shape[2], run, values, counted, threads, cache, 2)
     allocate_rows(&job, call, &weights, &none, run, threads, True, near)
     job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
     job.out, job.x, job.dy = &dx[0, 0, 0], &x[0, 0, 0], &dy[0, 0, 0]

@@ -130,13 +130,14 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
 
 
 cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
-                    Py_ssize_t values, int threads, Py_ssize_t cache, int inputs) noexcept nogil:
+                    Py_ssize_t values, Py_ssize_t counted, int threads, Py_ssize_t cache,
+                    int inputs) noexcept nogil:
     """The geometry of a job; values: how many values weight and bias have, 0 without them.
 
     Returns whether rows are to be taken one by one.
     """
     cdef Py_ssize_t tasks
-    job.rows, job.n = rows, n
+    job.rows, job.n, job.counted = rows, n, counted if counted > 0 else n
     job.affine = values > 0
     job.groups = values * run // n if job.affine else 1
     job.items = job.affine and run < (SHORT_RUN if inputs == 1 else SHORT_BACK) and run < n
@@ -144,7 +145,7 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.parts = ceil_div(job.run, ROW_BLOCK)
     job.owners = n // job.run
     job.cells = job.owners * job.parts
-    job.pieces = ceil_div(n, ROW_BLOCK)
+    job.pieces = ceil_div(job.counted, ROW_BLOCK)
     job.shard = max(<Py_ssize_t>FEWEST_SHARED, ceil_div(rows // job.groups, MOST_SHARDS))
     job.shards = ceil_div(rows // job.groups, job.shard)
     # Streaming stores leave half a line behind at the ends of short cells.

@@ -40,21 +40,31 @@ cdef leaf fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_
             w.scale[i], w.bias[i] = job.weight[place], job.bias[place]
 
 
-cdef leaf load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r, Py_ssize_t at,
-                   Py_ssize_t n) noexcept nogil:
-    """OUT w, hats; g: dy*weight of n items."""
-    cdef const S *dy = job.dy + r * job.n + at
+cdef leaf load_items(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r, Py_ssize_t at,
+                     Py_ssize_t n, const S *x, const S *dy) noexcept nogil:
+    """OUT w, hats; g: dy*weight of n items, which are those of row r from `at` on."""
     cdef Py_ssize_t i
     fill_row(job, w, r, at, n, True)
-    load_hats(hats, job.x + r * job.n + at, n, w, False)
+    load_hats(hats, x, n, w, False)
     for i in range(n):
         g[i] = item(dy + i) * w.scale[i]
 
 
-cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
-    """Are the sums of g and g*xhat to be trusted? As many items are looked at as show it."""
+cdef inline void load_row(Samples *job, Wide *w, double *g, double *hats, Py_ssize_t r,
+                          Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    load_items(job, w, g, hats, r, at, n, job.x + r * job.n + at, job.dy + r * job.n + at)
+
+
+cdef bint cleared_row(Samples *job, Py_ssize_t r, const S *x, const S *dy, Py_ssize_t step,
+                      double s1, double s2) noexcept nogil:
+    """Are the sums of g and g*xhat to be trusted? As many items are looked at as show it.
+
+    x, dy: those of row r, `step` items apart.
+    """
     cdef double[STRIP] g
     cdef double[STRIP] hats
+    cdef S[STRIP] x_items
+    cdef S[STRIP] dy_items
     cdef double n = <double>job.n, mean = s1 / n, spread = 0, products = 0
     cdef double found_spread = 0, found_products = 0
     cdef double least = least_products(n, job.rstd[r])
@@ -69,7 +79,9 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2) noexcept
     for piece in range(ceil_div(job.n, STRIP)):
         at = piece * STRIP
         items = min(<Py_ssize_t>STRIP, job.n - at)
-        load_row(job, &w, g, hats, r, at, items)
+        for i in range(items):
+            x_items[i], dy_items[i] = x[(at + i) * step], dy[(at + i) * step]
+        load_items(job, &w, g, hats, r, at, items, x_items, dy_items)
         for i in range(items):
             found_spread += (g[i] - mean) * (g[i] - mean)
             found_products += fabs(g[i] * hats[i])
@@ -80,7 +92,8 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, double s1, double s2) noexcept
 
 cdef void doubt_back(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
     """A row that its sums do not clear: sum it again where its items do not clear it either."""
-    if doubtful_row(job, r) or not cleared_row(job, r, s1, s2):
+    if doubtful_row(job, r) or not cleared_row(
+            job, r, job.x + r * job.n, job.dy + r * job.n, 1, s1, s2):
         job.unit[r] = unit_for(job.mean[r], job.rstd[r])
         look_at_row(job, r)
 
@@ -122,7 +135,7 @@ cdef leaf look_at_row(Samples *job, Py_ssize_t r) noexcept nogil:
         if look == 0 and job.centred:
             job.centre[r] += s1 / n
     job.g_mean[r] = s1 / n if job.centred else 0
-    job.g_xhat[r] = s2 / n
+    job.g_xhat[r] = s2 / job.counted
 
 
 cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
@@ -162,6 +175,8 @@ cdef void write_wide_gradient(Samples *job, double *shared, Py_ssize_t r, Py_ssi
                 shared[width + first + at + i] += item(dy + at + i) * hats[i]
         for i in range(n):
             g[i] -= job.centre[r]
+        for i in range(max(<Py_ssize_t>0, job.counted - at), n):
+            hats[i] = 0         # it has no part in the moments
         gradient(g, g, hats, n, 1.0, 0.0, job.g_xhat[r], job.g_mean[r], rstd, False, 0)
         write_items(dx + at, g, n)
 

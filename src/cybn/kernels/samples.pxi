@@ -11,7 +11,7 @@
 #   up per channel in the end. Runs too short for that are spread out to items first.
 #
 # The moments are those of rows.pxi: sums about an item of the row, looked at again in double where
-# they are not to be trusted.
+# they are not to be trusted. Where nothing is centred they may be those of a row's first items.
 
 cdef enum:
     SHORT_RUN = 128         # shorter runs are spread out to items,
@@ -29,7 +29,9 @@ cdef struct Samples:
     S *out
     const S *x
     const S *dy
+    const S *residual       # what is added to out, which then is not streamed; or NULL
     Py_ssize_t rows, n
+    Py_ssize_t counted      # the moments are those of so many items of a row, the first
     Py_ssize_t run, parts   # items to a run; cells to a run
     Py_ssize_t cells        # cells to a row
     Py_ssize_t pieces       # pieces to a row, for the moments
@@ -102,7 +104,7 @@ cdef inline always sum_piece(double *out, const S *x, Py_ssize_t n, bint centred
 
 
 cdef inline Py_ssize_t piece_length(Samples *job, Py_ssize_t i) noexcept nogil:
-    return min(<Py_ssize_t>ROW_BLOCK, job.n - i * ROW_BLOCK)
+    return min(<Py_ssize_t>ROW_BLOCK, job.counted - i * ROW_BLOCK)
 
 
 # The steps. Pieces and cells are counted through all rows, so that [start, stop) is some of a row,
@@ -119,7 +121,10 @@ cdef leaf reduce_moments(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexce
         sum_piece(sums, x, n, centred, zeros)
         x += n
         sums += 3
-        i = i + 1 if i + 1 < pieces else 0
+        i += 1
+        if i == pieces:
+            i = 0
+            x += job.n - job.counted
 
 
 cdef leaf settle_samples(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -128,7 +133,7 @@ cdef leaf settle_samples(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexce
     cdef double *means = job.mean
     cdef double *rests = job.rest
     cdef double *units = job.unit
-    cdef double k, s1, s2, var, mean, rstd, m = <double>job.n
+    cdef double k, s1, s2, var, mean, rstd, m = <double>job.counted
     cdef double most = most_factor(), most_mean = most_of()
     cdef Py_ssize_t r, i
     for r in range(start, stop):
@@ -153,7 +158,7 @@ cdef leaf settle_samples(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexce
 cdef void settle_doubtful(Samples *job, Py_ssize_t r) noexcept nogil:
     if sizeof(T) == sizeof(double) and not isfinite(job.var[r]):
         moments_beyond(&job.mean[r], &job.var[r], &job.rstd[r], job.x + r * job.n, 1, 0,
-                       job.n, job.eps, job.centred)
+                       job.counted, job.eps, job.centred)
         job.rest[r] = 0
     if doubtful_row(job, r):
         job.unit[r] = unit_for(job.mean[r], job.rstd[r])
@@ -186,11 +191,32 @@ cdef inline always of_runs(Samples *job, double *to, const double *values, Py_ss
         i = i + 1 if i + 1 < last else 0
 
 
+cdef leaf add_residual(S *y, const S *z, Py_ssize_t n) noexcept nogil:
+    """y += z, of n items that a cache holds."""
+    cdef T[STRIP] a
+    cdef T[STRIP] b
+    cdef Py_ssize_t piece, i, at, m
+    for piece in range(ceil_div(n, STRIP)):
+        at = piece * STRIP
+        m = min(<Py_ssize_t>STRIP, n - at)
+        load(a, y + at, m)
+        load(b, z + at, m)
+        for i in range(m):
+            put(y + at, a, i, loaded(a, y + at, i) + loaded(b, z + at, i))
+        store(y + at, a, m)
+
+
 cdef leaf write_normal(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, c, first, count
+    cdef Cell cell
     for b in range(ceil_div(stop - start, MOST_CELLS)):
-        write_cells(job, start + b * MOST_CELLS,
-                    min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+        first, count = start + b * MOST_CELLS, min(<Py_ssize_t>MOST_CELLS,
+                                                   stop - start - b * MOST_CELLS)
+        write_cells(job, first, count)
+        if job.residual != NULL:
+            for c in range(first, first + count):
+                cell = cell_of(job, c)
+                add_residual(job.out + cell.at, job.residual + cell.at, cell.n)
 
 
 cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:

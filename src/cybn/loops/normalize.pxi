@@ -63,7 +63,8 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                const T *scale, const T *shift, const T *weight, const T *bias,
                                bint each, bint weighted, T slope, T most, bint gating, bint adds,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
-    # adds: z is there. A loop that asks for it item by item has no vectors.
+    # adds: z is there. A loop that asks for it item by item has no vectors. each and weighted: one
+    # weight and bias for all.
     cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
@@ -71,6 +72,9 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     if not each:    # copies, which no store can have changed
         one[0], one[1], one[2] = mean[0], scale[0], shift[0]
         mean, scale, shift = &one[0], &one[1], &one[2]
+    elif weighted:
+        one[0], one[1] = weight[0], bias[0]
+        weight, bias = &one[0], &one[1]
     if stream:
         head = before_line(y, n, sizeof(S))
     tail = (n - head) % strip
@@ -162,7 +166,7 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at,
         c = at + j if each else 0
         v = normal(loaded(x_room, x + at, j), mean[c], scale[c], shift[c])
         if weighted:
-            v = v * weight[at + j] + bias[at + j]
+            v = v * weight[0 if each else at + j] + bias[0 if each else at + j]
         if gating:
             v = gate(v + loaded(z_room, z + at, j) if adds else v, slope, most)
         if strip:

@@ -96,15 +96,18 @@ def layer_norm(
     weight: np.ndarray | float = 1.0,
     bias: np.ndarray | float = 0.0,
     eps: float = 1e-5,
+    channel_axis: int = -1,
 ) -> np.ndarray:
-    """Compute y = weight * xhat + bias, a row being the last axes.
+    """Compute y = weight * xhat + bias, a row being the last axes, or the axis of the channels.
 
     Returns
     -------
     ndarray
         The output, of x's shape.
     """
-    return _layer(x, normalized_shape, eps, True) * weight + bias
+    x = np.moveaxis(x, channel_axis, -1)
+    y = _layer(x, normalized_shape, eps, True) * weight + bias
+    return np.moveaxis(y, -1, channel_axis)
 
 
 def layer_norm_backward(
@@ -113,6 +116,7 @@ def layer_norm_backward(
     normalized_shape: int | Sequence[int],
     weight: np.ndarray | float = 1.0,
     eps: float = 1e-5,
+    channel_axis: int = -1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of `layer_norm`: dweight = Σdy·xhat, dbias = Σdy over the rows, and dx.
 
@@ -121,7 +125,9 @@ def layer_norm_backward(
     tuple of ndarray
         The gradients dx, dweight and dbias: dx of x's shape, the others of `normalized_shape`.
     """
-    return _layer_backward(dy, x, normalized_shape, weight, eps, True)
+    dy, x = np.moveaxis(dy, channel_axis, -1), np.moveaxis(x, channel_axis, -1)
+    dx, dweight, dbias = _layer_backward(dy, x, normalized_shape, weight, eps, True)
+    return np.moveaxis(dx, -1, channel_axis), dweight, dbias
 
 
 def rms_norm(
@@ -129,20 +135,29 @@ def rms_norm(
     normalized_shape: int | Sequence[int],
     weight: np.ndarray | float = 1.0,
     eps: float | None = None,
+    bias: np.ndarray | float = 0.0,
+    channel_axis: int = -1,
+    counted: int | None = None,
 ) -> np.ndarray:
-    """Compute y = weight * x / sqrt(mean(x²) + eps), over the last axes.
+    """Compute y = weight * x / sqrt(mean(x²) + eps) + bias, over the last axes or the channels.
 
     Parameters
     ----------
     eps
         Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+    counted
+        The mean square is that of so many items of a row, the first; None: of all.
 
     Returns
     -------
     ndarray
         The output, of x's shape.
     """
-    return _layer(x, normalized_shape, _eps(x, eps), False) * weight
+    x = np.moveaxis(x, channel_axis, -1)
+    rows = _trailing(x, normalized_shape)
+    _, square = row_moments(rows[..., :counted], False)
+    xhat = (rows / np.sqrt(square + _eps(x, eps))[..., None]).reshape(x.shape)
+    return np.moveaxis(xhat * weight + bias, -1, channel_axis)
 
 
 def rms_norm_backward(
@@ -151,20 +166,38 @@ def rms_norm_backward(
     normalized_shape: int | Sequence[int],
     weight: np.ndarray | float = 1.0,
     eps: float | None = None,
+    channel_axis: int = -1,
+    counted: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the gradients of `rms_norm`: dweight = Σdy·xhat over the rows, and dx.
+
+    dx = rstd * (g - xhat * Σ(g * xhat) / counted), of which the last term is that of the items
+    that are counted alone; the gradient of a bias is Σdy.
 
     Parameters
     ----------
     eps
         Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+    counted
+        As in `rms_norm`.
 
     Returns
     -------
     tuple of ndarray
         The gradients dx and dweight: dx of x's shape, dweight of `normalized_shape`.
     """
-    return _layer_backward(dy, x, normalized_shape, weight, _eps(x, eps), False)[:2]
+    eps = _eps(x, eps)
+    dy, x = (np.moveaxis(np.asarray(a, np.float64), channel_axis, -1) for a in (dy, x))
+    rows, g = _trailing(x, normalized_shape), _trailing(dy * weight, normalized_shape)
+    count = rows.shape[-1] if counted is None else counted
+    _, square = row_moments(rows[..., :count], False)
+    rstd = 1 / np.sqrt(square + eps)[..., None]
+    xhat = rows * rstd
+    along = xhat * ((g * xhat).sum(-1, keepdims=True) / count)
+    along[..., count:] = 0
+    dx = ((g - along) * rstd).reshape(x.shape)
+    others = tuple(range(x.ndim - np.size(normalized_shape)))
+    return np.moveaxis(dx, -1, channel_axis), (dy * xhat.reshape(x.shape)).sum(others)
 
 
 def group_norm(

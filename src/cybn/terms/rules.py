@@ -23,7 +23,7 @@ from typing import Any
 
 from .messages import listed
 
-__all__ = ["Divides", "GivenOne", "Needs", "OneLength", "Rule"]
+__all__ = ["Divides", "GivenOne", "Needs", "OneAxis", "OneLength", "Rule"]
 
 
 class Rule:
@@ -66,6 +66,34 @@ class Needs(Rule):
         return {
             "if": _is(self.option, self.value, defaults),
             "then": _is(self.needed, self.wanted, defaults),
+        }
+
+
+@dataclass(frozen=True)
+class OneAxis(Rule):
+    """With ``option=value`` the sizes ``shape`` are those of one axis."""
+
+    option: str
+    value: Any
+    shape: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self.option, self.shape
+
+    def broken(self, options: Mapping[str, Any]) -> str | None:
+        shape = options[self.shape]
+        if options[self.option] != self.value or len(shape) == 1:
+            return None
+        return (
+            f"{self.option}={self.value!r} goes with a {self.shape} of one axis, got {shape}; give "
+            f"the size of that axis, or leave {self.option} out"
+        )
+
+    def schema(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "if": _is(self.option, self.value, defaults),
+            "then": {"properties": {self.shape: {"maxItems": 1}}},
         }
 
 

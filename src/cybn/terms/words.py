@@ -14,6 +14,8 @@ num_features
     C, the number of channels.
 affine
     Learn weight and bias; else both are None.
+weight
+    False leaves out the weight alone.
 bias
     False leaves out the bias alone.
 dtype

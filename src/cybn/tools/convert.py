@@ -267,8 +267,10 @@ def _check_lost(
     if not forgotten:
         return
     name = vars(cls).get("registered_name", cls.__name__)
-    with_drop = f"drop={(*drop, *forgotten)}" if who == "convert" else (
-        f"cybn.convert(layer, {name!r}, drop={tuple(lost)})"
+    with_drop = (
+        f"drop={(*drop, *forgotten)}"
+        if who == "convert"
+        else (f"cybn.convert(layer, {name!r}, drop={tuple(lost)})")
     )
     raise ValueError(
         f"{who} would lose {listed((lost[each] for each in forgotten), 'and')} of {layer!r} at "

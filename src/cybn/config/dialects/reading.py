@@ -210,10 +210,16 @@ def _ours(cls: type, meant: dict[str, Any], where: str, given: Mapping[str, Any]
         for value in (scale, shift):
             if value is not UNSET and not isinstance(value, bool):
                 raise TypeError(f"{where}: scale and shift are true or false, got {shown(value)}")
-        if "weight" in known:
-            meant.update(weight=scale in (True, UNSET), bias=shift in (True, UNSET))
-        elif scale is False and shift in (False, UNSET) and affine in known:
+        if (
+            scale is False
+            and affine in known
+            and shift in ((False,) if "weight" in known else (False, UNSET))
+        ):
             meant[affine] = False
+        elif "weight" in known:
+            meant.update({affine: True} if affine in known else {})
+            own = {"weight": scale, "bias": shift}
+            meant.update({name: value for name, value in own.items() if value is not UNSET})
         elif scale is False:
             meant["weight"] = False
         else:

@@ -31,10 +31,12 @@ class ChannelNorm(Layer):
 
     unbiased = True  # of subclasses without that option
 
-    def _declare_channels(self, affine: bool, bias: bool, tracked: bool) -> None:
+    def _declare_channels(
+        self, affine: bool, bias: bool, tracked: bool, weight: bool = True
+    ) -> None:
         """The arrays under PyTorch's names, as in a new layer; None where they are not wanted."""
         channels, dtype = self.num_features, self.dtype
-        self.register_parameter("weight", np.ones(channels, dtype) if affine else None)
+        self.register_parameter("weight", np.ones(channels, dtype) if affine and weight else None)
         self.register_parameter("bias", np.zeros(channels, dtype) if affine and bias else None)
         self.register_buffer("running_mean", np.zeros(channels, dtype) if tracked else None)
         self.register_buffer("running_var", np.ones(channels, dtype) if tracked else None)

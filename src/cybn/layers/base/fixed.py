@@ -62,9 +62,7 @@ def fixed_batch_norm(layer: Layer, who: str, always: bool = False) -> Fixed:
             f"{who} cannot fold activation={activation!r} of {name} into weights; set activation "
             f"to None and apply it yourself"
         )
-    return Fixed(
-        layer.running_mean, layer.running_var, None, layer.weight, layer.bias, layer.eps
-    )
+    return Fixed(layer.running_mean, layer.running_var, None, layer.weight, layer.bias, layer.eps)
 
 
 def overridden(layer: Layer, declaration: str) -> str | None:

@@ -135,8 +135,8 @@ class BatchNorm(ChannelNorm):
     running_moments = True
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
-        "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
-        "on_single", "on_nonfinite", "negative_slope", "unbiased", "trainable",
+        "momentum", "num_batches_tracked", "affine", "weight", "bias", "track_running_stats",
+        "weight_init", "on_single", "on_nonfinite", "negative_slope", "unbiased", "trainable",
     )  # fmt: skip
     sixteen_bits = "native"
 
@@ -162,6 +162,7 @@ class BatchNorm(ChannelNorm):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        weight: bool = True,
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
@@ -173,7 +174,7 @@ class BatchNorm(ChannelNorm):
         unbiased: bool = True,
         trainable: Trainable = True,
     ) -> None:
-        self._declare_channels(affine, bias, track_running_stats)
+        self._declare_channels(affine, bias, track_running_stats, weight)
         self._fill_weight()
 
     def reset_parameters(self) -> None:

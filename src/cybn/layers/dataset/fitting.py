@@ -140,8 +140,10 @@ class Fitted(Layer):
         # As they were before they were rounded to mean and std, if those are still the same and
         # the rounding mattered. It hardly ever does: a layer that was loaded goes on as this one.
         count, exact = int(self.count), vars(self).get("_exact")
-        if exact is not None and exact.count == count and np.array_equal(
-            (self.mean, self.std), (exact.mean, self._std_of(exact))
+        if (
+            exact is not None
+            and exact.count == count
+            and np.array_equal((self.mean, self.std), (exact.mean, self._std_of(exact)))
         ):
             return copy(exact)
         return Moments.of(count, self.mean, self.std**2 * max(count - self.unbiased, 1))

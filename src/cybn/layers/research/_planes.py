@@ -51,8 +51,14 @@ def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
     return batch_norm_stats(planes_of(x, axis), eps=eps).reshape(3, samples, channels)
 
 
-def normalize_planes(x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float,
-                     axis: int, out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def normalize_planes(
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+    axis: int,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
     """y = (x - mean)*rstd*weight + bias; weight and bias are (N, C), (C,), or None.
 
     Returns y of x's shape and memory order, and the moments as `moments_of_planes` does.
@@ -60,16 +66,30 @@ def normalize_planes(x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray 
     return _to_planes(x, axis, out, weight, bias, eps=eps)
 
 
-def move_planes(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray | None,
-                axis: int, out: np.ndarray | None = None) -> np.ndarray:
+def move_planes(
+    x: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray | None,
+    axis: int,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
     """y = (x - mean)*scale + shift, each (N, C) or (C,); shift None is zero."""
     samples, channels, _ = plane_shape(x, axis)
     given = _per_plane(mean, samples, channels), np.ones(samples * channels)
     return _to_planes(x, axis, out, scale, shift, *given, training=False, eps=0)[0]
 
 
-def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
-             weight: np.ndarray, axis: int, out: np.ndarray | None, through: bool = False):
+def products(
+    dy: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    rstd: np.ndarray,
+    weight: np.ndarray,
+    axis: int,
+    out: np.ndarray | None,
+    through: bool = False,
+):
     """dx = weight*rstd*dy, and by plane Σ dy*xhat and Σ dy with xhat = (x - mean)*rstd.
 
     mean, rstd and weight are (N, C) or (C,). through: they are the moments of x, and the gradient
@@ -99,9 +119,7 @@ def products(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray,
 
 def _to_planes(x, axis, out, weight, bias, *given, **how):
     samples, channels, _ = plane_shape(x, axis)
-    weight, bias = (
-        None if a is None else _per_plane(a, samples, channels) for a in (weight, bias)
-    )
+    weight, bias = (None if a is None else _per_plane(a, samples, channels) for a in (weight, bias))
     planes, (y, target) = planes_of(x, axis), room(x, out, axis)
     target, stats = batch_norm_forward(planes, weight, bias, *given, out=_in_one(target), **how)
     scale = stats[2] if weight is None else weight * stats[2]

@@ -1,25 +1,24 @@
 """PartialRMSNorm: RMSNorm whose mean square is that of the first features alone.
 
-NumPy on rows of features, by what `Layer` offers to authors, and nothing else: the shortest norm
-here, to begin a new one from. Rejected: a view of the RMS kernel, whose statistics and weight lie
-on the same features.
+The kernel of rows is told how many items of a row it counts.
 """
 
 from __future__ import annotations
 
 from math import ceil
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from ...arrays.layout import Rows, leading_rows
+from ...arrays.validation import check_channels
 from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
-from ..base.layer import Layer
-from ._common import quiet
+from ..sample.rownorm import RowNorm
 
 
 @register("PartialRMSNorm", aliases=("pRMSNorm",))
-class PartialRMSNorm(Layer):
+class PartialRMSNorm(RowNorm):
     r"""Partial RMS normalization: each feature vector by the RMS of its first features.
 
     A part of the features is taken to tell the scale of all, which spares reading the rest [1]_. It
@@ -44,6 +43,8 @@ class PartialRMSNorm(Layer):
     ----------
     weight : (C,) or None
         The learned scale, ones at first. None without `affine`.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
     grads : dict
         The gradient of `weight`, (C,), after `backward`.
 
@@ -54,7 +55,8 @@ class PartialRMSNorm(Layer):
 
     The sum is over the first k features of one position. With p=1 this is RMSNorm.
 
-    x is (N, C) or (N, ..., C).
+    x is (N, C) or (N, ..., C). `layer(x, residual=z)` adds z, of the shape and dtype of x, to the
+    output.
 
     References
     ----------
@@ -70,14 +72,9 @@ class PartialRMSNorm(Layer):
     array([[ 1.,  1.,  2., -4.]])
     """
 
-    class Saved(NamedTuple):
-        """What pullback needs."""
-
-        x: np.ndarray
-        rstd: np.ndarray  # (M, 1), of each row
-        weight: np.ndarray
-        k: int
-        axis: int
+    num_features_option: ClassVar[str] = "num_features"
+    centred: ClassVar[bool] = False
+    affine_meaning: ClassVar[str] = "one for each feature"
 
     def __init__(
         self,
@@ -90,31 +87,20 @@ class PartialRMSNorm(Layer):
         channel_axis: Literal[1, -1] = -1,
         trainable: Trainable = True,
     ) -> None:
-        self.register_parameter("weight", np.ones(num_features, dtype) if affine else None)
+        self._declare_affine((self.num_features,), affine, False)
 
-    @quiet
-    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, residual: np.ndarray | None = None
+    ) -> tuple[np.ndarray, RowNorm.Saved]:
         """Divide by the RMS of the first features. See the class."""
-        x = self.begin(x, out, channels=self.num_features)
-        axis, k = self.channel_axis, ceil(self.num_features * self.p)
-        rows = self.as_rows(x, axis, dtype=np.float64)
-        (weight,) = self.per_channel(rows, weight=1)
-        first = rows[:, :k]
-        rstd = 1 / np.sqrt((first * first).mean(1, keepdims=True) + self.eps)
-        return self.settle(rows * rstd * weight, x, out, axis), self.Saved(x, rstd, weight, k, axis)
+        return super().apply(x, out=out, residual=residual)
 
-    @quiet
-    def pullback(
-        self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Compute dx and dweight.
+    def _rows(self, x: np.ndarray) -> Rows:
+        who, axis = type(self).__name__, self.channel_axis
+        if not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"{who} expects channels on axis {axis}, got {x.shape}")
+        check_channels(who, x, self.num_features, axis)
+        return leading_rows(x, axis, ceil(self.num_features * self.p))
 
-        With xhat = x * rstd and g = dy * weight, dx = rstd * (g - xhat * Σ(g * xhat) / k), where
-        what is taken off is so for the first k features alone.
-        """
-        dy, (x, rstd, weight, k, axis) = self.resume(saved, dy, out), saved
-        dy_rows, xhat = (self.as_rows(a, axis, dtype=np.float64) for a in (dy, x))
-        xhat = xhat * rstd
-        along, g = dy_rows * xhat, dy_rows * weight
-        g[:, :k] -= xhat[:, :k] * ((along * weight).sum(1, keepdims=True) / k)
-        return self.settle(g * rstd, dy, out, axis), self.gradients(weight=along.sum(0))
+    def _affine_shape(self) -> tuple[int, ...]:
+        return (self.num_features,)

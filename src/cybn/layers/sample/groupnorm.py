@@ -40,6 +40,8 @@ class GroupNorm(RowNorm):
     ----------
     weight, bias : (C,) or None
         The learned scale and shift, ones and zeros at first. None where the options leave them out.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
     Raises
     ------
@@ -60,6 +62,8 @@ class GroupNorm(RowNorm):
     `layer(x, mask=m)` takes the positions where m is True (the shape of x without the channels, or
     its first axes) as the data: the others have no part in the moments and gradients, and come out
     as 0.
+
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
 
     References
     ----------
@@ -88,14 +92,14 @@ class GroupNorm(RowNorm):
         eps: Annotated[float, Bounds(gt=0)] = 1e-5,
         affine: bool = True,
         *,
+        weight: bool = True,
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
         trainable: Trainable = True,
     ) -> None:
         channels = self.num_channels
-        self.register_parameter("weight", np.ones(channels, self.dtype) if affine else None)
-        self.register_parameter("bias", np.zeros(channels, self.dtype) if affine and bias else None)
+        self._declare_affine((channels,), affine and weight, affine and bias)
 
     def _rows(self, x: np.ndarray) -> Rows:
         who, axis, groups = type(self).__name__, self.channel_axis, self.num_groups
@@ -114,7 +118,7 @@ class GroupNorm(RowNorm):
         mask = check_mask(who, mask, x, axis)
         check_counts(who, mask, self.num_channels // self.num_groups)
         y, masked, kept = apply_samples(self, x, mask, axis, out)
-        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked)
+        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked=masked)
 
     def _pullback_masked(
         self, saved: RowNorm.Saved, dy: np.ndarray, out: np.ndarray | None

@@ -124,12 +124,13 @@ class InstanceNorm(ChannelNorm):
         affine: bool = False,
         track_running_stats: bool = False,
         *,
+        weight: bool = True,
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
         trainable: Trainable = True,
     ) -> None:
-        self._declare_channels(affine, bias, track_running_stats)
+        self._declare_channels(affine, bias, track_running_stats, weight)
 
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None

@@ -240,6 +240,8 @@ def apply_holes(
         None if a is None else a.astype(np.float64).ravel()
         for a in map(layer._parameters.get, ("weight", "bias"))
     )
+    if layer.unit_offset and weight is not None:
+        weight = 1 + weight
     valid, eps = mask.reshape(-1, size), layer._eps(x)
     flat = kept.reshape(-1, size)
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from ...functional.rms import eps_for
-from ...options import Bounds, DType, Shape, Trainable
+from ...options import Bounds, DType, OneAxis, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -18,41 +18,53 @@ class RMSNorm(RowNorm):
 
     The mean square is that of the items on the last axes, which have the sizes `normalized_shape`,
     at each index of the axes before them, in evaluation, too; then each item is scaled by a weight
-    of its own. It is layer normalization without centring [1]_. Names, defaults and semantics are
-    those of PyTorch.
+    of its own. It is layer normalization without centring [1]_. With `channel_axis=1` it is that of
+    the channels of one position of (N, C, ...), which are not copied on the way. Names, defaults
+    and semantics are those of PyTorch.
 
     Parameters
     ----------
     normalized_shape
-        The sizes of the last axes; an int is one axis.
+        The sizes of the last axes; an int is one axis. With `channel_axis=1` the number of
+        channels.
     eps
         Added to the mean square; None is the distance from 1 to the next float of x's dtype.
     elementwise_affine
-        Learn weight; else it is None.
-    dtype
-        Of the weight. Inputs may be float16, bfloat16, float32 or float64 with either.
+        Learn weight, and bias if it is asked for; else both are None.
+    weight
+        False leaves out the weight alone.
+    bias
+        Learn a bias as well, which PyTorch's has not.
+    unit_offset
+        Multiply by 1 + weight, and not by the weight, which is 0 at first, as in Gemma.
+    channel_axis
+        What is normalized: -1 for the last axes, 1 for the channels of (N, C, ...).
 
     Attributes
     ----------
-    weight : ndarray of shape normalized_shape, or None
-        The learned scale, ones at first. None where the options leave it out.
-    grads : dict
-        The gradient of `weight` after `backward`.
+    weight, bias : ndarray of shape normalized_shape, or None
+        The learned scale and shift, ones (zeros with `unit_offset`) and zeros at first. None where
+        the options leave them out.
+    dresidual : ndarray or None
+        The gradient of the residual after the backward of a forward that had one.
 
     Raises
     ------
     ValueError
-        For an option out of range; for an x with other last axes; for an `out` that cannot be
+        For an option out of range, and `channel_axis=1` with a `normalized_shape` of several axes;
+        for an x with other last axes, or another number of channels; for an `out` that cannot be
         written to. The layer is unchanged then.
 
     Notes
     -----
-    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight
+    .. math:: y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \cdot weight + bias
 
-    x is of any shape (..., normalized_shape), with any strides; y has its shape, dtype and memory
-    order, and is written to `out` where it is given; x itself as `out` works in place. x is kept
-    for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
-    then.
+    x is of any shape (..., normalized_shape), or (N, C) or (N, C, ...) with `channel_axis=1`, with
+    any strides; y has its shape, dtype and memory order, and is written to `out` where it is given;
+    x itself as `out` works in place. x is kept for `backward` until the next `forward`, not copied
+    (unless in place): leave it unchanged until then.
+
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
 
     `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
     data: the others have no part in the moments and gradients, and come out as 0.
@@ -74,6 +86,7 @@ class RMSNorm(RowNorm):
 
     num_features_option: ClassVar[str] = "normalized_shape"
     centred: ClassVar[bool] = False
+    rules = (OneAxis("channel_axis", 1, "normalized_shape"),)
 
     def __init__(
         self,
@@ -81,12 +94,15 @@ class RMSNorm(RowNorm):
         eps: Annotated[float, Bounds(gt=0)] | None = None,
         elementwise_affine: bool = True,
         *,
+        weight: bool = True,
+        bias: bool = False,
+        unit_offset: bool = False,
         dtype: DType = "float32",
+        channel_axis: Literal[1, -1] = -1,
         trainable: Trainable = True,
     ) -> None:
-        shape = self.normalized_shape
-        weight = np.ones(shape, self.dtype) if elementwise_affine else None
-        self.register_parameter("weight", weight)
+        affine = elementwise_affine
+        self._declare_affine(self.normalized_shape, affine and weight, affine and bias)
 
     def _eps(self, x: np.ndarray) -> float:
         return eps_for(x, self.eps)

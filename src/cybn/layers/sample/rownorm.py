@@ -8,10 +8,12 @@ import numpy as np
 
 from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
-from ...arrays.layout import Rows, trailing_rows
-from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
+from ...arrays.layout import Rows
+from ...arrays.validation import as_float_array, check_parameters
 from ...functional._checked import RowsWay, gradient_checked
+from ...functional.gates import check_residual
 from ...functional.masks import check_item_mask
+from ...functional.rows import rows_in
 from ..base.layer import Layer
 from ..base.pair import new
 from .masked import Masked, apply_holes, apply_rows, pullback_holes, pullback_rows
@@ -20,8 +22,8 @@ from .masked import Masked, apply_holes, apply_rows, pullback_holes, pullback_ro
 class RowNorm(Layer):
     """Base of LayerNorm, RMSNorm and GroupNorm: the same in training and evaluation.
 
-    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`; a
-    subclass with other rows overrides `_rows` and `_affine_shape`.
+    A row, of which the moments are taken, is what lies on the last axes, `normalized_shape`, or on
+    `channel_axis`; a subclass with other rows overrides `_rows` and `_affine_shape`.
     """
 
     sixteen_bits = "native"
@@ -33,24 +35,44 @@ class RowNorm(Layer):
         rows: Rows
         stats: np.ndarray
         weight: np.ndarray | None
+        added: bool = False  # a residual
         masked: Masked | None = None
 
     optional_arrays = ("weight", "bias")
+    differentiated = ("residual",)
+    dresidual: np.ndarray | None = None
     affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
     centred: ClassVar[bool] = True
+    channel_axis = -1  # of subclasses without that option, and
+    unit_offset = False
+
+    def _declare_affine(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
+        first = 0.0 if self.unit_offset else 1.0
+        self.register_parameter("weight", np.full(shape, first, self.dtype) if weight else None)
+        self.register_parameter("bias", np.zeros(shape, self.dtype) if bias else None)
 
     def reset_parameters(self) -> None:
-        """Set weight to 1 and bias to 0, as in a new layer."""
+        """Set weight to 1, or to 0 with `unit_offset`, and bias to 0, as in a new layer."""
         for name, a in self._parameters.items():
             if a is not None:
-                a[...] = name == "weight"
+                a[...] = name == "weight" and not self.unit_offset
 
     def apply(
-        self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None
+        self,
+        x: np.ndarray,
+        *,
+        out: np.ndarray | None = None,
+        residual: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
-        """Normalize x. See the class."""
+        """Normalize x, and add the residual. See the class."""
         if mask is not None:
-            return self._apply_masked(as_float_array(type(self).__name__, "x", x), mask, out)
+            who = type(self).__name__
+            if residual is not None:
+                raise ValueError(
+                    f"{who} takes a mask or a residual, not both; add the residual to the output"
+                )
+            return self._apply_masked(as_float_array(who, "x", x), mask, out)
         way = self._checked or self._check_arrays()
         found = way.known(x)
         if found is None:
@@ -58,44 +80,51 @@ class RowNorm(Layer):
             found = way.learn(x, self._rows(x), self._eps(x))
         rows, eps = found
         kept = x
-        if out is not None and not clear(out, x, self._parameters, self._buffers):
+        if residual is not None:
+            residual = check_residual(type(self).__name__, residual, x)
+            kept = self.begin(x, out, residual=residual)
+        elif out is not None and not clear(out, x, self._parameters, self._buffers):
             kept = self.begin(x, out)
         try:
-            y, stats, weight = way.normalize(kept, rows, eps, out)
+            y, stats, weight = way.normalize(kept, rows, eps, out, residual)
         except BaseException as error:
             self.undo(x, kept, out)
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, new(RowNorm.Saved, (kept, rows, stats, weight, None))
+        return y, new(RowNorm.Saved, (kept, rows, stats, weight, residual is not None, None))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dy, (x, rows, stats, weight, masked) = self.resume(saved, dy, out), saved
+        """Compute dx, in `out` where it is given, and gradients of weight, bias and residual."""
+        dy, (x, rows, stats, weight, added, masked) = self.resume(saved, dy, out), saved
         if masked is not None:
             return self._pullback_masked(saved, dy, out)
-        parameters = self._learned()
+        parameters, dresidual = self._learned(), dy.copy(order="K") if added else None
         wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
         )
-        return dx, affine_grads(parameters, dweight, dbias)
+        return dx, affine_grads(parameters, dweight, dbias, dresidual)
 
     def _rows(self, x: np.ndarray) -> Rows:
         # How the rows of x lie; ValueError for a shape that does not fit
-        check_normalized_shape(type(self).__name__, x, self.normalized_shape)
-        return trailing_rows(x, len(self.normalized_shape))
+        return rows_in(type(self).__name__, x, self.normalized_shape, self.channel_axis)
 
     def _apply_masked(
         self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved]:
-        rows = self._rows(x)
-        mask = check_item_mask(type(self).__name__, mask, x, len(self.normalized_shape))
+        who, rows = type(self).__name__, self._rows(x)
+        if self.channel_axis == 1:
+            raise ValueError(
+                f"{who} takes no mask with channel_axis=1, where each position is normalized by "
+                f"itself; multiply the output by the mask"
+            )
+        mask = check_item_mask(who, mask, x, len(self.normalized_shape))
         how = apply_holes if mask.ndim == x.ndim else apply_rows
         y, masked, kept = how(self, x, mask, out)
-        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked)
+        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked=masked)
 
     def _pullback_masked(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
@@ -114,5 +143,7 @@ class RowNorm(Layer):
         # How to go about x, with weight and bias fit for the kernels
         who, dtype, arrays = type(self).__name__, PARAMETERS[self.dtype], self._parameters
         check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
-        self._checked = RowsWay(arrays.get("weight"), arrays.get("bias"), self.centred)
+        self._checked = RowsWay(
+            arrays.get("weight"), arrays.get("bias"), self.centred, self.unit_offset
+        )
         return self._checked
