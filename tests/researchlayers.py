@@ -16,6 +16,22 @@ SPECS = [
     {"type": "EvoNormS0"},
     {"type": "EvoNormS0", "groups": 2},
     {"type": "EvoNormB0"},
+    {"type": "EvoNormS1", "groups": 2},
+    {"type": "EvoNormS2"},
+    {"type": "EvoNormB1"},
+    {"type": "EvoNormB2"},
+    {"type": "SimpleNorm"},
+    {"type": "SimpleNorm", "affine": False},
+    {"type": "GatedRMSNorm"},
+    {"type": "GatedRMSNorm", "norm_before_gate": False, "group_size": 3},
+    {"type": "AdaptiveLayerNorm"},
+    {"type": "AdaptiveLayerNorm", "affine": True, "unit_offset": False},
+    {"type": "LpNormalization"},
+    {"type": "LpNormalization", "p": 1, "axis": 1},
+    {"type": "MeanVarianceNormalization", "axes": [0, 2]},
+    {"type": "WeightNorm"},
+    {"type": "WeightNorm", "out_channels": 8},
+    {"type": "SpectralNorm"},
     {"type": "SwitchableNorm1d"},
     {"type": "IBN"},
     {"type": "IBN", "ratio": 0},
@@ -36,7 +52,8 @@ each_spec = pytest.mark.parametrize(
 
 
 def channels_last(spec):
-    return spec["type"] in ("DyT", "ScaleNorm", "PartialRMSNorm", "RevIN")
+    last = "DyT", "ScaleNorm", "PartialRMSNorm", "RevIN", "SimpleNorm"
+    return spec["type"] in (*last, "GatedRMSNorm", "AdaptiveLayerNorm")
 
 
 def make(spec, training=True, **options):
@@ -54,6 +71,12 @@ def shape_for(spec, samples=8, length=7):
 
 
 def inputs_for(spec, x):
-    """Further inputs: a style."""
+    """Further inputs: a style, a gate, or scale and shift."""
+    shapes = {
+        "AdaIN": {"style": x.shape},
+        "GatedRMSNorm": {"gate": x.shape},
+        "AdaptiveLayerNorm": dict.fromkeys(("scale", "shift"), (len(x), FEATURES)),
+    }
     rng = np.random.default_rng(7)
-    return {"style": rng.normal(3, 2, x.shape).astype(x.dtype)} if spec["type"] == "AdaIN" else {}
+    given = shapes.get(spec["type"], {}).items()
+    return {name: rng.normal(3, 2, shape).astype(x.dtype) for name, shape in given}

@@ -9,7 +9,7 @@ import pytest
 
 import cybn
 from cybn.config.dialects import shelf
-from cybn.config.dialects.lacking import LACKING
+from cybn.config.dialects.lacking import LACKING, lacking
 from cybn.config.dialects.shelf import BUILT_IN, find
 from cybn.config.dialects.words import Only
 from cybn.dialects import As, Dialect, Norm, OneMinus, Refused, available, register
@@ -119,14 +119,16 @@ def test_options_of_the_call_are_theirs_or_ours():
     assert (layer.momentum, layer.eps, layer.activation) == (0.1, 0.25, "relu")
 
 
-def test_weight_and_bias_of_no_norm_cannot_be_held():
+def test_weight_and_bias_can_be_held():
     spec = {"type": "IN", "requires_grad": False}  # which has neither
     assert cybn.create(spec, dialect="mmengine", num_features=3).weight is None
     spec = {"type": "BN", "affine": False, "requires_grad": False}
     assert cybn.create(spec, dialect="mmengine", num_features=3).weight is None
+    spec = {"type": "IN", "affine": True, "requires_grad": False}
+    layer = cybn.create(spec, dialect="mmengine", num_features=3)
+    assert (layer.trainable, list(layer.parameters()), layer.weight.shape) == (False, [], (3,))
     with pytest.raises(Refused, match="held fixed while statistics move"):
-        cybn.create({"type": "IN", "affine": True, "requires_grad": False},
-                    dialect="mmengine", num_features=3)  # fmt: skip
+        lacking(cybn.FrozenBatchNorm2d, {"trainable": False}, "a norm of a plugin")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,13 @@ def test_evaluation_changes_no_state(layer_spec):
 
 
 def test_evaluation_of_one_sample_is_that_of_the_batch(layer_spec):
+    """But for ONNX's operator over the batch, and for one weight, of which a part is another."""
     layer = layer_spec.make()
+    if type(layer) is cybn.MeanVarianceNormalization:
+        layer.axes = (2, 3)
+    if not layer_spec.has_batch():
+        assert type(layer) is cybn.SpectralNorm
+        return
     x = layer_spec.x(np.float64)
     layer(x)
     layer.eval()

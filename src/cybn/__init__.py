@@ -33,6 +33,7 @@ _PLACES = {
     "load": "tools.saving",
     "load_config": "config.build",
     "load_state_dict": "tools.state",
+    "norm_parameters": "tools.parameters",
     "ranked": "layers.base.ranks",
     "recalibrate": "tools.recalibrate",
     "register": "config.build",

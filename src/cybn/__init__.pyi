@@ -27,18 +27,29 @@ from .layers.batch.renorm import BatchRenorm as _BatchRenorm
 from .layers.batch.split import SplitBatchNorm as _SplitBatchNorm
 from .layers.dataset.normalize import Normalize as _Normalize
 from .layers.research.adain import AdaIN as _AdaIN
+from .layers.research.adaptive_layernorm import AdaptiveLayerNorm as _AdaptiveLayerNorm
 from .layers.research.dyt import DyT as _DyT
 from .layers.research.evonorm import EvoNormB0 as _EvoNormB0
 from .layers.research.evonorm import EvoNormS0 as _EvoNormS0
+from .layers.research.evonorm_b import EvoNormB1 as _EvoNormB1
+from .layers.research.evonorm_b import EvoNormB2 as _EvoNormB2
+from .layers.research.evonorm_s import EvoNormS1 as _EvoNormS1
+from .layers.research.evonorm_s import EvoNormS2 as _EvoNormS2
 from .layers.research.frn import FilterResponseNorm as _FilterResponseNorm
+from .layers.research.gatedrms import GatedRMSNorm as _GatedRMSNorm
 from .layers.research.grn import GlobalResponseNorm as _GlobalResponseNorm
 from .layers.research.ibn import IBN as _IBN
 from .layers.research.iternorm import IterNorm as _IterNorm
+from .layers.research.lpnorm import LpNormalization as _LpNormalization
+from .layers.research.mvn import MeanVarianceNormalization as _MeanVarianceNormalization
 from .layers.research.partialrms import PartialRMSNorm as _PartialRMSNorm
 from .layers.research.powernorm import PowerNorm as _PowerNorm
 from .layers.research.revin import RevIN as _RevIN
 from .layers.research.scalenorm import ScaleNorm as _ScaleNorm
+from .layers.research.simplenorm import SimpleNorm as _SimpleNorm
+from .layers.research.spectral_norm import SpectralNorm as _SpectralNorm
 from .layers.research.switchable import SwitchableNorm as _SwitchableNorm
+from .layers.research.weight_norm import WeightNorm as _WeightNorm
 from .layers.research.weight_standardization import WeightStandardization as _WeightStandardization
 from .layers.sample.groupnorm import GroupNorm as _GroupNorm
 from .layers.sample.instancenorm import InstanceNorm as _InstanceNorm
@@ -49,6 +60,7 @@ from .layers.sample.rmsnorm import RMSNorm as _RMSNorm
 from .terms.registry import UnknownName, UnknownOption
 from .tools.convert import convert, freeze, unfreeze
 from .tools.fold import fold, fold_into_next
+from .tools.parameters import norm_parameters
 from .tools.recalibrate import recalibrate
 from .tools.saving import load, save
 from .tools.state import load_state_dict, state_dict
@@ -58,6 +70,7 @@ __version__: str
 __all__ = [
     "IBN",
     "AdaIN",
+    "AdaptiveLayerNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -75,11 +88,16 @@ __all__ = [
     "DomainSpecificBatchNorm3d",
     "DyT",
     "EvoNormB0",
+    "EvoNormB1",
+    "EvoNormB2",
     "EvoNormS0",
+    "EvoNormS1",
+    "EvoNormS2",
     "FilterResponseNorm",
     "FrozenBatchNorm1d",
     "FrozenBatchNorm2d",
     "FrozenBatchNorm3d",
+    "GatedRMSNorm",
     "GhostBatchNorm",
     "GhostBatchNorm1d",
     "GhostBatchNorm2d",
@@ -99,6 +117,8 @@ __all__ = [
     "LazyInstanceNorm2d",
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
+    "LpNormalization",
+    "MeanVarianceNormalization",
     "Normalize",
     "PartialRMSNorm",
     "PluginError",
@@ -107,6 +127,8 @@ __all__ = [
     "RMSNorm",
     "RevIN",
     "ScaleNorm",
+    "SimpleNorm",
+    "SpectralNorm",
     "SplitBatchNorm",
     "SplitBatchNorm1d",
     "SplitBatchNorm2d",
@@ -116,6 +138,7 @@ __all__ = [
     "SwitchableNorm3d",
     "UnknownName",
     "UnknownOption",
+    "WeightNorm",
     "WeightStandardization",
     "available",
     "build",
@@ -132,6 +155,7 @@ __all__ = [
     "load",
     "load_config",
     "load_state_dict",
+    "norm_parameters",
     "ranked",
     "recalibrate",
     "reference",
@@ -156,6 +180,33 @@ class AdaIN(_AdaIN):
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
 
+class AdaptiveLayerNorm(_AdaptiveLayerNorm):
+    num_features: int
+    eps: float
+    affine: bool
+    unit_offset: bool
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any] | None
+    bias: NDArray[Any] | None
+    dscale: NDArray[Any] | None
+    dshift: NDArray[Any] | None
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-06,
+        affine: bool = False,
+        *,
+        unit_offset: bool = True,
+        bias: bool = True,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
 class BatchNorm1d(_BatchNorm):
     num_features: int
     eps: float
@@ -170,6 +221,7 @@ class BatchNorm1d(_BatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -193,6 +245,7 @@ class BatchNorm1d(_BatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -211,6 +264,7 @@ class BatchNorm2d(_BatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -234,6 +288,7 @@ class BatchNorm2d(_BatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -252,6 +307,7 @@ class BatchNorm3d(_BatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -275,6 +331,7 @@ class BatchNorm3d(_BatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -291,6 +348,7 @@ class BatchRenorm(_BatchRenorm):
     dmax_steps: int
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any]
@@ -311,6 +369,7 @@ class BatchRenorm(_BatchRenorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -327,6 +386,7 @@ class BatchRenorm1d(_BatchRenorm):
     dmax_steps: int
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any]
@@ -347,6 +407,7 @@ class BatchRenorm1d(_BatchRenorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -363,6 +424,7 @@ class BatchRenorm2d(_BatchRenorm):
     dmax_steps: int
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any]
@@ -383,6 +445,7 @@ class BatchRenorm2d(_BatchRenorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -399,6 +462,7 @@ class BatchRenorm3d(_BatchRenorm):
     dmax_steps: int
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any]
@@ -419,6 +483,7 @@ class BatchRenorm3d(_BatchRenorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -431,6 +496,7 @@ class ConditionalBatchNorm(_ConditionalBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -447,6 +513,7 @@ class ConditionalBatchNorm(_ConditionalBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -459,6 +526,7 @@ class ConditionalBatchNorm1d(_ConditionalBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -475,6 +543,7 @@ class ConditionalBatchNorm1d(_ConditionalBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -487,6 +556,7 @@ class ConditionalBatchNorm2d(_ConditionalBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -503,6 +573,7 @@ class ConditionalBatchNorm2d(_ConditionalBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -515,6 +586,7 @@ class ConditionalBatchNorm3d(_ConditionalBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -531,6 +603,7 @@ class ConditionalBatchNorm3d(_ConditionalBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -551,6 +624,7 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     dresidual: NDArray[Any] | None
     def __init__(
         self,
@@ -570,6 +644,7 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -590,6 +665,7 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     dresidual: NDArray[Any] | None
     def __init__(
         self,
@@ -609,6 +685,7 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -629,6 +706,7 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     dresidual: NDArray[Any] | None
     def __init__(
         self,
@@ -648,6 +726,7 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -668,6 +747,7 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     dresidual: NDArray[Any] | None
     def __init__(
         self,
@@ -687,6 +767,7 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -697,6 +778,7 @@ class DyT(_DyT):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     alpha: NDArray[Any]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -709,6 +791,7 @@ class DyT(_DyT):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -719,6 +802,7 @@ class EvoNormB0(_EvoNormB0):
     momentum: float
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any]
     v1: NDArray[Any]
@@ -731,6 +815,53 @@ class EvoNormB0(_EvoNormB0):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class EvoNormB1(_EvoNormB1):
+    num_features: int
+    eps: float
+    momentum: float
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any]
+    bias: NDArray[Any]
+    running_var: NDArray[Any]
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-05,
+        momentum: float = 0.1,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class EvoNormB2(_EvoNormB2):
+    num_features: int
+    eps: float
+    momentum: float
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any]
+    bias: NDArray[Any]
+    running_var: NDArray[Any]
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-05,
+        momentum: float = 0.1,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -741,6 +872,7 @@ class EvoNormS0(_EvoNormS0):
     eps: float
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any]
     v1: NDArray[Any]
@@ -752,6 +884,51 @@ class EvoNormS0(_EvoNormS0):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class EvoNormS1(_EvoNormS1):
+    num_features: int
+    groups: int
+    eps: float
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any]
+    bias: NDArray[Any]
+    def __init__(
+        self,
+        num_features: int,
+        groups: int = 32,
+        eps: float = 1e-05,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class EvoNormS2(_EvoNormS2):
+    num_features: int
+    groups: int
+    eps: float
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any]
+    bias: NDArray[Any]
+    def __init__(
+        self,
+        num_features: int,
+        groups: int = 32,
+        eps: float = 1e-05,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -763,6 +940,7 @@ class FilterResponseNorm(_FilterResponseNorm):
     learn_eps: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any]
     tau: NDArray[Any] | None
@@ -776,6 +954,7 @@ class FilterResponseNorm(_FilterResponseNorm):
         learn_eps: bool = False,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -840,6 +1019,34 @@ class FrozenBatchNorm3d(_FrozenBatchNorm):
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
 
+class GatedRMSNorm(_GatedRMSNorm):
+    num_features: int
+    eps: float
+    group_size: int | None
+    norm_before_gate: bool
+    activation: Literal["silu", "sigmoid"]
+    affine: bool
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any] | None
+    dgate: NDArray[Any] | None
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-05,
+        group_size: int | None = None,
+        norm_before_gate: bool = True,
+        activation: Literal["silu", "sigmoid"] = "silu",
+        affine: bool = True,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
 class GhostBatchNorm(_GhostBatchNorm):
     num_features: int
     eps: float
@@ -856,6 +1063,7 @@ class GhostBatchNorm(_GhostBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -881,6 +1089,7 @@ class GhostBatchNorm(_GhostBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -901,6 +1110,7 @@ class GhostBatchNorm1d(_GhostBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -926,6 +1136,7 @@ class GhostBatchNorm1d(_GhostBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -946,6 +1157,7 @@ class GhostBatchNorm2d(_GhostBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -971,6 +1183,7 @@ class GhostBatchNorm2d(_GhostBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -991,6 +1204,7 @@ class GhostBatchNorm3d(_GhostBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1016,6 +1230,7 @@ class GhostBatchNorm3d(_GhostBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1025,6 +1240,7 @@ class GlobalResponseNorm(_GlobalResponseNorm):
     eps: float
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     bias: NDArray[Any]
     def __init__(
@@ -1034,6 +1250,7 @@ class GlobalResponseNorm(_GlobalResponseNorm):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1045,6 +1262,7 @@ class GroupNorm(_GroupNorm):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     def __init__(
@@ -1057,6 +1275,7 @@ class GroupNorm(_GroupNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1070,6 +1289,7 @@ class IBN(_IBN):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1087,6 +1307,7 @@ class IBN(_IBN):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1099,6 +1320,7 @@ class InstanceNorm1d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1115,6 +1337,7 @@ class InstanceNorm1d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1127,6 +1350,7 @@ class InstanceNorm2d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1143,6 +1367,7 @@ class InstanceNorm2d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1155,6 +1380,7 @@ class InstanceNorm3d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1171,6 +1397,7 @@ class InstanceNorm3d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1184,6 +1411,7 @@ class IterNorm(_IterNorm):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any]
@@ -1200,6 +1428,7 @@ class IterNorm(_IterNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1209,6 +1438,7 @@ class LayerNorm(_LayerNorm):
     eps: float
     elementwise_affine: bool
     dtype: str
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     def __init__(
@@ -1219,6 +1449,7 @@ class LayerNorm(_LayerNorm):
         bias: bool = True,
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1237,6 +1468,7 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1260,6 +1492,7 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1278,6 +1511,7 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1301,6 +1535,7 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1319,6 +1554,7 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1342,6 +1578,7 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1354,6 +1591,7 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1370,6 +1608,7 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1382,6 +1621,7 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1398,6 +1638,7 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1410,6 +1651,7 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1426,6 +1668,7 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1445,6 +1688,21 @@ class LocalResponseNorm(_LocalResponseNorm):
         *,
         channel_axis: Literal[1, -1] = 1,
     ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class LpNormalization(_LpNormalization):
+    axis: int
+    p: Literal[1, 2]
+    eps: float
+    def __init__(self, axis: int = -1, p: Literal[1, 2] = 2, eps: float = 0.0) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class MeanVarianceNormalization(_MeanVarianceNormalization):
+    axes: tuple[int, ...]
+    eps: float
+    def __init__(self, axes: Sequence[int] = ..., eps: float = 1e-09) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
 
@@ -1474,6 +1732,7 @@ class PartialRMSNorm(_PartialRMSNorm):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     def __init__(
         self,
@@ -1484,6 +1743,7 @@ class PartialRMSNorm(_PartialRMSNorm):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1497,6 +1757,7 @@ class PowerNorm(_PowerNorm):
     gradient: Literal["exact", "paper"]
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_phi: NDArray[Any]
@@ -1514,6 +1775,7 @@ class PowerNorm(_PowerNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1526,6 +1788,7 @@ class RevIN(_RevIN):
     detach: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     def __init__(
@@ -1538,6 +1801,7 @@ class RevIN(_RevIN):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1547,6 +1811,7 @@ class RMSNorm(_RMSNorm):
     eps: float | None
     elementwise_affine: bool
     dtype: str
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     def __init__(
         self,
@@ -1555,6 +1820,7 @@ class RMSNorm(_RMSNorm):
         elementwise_affine: bool = True,
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1564,6 +1830,7 @@ class ScaleNorm(_ScaleNorm):
     eps: float
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any]
     def __init__(
         self,
@@ -1572,6 +1839,50 @@ class ScaleNorm(_ScaleNorm):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class SimpleNorm(_SimpleNorm):
+    num_features: int
+    eps: float
+    affine: bool
+    dtype: str
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+    weight: NDArray[Any] | None
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-06,
+        affine: bool = True,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        channel_axis: Literal[1, -1] = -1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class SpectralNorm(_SpectralNorm):
+    n_power_iterations: int
+    eps: float
+    dim: int
+    out_channels: int | None
+    fan_in: int | None
+    dtype: str
+    _u: None
+    _v: None
+    def __init__(
+        self,
+        n_power_iterations: int = 1,
+        eps: float = 1e-12,
+        dim: int = 0,
+        *,
+        out_channels: int | None = None,
+        fan_in: int | None = None,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1591,6 +1902,7 @@ class SplitBatchNorm(_SplitBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1615,6 +1927,7 @@ class SplitBatchNorm(_SplitBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1634,6 +1947,7 @@ class SplitBatchNorm1d(_SplitBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1658,6 +1972,7 @@ class SplitBatchNorm1d(_SplitBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1677,6 +1992,7 @@ class SplitBatchNorm2d(_SplitBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1701,6 +2017,7 @@ class SplitBatchNorm2d(_SplitBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1720,6 +2037,7 @@ class SplitBatchNorm3d(_SplitBatchNorm):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     running_mean: NDArray[Any] | None
@@ -1744,6 +2062,7 @@ class SplitBatchNorm3d(_SplitBatchNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1756,6 +2075,7 @@ class SwitchableNorm1d(_SwitchableNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     mean_weight: NDArray[Any]
@@ -1774,6 +2094,7 @@ class SwitchableNorm1d(_SwitchableNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1786,6 +2107,7 @@ class SwitchableNorm2d(_SwitchableNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     mean_weight: NDArray[Any]
@@ -1804,6 +2126,7 @@ class SwitchableNorm2d(_SwitchableNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1816,6 +2139,7 @@ class SwitchableNorm3d(_SwitchableNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
     mean_weight: NDArray[Any]
@@ -1834,6 +2158,24 @@ class SwitchableNorm3d(_SwitchableNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: bool | Literal["weight", "bias"] = True,
+    ) -> None: ...
+    __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
+    __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
+
+class WeightNorm(_WeightNorm):
+    out_channels: int | None
+    dim: int | None
+    dtype: str
+    trainable: bool | Literal["weight", "bias"]
+    gain: None
+    def __init__(
+        self,
+        out_channels: int | None = None,
+        dim: int | None = 0,
+        *,
+        dtype: str | type[Any] | np.dtype[Any] = "float32",
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1844,6 +2186,7 @@ class WeightStandardization(_WeightStandardization):
     scaled: bool
     dtype: str
     channel_axis: Literal[0, -1]
+    trainable: bool | Literal["weight", "bias"]
     gain: None
     def __init__(
         self,
@@ -1853,6 +2196,7 @@ class WeightStandardization(_WeightStandardization):
         *,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[0, -1] = 0,
+        trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1861,6 +2205,16 @@ class _AdaINOptions(TypedDict, total=False):
     num_features: int
     eps: float
     channel_axis: Literal[1, -1]
+
+class _AdaptiveLayerNormOptions(TypedDict, total=False):
+    num_features: int
+    eps: float
+    affine: bool
+    unit_offset: bool
+    bias: bool
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _BatchNormOptions(TypedDict, total=False):
     num_features: int
@@ -1877,6 +2231,7 @@ class _BatchNormOptions(TypedDict, total=False):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
 
 class _BatchRenormOptions(TypedDict, total=False):
     num_features: int
@@ -1891,6 +2246,7 @@ class _BatchRenormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _ConditionalBatchNormOptions(TypedDict, total=False):
     num_features: int
@@ -1901,6 +2257,7 @@ class _ConditionalBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _DomainSpecificBatchNormOptions(TypedDict, total=False):
     num_features: int
@@ -1918,6 +2275,7 @@ class _DomainSpecificBatchNormOptions(TypedDict, total=False):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
 
 class _DyTOptions(TypedDict, total=False):
     num_features: int
@@ -1926,6 +2284,7 @@ class _DyTOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _EvoNormB0Options(TypedDict, total=False):
     num_features: int
@@ -1933,6 +2292,23 @@ class _EvoNormB0Options(TypedDict, total=False):
     momentum: float
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _EvoNormB1Options(TypedDict, total=False):
+    num_features: int
+    eps: float
+    momentum: float
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _EvoNormB2Options(TypedDict, total=False):
+    num_features: int
+    eps: float
+    momentum: float
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _EvoNormS0Options(TypedDict, total=False):
     num_features: int
@@ -1940,6 +2316,23 @@ class _EvoNormS0Options(TypedDict, total=False):
     eps: float
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _EvoNormS1Options(TypedDict, total=False):
+    num_features: int
+    groups: int
+    eps: float
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _EvoNormS2Options(TypedDict, total=False):
+    num_features: int
+    groups: int
+    eps: float
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _FilterResponseNormOptions(TypedDict, total=False):
     num_features: int
@@ -1948,12 +2341,24 @@ class _FilterResponseNormOptions(TypedDict, total=False):
     learn_eps: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _FrozenBatchNormOptions(TypedDict, total=False):
     num_features: int
     eps: float
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+
+class _GatedRMSNormOptions(TypedDict, total=False):
+    num_features: int
+    eps: float
+    group_size: int | None
+    norm_before_gate: bool
+    activation: Literal["silu", "sigmoid"]
+    affine: bool
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _GhostBatchNormOptions(TypedDict, total=False):
     num_features: int
@@ -1972,12 +2377,14 @@ class _GhostBatchNormOptions(TypedDict, total=False):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
 
 class _GlobalResponseNormOptions(TypedDict, total=False):
     num_features: int
     eps: float
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _GroupNormOptions(TypedDict, total=False):
     num_features: int
@@ -1988,6 +2395,7 @@ class _GroupNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _IBNOptions(TypedDict, total=False):
     num_features: int
@@ -1999,6 +2407,7 @@ class _IBNOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _InstanceNormOptions(TypedDict, total=False):
     num_features: int
@@ -2009,6 +2418,7 @@ class _InstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _IterNormOptions(TypedDict, total=False):
     num_features: int
@@ -2020,6 +2430,7 @@ class _IterNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _LayerNormOptions(TypedDict, total=False):
     num_features: int
@@ -2028,6 +2439,7 @@ class _LayerNormOptions(TypedDict, total=False):
     elementwise_affine: bool
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
+    trainable: bool | Literal["weight", "bias"]
 
 class _LazyBatchNormOptions(TypedDict, total=False):
     num_features: int | None
@@ -2044,6 +2456,7 @@ class _LazyBatchNormOptions(TypedDict, total=False):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
 
 class _LazyInstanceNormOptions(TypedDict, total=False):
     num_features: int | None
@@ -2054,6 +2467,7 @@ class _LazyInstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _LocalResponseNormOptions(TypedDict, total=False):
     num_features: int
@@ -2062,6 +2476,17 @@ class _LocalResponseNormOptions(TypedDict, total=False):
     beta: float
     k: float
     channel_axis: Literal[1, -1]
+
+class _LpNormalizationOptions(TypedDict, total=False):
+    num_features: int
+    axis: int
+    p: Literal[1, 2]
+    eps: float
+
+class _MeanVarianceNormalizationOptions(TypedDict, total=False):
+    num_features: int
+    axes: Sequence[int]
+    eps: float
 
 class _NormalizeOptions(TypedDict, total=False):
     num_features: int | None
@@ -2077,6 +2502,7 @@ class _PartialRMSNormOptions(TypedDict, total=False):
     affine: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _PowerNormOptions(TypedDict, total=False):
     num_features: int
@@ -2088,6 +2514,7 @@ class _PowerNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _RevINOptions(TypedDict, total=False):
     num_features: int
@@ -2097,6 +2524,7 @@ class _RevINOptions(TypedDict, total=False):
     detach: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _RMSNormOptions(TypedDict, total=False):
     num_features: int
@@ -2104,12 +2532,31 @@ class _RMSNormOptions(TypedDict, total=False):
     eps: float | None
     elementwise_affine: bool
     dtype: str | type[Any] | np.dtype[Any]
+    trainable: bool | Literal["weight", "bias"]
 
 class _ScaleNormOptions(TypedDict, total=False):
     num_features: int
     eps: float
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _SimpleNormOptions(TypedDict, total=False):
+    num_features: int
+    eps: float
+    affine: bool
+    dtype: str | type[Any] | np.dtype[Any]
+    channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _SpectralNormOptions(TypedDict, total=False):
+    num_features: int
+    n_power_iterations: int
+    eps: float
+    dim: int
+    out_channels: int | None
+    fan_in: int | None
+    dtype: str | type[Any] | np.dtype[Any]
 
 class _SplitBatchNormOptions(TypedDict, total=False):
     num_features: int
@@ -2127,6 +2574,7 @@ class _SplitBatchNormOptions(TypedDict, total=False):
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
     unbiased: bool
+    trainable: bool | Literal["weight", "bias"]
 
 class _SwitchableNormOptions(TypedDict, total=False):
     num_features: int
@@ -2137,6 +2585,14 @@ class _SwitchableNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    trainable: bool | Literal["weight", "bias"]
+
+class _WeightNormOptions(TypedDict, total=False):
+    num_features: int
+    out_channels: int | None
+    dim: int | None
+    dtype: str | type[Any] | np.dtype[Any]
+    trainable: bool | Literal["weight", "bias"]
 
 class _WeightStandardizationOptions(TypedDict, total=False):
     num_features: int
@@ -2145,17 +2601,20 @@ class _WeightStandardizationOptions(TypedDict, total=False):
     scaled: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[0, -1]
+    trainable: bool | Literal["weight", "bias"]
 
 class _AnyOptions(TypedDict, total=False):
     num_features: int | None
     eps: float | None
     channel_axis: Literal[1, -1] | Literal[0, -1]
-    momentum: float | None
     affine: bool
-    track_running_stats: bool
+    unit_offset: bool
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    trainable: bool | Literal["weight", "bias"]
+    momentum: float | None
+    track_running_stats: bool
+    activation: Literal["relu", "leaky_relu", "relu6"] | Literal["silu", "sigmoid"] | None
     negative_slope: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
@@ -2172,6 +2631,8 @@ class _AnyOptions(TypedDict, total=False):
     groups: int
     tlu: bool
     learn_eps: bool
+    group_size: int | None
+    norm_before_gate: bool
     virtual_batch_size: int
     ghost_inference: bool
     num_groups: int
@@ -2184,15 +2645,20 @@ class _AnyOptions(TypedDict, total=False):
     alpha: float
     beta: float
     k: float
+    axis: int
+    p: Literal[1, 2] | float
+    axes: Sequence[int]
     mean: float | Sequence[float] | None
     std: float | Sequence[float] | None
-    p: float
     warmup: int | None
     gradient: Literal["exact", "paper"]
     subtract_last: bool
     detach: bool
-    num_splits: int
+    n_power_iterations: int
+    dim: int | None
     out_channels: int | None
+    fan_in: int | None
+    num_splits: int
     scaled: bool
 
 _Layer = TypeVar("_Layer", bound=Layer)
@@ -2209,6 +2675,12 @@ def create(
     /,
     **options: Unpack[_AdaINOptions],
 ) -> AdaIN: ...
+@overload
+def create(
+    spec: Literal["AdaptiveLayerNorm", "AdaLN", "AdaLayerNorm"],
+    /,
+    **options: Unpack[_AdaptiveLayerNormOptions],
+) -> AdaptiveLayerNorm: ...
 @overload
 def create(
     spec: Literal["BatchNorm1d", "BN1d"],
@@ -2304,7 +2776,15 @@ def create(spec: Literal["DyT", "DynamicTanh"], /, **options: Unpack[_DyTOptions
 @overload
 def create(spec: Literal["EvoNormB0"], /, **options: Unpack[_EvoNormB0Options]) -> EvoNormB0: ...
 @overload
+def create(spec: Literal["EvoNormB1"], /, **options: Unpack[_EvoNormB1Options]) -> EvoNormB1: ...
+@overload
+def create(spec: Literal["EvoNormB2"], /, **options: Unpack[_EvoNormB2Options]) -> EvoNormB2: ...
+@overload
 def create(spec: Literal["EvoNormS0"], /, **options: Unpack[_EvoNormS0Options]) -> EvoNormS0: ...
+@overload
+def create(spec: Literal["EvoNormS1"], /, **options: Unpack[_EvoNormS1Options]) -> EvoNormS1: ...
+@overload
+def create(spec: Literal["EvoNormS2"], /, **options: Unpack[_EvoNormS2Options]) -> EvoNormS2: ...
 @overload
 def create(
     spec: Literal["FilterResponseNorm", "FRN"],
@@ -2329,6 +2809,12 @@ def create(
     /,
     **options: Unpack[_FrozenBatchNormOptions],
 ) -> FrozenBatchNorm3d: ...
+@overload
+def create(
+    spec: Literal["GatedRMSNorm", "RMSNormGated"],
+    /,
+    **options: Unpack[_GatedRMSNormOptions],
+) -> GatedRMSNorm: ...
 @overload
 def create(
     spec: Literal["GhostBatchNorm", "GhostBN", "GBN"],
@@ -2440,6 +2926,18 @@ def create(
     **options: Unpack[_LocalResponseNormOptions],
 ) -> LocalResponseNorm: ...
 @overload
+def create(
+    spec: Literal["LpNormalization", "LpNorm", "L2Norm"],
+    /,
+    **options: Unpack[_LpNormalizationOptions],
+) -> LpNormalization: ...
+@overload
+def create(
+    spec: Literal["MeanVarianceNormalization", "MVN"],
+    /,
+    **options: Unpack[_MeanVarianceNormalizationOptions],
+) -> MeanVarianceNormalization: ...
+@overload
 def create(spec: Literal["Normalize"], /, **options: Unpack[_NormalizeOptions]) -> Normalize: ...
 @overload
 def create(
@@ -2463,6 +2961,14 @@ def create(
 def create(spec: Literal["RMSNorm", "RMS"], /, **options: Unpack[_RMSNormOptions]) -> RMSNorm: ...
 @overload
 def create(spec: Literal["ScaleNorm"], /, **options: Unpack[_ScaleNormOptions]) -> ScaleNorm: ...
+@overload
+def create(spec: Literal["SimpleNorm"], /, **options: Unpack[_SimpleNormOptions]) -> SimpleNorm: ...
+@overload
+def create(
+    spec: Literal["SpectralNorm", "SpectralNormalization"],
+    /,
+    **options: Unpack[_SpectralNormOptions],
+) -> SpectralNorm: ...
 @overload
 def create(
     spec: Literal["SplitBatchNorm", "SplitBN"],
@@ -2505,6 +3011,12 @@ def create(
     /,
     **options: Unpack[_SwitchableNormOptions],
 ) -> SwitchableNorm3d: ...
+@overload
+def create(
+    spec: Literal["WeightNorm", "WN", "WeightNormalization"],
+    /,
+    **options: Unpack[_WeightNormOptions],
+) -> WeightNorm: ...
 @overload
 def create(
     spec: Literal["WeightStandardization", "WS", "WeightStandardisation"],

@@ -4,7 +4,7 @@
 >>> def __init__(self, num_features: PositiveInt, strength: Bounds(0, 1) = 1.0): ...
 """
 
-from .terms.kinds import Bounds, DType, PositiveInt, Shape
+from .terms.kinds import Bounds, DType, PositiveInt, Shape, Trainable
 from .terms.rules import Divides, GivenOne, Needs, OneLength, Rule
 from .terms.signature import takes_options_of
 
@@ -18,5 +18,6 @@ __all__ = [
     "PositiveInt",
     "Rule",
     "Shape",
+    "Trainable",
     "takes_options_of",
 ]

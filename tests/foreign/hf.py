@@ -20,6 +20,8 @@ def ln(width, eps, **more):
 
 BATCH = {"type": "BatchNorm2d", "num_features": 64, "eps": 1e-3}
 
+GATED = {"type": "GatedRMSNorm", "num_features": 64, "eps": 1e-6}
+
 ROWS = [
     *model("llama/configuration_llama.py", rms(4096, 1e-6), hidden_size=4096, rms_norm_eps=1e-6),
     *model(
@@ -81,5 +83,17 @@ ROWS = [
     *rows(
         f"{T}gemma/modeling_gemma.py",
         ("GemmaRMSNorm", "add 1 to weights that are loaded"),
+    ),
+    *rows(
+        f"{T}mamba2/modeling_mamba2.py",
+        (
+            {"type": "MambaRMSNormGated", "hidden_size": 64, "group_size": 16, "eps": 1e-5},
+            {**GATED, "group_size": 16, "eps": 1e-5, "norm_before_gate": False}, {},
+        ),
+    ),
+    *rows(f"{T}qwen3_next/modeling_qwen3_next.py", ("Qwen3NextRMSNormGated", GATED)),
+    *rows(
+        f"{T}kimi_linear/modeling_kimi_linear.py",
+        ("KimiLinearRMSNormGated", {**GATED, "activation": "sigmoid"}),
     ),
 ]

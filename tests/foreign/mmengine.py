@@ -102,6 +102,6 @@ ROWS = [
     # requires_grad=False as in the caffe-style bases, which freeze weight and bias alone
     *rows(
         f"{MM}mmdetection:configs/_base_/models/faster_rcnn_r50_caffe_c4.py",
-        ({"type": "BN", "requires_grad": False}, "leave its parameters out of the optimizer"),
+        ({"type": "BN", "requires_grad": False}, {**BN, "trainable": False}),
     ),
 ]

@@ -8,7 +8,8 @@ BN = {"type": "BatchNorm2d", "num_features": 64, "unbiased": False}
 IN = {"type": "InstanceNorm2d", "num_features": 64, "affine": True}
 GN = {"type": "GroupNorm", "num_groups": 2, "num_channels": 64}
 LN = {"type": "LayerNorm", "normalized_shape": 64}
-LENGTH = "divides by the length"
+LENGTH = {"type": "LpNormalization"}
+MVN = {"type": "MeanVarianceNormalization"}
 
 
 def node(op_type, **attributes):
@@ -79,10 +80,12 @@ ROWS = [
     *rows(
         f"{NODE}lpnormalization.py",
         (node("LpNormalization"), LENGTH),
-        (node("LpNormalization", axis=1, p=1), LENGTH),
+        (node("LpNormalization", axis=1, p=1), {**LENGTH, "axis": 1, "p": 1}),
+        (node("LpNormalization", p=3), "p must be 1 or 2, got 3"),
     ),
     *rows(
         f"{NODE}meanvariancenormalization.py",
-        (node("MeanVarianceNormalization"), "'track_running_stats': False"),
+        (node("MeanVarianceNormalization"), MVN),
+        ({"op_type": "MeanVarianceNormalization", "axes": [2, 3]}, {**MVN, "axes": [2, 3]}),
     ),
 ]

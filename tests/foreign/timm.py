@@ -8,7 +8,9 @@ GN = {"type": "GroupNorm", "num_groups": 32, "num_channels": 64}
 LN = {"type": "LayerNorm", "normalized_shape": 64, "eps": 1e-6}
 RMS = {"type": "RMSNorm", "normalized_shape": 64, "eps": 1e-6}
 CHANNELS = "over the channels of (N, C, ...)"
-EVO = "of the EvoNorms there are B0 and S0"
+EVO = {"num_features": 64}
+EVO_A = {"num_features": 64, "eps": 1e-3}
+SIMPLE = {"type": "SimpleNorm", "num_features": 64}
 
 ROWS = [
     *rows(
@@ -28,22 +30,22 @@ ROWS = [
         ("rmsnorm2d", CHANNELS),
         ("rmsnormfp32", RMS),
         ("rmsnorm2dfp32", CHANNELS),
-        ("simplenorm", "does not centre"),
-        ("simplenorm2d", "does not centre"),
+        ("simplenorm", SIMPLE),
+        ("simplenorm2d", {**SIMPLE, "channel_axis": 1}),
         ("frozenbatchnorm2d", {"type": "FrozenBatchNorm2d", "num_features": 64}),
     ),
     *rows(
         f"{TIMM}layers/create_norm_act.py",
         ("", None),
         ("evonormb0", {"type": "EvoNormB0", "num_features": 64, "eps": 1e-3}),
-        ("evonormb1", EVO),
-        ("evonormb2", EVO),
+        ("evonormb1", {"type": "EvoNormB1", **EVO}),
+        ("evonormb2", {"type": "EvoNormB2", **EVO}),
         ("evonorms0", {"type": "EvoNormS0", "num_features": 64}),
-        ("evonorms0a", EVO),
-        ("evonorms1", EVO),
-        ("evonorms1a", EVO),
-        ("evonorms2", EVO),
-        ("evonorms2a", EVO),
+        ("evonorms0a", {"type": "EvoNormS0", **EVO_A}),
+        ("evonorms1", {"type": "EvoNormS1", **EVO}),
+        ("evonorms1a", {"type": "EvoNormS1", **EVO_A}),
+        ("evonorms2", {"type": "EvoNormS2", **EVO}),
+        ("evonorms2a", {"type": "EvoNormS2", **EVO_A}),
         ("frn", "{'type': 'FRN', 'eps': 1e-05, 'tlu': False}"),
         ("frntlu", {"type": "FilterResponseNorm", "num_features": 64, "eps": 1e-5}),
         ("inplaceabn", "'activation': 'leaky_relu'"),

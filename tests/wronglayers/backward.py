@@ -91,6 +91,20 @@ class GradsInFloat64(OwnBackward):
         return {name: a.astype(np.float64) for name, a in grads.items()}
 
 
+@wrong("grads-fixed", "with trainable=False pullback has gradients of .'bias', 'weight'")
+class GradsOfWhatIsHeld(Right):
+    def pullback(self, saved, dy, *, out=None):
+        dx, _ = super().pullback(saved, dy, out=out)
+        return dx, {"weight": (dy * saved.xhat).sum(0), "bias": dy.sum(0)}
+
+
+@wrong("grads-fixed", "with trainable=False a call or the gradient of x is another one")
+class StopsTheStatistics(Right):
+    def follow(self, mean, var):
+        if self.trainable is True:
+            super().follow(mean, var)
+
+
 @wrong("grads-new", "has changed the first gradient of weight, bias")
 class Accumulates(WrongGrads):
     def changed(self, grads, dy):

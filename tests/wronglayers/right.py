@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 import cybn
-from cybn.options import Bounds, DType, PositiveInt
+from cybn.options import Bounds, DType, PositiveInt, Trainable
 
 WRONG = []
 
@@ -37,6 +37,7 @@ class Right(cybn.Layer):
         momentum: Annotated[float, Bounds(ge=0, le=1)] = 0.1,
         *,
         dtype: DType = "float32",
+        trainable: Trainable = True,
     ):
         self.register_parameter("weight", np.ones(num_features, dtype))
         self.register_parameter("bias", np.zeros(num_features, dtype))

@@ -27,7 +27,10 @@ import numpy as np
 
 from .messages import listed, shown
 
-__all__ = ["MOST", "Bounds", "Count", "DType", "Kind", "PositiveInt", "Shape", "Sizes", "kind_of"]
+__all__ = [
+    "MOST", "Bounds", "Count", "DType", "Kind", "PositiveInt", "Shape", "Sizes", "Trainable",
+    "kind_of",
+]  # fmt: skip
 
 _LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
     ("gt", ">", operator.gt, "exclusiveMinimum"),
@@ -94,6 +97,14 @@ class Kind:
             except (TypeError, ValueError):
                 pass
             raise
+
+    def takes(self, value: Any) -> bool:
+        """Is the value one that `check` takes?"""
+        try:
+            self.check(value, "")
+        except (TypeError, ValueError):
+            return False
+        return True
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the values."""
@@ -348,3 +359,4 @@ def _with_whole(value: Any) -> Any:
 PositiveInt = Annotated[int, _SIZE]
 Shape = Annotated[int | Sequence[int], Sizes()]
 DType = Annotated[str, DTypeName(("float32", "float64"))]
+Trainable = bool | Literal["weight", "bias"]

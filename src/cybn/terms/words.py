@@ -20,6 +20,9 @@ dtype
     Of parameters and buffers. Inputs may be float16, bfloat16, float32 or float64 with either.
 channel_axis
     The axis of the channels: 1, or -1 for channels last.
+trainable
+    Whether parameters learn. False holds all of them fixed, "weight" or "bias" all but that one:
+    they are buffers then, without gradients. Statistics move in any case.
 
 Attributes
 ----------

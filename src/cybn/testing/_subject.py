@@ -27,7 +27,7 @@ from ..config.plugins import plugins
 from ..layers.base.layer import Layer
 from ..terms.messages import shown
 from ..terms.registry import registry
-from ..terms.signature import Kind, Option, options_of
+from ..terms.signature import Option, options_of
 
 WIDTH = 4
 BATCH = 6  # other than WIDTH, so that axes that are mixed up show; can be halved
@@ -130,7 +130,7 @@ class Subject:
     def has_dtype(self) -> bool:
         """Can parameters be float64 by an option?"""
         option = options_of(self.cls).get("dtype")
-        return option is not None and _takes(option.kind, "float64")
+        return option is not None and option.kind.takes("float64")
 
     def _required(self, given: Mapping[str, Any], width: int) -> dict[str, Any]:
         known = {"num_features", self.cls.num_features_option, *given, *self.options}
@@ -267,8 +267,18 @@ class Case:
         return (self.shape[0] * more, *self.shape[1:]) if self.has_batch() else self.shape
 
     def has_batch(self) -> bool:
-        """Is the first axis one of samples, of which there may be more or fewer?"""
-        return self.refusal((2 * self.shape[0], *self.shape[1:])) is None
+        """Is the first axis one of samples, of which there may be more or fewer?
+
+        A layer is asked that has seen an input, which may have settled what it takes.
+        """
+        layer = self.make()
+        try:
+            for shape in (self.shape, (2 * self.shape[0], *self.shape[1:])):
+                x = self.x(shape=shape)
+                layer(x, **self.inputs(layer, x))
+        except Exception:
+            return False
+        return True
 
     def with_further_inputs(self) -> Iterator[Case]:
         """The case, and once more with a sample of further inputs where the layer takes any."""
@@ -290,20 +300,12 @@ def _set_parameters(layer: Layer, seed: int) -> None:
 
 def _plain_value(option: Option, width: int) -> Any:
     for value in (*_VALUES, width):
-        if _takes(option.kind, value):
+        if option.kind.takes(value):
             return value
     raise TypeError(
         f"no plain value fits the option {option.name} ({option.kind.text}), which has no default; "
         f"pass one"
     )
-
-
-def _takes(kind: Kind, value: Any) -> bool:
-    try:
-        kind.check(value, "")
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _reason(error: Exception) -> str:

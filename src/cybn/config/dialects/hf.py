@@ -69,11 +69,18 @@ NORMS = (
     Norm(("GroupNorm",), "GroupNorm", {**torch.GROUP, "num_features": As("num_features")}),
     Norm(("BatchNorm2d",), "BatchNorm2d", torch.BATCH),
     Norm(
-        ("MambaRMSNormGated", "Zamba2RMSNormGated", "BambaRMSNormGated", "Qwen3NextRMSNormGated"),
-        refused=Refusal(
-            "it multiplies by the SiLU of a gate", {"type": "RMSNorm", "eps": 1e-6},
-            "and multiply x or the output by it",
-        ),
+        ("MambaRMSNormGated", "Zamba2RMSNormGated", "BambaRMSNormGated", "NemotronHRMSNormGated",
+         "GraniteMoeHybridRMSNormGated"),
+        "GatedRMSNorm", _words(1e-6, group_size=As("group_size")), {"norm_before_gate": False},
+    ),
+    Norm(
+        ("Qwen3NextRMSNormGated", "Qwen3_5RMSNormGated", "Qwen3_5MoeRMSNormGated",
+         "OlmoHybridRMSNormGated"),
+        "GatedRMSNorm", _words(1e-6),
+    ),
+    Norm(
+        ("KimiLinearRMSNormGated", "BailingHybridRMSNormGated", "Glm5NextTextRMSNormGated"),
+        "GatedRMSNorm", _words(1e-6), {"activation": "sigmoid"},
     ),
     Norm(
         ("AdaLayerNorm", "AdaLayerNormZero", "AdaGroupNorm", "SpatialNorm"),

@@ -100,12 +100,10 @@ NORMS = (
     Norm(("LRN",), "LocalResponseNorm", {
         "size": Size("size", default=REQUIRED), "alpha": As("alpha", default=1e-4),
         "beta": As("beta", default=0.75), "bias": As("k", default=1.0)}),
-    Norm(("LpNormalization",), refused=Refusal(
-        "it divides by the length and learns nothing: there is none")),
-    Norm(("MeanVarianceNormalization",), refused=Refusal(
-        "it averages over the batch and space with eps 1e-9 on the deviation",
-        {"type": "BatchNorm2d", "affine": False, "track_running_stats": False, "eps": 1e-18},
-        "for the same but where a channel is constant")),
+    Norm(("LpNormalization",), "LpNormalization", {
+        "axis": As("axis", default=-1), "p": As("p", default=2)}),
+    Norm(("MeanVarianceNormalization",), "MeanVarianceNormalization", {
+        "axes": As("axes", default=(0, 2, 3))}),
     Norm(("SkipLayerNormalization",), refused=_SKIP),
     Norm(("SkipSimplifiedLayerNormalization",), refused=Refusal(
         _SKIP.why, {"type": "RMSNorm", "eps": 1e-5}, _SKIP.then)),

@@ -65,18 +65,30 @@ BATCH_ACT = {
     "drop_layer": Only(None, Refusal("there is no dropout here")),
     "apply_act": Apply(default=True),
 }
-EVO_B0 = {
+EVO_B = {
     **WIDTH,
     "apply_act": Only(True, NO_ACT),
     "momentum": As("momentum", default=0.1),
-    "eps": As("eps", default=1e-3),
+    "eps": As("eps", default=1e-5),
 }
+EVO_B0 = {**EVO_B, "eps": As("eps", default=1e-3)}
 EVO_S0 = {
     **WIDTH,
     "groups": As("groups", default=32),
     "group_size": Only(None, Refusal("groups are given by their number; give groups")),
     "apply_act": Only(True, NO_ACT),
     "eps": As("eps", default=1e-5),
+}
+EVO_S = {
+    **EVO_S0,
+    "act_layer": Only(None, Refusal("its activation is SiLU"), ("silu", "SiLU", "torch.nn.SiLU")),
+}
+EVO_A = {"eps": As("eps", default=1e-3)}  # of the variants whose names end in a
+SIMPLE = {
+    **WIDTH,
+    "channels": As("num_features"),
+    "eps": EPS6,
+    "affine": As("affine", default=True),
 }
 FRN = {
     **WIDTH,
@@ -136,16 +148,15 @@ NORMS = (
             {"type": "BatchNorm2d", "activation": "leaky_relu"}, "for the same output",
         ),
     ),
-    Norm(
-        ("evonormb1", "evonormb2", "evonorms1", "evonorms1a", "evonorms2", "evonorms2a",
-         "evonorms0a", "EvoNorm2dB1", "EvoNorm2dB2", "EvoNorm2dS1", "EvoNorm2dS1a", "EvoNorm2dS2",
-         "EvoNorm2dS2a", "EvoNorm2dS0a"),
-        refused=Refusal("of the EvoNorms there are B0 and S0"),
-    ),
-    Norm(
-        ("simplenorm", "simplenorm2d", "simplenormfp32", "simplenorm2dfp32"),
-        refused=Refusal("it divides by the unbiased deviation and does not centre: there is none"),
-    ),
+    Norm(("evonormb1", "EvoNorm2dB1"), "EvoNormB1", EVO_B),
+    Norm(("evonormb2", "EvoNorm2dB2"), "EvoNormB2", EVO_B),
+    Norm(("evonorms0a", "EvoNorm2dS0a"), "EvoNormS0", {**EVO_S0, **EVO_A}),
+    Norm(("evonorms1", "EvoNorm2dS1"), "EvoNormS1", EVO_S),
+    Norm(("evonorms1a", "EvoNorm2dS1a"), "EvoNormS1", {**EVO_S, **EVO_A}),
+    Norm(("evonorms2", "EvoNorm2dS2"), "EvoNormS2", EVO_S),
+    Norm(("evonorms2a", "EvoNorm2dS2a"), "EvoNormS2", {**EVO_S, **EVO_A}),
+    Norm(("simplenorm", "simplenormfp32"), "SimpleNorm", SIMPLE),
+    Norm(("simplenorm2d", "simplenorm2dfp32"), "SimpleNorm", SIMPLE, {"channel_axis": 1}),
 )  # fmt: skip
 
 DIALECT = Dialect(

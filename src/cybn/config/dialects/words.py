@@ -281,4 +281,4 @@ class Learns(Word):
         return {HELD: not value}
 
     def says(self) -> str:
-        return "true, or without weight and bias false"
+        return "`trainable`"

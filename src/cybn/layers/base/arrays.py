@@ -72,15 +72,30 @@ class Arrays:
 
     # What it has then
 
+    def learns(self, name: str) -> bool:
+        """Tell whether an array learns, as the option `trainable` says.
+
+        Parameters
+        ----------
+        name
+            The name of a parameter or buffer.
+
+        Returns
+        -------
+        bool
+            Whether it does; False for what is no parameter.
+        """
+        return name in self._learned()
+
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Go through the learned arrays that there are.
+        """Go through the learned arrays that there are; those that are held fixed are buffers.
 
         Returns
         -------
         iterator
             Their names and the arrays.
         """
-        return ((name, a) for name, a in self._parameters.items() if a is not None)
+        return ((name, a) for name, a in self._learned().items() if a is not None)
 
     def parameters(self) -> Iterator[np.ndarray]:
         """Go through the learned arrays that there are.
@@ -100,7 +115,8 @@ class Arrays:
         iterator
             Their names and the arrays.
         """
-        return ((name, a) for name, a in self._buffers.items() if a is not None)
+        learned = self._learned()
+        return ((name, a) for name, a in self._arrays().items() if name not in learned)
 
     def buffers(self) -> Iterator[np.ndarray]:
         """Go through the arrays of the state that are not learned.
@@ -209,7 +225,16 @@ class Arrays:
             self._arrays()[name][...] = value
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        every = {**self._parameters, **self._buffers}
+        return {name: a for name, a in every.items() if a is not None}
+
+    def _learned(self) -> dict[str, np.ndarray | None]:
+        """The parameters, but for those that the option `trainable` holds fixed."""
+        trainable = vars(self).get("trainable", True)
+        if trainable is True:
+            return self._parameters
+        own = self._parameters.items()
+        return {name: a for name, a in own if name.rpartition(".")[2] == trainable}
 
     def _like_parameter(self, name: str, grad: Any) -> Any:
         """A gradient in its parameter's dtype, as an optimizer wants it."""

@@ -42,7 +42,8 @@ class Layer(Pair):
     training : bool
         The mode, which `train` and `eval` set.
     grads : dict
-        The gradients by the name of the parameter, replaced by every backward.
+        The gradients by the name of the parameter, replaced by every backward. There are none of
+        parameters that the option `trainable` holds fixed.
 
     Examples
     --------
@@ -218,7 +219,7 @@ class Layer(Pair):
                 f"{type(self).__name__}.backward needs a forward first: call the layer with x"
             )
         dx, grads = self.pullback(saved, dy, out=out)
-        keep_grads(self.__dict__, grads, self._parameters, self.differentiated)
+        keep_grads(self.__dict__, grads, self._parameters, self._learned(), self.differentiated)
         return dx
 
     def fixed(self, who: str) -> Fixed:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
@@ -15,7 +15,7 @@ from ...functional._checked import BatchWay, backward_checked
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
-from ...options import Bounds, DType, Needs, PositiveInt
+from ...options import Bounds, DType, Needs, PositiveInt, Trainable
 from ..base.channelnorm import ChannelArrays, ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
 from ..base.ranks import ranked
@@ -136,7 +136,7 @@ class BatchNorm(ChannelNorm):
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
         "momentum", "num_batches_tracked", "affine", "bias", "track_running_stats", "weight_init",
-        "on_single", "on_nonfinite", "negative_slope", "unbiased",
+        "on_single", "on_nonfinite", "negative_slope", "unbiased", "trainable",
     )  # fmt: skip
     sixteen_bits = "native"
 
@@ -171,6 +171,7 @@ class BatchNorm(ChannelNorm):
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
         self._fill_weight()
@@ -187,8 +188,8 @@ class BatchNorm(ChannelNorm):
     def _fill_weight(self) -> None:
         if self.weight_init == "ones":
             return
-        for name, a in self.named_parameters():
-            if name.rpartition(".")[2] == "weight":
+        for name, a in self._parameters.items():
+            if name.rpartition(".")[2] == "weight" and a is not None:
                 a[...] = 0
                 if self.weight_init == "uniform":
                     # As torch.manual_seed for PyTorch, np.random.seed makes networks repeatable.
@@ -213,7 +214,9 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(type(self).__name__, residual, x)
         if mask is not None:
             mask = check_mask(type(self).__name__, mask, x, self.channel_axis)
-        kept = x if out is None else self.begin(x, out, residual=residual)
+        kept = x
+        if out is not None and not clear(out, x, residual, self._parameters, self._buffers):
+            kept = self.begin(x, out, residual=residual)
         batch = kept, residual, mask, way
         if mask is not None or values < 2 or way.careful:
             batch = self._looked_at(*batch)
@@ -321,7 +324,7 @@ class BatchNorm(ChannelNorm):
         if out is not None and saved.y is not None:
             check_separate(type(self).__name__, "out", out, y=saved.y)
         dx, dweight, dbias, dz = self._pulled_back(saved, dy, out)
-        return dx, affine_grads(self._parameters, dweight, dbias, dz)
+        return dx, affine_grads(self._learned(), dweight, dbias, dz)
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None

@@ -20,8 +20,9 @@ import numpy as np
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_count, check_per_channel, check_updatable
 from ...functional import batch_norm_apply, batch_norm_backward, batch_norm_stats
+from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, follow
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
@@ -87,6 +88,10 @@ class ConditionalBatchNorm(ChannelNorm):
 
     x is <shapes>. An empty batch gives an empty output and leaves the running statistics alone.
 
+    `layer(x, labels=l, mask=m)` takes the positions where m is True (the shape of x without the
+    channels, or its first axes) as the data: the others have no part in statistics and gradients,
+    and come out as 0.
+
     References
     ----------
     .. [1] De Vries, Strub, Mary, Larochelle, Pietquin and Courville, Modulating early visual
@@ -118,6 +123,8 @@ class ConditionalBatchNorm(ChannelNorm):
         weight: np.ndarray  # (N, C), of each sample's class
         of_batch: bool
         axis: int
+        mask: np.ndarray | None = None
+        valid: np.ndarray | None = None  # (M, C), what x has where the mask is True
 
     def __init__(
         self,
@@ -130,40 +137,56 @@ class ConditionalBatchNorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(True, bias, track_running_stats)
-        for name, a in list(self.named_parameters()):
-            self.register_parameter(name, np.tile(a, (num_classes, 1)))
+        for name, a in list(self._parameters.items()):
+            table = None if a is None else np.tile(a, (num_classes, 1))
+            self.register_parameter(name, table)
 
     def fixed(self, who: str) -> Fixed:
         """A scale and a shift in evaluation."""
         return fixed_batch_norm(self, who)
 
     def apply(
-        self, x: np.ndarray, *, out: np.ndarray | None = None, labels: np.ndarray | None = None
+        self,
+        x: np.ndarray,
+        *,
+        out: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
         who, axis = type(self).__name__, self.channel_axis
         kept = self.begin(x, out, ndim=self.ranks, channels=self.num_features)
         weight, bias = self._table("weight"), self._table("bias")
         labels = self._checked_labels(labels, len(kept))
+        valid, along = kept, axis
+        if mask is not None:  # the valid positions are samples of their own
+            mask = check_mask(who, mask, kept, axis).copy()
+            valid, along = pick(kept, mask, axis), 1
+            labels = labels[np.nonzero(mask)[0]]
         of_batch = self.training or self.running_mean is None or self.running_var is None
-        stats, step = self._stats(kept, of_batch)
+        stats, step = self._stats(valid, of_batch, along)
         y = empty_like(kept) if out is None else out
+        to = y if mask is None else empty_like(valid)
         weight = weight[labels]  # (N, C)
         bias = None if bias is None else bias[labels]
         try:
-            for (part, to), rows, given in _views(axis, stats, kept, y):
+            for (part, place), rows, given in _views(along, stats, valid, to):
                 batch_norm_apply(
                     part, given, weight[rows].ravel(), None if bias is None else bias[rows].ravel(),
-                    channel_axis=axis, out=to, who=who,
+                    channel_axis=along, out=place, who=who,
                 )  # fmt: skip
+            if mask is not None:
+                put(to, mask, y, axis)
         except BaseException:
             self.undo(x, kept, out)
             raise
         if step is not None:
             follow([step])
-        return y, self.Saved(kept, labels, stats, weight, of_batch, axis)
+        valid = None if mask is None else valid
+        return y, self.Saved(kept, labels, stats, weight, of_batch, axis, mask, valid)
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
@@ -174,8 +197,12 @@ class ConditionalBatchNorm(ChannelNorm):
         sample. In training that is done without rstd, which may be too small for dy's dtype, and
         the backward of a batch norm follows.
         """
-        dy, (x, labels, stats, weight, of_batch, axis) = self.resume(saved, dy, out), saved
-        dx = empty_like(x) if out is None else out
+        dy = self.resume(saved, dy, out)
+        x, labels, stats, weight, of_batch, axis, mask, valid = saved
+        like, along = x, axis
+        if mask is not None:
+            x, dy, axis = valid, pick(dy, mask, axis), 1
+        dx = empty_like(x) if out is None or mask is not None else out
         how = {"channel_axis": axis, "who": type(self).__name__}
         sums = np.zeros((2, *weight.shape))  # Σ dy*xhat and Σ dy of each sample and channel
         if of_batch:
@@ -188,14 +215,16 @@ class ConditionalBatchNorm(ChannelNorm):
             sums[:, rows] = np.reshape(both, (2, -1, self.num_features))
         if of_batch and x.size:
             batch_norm_backward(dx, x, stats, None, training=True, out=dx, **how)
+        if mask is not None:
+            dx = put(dx, mask, empty_like(like) if out is None else out, along)
         order = np.argsort(labels, kind="stable")
         classes, starts = np.unique(labels[order], return_index=True)
         grads = {}
-        for (name, a), of_samples in zip(self.named_parameters(), sums, strict=False):
-            grads[name] = np.zeros_like(a)
+        for name, of_samples in zip(("weight", "bias"), sums, strict=True):
+            grads[name] = np.zeros((self.num_classes, self.num_features), self._dtype())
             if labels.size:  # a sum per class: faster than np.add.at
                 grads[name][classes] = np.add.reduceat(of_samples[order], starts)
-        return dx, grads
+        return dx, self.gradients(**grads)
 
     def sample_inputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Give labels that go through all classes."""
@@ -227,7 +256,7 @@ class ConditionalBatchNorm(ChannelNorm):
         check_per_channel(type(self).__name__, named, self.num_features, self._dtype())
         check_count(type(self).__name__, running[2])
         if self.training:
-            check_updatable(type(self).__name__, dict(self.named_buffers()))
+            check_updatable(type(self).__name__, self._buffers)
         return running
 
     def _table(self, name: str) -> np.ndarray | None:
@@ -240,13 +269,15 @@ class ConditionalBatchNorm(ChannelNorm):
             )
         return None if a is None else a.astype(np.float64)
 
-    def _stats(self, x: np.ndarray, of_batch: bool) -> tuple[np.ndarray, Step | None]:
+    def _stats(
+        self, x: np.ndarray, of_batch: bool, axis: int
+    ) -> tuple[np.ndarray, Step | None]:
         """mean, var and rstd, (3, C), to normalize x with; and how the running ones then move."""
         running, who = self.running_arrays(), type(self).__name__
         if not of_batch:
             mean, var = (a.astype(np.float64) for a in running[:2])
             return np.stack([mean, var, 1 / np.sqrt(var + self.eps)]), None
-        stats = batch_norm_stats(x, eps=self.eps, channel_axis=self.channel_axis, who=who)
+        stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis, who=who)
         moves = self.training and self.track_running_stats and x.size > 0
         return stats, self.step(running, stats, x) if moves else None
 

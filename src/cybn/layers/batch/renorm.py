@@ -12,14 +12,16 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays.outputs import empty_like
 from ...functional import (
     batch_norm_apply,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_stats,
 )
-from ...functional.running import follow
-from ...options import Bounds, DType, PositiveInt
+from ...functional.masks import check_mask, pick, put
+from ...functional.running import Step, follow
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ..base.channelnorm import ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
@@ -91,6 +93,10 @@ class BatchRenorm(ChannelNorm):
 
     x is <shapes>. An empty batch gives an empty output and leaves the running statistics alone.
 
+    `layer(x, mask=m)` takes the positions where m is True (the shape of x without the channels, or
+    its first axes) as the data: the others have no part in statistics and gradients, and come out
+    as 0.
+
     References
     ----------
     .. [1] Ioffe, Batch Renormalization: Towards Reducing Minibatch Dependence in Batch-Normalized
@@ -123,6 +129,8 @@ class BatchRenorm(ChannelNorm):
         d: np.ndarray | float
         training: bool
         axis: int
+        mask: np.ndarray | None = None
+        valid: np.ndarray | None = None  # (M, C), what x has where the mask is True
 
     def __init__(
         self,
@@ -139,6 +147,7 @@ class BatchRenorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, True)
 
@@ -164,35 +173,53 @@ class BatchRenorm(ChannelNorm):
         r_max = 1 + (self.rmax - 1) * grown(self.rmax_steps)
         return r_max, self.dmax * grown(self.dmax_steps)
 
-    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
-        who, axis, training = type(self).__name__, self.channel_axis, self.training
+        who, axis = type(self).__name__, self.channel_axis
         kept = self.begin(x, out, ndim=self.ranks, channels=self.num_features)
-        weight, bias, *running = self.channel_arrays()
-        how = {"eps": self.eps, "channel_axis": axis, "who": who}
-        r, d, step = 1.0, 0.0, None
-        scale = None if weight is None else weight.astype(np.float64)
-        limits = self.limits()
+        if mask is None:
+            valid, y, to = kept, out, out
+        else:
+            mask = check_mask(who, mask, kept, axis).copy()
+            valid, y, to = pick(kept, mask, axis), empty_like(kept) if out is None else out, None
         try:
-            if training and limits != (1, 0) and kept.size:
-                stats = batch_norm_stats(kept, **how)
-                step = self.step(running, stats, kept)
-                r, d = self._correction(stats, *running[:2], *limits)
-                scale = r if weight is None else weight * r
-                shift = d if weight is None else weight * d
-                shift = shift if bias is None else shift + bias
-                y = batch_norm_apply(kept, stats, scale, shift, out=out, **how)
-            else:
-                y, stats = batch_norm_forward(
-                    kept, weight, bias, *running,
-                    training=training, momentum=self.momentum, out=out, **how,
-                )  # fmt: skip
+            values, saved, step = self._normalize(valid, axis if mask is None else 1, to)
+            y = values if mask is None else put(values, mask, y, axis)
         except BaseException:
             self.undo(x, kept, out)
             raise
         if step is not None:
             follow([step])
-        return y, self.Saved(kept, stats, scale, r, d, training, axis)
+        if mask is not None:
+            saved = saved._replace(x=kept, axis=axis, mask=mask, valid=valid)
+        return y, saved
+
+    def _normalize(
+        self, x: np.ndarray, axis: int, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, Step | None]:
+        """y, what pullback needs, and how the running statistics are to move if they have not."""
+        who, training = type(self).__name__, self.training
+        weight, bias, *running = self.channel_arrays()
+        how = {"eps": self.eps, "channel_axis": axis, "who": who}
+        r, d, step = 1.0, 0.0, None
+        scale = None if weight is None else weight.astype(np.float64)
+        limits = self.limits()
+        if training and limits != (1, 0) and x.size:
+            stats = batch_norm_stats(x, **how)
+            step = self.step(running, stats, x)
+            r, d = self._correction(stats, *running[:2], *limits)
+            scale = r if weight is None else weight * r
+            shift = d if weight is None else weight * d
+            shift = shift if bias is None else shift + bias
+            y = batch_norm_apply(x, stats, scale, shift, out=out, **how)
+        else:
+            y, stats = batch_norm_forward(
+                x, weight, bias, *running,
+                training=training, momentum=self.momentum, out=out, **how,
+            )  # fmt: skip
+        return y, self.Saved(x, stats, scale, r, d, training, axis), step
 
     def _correction(
         self, stats: np.ndarray, mean: np.ndarray, var: np.ndarray, r_max: float, d_max: float
@@ -208,12 +235,18 @@ class BatchRenorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, with r and d as constants, and the gradients of weight and bias."""
-        dy, (x, stats, scale, r, d, training, axis) = self.resume(saved, dy, out), saved
+        dy, (like, stats, scale, r, d, training, axis, mask, valid) = self.resume(
+            saved, dy, out
+        ), saved
+        masked = mask is not None
+        x, given, along = (valid, pick(dy, mask, axis), 1) if masked else (like, dy, axis)
         # dscale = Σ dy*xhat and dbias = Σ dy, where y = xhat*scale + weight*d + bias
         dx, dscale, dbias = batch_norm_backward(
-            dy, x, stats, scale, training=training, channel_axis=axis, out=out,
-            who=type(self).__name__,
+            given, x, stats, scale, training=training, channel_axis=along,
+            out=None if masked else out, who=type(self).__name__,
         )  # fmt: skip
+        if masked:
+            dx = put(dx, mask, empty_like(like) if out is None else out, axis)
         return dx, self.gradients(weight=dscale * r + dbias * d, bias=dbias)
 
 

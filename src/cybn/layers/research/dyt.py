@@ -12,7 +12,7 @@ import numpy as np
 
 from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
-from ...options import DType, PositiveInt
+from ...options import DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -80,6 +80,7 @@ class DyT(Featured):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("alpha", alpha_init_value)
         self.learn("weight", 1 if affine else None)

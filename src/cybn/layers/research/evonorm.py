@@ -1,5 +1,8 @@
 """EvoNorm B0 and S0: a normalization and an activation in one, found by search.
 
+The others of the paper are these with another size of a group, or another bound: evonorm_s.py and
+evonorm_b.py.
+
 Each is a function of its own to the kernel of maps, with moments by map: those of a group, or of
 the batch, are merged from these. Two walks over the data for moments, one for what is written, and
 backward one for sums and one for dx.
@@ -15,7 +18,7 @@ import numpy as np
 from ...arrays.validation import check_more_than_one
 from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
-from ...options import Bounds, Divides, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -71,6 +74,7 @@ class EvoNormS0(Featured):
     """
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+    centred: ClassVar[bool] = True  # of one value the deviation is 0
     rules = (Divides("groups", "num_features", capped=True),)
     sized_by = ("num_features",)
 
@@ -79,7 +83,7 @@ class EvoNormS0(Featured):
 
         x: np.ndarray
         maps: Maps
-        mean: np.ndarray
+        mean: np.ndarray | float
         std: np.ndarray
         weight: np.ndarray
         v1: np.ndarray
@@ -92,6 +96,7 @@ class EvoNormS0(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 1)
         self.learn("bias", 0)
@@ -99,7 +104,8 @@ class EvoNormS0(Featured):
 
     def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         kept = super()._accepted(x, out)
-        if prod(kept.shape[1:]) == self.num_features // self._unit():
+        values = prod(kept.shape[1:]) // (self.num_features // self._unit())
+        if self.centred and values == 1:
             raise ValueError(
                 f"{type(self).__name__} needs more than 1 value in each group of channels of a "
                 f"sample, got x of shape {kept.shape} and groups of {self._unit()}; pass larger "
@@ -110,9 +116,9 @@ class EvoNormS0(Featured):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self.copied("v1")
+        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self._slope()
         each_mean, each_var = maps.moments(x)
-        mean = self._over_groups(each_mean)
+        mean = self._centre(each_mean)
         std = np.sqrt(self._over_groups(each_var + (each_mean - mean) ** 2) + self.eps)
         y = maps.output(x, Point.SWISH, v1, a=weight / std, b=self.copied("bias"), out=out)
         return y, self.Saved(x, maps, mean, std, weight, v1), []
@@ -126,9 +132,17 @@ class EvoNormS0(Featured):
         dstd = -self._over_groups(weight * along) / std**2  # a mean over the channels of a group
         slope = dstd / (max(1, maps.positions) * std)
         dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
+        slopes = {"v1": (scale * of_slope).sum(0)} if "v1" in self._parameters else {}
         return dx, self.gradients(
-            weight=(along / std).sum(0), bias=dbias.sum(0), v1=(scale * of_slope).sum(0)
+            weight=(along / std).sum(0), bias=dbias.sum(0), **slopes
         )
+
+    def _slope(self) -> np.ndarray:
+        return self.copied("v1")
+
+    def _centre(self, means: np.ndarray) -> np.ndarray | float:
+        """What the squares are about, for the means of maps, (N, C)."""
+        return self._over_groups(means)
 
     def _unit(self) -> int:
         """How many channels make a group."""
@@ -210,7 +224,7 @@ class EvoNormB0(Featured):
         x: np.ndarray
         maps: Maps
         mean_i: np.ndarray  # (N, C), of each map
-        std_i: np.ndarray
+        std_i: np.ndarray  # what is added to v1·x
         mean: np.ndarray | None  # (C,), of the batch, where std is that of the batch
         std: np.ndarray
         weight: np.ndarray
@@ -224,6 +238,7 @@ class EvoNormB0(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 1)
         self.learn("bias", 0)
@@ -240,12 +255,13 @@ class EvoNormB0(Featured):
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
         running, training, m = self.running_var, self.training, x.size // self.num_features
-        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self.copied("v1")
+        maps, weight = maps_of(x, self.channel_axis), self.copied("weight")
         mean_i, var_i = maps.moments(x)
         mean, var = mean_i.sum(0) / max(1, len(x)), running.astype(np.float64)
         if training:
             var = (var_i + (mean_i - mean) ** 2).sum(0) / max(1, len(x))
-        std_i, std = np.sqrt(var_i + self.eps), np.sqrt(var + self.eps)
+        v1, std_i = self._line(mean_i, var_i)
+        std = np.sqrt(var + self.eps)
         bias = self.copied("bias")
         y = maps.output(x, Point.LARGER, v1, std_i, std, weight, bias, out=out)
         steps = []
@@ -261,13 +277,22 @@ class EvoNormB0(Featured):
         x, maps, mean_i, std_i, mean, std, weight, v1 = saved
         dbias, dweight, of_v1, of_own, of_std = maps.sums(dy, x, Point.LARGER, v1, std_i, std)
         m = max(1, maps.positions)
-        slope, shift = weight * of_own / (m * std_i), 0.0
+        slope, shift = self._own_slope(weight * of_own, weight * of_v1, mean_i, std_i * m)
         if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
             of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
-            slope, shift = slope + of_batch, (mean_i - mean) * of_batch
+            slope, shift = slope + of_batch, shift + (mean_i - mean) * of_batch
         dx = maps.gradient(
             dy, x, Point.LARGER, v1, std_i, std, weight, mean_i, slope, shift, out=out
         )
-        return dx, self.gradients(
-            weight=dweight.sum(0), bias=dbias.sum(0), v1=(weight * of_v1).sum(0)
-        )
+        slopes = {"v1": (weight * of_v1).sum(0)} if "v1" in self._parameters else {}
+        return dx, self.gradients(weight=dweight.sum(0), bias=dbias.sum(0), **slopes)
+
+    def _line(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """v and s of the bound v·x + s, for the moments of each map, (N, C)."""
+        return self.copied("v1"), np.sqrt(var + self.eps)
+
+    def _own_slope(
+        self, of_s: np.ndarray, of_v: np.ndarray, mean: np.ndarray, size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | float]:
+        """k and c of the gradient (x - mean)·k + c through the bound; size is m·s."""
+        return of_s / size, 0.0

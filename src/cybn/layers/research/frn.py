@@ -12,7 +12,7 @@ import numpy as np
 
 from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -93,6 +93,7 @@ class FilterResponseNorm(Featured):
         learn_eps: bool = False,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 1)
         self.learn("bias", 0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -81,6 +81,7 @@ class GlobalResponseNorm(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", 0)
         self.learn("bias", 0)

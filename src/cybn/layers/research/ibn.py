@@ -20,7 +20,7 @@ from ...functional import (
     instance_norm_forward,
 )
 from ...functional.running import CUMULATIVE, Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Guarded
 from ._planes import check_planes
@@ -121,6 +121,7 @@ class IBN(Guarded):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         channels, dtype, rest = self.num_features, self.dtype, self.num_features - self.half
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)

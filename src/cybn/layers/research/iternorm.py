@@ -19,7 +19,7 @@ import numpy as np
 
 from ...arrays.validation import check_more_than_one
 from ...functional.running import Step
-from ...options import Bounds, Divides, DType, PositiveInt
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Guarded
 
@@ -130,6 +130,7 @@ class IterNorm(Guarded):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         channels, groups, dtype = self.num_features, self.num_groups, self.dtype
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ..base.layer import Layer
 from ._common import quiet
@@ -88,6 +88,7 @@ class PartialRMSNorm(Layer):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: Trainable = True,
     ) -> None:
         self.register_parameter("weight", np.ones(num_features, dtype) if affine else None)
 

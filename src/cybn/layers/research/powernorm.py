@@ -21,7 +21,7 @@ from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_mo
 from ...functional.maps import Point, maps_of
 from ...functional.running import Step
 from ...kernels import move_anew
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Guarded
 
@@ -136,6 +136,7 @@ class PowerNorm(Guarded):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         paper = gradient == "paper"
         self.register_parameter("weight", np.ones(num_features, dtype) if affine else None)

@@ -15,7 +15,7 @@ from ...arrays.validation import (
     check_per_channel,
 )
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._inverse import Inverse, Reached, Reversible
 from ._planes import (
@@ -133,6 +133,7 @@ class RevIN(Reversible):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: Trainable = True,
     ) -> None:
         channels, dtype = self.num_features, self.dtype
         self.register_parameter("weight", np.ones(channels, dtype) if affine else None)

@@ -16,7 +16,7 @@ import numpy as np
 from ...arrays.outputs import empty_like
 from ...functional import rms_norm_backward, rms_norm_forward
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
 
@@ -87,6 +87,7 @@ class ScaleNorm(Featured):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        trainable: Trainable = True,
     ) -> None:
         self.learn("weight", sqrt(num_features))
 

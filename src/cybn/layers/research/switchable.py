@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ..base.channelnorm import ChannelNorm
 from ..base.ranks import ranked
 from ._common import Guarded
@@ -136,6 +136,7 @@ class SwitchableNorm(Guarded, ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
         self.register_parameter("mean_weight", np.ones(3, self.dtype))

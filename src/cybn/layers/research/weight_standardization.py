@@ -17,7 +17,7 @@ import numpy as np
 
 from ...functional import batch_norm_backward, batch_norm_forward
 from ...functional.running import Step
-from ...options import Bounds, DType, PositiveInt
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Guarded
 
@@ -110,6 +110,7 @@ class WeightStandardization(Guarded):
         *,
         dtype: DType = "float32",
         channel_axis: Literal[0, -1] = 0,
+        trainable: Trainable = True,
     ) -> None:
         gain = None if out_channels is None else np.ones(self.out_channels, self.dtype)
         self.register_parameter("gain", gain)

@@ -9,8 +9,10 @@ import numpy as np
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import check_channels, check_groups
 from ...functional.groups import check_group_size, check_samples
-from ...options import Bounds, Divides, DType, PositiveInt
+from ...functional.masks import check_mask
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
+from .masked import apply_samples, check_counts, pullback_samples
 from .rownorm import RowNorm
 
 
@@ -55,6 +57,10 @@ class GroupNorm(RowNorm):
     place. x is kept for `backward` until the next `forward`, not copied (unless in place): leave it
     unchanged until then.
 
+    `layer(x, mask=m)` takes the positions where m is True (the shape of x without the channels, or
+    its first axes) as the data: the others have no part in the moments and gradients, and come out
+    as 0.
+
     References
     ----------
     .. [1] Wu and He, Group Normalization, 2018 (arXiv 1803.08494).
@@ -85,6 +91,7 @@ class GroupNorm(RowNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         channels = self.num_channels
         self.register_parameter("weight", np.ones(channels, self.dtype) if affine else None)
@@ -99,6 +106,20 @@ class GroupNorm(RowNorm):
         check_groups(who, self.num_channels, groups)  # either may have been assigned to
         check_group_size(x, groups)
         return group_rows(x, groups, axis)
+
+    def _apply_masked(
+        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, RowNorm.Saved]:
+        who, axis, rows = type(self).__name__, self.channel_axis, self._rows(x)
+        mask = check_mask(who, mask, x, axis)
+        check_counts(who, mask, self.num_channels // self.num_groups)
+        y, masked, kept = apply_samples(self, x, mask, axis, out)
+        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked)
+
+    def _pullback_masked(
+        self, saved: RowNorm.Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        return pullback_samples(self, saved.x, saved.masked, dy, self.channel_axis, out)
 
     def _affine_shape(self) -> tuple[int, ...]:
         return (self.num_channels,)

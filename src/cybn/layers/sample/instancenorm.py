@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import (
@@ -17,10 +17,13 @@ from ...arrays.validation import (
 )
 from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
 from ...functional.instance import check_instance_size, follow_samples
-from ...options import Bounds, DType, PositiveInt
+from ...functional.masks import check_mask
+from ...functional.running import Step, follow
+from ...options import Bounds, DType, PositiveInt, Trainable
 from ..base.channelnorm import ChannelNorm
 from ..base.pair import new
 from ..base.ranks import ranked
+from .masked import Masked, apply_planes, check_counts, pullback_planes
 
 
 class InstanceNorm(ChannelNorm):
@@ -77,6 +80,10 @@ class InstanceNorm(ChannelNorm):
     kept for `backward` until the next `forward`, not copied (unless in place): leave it unchanged
     until then.
 
+    `layer(x, mask=m)` takes the positions where m is True (the shape of x without the channels, or
+    its first axes) as the data: the others have no part in the moments and gradients, and come out
+    as 0.
+
     References
     ----------
     .. [1] Ulyanov, Vedaldi and Lempitsky, Instance Normalization: The Missing Ingredient for Fast
@@ -107,6 +114,7 @@ class InstanceNorm(ChannelNorm):
         weight: np.ndarray | None
         running: bool  # normalized by running statistics
         axis: int
+        masked: Masked | None = None
 
     def __init__(
         self,
@@ -119,11 +127,16 @@ class InstanceNorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats)
 
-    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
         """Normalize x; in training update the running statistics. See the class."""
+        if mask is not None:
+            return self._apply_masked(x, mask, out)
         checked = self._checked
         way, running = (checked and checked.get("way")) or self._find_way()
         found = way.known(x)
@@ -132,7 +145,9 @@ class InstanceNorm(ChannelNorm):
             found = way.learn(x, self._rows(x), self.eps)
         rows, eps = found
         alone = x.ndim == self.ranks[0]
-        kept = x if out is None else self.begin(x, out)
+        kept = x
+        if out is not None and not clear(out, x, self._parameters, self._buffers):
+            kept = self.begin(x, out)
         try:
             batch, to = _batch(kept, alone), _batch(out, alone)
             if running:
@@ -147,8 +162,34 @@ class InstanceNorm(ChannelNorm):
             if isinstance(error, ValueError):
                 self.check_arrays()  # an array was spoilt since it was checked: says so
             raise
-        saved = new(InstanceNorm.Saved, (kept, rows, stats, weight, running, self.channel_axis))
+        saved = kept, rows, stats, weight, running, self.channel_axis, None
+        saved = new(InstanceNorm.Saved, saved)
         return _unbatch(y, alone, out), saved
+
+    def _apply_masked(
+        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved]:
+        who, axis = type(self).__name__, self.channel_axis
+        checked = self._checked
+        way, running = (checked and checked.get("way")) or self._find_way()
+        x = self._looked_at(x, running)
+        alone = x.ndim == self.ranks[0]
+        mask = np.asarray(mask)
+        mask = check_mask(who, mask[None] if alone else mask, _batch(x, alone), axis)
+        if not running:
+            check_counts(who, mask, 1)
+        kept = self.begin(x, out)
+        try:
+            batch, to = _batch(kept, alone), _batch(out, alone)
+            y, masked, moments = apply_planes(self, batch, mask, axis, way, running, to)
+            if moments is not None and self.training and self.track_running_stats:
+                step = self.running_mean, self.running_var, None, moments, 0, self.momentum or 0.0
+                follow([Step(*step)])
+        except BaseException:
+            self.undo(x, kept, out)
+            raise
+        saved = kept, self._rows(x), np.empty(0), way.weight, running, axis, masked
+        return _unbatch(y, alone, out), InstanceNorm.Saved(*saved)
 
     def _find_way(self) -> tuple[RowsWay, bool]:
         # How a batch is gone about, until an array or an option is another; by running statistics?
@@ -184,14 +225,17 @@ class InstanceNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dtype, parameters = PARAMETERS[self.dtype], self._parameters
-        dy, (x, rows, stats, weight, running, axis) = self.resume(saved, dy, out), saved
+        dtype, parameters = PARAMETERS[self.dtype], self._learned()
+        dy, (x, rows, stats, weight, running, axis, masked) = self.resume(saved, dy, out), saved
         alone = x.ndim == self.ranks[0]
         x, dy, dx = _batch(x, alone), _batch(dy, alone), _batch(out, alone)
+        if masked is not None:
+            dx, grads = pullback_planes(self, x, masked, dy, axis, running, dx)
+            return _unbatch(dx, alone, out), grads
         if running:
             found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)
         else:
-            wanted = parameters["weight"] is not None, parameters["bias"] is not None
+            wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
             found = gradient_checked(dy, x, rows, stats, weight, True, dx, dtype, wanted)
         dx, dweight, dbias = found
         return _unbatch(dx, alone, out), affine_grads(parameters, dweight, dbias)

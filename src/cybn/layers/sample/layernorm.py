@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ...options import Bounds, DType, Shape
+from ...options import Bounds, DType, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -48,6 +48,9 @@ class LayerNorm(RowNorm):
     `out` works in place. x is kept for `backward` until the next `forward`, not copied (unless in
     place): leave it unchanged until then.
 
+    `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
+    data: the others have no part in the moments and gradients, and come out as 0.
+
     References
     ----------
     .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
@@ -77,6 +80,7 @@ class LayerNorm(RowNorm):
         bias: bool = True,
         *,
         dtype: DType = "float32",
+        trainable: Trainable = True,
     ) -> None:
         shape, affine = self.normalized_shape, elementwise_affine
         self.register_parameter("weight", np.ones(shape, self.dtype) if affine else None)

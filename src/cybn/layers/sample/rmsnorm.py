@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ...functional.rms import eps_for
-from ...options import Bounds, DType, Shape
+from ...options import Bounds, DType, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
 
@@ -54,6 +54,9 @@ class RMSNorm(RowNorm):
     for `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
     then.
 
+    `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
+    data: the others have no part in the moments and gradients, and come out as 0.
+
     References
     ----------
     .. [1] Zhang and Sennrich, Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467).
@@ -79,6 +82,7 @@ class RMSNorm(RowNorm):
         elementwise_affine: bool = True,
         *,
         dtype: DType = "float32",
+        trainable: Trainable = True,
     ) -> None:
         shape = self.normalized_shape
         weight = np.ones(shape, self.dtype) if elementwise_affine else None

@@ -6,13 +6,15 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, trailing_rows
 from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
 from ...functional._checked import RowsWay, gradient_checked
+from ...functional.masks import check_item_mask
 from ..base.layer import Layer
 from ..base.pair import new
+from .masked import Masked, apply_holes, apply_rows, pullback_holes, pullback_rows
 
 
 class RowNorm(Layer):
@@ -31,6 +33,7 @@ class RowNorm(Layer):
         rows: Rows
         stats: np.ndarray
         weight: np.ndarray | None
+        masked: Masked | None = None
 
     optional_arrays = ("weight", "bias")
     affine_meaning: ClassVar[str] = "the normalized_shape"  # the shape's, in an error
@@ -38,18 +41,25 @@ class RowNorm(Layer):
 
     def reset_parameters(self) -> None:
         """Set weight to 1 and bias to 0, as in a new layer."""
-        for name, a in self.named_parameters():
-            a[...] = name == "weight"
+        for name, a in self._parameters.items():
+            if a is not None:
+                a[...] = name == "weight"
 
-    def apply(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Saved]:
+    def apply(
+        self, x: np.ndarray, *, out: np.ndarray | None = None, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Saved]:
         """Normalize x. See the class."""
+        if mask is not None:
+            return self._apply_masked(as_float_array(type(self).__name__, "x", x), mask, out)
         way = self._checked or self._check_arrays()
         found = way.known(x)
         if found is None:
             x = as_float_array(type(self).__name__, "x", x)
             found = way.learn(x, self._rows(x), self._eps(x))
         rows, eps = found
-        kept = x if out is None else self.begin(x, out)
+        kept = x
+        if out is not None and not clear(out, x, self._parameters, self._buffers):
+            kept = self.begin(x, out)
         try:
             y, stats, weight = way.normalize(kept, rows, eps, out)
         except BaseException as error:
@@ -57,14 +67,16 @@ class RowNorm(Layer):
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, new(RowNorm.Saved, (kept, rows, stats, weight))
+        return y, new(RowNorm.Saved, (kept, rows, stats, weight, None))
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
-        dy, (x, rows, stats, weight) = self.resume(saved, dy, out), saved
-        parameters = self._parameters
+        dy, (x, rows, stats, weight, masked) = self.resume(saved, dy, out), saved
+        if masked is not None:
+            return self._pullback_masked(saved, dy, out)
+        parameters = self._learned()
         wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
             dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
@@ -75,6 +87,22 @@ class RowNorm(Layer):
         # How the rows of x lie; ValueError for a shape that does not fit
         check_normalized_shape(type(self).__name__, x, self.normalized_shape)
         return trailing_rows(x, len(self.normalized_shape))
+
+    def _apply_masked(
+        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved]:
+        rows = self._rows(x)
+        mask = check_item_mask(type(self).__name__, mask, x, len(self.normalized_shape))
+        how = apply_holes if mask.ndim == x.ndim else apply_rows
+        y, masked, kept = how(self, x, mask, out)
+        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked)
+
+    def _pullback_masked(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, masked = saved.x, saved.masked
+        how = pullback_holes if masked.mask.ndim == x.ndim else pullback_rows
+        return how(self, x, masked, dy, out)
 
     def _affine_shape(self) -> tuple[int, ...]:
         return self.normalized_shape

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...terms.signature import options_of
 from .._compare import array_bits, bits, changed
-from .._rules import broken, expect, rule
+from .._rules import NotApplicable, broken, expect, rule
 from .._subject import Case
 
 
@@ -48,6 +49,45 @@ def grads_new(case: Case) -> None:
     for name, grad in layer.grads.items():
         for owner, a in layer.named_parameters():
             expect(not np.shares_memory(grad, a), f"grads[{name!r}] has the memory of {owner}")
+
+
+@rule(
+    "grads-fixed",
+    "Return self.gradients(weight=..., bias=...) from pullback, which leaves out what does not "
+    "learn, and let apply and dx be the same whatever learns.",
+    needs=("grads-shape",),
+)
+def grads_fixed(case: Case) -> None:
+    """With trainable=False there are no gradients, and all else is the same to the bit.
+
+    Of parameters that a layer holds fixed, one at a time, it has gradients of the others alone.
+    """
+    option = options_of(case.subject.cls).get("trainable")
+    if option is None:
+        raise NotApplicable("no option trainable")
+    x, dy, layer = case.x(), case.x(seed=2), case.layer()
+    every, names = layer.state_dict().keys(), [name for name, _ in layer.named_parameters()]
+    y, dx = case.run(layer, x, dy)
+    expected, grads, after = (bits(y), bits(dx)), layer.grads, array_bits(layer)
+    for value in filter(option.kind.takes, (False, "weight", "bias")):
+        layer = case.layer()
+        layer.trainable = value
+        learn = [name for name in names if value and name.rpartition(".")[2] == value]
+        got = [name for name, _ in layer.named_parameters()]
+        expect(got == learn, f"with trainable={value!r} named_parameters has {got}, not {learn}")
+        y, dx = case.run(layer, x, dy)
+        same = (bits(y), bits(dx)) == expected and array_bits(layer) == after
+        expect(same, f"with trainable={value!r} a call or the gradient of x is another one")
+        own = {name: bits(a) for name, a in layer.grads.items()}
+        expect(
+            own == {name: bits(grads[name]) for name in learn},
+            f"with trainable={value!r} there are gradients of {', '.join(own) or 'nothing'}, where "
+            f"{', '.join(learn) or 'nothing'} learns",
+        )
+        _, saved = layer.apply(x, **case.inputs(layer, x))
+        own = {*layer.pullback(saved, dy)[1]} - {*layer.differentiated}
+        expect(own == {*learn}, f"with trainable={value!r} pullback has gradients of {sorted(own)}")
+        expect(layer.state_dict().keys() == every, "the state dict has other names")
 
 
 @rule(

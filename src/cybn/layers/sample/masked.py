@@ -1,0 +1,295 @@
+"""Padding left out of the moments of single samples, in both directions.
+
+Samples have their moments alone, and as many valid positions as they happen to have. Those with
+equally many are picked together into a batch without padding, which is normalized as any other and
+put back; padding comes out as 0 and has no gradient. So every kernel and option serves masked data,
+and what a sample gives does not hang on the others. Rejected: kernels that skip items, with a
+branch for each; padding that is filled with means, whose variance is then corrected.
+
+Where a mask lies within a row of layer norm, its items have other places on weight and bias than
+those of the next row. Such rows are normalized without them, which follow in NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...arrays.dtypes import widened
+from ...arrays.layout import group_rows, trailing_rows
+from ...arrays.outputs import empty_like
+from ...functional import masks
+from ...functional._checked import (
+    backward_checked,
+    forward_checked,
+    gradient_checked,
+    normalize_checked,
+)
+from ...functional.masks import even_samples
+
+if TYPE_CHECKING:
+    from .instancenorm import InstanceNorm
+    from .rownorm import RowNorm
+
+
+class Part(NamedTuple):
+    """Samples or rows with equally many valid items."""
+
+    which: np.ndarray  # their indices
+    picked: np.ndarray
+    saved: Any
+
+
+class Masked(NamedTuple):
+    """What the pullback of a masked call needs."""
+
+    mask: np.ndarray
+    parts: tuple[Part, ...]
+
+
+class Lines(NamedTuple):
+    """What the pullback of rows with holes needs."""
+
+    stats: np.ndarray
+    places: np.ndarray  # (k, m), of each item on weight and bias
+    weight: np.ndarray | None
+
+
+def check_counts(who: str, mask: np.ndarray, values: int) -> None:
+    """ValueError where a sample has one valid value per group, of `values` at each position."""
+    for count, samples in even_samples(mask):
+        if count * values == 1:
+            raise ValueError(
+                f"{who} needs more than 1 valid value per group in a sample, got 1 in sample "
+                f"{samples[0]}; leave the sample out with mask[{samples[0]}] = False"
+            )
+
+
+def pick(a: np.ndarray, mask: np.ndarray, samples: np.ndarray, axis: int) -> np.ndarray:
+    """The valid positions of some samples, (k, C, m) or, for channels last, (k, m, C)."""
+    turned = np.moveaxis(a, axis, -1)
+    values = turned[samples][mask[samples]].reshape(len(samples), -1, turned.shape[-1])
+    return values if axis == -1 else _turned(values)
+
+
+def put(
+    values: np.ndarray, mask: np.ndarray, samples: np.ndarray, a: np.ndarray, axis: int
+) -> None:
+    """Write what `pick` would give of an array."""
+    turned, where = np.moveaxis(a, axis, -1), np.zeros_like(mask)
+    where[samples] = mask[samples]
+    turned[where] = (values if axis == -1 else _turned(values)).reshape(-1, turned.shape[-1])
+
+
+def _turned(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.swapaxes(values, 1, 2))
+
+
+# Rows: groups of channels of a sample, or rows that are data or padding as a whole
+
+
+def apply_samples(
+    layer: RowNorm, x: np.ndarray, mask: np.ndarray, axis: int, out: np.ndarray | None
+) -> tuple[np.ndarray, Masked, np.ndarray]:
+    """y, what pullback needs and x as it is kept, each sample by its valid positions."""
+    kept = layer.begin(x, out)
+    try:
+        parts = []
+        for _, samples in even_samples(mask):
+            values = pick(kept, mask, samples, axis)
+            part, saved = layer.apply(values)
+            parts.append((samples, part, saved))
+        y = empty_like(kept) if out is None else out
+        y[...] = 0
+        for samples, part, _ in parts:
+            put(part, mask, samples, y, axis)
+    except BaseException:
+        layer.undo(x, kept, out)
+        raise
+    saved = tuple(Part(samples, saved[0], saved) for samples, _, saved in parts)
+    return y, Masked(mask.copy(), saved), kept
+
+
+def pullback_samples(
+    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """dx and the gradients, added up over the samples."""
+    found, sums = [], {name: np.zeros(a.shape) for name, a in layer.named_parameters()}
+    for samples, _, saved in masked.parts:
+        part, grads = layer.pullback(saved, pick(dy, masked.mask, samples, axis))
+        found.append((samples, part))
+        for name in sums:
+            sums[name] += grads[name]
+    dx = empty_like(like) if out is None else out
+    dx[...] = 0
+    for samples, part in found:
+        put(part, masked.mask, samples, dx, axis)
+    return dx, layer.gradients(**sums)
+
+
+def apply_rows(
+    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+) -> tuple[np.ndarray, Masked, np.ndarray]:
+    """y, what pullback needs and x as it is kept, of rows that are data or padding as a whole."""
+    kept = layer.begin(x, out)
+    try:
+        picked = kept[mask]
+        values, saved = layer.apply(picked)
+        y = empty_like(kept) if out is None else out
+        y[...] = 0
+        y[mask] = values
+    except BaseException:
+        layer.undo(x, kept, out)
+        raise
+    return y, Masked(mask.copy(), (Part(np.arange(len(picked)), picked, saved),)), kept
+
+
+def pullback_rows(
+    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, out: np.ndarray | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """dx and the gradients of rows that are data or padding as a whole."""
+    mask, (part,) = masked
+    values, grads = layer.pullback(part.saved, dy[mask])
+    dx = empty_like(like) if out is None else out
+    dx[...] = 0
+    dx[mask] = values
+    return dx, grads
+
+
+# Planes: the channels of instance norm
+
+
+def apply_planes(
+    layer: InstanceNorm, x: np.ndarray, mask: np.ndarray, axis: int, way: Any, running: bool,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, Masked, np.ndarray | None]:
+    """y, what pullback needs, and what the running statistics are to follow, (2, C).
+
+    By running statistics the valid positions of all samples are one batch.
+    """
+    y, channels = empty_like(x) if out is None else out, x.shape[axis]
+    if running:
+        picked = masks.pick(x, mask, axis)
+        values, stats = forward_checked(
+            picked, way.weight, way.bias, layer.running_mean, layer.running_var, None, False, 0.0,
+            layer.eps, 1, None,
+        )  # fmt: skip
+        saved = stats, None if way.weight is None else way.weight.copy()
+        masks.put(values, mask, y, axis)
+        return y, Masked(mask.copy(), (Part(np.arange(len(x)), picked, saved),)), None
+    parts, found, totals = [], [], np.zeros((2, channels))
+    for count, samples in even_samples(mask):
+        picked = pick(x, mask, samples, axis)
+        rows = group_rows(picked, channels, axis)
+        values, stats, weight = way.normalize(picked, rows, layer.eps, None)
+        found.append((samples, values))
+        parts.append(Part(samples, picked, (rows, stats, weight)))
+        own = stats.reshape(3, len(samples), channels).sum(1)
+        totals += own[0], own[1] * (count / (count - 1))
+    y[...] = 0
+    for samples, values in found:
+        put(values, mask, samples, y, axis)
+    many = sum(len(part.which) for part in parts)
+    return y, Masked(mask.copy(), tuple(parts)), totals / many if many else None
+
+
+def pullback_planes(
+    layer: InstanceNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
+    running: bool, out: np.ndarray | None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """dx and the gradients of weight and bias."""
+    mask, parts = masked
+    dtype = np.dtype(np.float64)
+    dx = empty_like(like) if out is None else out
+    if running:
+        (part,) = parts
+        values, dweight, dbias = backward_checked(
+            masks.pick(dy, mask, axis), part.picked, *part.saved, False, 1, None, dtype
+        )
+        masks.put(values, mask, dx, axis)
+        return dx, _of_channels(layer, dweight, dbias)
+    found, sums = [], np.zeros((2, like.shape[axis]))
+    for samples, picked, (rows, stats, weight) in parts:
+        values, *both = gradient_checked(
+            pick(dy, mask, samples, axis), picked, rows, stats, weight, True, None, dtype
+        )
+        found.append((samples, values))
+        sums += both
+    dx[...] = 0
+    for samples, values in found:
+        put(values, mask, samples, dx, axis)
+    return dx, _of_channels(layer, *sums)
+
+
+def _of_channels(layer: InstanceNorm, dweight: np.ndarray, dbias: np.ndarray) -> dict:
+    own = {"weight": dweight, "bias": dbias}
+    return layer.gradients(**{name: g for name, g in own.items() if layer.learns(name)})
+
+
+# Rows with holes
+
+
+def apply_holes(
+    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+) -> tuple[np.ndarray, Masked, np.ndarray]:
+    """y, what pullback needs and x as it is kept, each row by its valid items."""
+    kept, size = layer.begin(x, out), int(np.prod(layer.normalized_shape))
+    weight, bias = (
+        None if a is None else a.astype(np.float64).ravel()
+        for a in map(layer._parameters.get, ("weight", "bias"))
+    )
+    valid, eps = mask.reshape(-1, size), layer._eps(x)
+    flat = kept.reshape(-1, size)
+    try:
+        parts, found = [], []
+        for count, rows in even_samples(valid):
+            places = np.nonzero(valid[rows])[1].reshape(len(rows), count)
+            values = widened(np.take_along_axis(flat[rows], places, 1))
+            xhat, stats = normalize_checked(
+                values, trailing_rows(values, 1), None, None, eps, layer.centred, None
+            )
+            result = xhat if weight is None else xhat * weight[places]
+            result = result if bias is None else result + bias[places]
+            found.append((rows, places, result))
+            parts.append(Part(rows, values, Lines(stats, places, weight)))
+        y = empty_like(kept) if out is None else out
+        _write(y, size, found)
+    except BaseException:
+        layer.undo(x, kept, out)
+        raise
+    return y, Masked(mask.copy(), tuple(parts)), kept
+
+
+def pullback_holes(
+    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, out: np.ndarray | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """dx and the gradients of rows with holes."""
+    size, found = int(np.prod(layer.normalized_shape)), []
+    dweight, dbias, flat = np.zeros(size), np.zeros(size), dy.reshape(-1, size)
+    for rows, values, (stats, places, weight) in masked.parts:
+        given = widened(np.take_along_axis(flat[rows], places, 1))
+        xhat = (values.astype(np.float64) - stats[0, :, None]) * stats[2, :, None]
+        at = places.ravel()
+        dweight += np.bincount(at, (given * xhat).ravel(), size)
+        dbias += np.bincount(at, given.ravel().astype(np.float64), size)
+        g = given if weight is None else (given * weight[places]).astype(given.dtype)
+        part = gradient_checked(
+            g, values, trailing_rows(values, 1), stats, None, layer.centred, None,
+            np.dtype(np.float64), (False, False),
+        )[0]  # fmt: skip
+        found.append((rows, places, part))
+    dx = empty_like(like) if out is None else out
+    _write(dx, size, found)
+    parameters = layer._parameters
+    own = {"weight": dweight, "bias": dbias}
+    return dx, layer.gradients(**{name: g for name, g in own.items() if name in parameters})
+
+
+def _write(a: np.ndarray, size: int, found: list) -> None:
+    """Write rows with holes to an array of any strides; what no row has is 0."""
+    flat = np.zeros((a.size // size if size else 0, size), a.dtype)
+    for rows, places, values in found:
+        flat[rows[:, None], places] = values
+    a[...] = flat.reshape(a.shape)
