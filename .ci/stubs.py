@@ -128,7 +128,8 @@ def _tables(layers: Iterable[Entry]) -> Iterable[str]:
         for option, type_ in options.items():
             union.setdefault(option, {}).update(dict.fromkeys(type_.split(" | ")))
     yield "class _AnyOptions(TypedDict, total=False):\n"
-    yield from (f"    {option}: {' | '.join(types)}\n" for option, types in union.items())
+    for option, types in union.items():
+        yield f"    {option}: {' | '.join(sorted(types, key=lambda type_: type_ == 'None'))}\n"
     yield "\n"
 
 

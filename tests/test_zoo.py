@@ -11,8 +11,6 @@ import zoo
 
 HF = "^(bert|llama|t5|resnet|convnext|gemma|gpt2|vit|whisper|bit|regnet)$"
 TIMM = "^(resnet18|convnext_atto|vit_tiny_patch16_224|efficientnet_b0|regnety_002)$"
-    "^(resnet18|convnext_atto|vit_tiny_patch16_224|efficientnet_b0|swin_tiny_patch4_window7_224)$"
-)
 
 
 @pytest.mark.parametrize(("library", "pattern", "least"), [("hf", HF, 0.9), ("timm", TIMM, 0.6)])

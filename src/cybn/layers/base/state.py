@@ -90,7 +90,7 @@ def load(
         given, prefix = names.spelled(state), names.dotted(prefix)
     if prefix:
         given = {k: v for k, v in given.items() if isinstance(k, str) and k.startswith(prefix)}
-        if not given and any(layer._parameters or layer._buffers for _, layer, _ in places):
+        if not given and any(layer._arrays() for _, layer, _ in places):
             raise StateError(none_begins(who, state, prefix))
     plans = [_plan(place, given, prefix, names) for place in places]
     own = {
