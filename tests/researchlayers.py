@@ -31,7 +31,6 @@ SPECS = [
     {"type": "MeanVarianceNormalization", "axes": [0, 2]},
     {"type": "WeightNorm"},
     {"type": "WeightNorm", "out_channels": 8},
-    {"type": "SpectralNorm"},
     {"type": "SwitchableNorm1d"},
     {"type": "IBN"},
     {"type": "IBN", "ratio": 0},
