@@ -10,7 +10,7 @@ brings; nothing else in cybn imports it.
 (True, torch.Size([1, 16, 7, 7]))
 """
 
-from . import version  # noqa: F401, I001  first: it says what is needed
+from . import version  # noqa: F401  first: it says what is needed
 from .modules import (
     OURS,
     BatchNorm1d,

@@ -29,6 +29,8 @@ def batch_norm(module, x, residual, tuple ranks):
             count = held(module, own, "num_batches_tracked")
         else:
             mean = var = None
+    if (mean is None) != (var is None):
+        return None
     if momentum is None:
         momentum = 0.0 if count is None else -1.0
     elif not 0 <= momentum <= 1:
@@ -177,7 +179,7 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
         dresidual = dy
     if gated and (not training or (of_residual and not of_x)):
         # Past constant statistics nothing is summed that the gate's pass could be shared with.
-        dy = formulas.opened(dy, y, gate)
+        dy = ordered(formulas.opened(dy, y, gate), x)
         look(&dy_at, dy)
         dresidual = dy if of_residual else None
         gated = False
