@@ -3,7 +3,7 @@
 A forward returns its output and the statistics it was made with, float64, which its backward takes:
 pure functions of tensors. Running statistics are moved by an operator of their own. On the CPU they
 are the kernels; what those do not take, and what lies on other devices, is computed by PyTorch's
-own functions (formulas.py), as it is under vmap. In eager mode the modules do not come this way:
+own functions (formulas.py). In eager mode the modules do not come this way:
 the way through the dispatcher costs more than all else of a small call.
 
 | operator | returns |
@@ -36,17 +36,28 @@ OPS = torch.ops.cybn
 def define(schema: str, cpu: Callable, other: Callable, fake: Callable) -> str:
     """An operator by its schema: on the CPU, elsewhere and under vmap, and on tensors without data.
 
-    `cpu` may return None, which leaves the call to `other`.
+    `cpu` may return NotImplemented, which leaves the call to `other`.
     """
     name = schema.partition("(")[0]
 
     def on_cpu(*arguments, **options):
         made = cpu(*arguments, **options)
-        return other(*arguments, **options) if made is None else made
+        return other(*arguments, **options) if made is NotImplemented else made
 
     def mapped(info, in_dims, *arguments):
-        out = torch.vmap(other, in_dims, randomness="error")(*arguments)
-        return out, (0,) * len(out) if isinstance(out, tuple) else 0
+        """Sample by sample, since PyTorch allows no vmap within a vmap rule."""
+        made = [
+            getattr(OPS, name)(
+                *(
+                    a.select(axis, i) if isinstance(axis, int) else a
+                    for a, axis in zip(arguments, in_dims, strict=True)
+                )
+            )
+            for i in range(info.batch_size)
+        ]
+        if isinstance(made[0], Tensor):
+            return torch.stack(made), 0
+        return tuple(map(torch.stack, zip(*made, strict=True))), (0,) * len(made[0])
 
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     LIBRARY.impl(name, on_cpu, "CPU")
@@ -81,7 +92,7 @@ def _forward(
     made = _calls.batch_forward(
         x, residual, weight, bias, mean, var, None, training, 0.0, eps, gate
     )
-    return made and (made[0], torch.from_numpy(made[1]))
+    return NotImplemented if made is None else (made[0], torch.from_numpy(made[1]))
 
 
 def _forward_fake(x, *arguments):
@@ -90,7 +101,7 @@ def _forward_fake(x, *arguments):
 
 def _backward(dy, x, stats, weight, y, training, eps, activation, negative_slope, wanted):
     if not _calls.can_take(x) or not _calls.can_take(dy):
-        return None
+        return NotImplemented
     gate = _gate(activation, negative_slope)
     grads = _calls.batch_gradient(dy, x, y, stats.numpy(), weight, training, gate, wanted)
     return or_empty(grads, x)
@@ -160,7 +171,7 @@ def _move(mean, var, count, stats, m, momentum):
 define(
     "move_running(Tensor(a!) mean, Tensor(b!) var, Tensor(c!) count, Tensor stats, SymInt m, "
     "float? momentum) -> ()",
-    lambda *arguments: _move(*arguments) or (),
+    _move,
     formulas.move_running,
     lambda *arguments: None,
 )

@@ -19,8 +19,9 @@ def _trailing(x, sizes):
 
 
 def _grouped(x, groups):
-    N, C = x.shape[:2]
-    return C, N * groups, x.numel() // (N * C) if N * C else 0
+    samples, channels = x.shape[:2]
+    run = x.numel() // (samples * channels) if samples * channels else 0
+    return channels, samples * groups, run
 
 
 def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
@@ -29,7 +30,7 @@ def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
     def forward(x, axes, weight, bias, eps):
         values, count, run = geometry(x, axes)
         made = _calls.rows_forward(x, weight, bias, values, count, run, eps, centred)
-        return made and (made[0], torch.from_numpy(made[1]))
+        return NotImplemented if made is None else (made[0], torch.from_numpy(made[1]))
 
     def other(x, axes, weight, bias, eps):
         _, count, _ = geometry(x, axes)
@@ -42,11 +43,9 @@ def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
 
     def backward(dy, x, stats, axes, weight, eps, wanted):
         if not _calls.can_take(x) or not _calls.can_take(dy):
-            return None
+            return NotImplemented
         _, _, run = geometry(x, axes)
-        return or_empty(
-            _calls.rows_gradient(dy, x, stats.numpy(), weight, run, centred, wanted), x
-        )
+        return or_empty(_calls.rows_gradient(dy, x, stats.numpy(), weight, run, centred, wanted), x)
 
     def backward_other(dy, x, stats, axes, weight, eps, wanted):
         grads = formulas.rows_again(dy, x, weight, eps, centred, _plain(axes), wanted)
@@ -102,12 +101,12 @@ define_rows("group_norm", "SymInt num_groups", True, _grouped)
 
 
 def _respond(x, *options):
-    return _calls.respond(x, options) if _calls.can_take(x) and x.dim() >= 3 else None
+    return _calls.respond(x, options) if _calls.can_take(x) and x.dim() >= 3 else NotImplemented
 
 
 def _respond_back(dy, x, *options):
     taken = _calls.can_take(x) and _calls.can_take(dy)
-    return _calls.response_gradient(dy, x, options) if taken else None
+    return _calls.response_gradient(dy, x, options) if taken else NotImplemented
 
 
 def _keep(ctx, inputs, output):

@@ -1,5 +1,9 @@
 # Norms of a sample: layer, RMS, group and instance norm are rows of x in C order.
 
+# What an RMS norm without eps has: PyTorch's of the dtype of arithmetic.
+cdef object EPS32 = torch.finfo(torch.float32).eps, EPS64 = torch.finfo(torch.float64).eps
+
+
 @cython.final
 cdef class OfRows:
     """What a norm of a sample keeps for its gradient besides tensors."""
@@ -28,7 +32,7 @@ def layer_norm(module, x, bint centred):
         n *= size
     eps = module.eps
     if eps is None:
-        eps = torch.finfo(x.dtype).eps
+        eps = EPS64 if at.at.dtype.bits == 64 else EPS32
     weight, bias = held(module, own, "weight"), held(module, own, "bias") if centred else None
     return normalize(x, weight, bias, n, at.size // n, 1, eps, centred, sizes)
 

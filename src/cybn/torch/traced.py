@@ -18,10 +18,7 @@ from .tensors import DATA, SIXTEEN
 def takes(x: Tensor, *values: Tensor | None, n: int | None = None) -> bool:
     """Does the CPU's operator take x, and what lies on channels, of n values each?"""
     if is_exporting() or not (
-        x.device.type == "cpu"
-        and x.layout is torch.strided
-        and x.dtype in DATA
-        and x.numel() > 0
+        x.device.type == "cpu" and x.layout is torch.strided and x.dtype in DATA and x.numel() > 0
     ):
         return False
     there = [a for a in values if a is not None]
@@ -67,7 +64,7 @@ def layer_norm(module, x: Tensor, centred: bool) -> Tensor | None:
     if not sizes or x.shape[-len(sizes) :] != sizes or not takes(x, module.weight, bias, n=n):
         return None
     if eps is None:
-        eps = torch.finfo(x.dtype).eps
+        eps = torch.finfo(torch.float64 if x.dtype is torch.float64 else torch.float32).eps
     if eps <= 0:
         return None
     norm = OPS.layer_norm if centred else OPS.rms_norm
@@ -84,4 +81,6 @@ def group_norm(module, x: Tensor, groups: int, of_instances: bool) -> Tensor | N
 
 
 def local_response_norm(x: Tensor, *options) -> Tensor | None:
-    return OPS.local_response_norm(x, *options) if x.dim() >= 3 and takes(x) else None
+    if x.dim() < 3 or not takes(x) or (x.dtype in SIXTEEN and torch.is_autocast_enabled("cpu")):
+        return None
+    return OPS.local_response_norm(x, *options)
