@@ -29,7 +29,7 @@ FOUR = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1]}
 TRANSFORMERS = {
     "ResNet": ({"embedding_size": 8, "layer_type": "bottleneck", **FOUR}, 19, 16),
     "RegNet": ({"embedding_size": 8, "groups_width": 8, **FOUR}, 20, 16),
-    "MobileNetV2": ({"depth_multiplier": 0.35}, 52, 35),
+    "MobileNetV2": ({"depth_multiplier": 0.35}, 52, 45),
     "ConvNext": (FOUR, 10, 0),
     "ConvNextV2": (FOUR, 10, 0),
     "Llama": (GROUPED, 5, 0),

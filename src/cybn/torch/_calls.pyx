@@ -21,7 +21,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 import torch
-from numpy import empty, zeros
+from numpy import empty
 from torch import (
     Tensor, contiguous_format, empty_like, get_num_threads, is_grad_enabled,
     is_inference_mode_enabled,

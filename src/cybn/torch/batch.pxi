@@ -29,6 +29,8 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
             count = held(module, own, "num_batches_tracked")
         else:
             mean = var = None
+    if (mean is None) != (var is None):
+        return None
     if momentum is None:
         momentum = 0.0 if count is None else -1.0
     elif not 0 <= momentum <= 1:

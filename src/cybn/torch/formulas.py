@@ -7,7 +7,7 @@ one may be asked for (`create_graph=True`) the gradient is PyTorch's, too.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 ACTIVATIONS = {
@@ -27,9 +27,7 @@ def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
     """The gradient of what went into the gate, from dy and its output y."""
     slope, most = gate
     closed = y <= 0 if most == float("inf") else (y <= 0) | (y >= most)
-    if slope == 0:
-        return dy.masked_fill(closed, 0)
-    return torch.where(closed, dy * slope, dy)
+    return torch.where(closed, dy * slope if slope else 0.0, dy)
 
 
 def batch(
@@ -116,7 +114,7 @@ def response_again(dy, x, size, alpha, beta, k):
 
 
 def _gradient(norm, dy, x, weight, shape, wanted):
-    of_x, of_weight, of_bias = wanted
+    of_x, _, of_bias = wanted
     bias = None
     with torch.enable_grad():
         if of_bias:

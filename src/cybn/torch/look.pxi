@@ -57,7 +57,6 @@ cdef struct Look:
     Order order
 
 
-
 cdef Exchange *get_exchange() except NULL:
     """PyTorch's table."""
     capsule = Tensor.__dlpack_c_exchange_api__

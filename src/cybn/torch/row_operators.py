@@ -19,8 +19,9 @@ def _trailing(x, sizes):
 
 
 def _grouped(x, groups):
-    N, C = x.shape[:2]
-    return C, N * groups, x.numel() // (N * C) if N * C else 0
+    samples, channels = x.shape[:2]
+    run = x.numel() // (samples * channels) if samples * channels else 0
+    return channels, samples * groups, run
 
 
 def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
@@ -44,9 +45,7 @@ def define_rows(name: str, axes_type: str, centred: bool, geometry) -> None:
         if not _calls.can_take(x) or not _calls.can_take(dy):
             return NotImplemented
         _, _, run = geometry(x, axes)
-        return or_empty(
-            _calls.rows_gradient(dy, x, stats.numpy(), weight, run, centred, wanted), x
-        )
+        return or_empty(_calls.rows_gradient(dy, x, stats.numpy(), weight, run, centred, wanted), x)
 
     def backward_other(dy, x, stats, axes, weight, eps, wanted):
         grads = formulas.rows_again(dy, x, weight, eps, centred, _plain(axes), wanted)

@@ -10,7 +10,7 @@ import copy
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .formulas import ACTIVATIONS

@@ -18,10 +18,7 @@ from .tensors import DATA, SIXTEEN
 def takes(x: Tensor, *values: Tensor | None, n: int | None = None) -> bool:
     """Does the CPU's operator take x, and what lies on channels, of n values each?"""
     if is_exporting() or not (
-        x.device.type == "cpu"
-        and x.layout is torch.strided
-        and x.dtype in DATA
-        and x.numel() > 0
+        x.device.type == "cpu" and x.layout is torch.strided and x.dtype in DATA and x.numel() > 0
     ):
         return False
     there = [a for a in values if a is not None]
