@@ -82,6 +82,7 @@ def test_a_fused_one_by_torchscript(activation):
     torch.testing.assert_close(scripted.running_var, mine.running_var)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_traced_to_pytorchs_operators():
     theirs, mine = nets(False)
     traced = torch.jit.trace(mine, X)
