@@ -2876,7 +2876,7 @@ class _AnyOptions(TypedDict, total=False):
     momentum: float | None
     track_running_stats: bool
     weight: bool
-    activation: Literal["relu", "leaky_relu", "relu6"] | None | Literal["silu", "sigmoid"]
+    activation: Literal["relu", "leaky_relu", "relu6"] | Literal["silu", "sigmoid"] | None
     negative_slope: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
