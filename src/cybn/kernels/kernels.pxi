@@ -1,7 +1,7 @@
 # The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
 # says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi and
-# maps.pxi.
+# compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi
+# and maps.pxi.
 
 cimport cython
 from cython.parallel cimport prange
