@@ -22,7 +22,10 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm, sample_entries, response and maps (.pxi)."""
+    """The functions of one module.
+
+    See batch_norm, sample_entries, response, maps and matrices (.pxi).
+    """
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -34,6 +37,10 @@ class Kernels(NamedTuple):
     response_forward: Callable[..., None]
     response_backward: Callable[..., None]
     map_points: Callable[..., None] | None = None  # of float32 and float64 alone
+    # of float32 alone, for both
+    covariances: Callable[..., None] | None = None
+    map_channels: Callable[..., None] | None = None
+    square_products: Callable[..., None] | None = None
 
 
 def kernels_in(module: Any) -> Kernels:

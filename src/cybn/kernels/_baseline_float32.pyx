@@ -3,3 +3,4 @@
 include "float32.pxi"
 include "kernels.pxi"
 include "maps.pxi"
+include "matrices.pxi"
