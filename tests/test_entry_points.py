@@ -152,6 +152,7 @@ def map_output():
         "sums": None,
         "last": False,
         "which": 1,
+        "words": 0,
         "threads": 1,
     }
 
@@ -162,6 +163,38 @@ def map_sums():
 
 def map_squash():
     return map_output() | {"sums": np.zeros((3 * N, C)), "which": 3}
+
+
+def gram():
+    return {
+        "out": np.ones((C, C)),
+        "a": items(N, C, L),
+        "a_before": np.ones((2, C)),
+        "b": items(N, C, L),
+        "b_before": np.ones((2, C)),
+        "groups": 1,
+        "scale": 1.0,
+        "threads": 1,
+    }
+
+
+def mapped():
+    return {
+        "out": items(N, C, L),
+        "after": np.ones((2, C)),
+        "a": items(N, C, L),
+        "a_before": np.ones((2, C)),
+        "b": items(N, C, L),
+        "b_before": np.ones((2, C)),
+        "matrices": np.ones((2 * C, C)),
+        "groups": 1,
+        "threads": 1,
+    }
+
+
+def squares():
+    call = {name: np.eye(C) for name in ("out", "a", "b", "c", "e")}
+    return call | {"groups": 1, "d": C, "threads": 1}
 
 
 # the entry point, a call of it that succeeds, and what may be None in it
@@ -184,6 +217,9 @@ ENTRIES = [
     (KERNELS.map_points, map_output, ""),
     (KERNELS.map_points, map_sums, ""),
     (KERNELS.map_points, map_squash, ""),
+    (KERNELS.covariances, gram, "b"),
+    (KERNELS.map_channels, mapped, ""),
+    (KERNELS.square_products, squares, "c"),
 ]  # fmt: skip
 entries = pytest.mark.parametrize(
     ("kernel", "make", "optional"),
@@ -237,6 +273,8 @@ def test_an_array_that_is_missing(kernel, make, name):
         says = "dresidual with y"
     if name == "dy" and make is map_output:
         says = "coefs of shape"  # those of a forward
+    if name == "b" and make is mapped:
+        says = "matrices of shape"  # those of one input
     refused(kernel, make() | {name: None}, says)
 
 
@@ -262,7 +300,7 @@ def test_an_array_that_was_resized(kernel, make, name):
     refused(kernel, call, "a kernel expected .*, got")
 
 
-@pytest.mark.parametrize("name", ["threads", "size", "run"])
+@pytest.mark.parametrize("name", ["threads", "size", "run", "groups"])
 @entries
 def test_a_number_that_would_divide_by_zero(kernel, make, optional, name):
     if name in make():

@@ -157,7 +157,7 @@ def run(level, point, x, dy, coefs, last, threads, in_place):
     samples, channels, positions = (x.shape[0], *x.shape[:0:-1]) if last else x.shape
     pieces = -(-positions // max(1, PIECE // channels)) if last else 1
     sums = np.zeros((point.terms, samples * pieces, channels))
-    how, packed = (last, int(point), threads), [b.reshape(-1, channels) for b in coefs]
+    how, packed = (last, int(point), 0, threads), [b.reshape(-1, channels) for b in coefs]
     flat = sums.reshape(-1, channels)
     if point is Point.MOMENTS:
         module.map_points(None, x, None, packed[0], flat, *how)
@@ -185,6 +185,39 @@ def test_the_same_bits_at_any_level_with_any_threads_and_in_place(level, point, 
     expected = run("baseline", point, x, dy, coefs, axis == -1, 1, False)
     for threads, in_place in product((1, 2, 3), (False, True)):
         assert run(level, point, x, dy, coefs, axis == -1, threads, in_place) == expected
+
+
+@every_level
+@pytest.mark.parametrize("dtype", [np.float16, "bfloat16"])
+@pytest.mark.parametrize("view", [(2, 3, 31), (2, 3, 32), (3, 5, 70), (1, 33, 70)], ids=str)
+@points
+@sides
+def test_words_give_the_bits_of_float32_rounded(level, dtype, view, point, axis):
+    if dtype == "bfloat16":
+        dtype = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes").bfloat16
+    x, dy, inside, outside = data(view, np.float32)
+    x, dy = (moved(a, axis).astype(dtype) for a in (x, dy))
+    wide, upstream = x.astype(np.float32), dy.astype(np.float32)
+    maps, own = maps_of(wide, axis), maps_of(x, axis)
+    a, b = outside[0], outside[3]
+    expected = maps.output(wide, point, *inside, a, b).astype(dtype)
+    assert bits(own.output(x, point, *inside, a, b)) == bits(expected)
+    assert [bits(s) for s in own.moments(x)] == [bits(s) for s in maps.moments(wide)]
+    if point is Point.SQUASH:
+        dx, sums = maps.squash_back(upstream, wide, inside[0], a)
+        pair = own.squash_back(dy, x, inside[0], a)
+    else:
+        dx = maps.gradient(upstream, wide, point, *inside, *outside)
+        sums = maps.sums(upstream, wide, point, *inside)
+        pair = own.gradient(dy, x, point, *inside, *outside), own.sums(dy, x, point, *inside)
+    assert [bits(s) for s in pair] == [bits(dx.astype(dtype)), bits(sums)]
+    y = np.empty_like(x).view(np.uint16)
+    coefs = np.concatenate([c.reshape(-1, view[1]) for c in (*inside, a, b)])
+    words = 1 if dtype is np.float16 else 2
+    levels.load(level, "float32").map_points(
+        y, x.view(np.uint16), None, coefs, None, axis == -1, int(point), words, 1
+    )
+    assert bits(y.view(dtype)) == bits(expected)
 
 
 @sides

@@ -2,8 +2,8 @@ r"""Norms with a function of their own, one number to each map: y = a·f(x; v, s
 
 A map is one channel of one sample. What a norm is made of here are sums by map and outputs item by
 item, both compiled (kernels/maps.pxi); in between a norm turns sums into coefficients, a few
-numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once. Data is
-float32 or float64.
+numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once, of sixteen
+bits by way of float32.
 
 Memory with channels last is taken as it lies, any other with channels first; what fits neither is
 copied. Samples and positions are in the order of the axes.
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays.dtypes import FLOAT16, computed_in, is_bfloat16
 from ..arrays.layout import Arrangement
 from ..kernels import of
 from ..kernels.policy import plan
@@ -48,6 +49,7 @@ class Maps(NamedTuple):
     samples: int
     channels: int
     positions: int
+    dtype: np.dtype  # of the data
 
     def squares(self, x: np.ndarray) -> np.ndarray:
         """Σx² of each map."""
@@ -106,7 +108,9 @@ class Maps(NamedTuple):
         packed = packed.reshape(-1, self.channels)
         sums = None if sums is None else sums.reshape(-1, self.channels)
         threads = plan(x.size, x.itemsize).threads
-        of[x.dtype].map_points(out, x, dy, packed, sums, self.last, int(point), threads)
+        words = 1 if self.dtype == FLOAT16 else 2 if is_bfloat16(self.dtype) else 0
+        kernels = of[computed_in(self.dtype)]
+        kernels.map_points(out, x, dy, packed, sums, self.last, int(point), words, threads)
 
     def _room(self, point: Point) -> np.ndarray:
         pieces = 1
@@ -131,7 +135,7 @@ def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
     if not last:
         order, shape = (0, axis, *inner), (samples, channels, positions)
     arrangement = Arrangement(None if order == tuple(range(x.ndim)) else order, shape)
-    return Maps(arrangement, last, samples, channels, positions)
+    return Maps(arrangement, last, samples, channels, positions, x.dtype)
 
 
 def _joined(sums: np.ndarray) -> np.ndarray:

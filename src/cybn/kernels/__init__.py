@@ -22,8 +22,10 @@ LEVEL = levels.choose()
 
 
 class Kernels(NamedTuple):
-    """The functions of one module; see batch_norm, sample_entries, position_entries, response and
-    maps (.pxi)."""
+    """The functions of one module.
+
+    See batch_norm, sample_entries, position_entries, response, maps and matrices (.pxi).
+    """
 
     batch_forward: Callable[..., None]
     batch_output: Callable[..., None]
@@ -38,6 +40,10 @@ class Kernels(NamedTuple):
     positions_forward: Callable[..., None] | None = None
     positions_backward: Callable[..., None] | None = None
     map_points: Callable[..., None] | None = None
+    # of float32 alone, for both
+    covariances: Callable[..., None] | None = None
+    map_channels: Callable[..., None] | None = None
+    square_products: Callable[..., None] | None = None
 
 
 def kernels_in(module: Any) -> Kernels:

@@ -6,7 +6,7 @@
 # Values on channels are read into double once, so that no loop comes in two dtypes.
 
 cdef enum:
-    MOST_LOANS = 6
+    MOST_LOANS = 7
     AT_ONCE = 4096          # items: a job of less is over before another thread would get the GIL
 
 cdef struct Channels:       # values on channels; at is NULL where there are none

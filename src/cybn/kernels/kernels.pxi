@@ -1,7 +1,7 @@
 # The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
 # says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
 # compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi
-# and maps.pxi.
+# and maps.pxi, that of float matrices.pxi, which takes double as well.
 
 cimport cython
 from cython.parallel cimport prange
@@ -17,11 +17,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, LINE, STRIP, A, S as D, _always as always, _gradient as gradient_run,
+    LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _gradient as gradient_run,
     _normalize as normalize_run, _products as products_run, _read as read, add_shifted,
     clear_lanes, fetch, fetch_far, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
     gradient_weighted, item as item_as, load, loaded, normalize, normalize_each,
-    normalize_each_gated, normalize_weighted, put, store, stream_fence, sum_products,
+    normalize_each_gated, normalize_weighted, put, store, store_strip, stream_fence, sum_products,
     sum_shifted, sum_weighted, trusted, xhat,
 )
 

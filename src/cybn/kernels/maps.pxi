@@ -8,8 +8,9 @@
 # with sums by map. What lies between, how the coefficients follow from moments and sums, is a few
 # numbers for each map, and NumPy's. Everything is computed in double and rounded once, so that no
 # data of fewer bits is too large or small for what is multiplied; tanh alone is in S, since it
-# is all arithmetic, and of no such products. S is float or double: data of sixteen bits comes
-# widened, as half of these loops would be for it, and they are too seldom used for their size.
+# is all arithmetic, and of no such products. S is float or double. Data of sixteen bits goes by the
+# loops of float: strips of it are converted on their way in and out, so that no loop is there
+# twice.
 #
 # x is (N, A, B): channels on A and positions on B, or the other way round. A unit is a map, or a
 # piece of a sample whose channels lie side by side. It is walked in strips, beside coefficients
@@ -17,6 +18,7 @@
 # channels, some times over where channels are few. Units are cut by the shape alone, and each is
 # summed by one thread.
 
+include "loans.pxi"
 include "points.pxi"
 include "map_strips.pxi"
 
@@ -25,14 +27,21 @@ cdef enum:
     MAP_WIDTH = 4096        # places over which few channels are repeated, at the most
     MAP_COEFS = 7
 
+cdef enum Words:                # what items are
+    NO_WORDS                    # S
+    FLOAT16
+    BFLOAT16
+
 cdef struct Maps:
     Strip strip
     bint moments
-    S *out
-    const S *x
-    const S *dy
-    Py_ssize_t out_stride, x_stride, dy_stride      # from sample to sample, in items
-    Py_ssize_t C, P                 # channels; positions of a sample
+    Words words
+    char *out
+    char *x
+    char *dy
+    Py_ssize_t out_stride, x_stride, dy_stride      # from sample to sample, in bytes
+    Py_ssize_t itemsize
+    Py_ssize_t samples, C, P        # channels; positions of a sample
     bint last                       # channels lie side by side
     Py_ssize_t piece, pieces        # positions to a piece, pieces to a sample, if they do
     Py_ssize_t units
@@ -46,13 +55,10 @@ cdef struct Maps:
 cdef struct Stretch:                # a unit: n items from an offset in a sample on
     Py_ssize_t sample, channel, at, n
 
-cdef struct Part:                   # a strip of a unit: where it lies, or a copy of less than one
-    S *out
-    const S *x
-    const S *dy
+cdef struct Part:                   # a strip of a unit that is not read where it lies
     Py_ssize_t n
-    S[MAP_STRIP] x_room
-    S[MAP_STRIP] dy_room
+    S[MAP_STRIP] x
+    S[MAP_STRIP] dy
 
 
 cdef inline Stretch stretch_of(Maps *job, Py_ssize_t unit) noexcept nogil:
@@ -102,39 +108,63 @@ cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept no
             k = k + 1 if k + 1 < job.C else 0
 
 
-cdef void copy_part(Part *part) noexcept nogil:
-    """Less than a strip: a copy of it, with zeros that make it whole."""
-    memset(part.x_room, 0, sizeof(part.x_room))
-    memset(part.dy_room, 0, sizeof(part.dy_room))
-    memcpy(part.x_room, part.x, part.n * sizeof(S))
-    memcpy(part.dy_room, part.dy, part.n * sizeof(S))
-    part.x, part.dy, part.out = part.x_room, part.dy_room, part.x_room
+cdef void read_part(S *room, const char *x, Py_ssize_t n, Words words) noexcept nogil:
+    """OUT room: n items, and zeros that make a strip of them. A strip of a known length has vectors
+    and no loop for what is left."""
+    cdef S[MAP_STRIP] part
+    if n < MAP_STRIP:
+        memset(part, 0, sizeof(part))
+        memcpy(part, x, n * (sizeof(S) if words == NO_WORDS else 2))
+        x = <const char *>part
+    if words == NO_WORDS or sizeof(S) == sizeof(double):
+        memcpy(room, x, MAP_STRIP * sizeof(S))
+    elif words == FLOAT16:
+        load(room, <const float16 *>x, MAP_STRIP)
+    else:
+        read(room, <const bfloat16 *>x, MAP_STRIP, True, True)
+
+
+cdef void write_part(char *out, const S *room, Py_ssize_t n, Words words) noexcept nogil:
+    """To out: n items of a strip."""
+    cdef float16[MAP_STRIP] part
+    if words == NO_WORDS or sizeof(S) == sizeof(double):
+        memcpy(out, room, n * sizeof(S))
+        return
+    if words == FLOAT16:
+        store_strip(part, room, False)
+    else:
+        store_strip(<bfloat16 *>part, room, False)
+    memcpy(out, part, n * 2)
 
 
 cdef void walk_unit(Maps *job, Stretch run, const double *coefs, double *sums) noexcept nogil:
-    cdef const S *x = job.x + run.sample * job.x_stride + run.at
-    cdef const S *dy = job.dy + run.sample * job.dy_stride + run.at if job.dy != NULL else x
-    cdef S *out = <S *>x        # where nothing is written
-    cdef Py_ssize_t at = 0, place = 0, i = 0
+    cdef Py_ssize_t place = 0, i = 0, left = run.n, skipped = run.at * job.itemsize, bytes_read
+    cdef char *x = job.x + run.sample * job.x_stride + skipped
+    cdef char *dy = job.dy + run.sample * job.dy_stride + skipped if job.dy != NULL else x
+    cdef char *out = job.out + run.sample * job.out_stride + skipped if job.out != NULL else x
     cdef double[MAP_STRIP] shifts
     cdef const double *own
     cdef Part part
-    if job.out != NULL:
-        out = job.out + run.sample * job.out_stride + run.at
-    while at < run.n:
+    while left > 0:
         own = coefs + i * job.count * MAP_STRIP
-        part.n = min(<Py_ssize_t>MAP_STRIP, min(job.width - place, run.n - at))
-        part.out, part.x, part.dy = out + at, x + at, dy + at
-        if part.n < MAP_STRIP:
-            copy_part(&part)
-            if job.moments:             # nothing, about 0, is what is missing
-                memset(shifts, 0, sizeof(shifts))
-                memcpy(shifts, own, part.n * sizeof(double))
-                own = shifts
-        job.strip(part.out, part.x, part.dy, own, sums + i * job.terms * MAP_STRIP)
-        if part.n < MAP_STRIP and job.out != NULL:
-            memcpy(out + at, part.out, part.n * sizeof(S))
-        at += part.n
+        part.n = min(<Py_ssize_t>MAP_STRIP, min(job.width - place, left))
+        if part.n < MAP_STRIP and job.moments:      # nothing, about 0, is what is missing
+            memset(shifts, 0, sizeof(shifts))
+            memcpy(shifts, own, part.n * sizeof(double))
+            own = shifts
+        if part.n < MAP_STRIP or job.words:
+            read_part(part.x, x, part.n, job.words)
+            if job.dy != NULL:
+                read_part(part.dy, dy, part.n, job.words)
+            job.strip(part.x, part.x, part.dy, own, sums + i * job.terms * MAP_STRIP)
+            if job.out != NULL:
+                write_part(out, part.x, part.n, job.words)
+        else:
+            job.strip(<S *>out, <const S *>x, <const S *>dy, own,
+                      sums + i * job.terms * MAP_STRIP)
+        bytes_read = part.n * job.itemsize
+        x, dy, out = x + bytes_read, dy + bytes_read, out + bytes_read
+        left -= part.n
         place += part.n
         i += 1
         if place == job.width:
@@ -165,45 +195,53 @@ cdef Py_ssize_t repeats(Py_ssize_t channels, Py_ssize_t positions) noexcept nogi
     return min(times, positions) if times * channels <= MAP_WIDTH else 1
 
 
-cdef void set_units(Maps *job, Py_ssize_t samples) noexcept nogil:
+cdef void set_units(Maps *job) noexcept nogil:
     job.piece, job.pieces = job.P, 1
-    job.units, job.width = samples * job.C, MAP_STRIP
+    job.units, job.width = job.samples * job.C, MAP_STRIP
     if job.last:
         job.piece = max(<Py_ssize_t>1, MAP_PIECE // job.C)
         job.pieces = ceil_div(job.P, job.piece)
-        job.units = samples * job.pieces
+        job.units = job.samples * job.pieces
         job.width = job.C * repeats(job.C, min(job.piece, job.P))
     job.strips = ceil_div(job.width, MAP_STRIP)
 
 
-def map_points(S[:, :, :] out, const S[:, :, :] x, const S[:, :, :] dy, coefs, sums, bint last,
-               int which, int threads):
+def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int threads):
     """OUT out, which may be x or dy, or sums. IN x, dy (N, A, B), coefs. May be None: all but x.
 
-    last: channels lie on B, else on A. Without dy it is the forward, or the sums of MOMENTS.
+    last: channels lie on B, else on A. words: 0, or 1 for float16 and 2 for bfloat16, which come as
+    their words. Without dy it is the forward, or the sums of MOMENTS.
     coefs: (count*N, C) or (count, C); sums: (terms*N*pieces, C).
     """
     cdef Call call = Call.__new__(Call)
     cdef Maps job
+    cdef Data data, other
+    cdef char letter
     cdef Py_ssize_t N, t, room
     cdef double *scratch
     cdef double start, busy = 0, began
     memset(&job, 0, sizeof(Maps))
-    check_view(x, x, "x")
     check_threads(threads)
+    if words < 0 or words > 2 or (words and sizeof(S) != sizeof(float)):
+        refuse("words", "0, 1 or 2, of float32", words)
     job.strip = strip_for(which, out is not None, dy is not None, sums is not None)
+    lend_data(&data, call, x, False, NULL, "x")
+    letter = b"H" if words else b"f" if sizeof(S) == sizeof(float) else b"d"
+    if data.letter != letter:
+        refuse("x", "the dtype of the kernel", x.dtype)
     if job.strip == NULL:
         refuse("out, dy and sums", f"those of a loop of function {which}", None)
-    N, job.x, job.x_stride = x.shape[0], &x[0, 0, 0], row_stride(x)
+    job.words, job.last, job.itemsize = <Words>words, last, data.itemsize
+    job.x, job.x_stride, job.samples, N = data.at, data.stride, data.shape[0], data.shape[0]
+    job.C, job.P = data.shape[2 if last else 1], data.shape[1 if last else 2]
     if out is not None:
-        check_view(out, x, "out")
-        job.out, job.out_stride = &out[0, 0, 0], row_stride(out)
+        lend_data(&other, call, out, True, &data, "out")
+        job.out, job.out_stride = other.at, other.stride
     if dy is not None:
-        check_view(dy, x, "dy")
-        job.dy, job.dy_stride = &dy[0, 0, 0], row_stride(dy)
-    job.last, job.moments, job.terms = last, which == MOMENTS, terms_of(<Point>which)
-    job.C, job.P = (x.shape[2], x.shape[1]) if last else (x.shape[1], x.shape[2])
-    set_units(&job, N)
+        lend_data(&other, call, dy, False, &data, "dy")
+        job.dy, job.dy_stride = other.at, other.stride
+    job.moments, job.terms = which == MOMENTS, terms_of(<Point>which)
+    set_units(&job)
     job.count = 1 if job.moments else 3 if out is None else 5 if dy is None else MAP_COEFS
     job.coefs = call.table(coefs, job.count * N, job.C, "coefs", job.count)
     job.each = job.C if N > 1 and len(coefs) > job.count else 0

@@ -62,6 +62,7 @@ class DyT(Featured):
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("alpha",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

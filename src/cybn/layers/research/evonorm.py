@@ -75,6 +75,7 @@ class EvoNormS0(Featured):
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
     centred: ClassVar[bool] = True  # of one value the deviation is 0
+    sixteen_bits = "native"
     rules = (Divides("groups", "num_features", capped=True),)
     sized_by = ("num_features",)
 
@@ -217,6 +218,7 @@ class EvoNormB0(Featured):
     """
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs."""

@@ -72,6 +72,7 @@ class FilterResponseNorm(Featured):
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("learned_eps",)
+    sixteen_bits = "native"
 
     class Saved(NamedTuple):
         """What pullback needs. Parameters are copies; those that are left out change nothing."""

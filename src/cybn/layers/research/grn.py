@@ -64,6 +64,8 @@ class GlobalResponseNorm(Featured):
 
     ranks: ClassVar[tuple[int, ...]] = (3, 4, 5)
 
+    sixteen_bits = "native"
+
     class Saved(NamedTuple):
         """What pullback needs; energies are (N, C)."""
 

@@ -1,10 +1,7 @@
 """IterNorm: channels that are uncorrelated, by Newton's iteration for the root of a covariance.
 
-NumPy in float64, and no kernel of its own: its work is products of matrices, which no kernel here
-does. They are taken with np.einsum over fixed blocks of positions: it runs on one thread in one
-order, so the bits do not depend on the number of threads. Rejected: BLAS (`@`), several times as
-fast, whose order of summation follows its own threads and the CPU; the decomposition of the
-covariance into eigenvectors, whose gradient is unbounded where two eigenvalues meet.
+Its work is products of matrices, compiled (`functional/matrices.py`). Rejected: the decomposition
+of the covariance into eigenvectors, whose gradient is unbounded where two eigenvalues meet.
 
 The covariance and the output each take C*d multiplications per position for groups of d channels,
 so wide layers want groups.
@@ -12,19 +9,19 @@ so wide layers want groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from ...arrays.validation import check_more_than_one
+from ...functional import batch_norm_moments
+from ...functional.matrices import InverseRoot, covariances, map_channels
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Guarded
 
 _RANKS = (2, 3, 4, 5)
-_BLOCK = 1 << 16  # items of a group in a block: half a megabyte of float64
 
 
 @register("IterNorm", aliases=("IterativeNorm",))
@@ -115,7 +112,7 @@ class IterNorm(Guarded):
         x: np.ndarray
         mean: np.ndarray
         wm: np.ndarray
-        chain: _Chain | None  # the iteration, where it was run
+        chain: InverseRoot | None  # the iteration, where it was run
         weight: np.ndarray
 
     def __init__(
@@ -152,41 +149,31 @@ class IterNorm(Guarded):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
+        groups, axis = self.num_groups, self.channel_axis
         weight = self._per_channel(self.weight, 1)
-        values, chain, steps = self._grouped(x), None, []
+        chain, steps = None, []
         if self.training and x.size:
-            mean = values.mean(2, dtype=np.float64)
-            covariance = _products(values, mean, values, mean) / values.shape[2]
-            chain = _Chain(covariance, self.eps, self.iterations)
-            wm = chain.wm
-            m, momentum = values.shape[2], self.momentum
+            m, mean = x.size // self.num_features, self._mean(x)
+            sigma = covariances(x, mean, axis, groups, 1 / m)
+            chain = InverseRoot(sigma, self.eps, self.iterations)
+            wm, momentum = chain.root, self.momentum
             for running, value in ((self.running_mean, mean), (self.running_wm, wm)):
                 stats = value.reshape(1, -1)
                 steps.append(Step(running.reshape(-1), None, None, stats, m, momentum))
         else:
             mean = self._per_channel(self.running_mean, 0)
             wm = self.running_wm.astype(np.float64)
-        y = np.empty_like(x, subok=False) if out is None else out
-        self._ungroup(_mapped([(weight * wm, values, mean)], self._per_channel(self.bias, 0)), y)
+        by = weight.reshape(groups, -1, 1) * wm
+        y = map_channels([(by, x, mean)], self._per_channel(self.bias, 0), axis, out)
         return y, self.Saved(x, mean, wm, chain, weight), steps
 
     def _per_channel(self, a: np.ndarray | None, otherwise: float) -> np.ndarray:
-        """A copy of (C,) as (G, d, 1) float64; all `otherwise` where it is None."""
-        channels, groups = self.num_features, self.num_groups
-        full = np.full(channels, otherwise, np.float64) if a is None else a.astype(np.float64)
-        return full.reshape(groups, channels // groups, 1)
+        """A copy of (C,) in float64; all `otherwise` where it is None."""
+        return np.full(self.num_features, otherwise) if a is None else a.astype(np.float64)
 
-    def _grouped(self, a: np.ndarray) -> np.ndarray:
-        """`a` as (G, d, m)."""
-        channels, groups = self.num_features, self.num_groups
-        turned = np.moveaxis(a, self.channel_axis, 0)
-        shape = groups, channels // groups, a.size // channels
-        return np.ascontiguousarray(turned).reshape(shape)
-
-    def _ungroup(self, values: np.ndarray, a: np.ndarray) -> None:
-        """Write (G, d, m) into `a`."""
-        turned = np.moveaxis(a, self.channel_axis, 0)
-        turned[...] = values.reshape(turned.shape)
+    def _mean(self, a: np.ndarray) -> np.ndarray:
+        moments = batch_norm_moments(a, channel_axis=self.channel_axis, who=type(self).__name__)
+        return moments.mean
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
@@ -200,90 +187,17 @@ class IterNorm(Guarded):
             dx = W^T (weight*dy)                                                 in evaluation
         """
         x, mean, wm, chain, weight = saved
-        dx = np.empty_like(x, subok=False) if out is None else out
-        values, slopes = self._grouped(x), self._grouped(dy)
-        total = slopes.sum(2, dtype=np.float64, keepdims=True)
-        along = _products(slopes, np.zeros_like(mean), values, mean)
+        groups, axis = self.num_groups, self.channel_axis
+        m = x.size // len(mean)
+        dy_mean = self._mean(dy)
+        along = covariances(dy, 0.0, axis, groups, 1.0, x, mean)
+        weight = weight.reshape(groups, -1, 1)
         back = np.swapaxes(weight * wm, 1, 2)
         if chain is None:
-            terms = [(back, slopes, np.zeros_like(mean))]
+            terms = [(back, dy, 0.0)]
         else:
-            m = values.shape[2]
-            dsigma = chain.gradient(weight * along)
-            through = (dsigma + np.swapaxes(dsigma, 1, 2)) / m
-            terms = [(back, slopes, total / m), (through, values, mean)]
-        self._ungroup(_mapped(terms), dx)
+            through = chain.gradient(weight * along) * (2 / m)
+            terms = [(back, dy, dy_mean), (through, x, mean)]
+        dx = map_channels(terms, 0.0, axis, out)
         dweight = (wm * along).sum(2).reshape(-1)
-        return dx, self.gradients(weight=dweight, bias=total.reshape(-1))
-
-
-class _Chain:
-    """Newton's iteration for Sigma^(-1/2) of each group, and its gradient. Matrices are (G, d, d).
-
-    With q = S p, which is kept beside p, a step is p, q <- h p, q h of h = (3 - p q)/2. For exact
-    numbers that is the paper's p <- (3 p - p³ S)/2, whose rounding errors grow from step to step
-    once p is near its limit; those of this form (Denman-Beavers; Higham, Functions of Matrices,
-    2008, ch. 6) do not.
-
-    wm: the whitening matrix.
-    """
-
-    def __init__(self, covariance: np.ndarray, eps: float, iterations: int) -> None:
-        identity = np.eye(covariance.shape[1])
-        sigma = covariance + eps * identity
-        self.trace = np.einsum("gii->g", sigma)[:, None, None]
-        p, q = np.broadcast_to(identity, sigma.shape), sigma / self.trace
-        self.scaled, self.steps = q, []
-        for _ in range(iterations):
-            h = 1.5 * identity - 0.5 * _matmul(p, q)
-            self.steps.append((p, q, h))
-            p, q = _matmul(h, p), _matmul(q, h)
-        self.wm = p / np.sqrt(self.trace)
-
-    def gradient(self, dwm: np.ndarray) -> np.ndarray:
-        """dSigma, given dW."""
-        dp, dq = dwm / np.sqrt(self.trace), np.zeros_like(dwm)
-        for step in reversed(self.steps):
-            p, q, h = (np.swapaxes(a, 1, 2) for a in step)
-            dh = _matmul(dp, p) + _matmul(q, dq)
-            dp, dq = _matmul(h, dp) - 0.5 * _matmul(dh, q), _matmul(dq, h) - 0.5 * _matmul(p, dh)
-        # of the trace: W = p/sqrt(trace) and S = sigma/trace
-        by_root = (self.wm * dwm).sum((1, 2), keepdims=True) / 2
-        by_scaled = (self.scaled * dq).sum((1, 2), keepdims=True)
-        return (dq - (by_root + by_scaled) * np.eye(dwm.shape[1])) / self.trace
-
-
-def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("gij,gjk->gik", a, b)
-
-
-def _blocks(values: np.ndarray) -> Iterator[slice]:
-    """Slices of m, cut by the shape of (G, d, m) alone."""
-    groups, channels, m = values.shape
-    each = max(64, _BLOCK // (groups * channels))
-    yield from (slice(i, i + each) for i in range(0, m, each))
-
-
-def _centred(values: np.ndarray, block: slice, centre: np.ndarray) -> np.ndarray:
-    # in C order whatever that of values: the order of summation follows the memory
-    centre = centre.reshape(*values.shape[:2], 1)
-    return np.subtract(values[:, :, block], centre, dtype=np.float64, order="C")
-
-
-def _products(a: np.ndarray, a_centre: np.ndarray, b: np.ndarray, b_centre: np.ndarray):
-    """(G, d, d): Σ (a - a_centre)(b - b_centre)^T over m."""
-    result = np.zeros((*a.shape[:2], a.shape[1]))
-    for block in _blocks(a):
-        left, right = _centred(a, block, a_centre), _centred(b, block, b_centre)
-        result += np.einsum("gdm,gem->gde", left, right)
-    return result
-
-
-def _mapped(terms: list[tuple], shift: np.ndarray | float = 0.0) -> np.ndarray:
-    """(G, d, m): Σ matrix (values - centre) over the terms, plus shift, in the dtype of values."""
-    values = terms[0][1]
-    result = np.empty_like(values)
-    for block in _blocks(values):
-        parts = (_matmul(matrix, _centred(a, block, centre)) for matrix, a, centre in terms)
-        result[:, :, block] = sum(parts, shift)
-    return result
+        return dx, self.gradients(weight=dweight, bias=dy_mean * m)
