@@ -4,6 +4,10 @@ They say whether all is well. Where it is not, the functions of validation.py, w
 them, say what is wrong, or make of what was given an array that will do.
 """
 
+from cpython.buffer cimport (
+    PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
+)
+
 from numpy import asarray, ndarray
 
 from .dtypes import FLOAT32, FLOAT64
@@ -55,6 +59,77 @@ def fits(a, tuple shape, dtype) -> bool:
     return (
         usual(a) and (dtype is None or a.dtype is dtype) and a.shape == shape and a.flags.aligned
     )
+
+
+cpdef bint overlaps_itself(a):
+    """Might two items of `a` share memory? False where each axis steps over the ones within."""
+    cdef Py_ssize_t reach = a.itemsize, step, n
+    if a.flags.forc or a.size == 0:
+        return False
+    for step, n in sorted([(abs(step), n) for step, n in zip(a.strides, a.shape)]):
+        if n > 1:
+            if step < reach:
+                return True
+            reach += step * (n - 1)
+    return False
+
+
+cdef struct Span:               # the memory that the items of an array lie in
+    size_t low, high
+
+
+cdef Span span(Py_buffer *a) noexcept:
+    cdef Span found
+    cdef Py_ssize_t reach
+    cdef int i
+    found.low = <size_t>a.buf
+    found.high = found.low + a.itemsize
+    for i in range(a.ndim):
+        reach = a.strides[i] * (a.shape[i] - 1)
+        if reach < 0:
+            found.low += reach
+        else:
+            found.high += reach
+    return found
+
+
+cdef bint apart(a, Span out):
+    """Does an array lie wholly outside? So does None, and a dict of such."""
+    cdef Py_buffer lent
+    cdef Span own
+    if a is None:
+        return True
+    if type(a) is dict:
+        for one in (<dict>a).values():
+            if not apart(one, out):
+                return False
+        return True
+    PyObject_GetBuffer(a, &lent, PyBUF_STRIDES)
+    own = span(&lent)
+    PyBuffer_Release(&lent)
+    return own.high <= out.low or out.high <= own.low
+
+
+def clear(out, x, *others) -> bool:
+    """Is `out` an array like x that can be written to, apart from x and the others?
+
+    others: arrays, None, and dicts of them. False where it takes a longer look to say.
+    """
+    cdef Py_buffer lent
+    cdef Span own
+    cdef bint good
+    if not alike(out, x) or not x.size:
+        return False
+    PyObject_GetBuffer(out, &lent, PyBUF_STRIDES)
+    own = span(&lent)
+    good = not lent.readonly and (PyBuffer_IsContiguous(&lent, b"A") or not overlaps_itself(out))
+    PyBuffer_Release(&lent)
+    if not good or not apart(x, own):
+        return False
+    for a in others:
+        if not apart(a, own):
+            return False
+    return True
 
 
 def ordered_grads(dict grads, dict parameters) -> dict:

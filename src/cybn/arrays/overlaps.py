@@ -15,19 +15,6 @@ def same_memory(a: np.ndarray, b: np.ndarray) -> bool:
     )
 
 
-def overlaps_itself(a: np.ndarray) -> bool:
-    """Might two items of `a` share memory? False where each axis steps over the ones within."""
-    if a.flags.forc or a.size == 0:
-        return False
-    reach = a.itemsize
-    for step, n in sorted((abs(step), n) for step, n in zip(a.strides, a.shape, strict=True)):
-        if n > 1:
-            if step < reach:
-                return True
-            reach = step * (n - 1) + reach
-    return False
-
-
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Do two arrays share memory? True where it would take too long to be sure."""
     if a is b:

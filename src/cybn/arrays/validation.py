@@ -13,10 +13,10 @@ from operator import index
 import numpy as np
 
 from ..terms.messages import one_line, shown
-from ._looks import alike, fits, is_usual, values_per_channel
+from ._looks import alike, clear, fits, is_usual, overlaps_itself, values_per_channel
 from .dtypes import DATA, FLOAT32, FLOAT64, is_data, spelled
 from .fixes import axes_text, channels_fix, dtype_fix, eval_fix, rank_fix
-from .overlaps import overlap, overlaps_itself, same_memory
+from .overlaps import overlap, same_memory
 
 
 def as_float_array(who: str, name: str, a: object) -> np.ndarray:
@@ -265,6 +265,8 @@ def check_out(who: str, out: object, x: np.ndarray, /, **others: np.ndarray | No
     `others` are inputs that out must not touch at all. TypeError for what is no array or has
     another dtype, ValueError for shape, read-only memory and partial overlap.
     """
+    if clear(out, x, *others.values()):
+        return False
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{who} takes an ndarray as out, got {type(out).__name__}")
     check_like(who, "out", out, x)

@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memset
 from cybn.primitives cimport (
     LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _gradient as gradient_run,
     _normalize as normalize_run, _products as products_run, _read as read, add_shifted,
-    clear_lanes, fetch_far, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
+    clear_lanes, fetch, fetch_far, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
     gradient_weighted, item as item_as, load, loaded, normalize, normalize_each,
     normalize_each_gated, normalize_weighted, put, store, store_strip, stream_fence, sum_products,
     sum_shifted, sum_weighted, trusted, xhat,

@@ -9,7 +9,7 @@ cdef enum:
     ROW_RUN = 16384         # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
     INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
-    WHOLE_LINES = 512       # items of a row whose ends do not matter to streaming stores
+    WHOLE_LINES = 128       # items of a row whose ends do not matter to streaming stores
 
 
 cdef struct Piece:          # where block b of a channel lies
@@ -110,6 +110,15 @@ cdef leaf settle_row_moments(Job *job, Py_ssize_t u) noexcept nogil:
     settle_normal(job, u)
 
 
+cdef inline void fetch_end(Job *job, const S *end) noexcept nogil:
+    """Ask for the line in which a row ends that is written two rows later.
+
+    The line is of two rows, so is not streamed; the stores behind it would wait until it is read.
+    """
+    if job.stream and <size_t>(end + 2 * job.L) % LINE:
+        fetch(end + 2 * job.L, LANES)
+
+
 cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
                                     Py_ssize_t x_stride, const T *coef, bint gating,
                                     bint adds) noexcept nogil:
@@ -122,6 +131,7 @@ cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const 
             if doubtful and job.unit[c] != 0:   # written in double
                 continue
             at = c * job.L + p.start
+            fetch_end(job, job.out + r * job.out_stride + at + p.n)
             normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
                           residual_at(job, r, at), p.n, coef + c, coef + w + c, coef + 2 * w + c,
                           coef, coef, False, False, job.slope, job.most, gating, adds, job.stream,
@@ -189,6 +199,7 @@ cdef inline always write_row_gradient(Job *job, Py_ssize_t u, Py_ssize_t b,
             if doubtful and job.unit[c] != 0:   # written in double
                 continue
             at = c * job.L + p.start
+            fetch_end(job, job.out + r * job.out_stride + at + p.n)
             gradient_run(job.out + r * job.out_stride + at, dresidual_at(job, r, at),
                          job.dy + r * job.dy_stride + at, job.x + r * job.x_stride + at,
                          job.y + r * job.y_stride + at, p.n, <T>1, coef + c, coef + w + c,

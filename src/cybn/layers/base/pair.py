@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...arrays._looks import alike, ordered_grads
+from ...arrays._looks import alike, clear, ordered_grads
 from ...arrays.overlaps import same_memory
 from ...arrays.validation import (
     FLOAT32,
@@ -104,7 +104,8 @@ class Pair(Declared):
             check_channels(who, x, channels, axis, own=ranks or None)
         if self._built and self._checked is None:
             self._check_own()
-        if out is None:
+        own = self._parameters, self._buffers
+        if out is None or clear(out, x, residual, *others.values(), *own):
             return x
         in_place = check_out(who, out, x, **others)
         if residual is not None:
@@ -187,7 +188,9 @@ class Pair(Declared):
                 f"{who}.pullback takes what {who}.apply has returned beside y, "
                 f"got {type(saved).__module__}.{type(saved).__qualname__}"
             )
-        if out is None and alike(dy, saved[0]):
+        if alike(dy, saved[0]) and (
+            out is None or clear(out, dy, saved[0], self._parameters, self._buffers)
+        ):
             return dy
         who = type(self).__name__
         dy = check_upstream(who, dy, saved[0], out)

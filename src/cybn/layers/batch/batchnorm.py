@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_eps, check_input, check_separate
@@ -213,7 +213,9 @@ class BatchNorm(ChannelNorm):
             residual = check_residual(type(self).__name__, residual, x)
         if mask is not None:
             mask = check_mask(type(self).__name__, mask, x, self.channel_axis)
-        kept = x if out is None else self.begin(x, out, residual=residual)
+        kept = x
+        if out is not None and not clear(out, x, residual, self._parameters, self._buffers):
+            kept = self.begin(x, out, residual=residual)
         batch = kept, residual, mask, way
         if mask is not None or values < 2 or way.careful:
             batch = self._looked_at(*batch)

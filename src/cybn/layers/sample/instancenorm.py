@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import (
@@ -132,7 +132,9 @@ class InstanceNorm(ChannelNorm):
             found = way.learn(x, self._rows(x), self.eps)
         rows, eps = found
         alone = x.ndim == self.ranks[0]
-        kept = x if out is None else self.begin(x, out)
+        kept = x
+        if out is not None and not clear(out, x, self._parameters, self._buffers):
+            kept = self.begin(x, out)
         try:
             batch, to = _batch(kept, alone), _batch(out, alone)
             if running:

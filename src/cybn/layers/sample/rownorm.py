@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ...arrays._looks import affine_grads
+from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows, trailing_rows
 from ...arrays.validation import as_float_array, check_normalized_shape, check_parameters
@@ -49,7 +49,9 @@ class RowNorm(Layer):
             x = as_float_array(type(self).__name__, "x", x)
             found = way.learn(x, self._rows(x), self._eps(x))
         rows, eps = found
-        kept = x if out is None else self.begin(x, out)
+        kept = x
+        if out is not None and not clear(out, x, self._parameters, self._buffers):
+            kept = self.begin(x, out)
         try:
             y, stats, weight = way.normalize(kept, rows, eps, out)
         except BaseException as error:
