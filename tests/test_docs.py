@@ -47,7 +47,7 @@ def tools(monkeypatch):
 
 # Executed pages
 
-CELL = re.compile(r"^```\{code-cell\} python\n((?::.*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
+CELL = re.compile(r"^```\{code-cell\} python\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
 RUN = """
 import ast, sys
 sys.path[:0] = sys.argv[2:]

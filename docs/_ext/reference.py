@@ -20,6 +20,7 @@ import survey
 import cybn
 from cybn.layers.base.channelnorm import ChannelNorm
 from cybn.terms.docstrings import parts_of
+from cybn.terms.registry import registry
 
 MADE = Path(__file__).parents[1] / "reference" / "made"
 #: public modules beside the layers, and what each is about
@@ -75,7 +76,7 @@ def layer_page(name: str) -> str:
         "",
         ".. currentmodule:: cybn",
         "",
-        f".. autoclass:: cybn.{name}{_signature(getattr(cybn, name))}",
+        f".. autoclass:: cybn.{name}{_signature(registry.entry(name).cls)}",
         "",
         *_methods(name),
         *_section("In a config"),
@@ -217,14 +218,14 @@ def _signature(cls: type) -> str:
 
 def _methods(name: str) -> list[str]:
     """What a layer can do that others cannot: its public methods, less those for its relatives."""
-    cls, common = getattr(cybn, name), {*dir(cybn.Layer), *dir(ChannelNorm)}
+    cls, common = registry.entry(name).cls, {*dir(cybn.Layer), *dir(ChannelNorm)}
     own = [
         each
         for each, value in inspect.getmembers(cls, callable)
         if not each.startswith("_")
         and each not in common
         and not inspect.isclass(value)
-        and not value.__module__.rpartition(".")[2].startswith("_")
+        and value.__module__.rpartition(".")[2] != "_common"  # for authors
         and {"Returns", "Parameters", "Examples"} & {*parts_of(value.__doc__).sections}
     ]
     return [line for each in own for line in (f".. automethod:: cybn.{name}.{each}", "")]
