@@ -23,7 +23,7 @@ from stubs_types import attributes, given, parameter
 
 import cybn
 from cybn.terms.registry import Entry, registry
-from cybn.terms.signature import options_of
+from cybn.terms.signature import options_of, run_time_of
 
 STUB = Path(__file__).parents[1] / "src" / "cybn" / "__init__.pyi"
 WIDTH = 100
@@ -109,6 +109,7 @@ def _class(entry: Entry) -> str:
     options = options_of(cls).values()
     own = [parameter(each) for each in options if not each.keyword_only]
     named = [parameter(each) for each in options if each.keyword_only]
+    named += [f"{name}: Any = ..." for name in run_time_of(cls)]
     parameters = ["self", *own, *(["*", *named] if named else [])]
     lines.append(
         _listing("    def __init__(", parameters, ") -> None: ...", indent="    ").rstrip()

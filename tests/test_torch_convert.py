@@ -170,7 +170,6 @@ ALONE = {
     "parametrized": (parametrized, "parametrized"),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.LayerNorm(4))), "scripted"),
     "a forward on the object": (own_forward, "on the object"),
-    "synchronized": (lambda: nn.SyncBatchNorm(4), "SyncBatchNorm"),
 }
 
 

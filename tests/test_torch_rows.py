@@ -111,7 +111,7 @@ def test_signature_is_pytorchs(name):
         return {p.name: p.default for p in parameters if p.name not in ("device", "dtype")}
 
     ours, theirs = options(getattr(cybn, name)), options(getattr(torch.nn, name))
-    beyond = {"channel_axis", "weight", "unit_offset"} | ({"bias"} - {*theirs})
+    beyond = {"channel_axis", "weight", "unit_offset", "trainable"} | ({"bias"} - {*theirs})
     assert [item for item in ours.items() if item[0] not in beyond] == list(theirs.items())
 
 

@@ -2255,6 +2255,7 @@ class SyncBatchNorm(_SyncBatchNorm):
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
         trainable: bool | Literal["weight", "bias"] = True,
+        comm: Any = ...,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -2299,6 +2300,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
         trainable: bool | Literal["weight", "bias"] = True,
+        comm: Any = ...,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -2343,6 +2345,7 @@ class SyncBatchNorm2d(_SyncBatchNorm):
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
         trainable: bool | Literal["weight", "bias"] = True,
+        comm: Any = ...,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -2387,6 +2390,7 @@ class SyncBatchNorm3d(_SyncBatchNorm):
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
         unbiased: bool = True,
         trainable: bool | Literal["weight", "bias"] = True,
+        comm: Any = ...,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
     __setattr__: None  # type: ignore[misc, assignment, unused-ignore]

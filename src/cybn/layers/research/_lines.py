@@ -58,7 +58,7 @@ def lines_of(x: np.ndarray, axes: tuple[int, ...]) -> Lines:
     order = (*kept, *axes)
     shape = 1, prod(x.shape[i] for i in kept), prod(x.shape[i] for i in axes)
     arrangement = Arrangement(None if order == tuple(range(x.ndim)) else order, shape)
-    return Lines(Maps(arrangement, False, *shape), len(kept))
+    return Lines(Maps(arrangement, False, *shape, x.dtype), len(kept))
 
 
 def lengths(lines: Lines, x: np.ndarray, p: int = 2) -> np.ndarray:

@@ -46,7 +46,7 @@ class LpNormalization(Guarded):
     Notes
     -----
     .. math:: y = \frac{x}{\max(\|x\|_p, \epsilon)} \qquad
-        \|x\|_p = \Big(\sum_i |x_i|^p\Big)^{1/p}
+        \|x\|_p = \left(\sum_i |x_i|^p\right)^{1/p}
 
     Where all of x is 0, y is 0, and so is dx without an `eps`.
 
