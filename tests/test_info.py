@@ -20,6 +20,7 @@ MODULES = [
     module.name
     for module in pkgutil.walk_packages(cybn.__path__, "cybn.")
     if "__main__" not in module.name and "_x86" not in module.name  # may not run on this CPU
+    if not module.name.startswith("cybn.torch")  # needs PyTorch, which takes seconds
 ]
 
 

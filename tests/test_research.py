@@ -197,7 +197,10 @@ def test_many_blocks_in_float32_are_the_whole_in_float64_rounded(
     dx = moved(single.backward(moved(dy, 1, channel_axis)), channel_axis, 1)
     double(x.astype(np.float64))
     expected = double.backward(dy.astype(np.float64))
-    np.testing.assert_allclose(dx, expected, rtol=2.0**-22, atol=32 * 2.0**-24)
+    atol = 32 * 2.0**-24
+    if name == "PartialRMSNorm":  # in float32, a difference of terms as large as its row's largest
+        atol = atol + 2.0**-21 * abs(expected).max(1, keepdims=True)
+    assert (abs(dx - expected) <= atol + 2.0**-22 * abs(expected)).all()
     for parameter, grad in double.grads.items():
         np.testing.assert_allclose(single.grads[parameter], grad, rtol=1e-6, atol=1e-4)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Arrangement, group_rows
+from ...arrays.outputs import empty_like
 from ...arrays.validation import as_float_array, check_like
 from ...functional._checked import gradient_checked, normalize_checked
 from ...functional.maps import Point, maps_of
@@ -152,6 +153,11 @@ class GatedRMSNorm(Featured):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None, gate: np.ndarray | None = None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
+        if gate is not None and x.dtype == np.float32:
+            # What is multiplied by the gate may leave the range of float32 before it is divided.
+            wide, saved, steps = self._computed(x.astype(np.float64), None, gate.astype(np.float64))
+            y = _rounded(wide, empty_like(x) if out is None else out)
+            return y, saved._replace(x=x, gate=gate), steps
         before, axis = self.norm_before_gate, self.channel_axis
         groups = self.num_features // (self.group_size or self.num_features)
         weight = None if self.weight is None else self.copied("weight")
@@ -174,6 +180,12 @@ class GatedRMSNorm(Featured):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, gate, stats, weight, groups, before, activation, axis = saved
+        if gate is not None and x.dtype == np.float32:
+            wide = saved._replace(x=x.astype(np.float64), gate=gate.astype(np.float64))
+            values, grads = self._pulled_back(wide, dy.astype(np.float64), None)
+            if grads.get("gate") is not None:
+                grads["gate"] = _rounded(grads["gate"], np.empty_like(gate))
+            return _rounded(values, empty_like(x) if out is None else out), grads
         rows, dgate, activated = _rows(x, axis), None, None
         values, dx, target = rows.with_output(x, out)
         values, g = values[0], rows.gather(dy)[0]
@@ -204,6 +216,12 @@ class GatedRMSNorm(Featured):
             rows.scatter(dgate[None], like)
             dgate = like
         return dx, self.gradients(weight=dweight, gate=dgate)
+
+
+def _rounded(values: np.ndarray, to: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        to[...] = values
+    return to
 
 
 def _rows(x: np.ndarray, axis: int) -> Arrangement:
