@@ -315,8 +315,20 @@ def an_option_in_a_call(given):
 
 
 def an_input_that_there_is_not(given):
-    yield lambda: cybn.GroupNorm(1, 3)(_x(4, 3), mask=np.ones(4, bool))
-    yield lambda: cybn.GroupNorm(1, 3)(_x(4, 3), out=np.empty((4, 3), F32))
+    yield lambda: cybn.DyT(3)(_x(4, 3), mask=np.ones(4, bool))
+    yield lambda: cybn.DyT(3)(_x(4, 3), out=np.empty((4, 3), F32))
+
+
+def a_mask_and_a_residual(given):
+    x, mask = _x(4, 3), np.ones(4, bool)
+    yield lambda: cybn.LayerNorm(3)(x, mask=mask, residual=x)
+    yield lambda: cybn.LayerNorm(3)(x, mask=mask) + x
+
+
+def a_mask_of_positions(given):
+    layer, x, mask = cybn.LayerNorm(3, channel_axis=1), _x(4, 3, 5), np.ones((4, 5), bool)
+    yield lambda: layer(x, mask=mask)
+    yield lambda: layer(x) * mask[:, None]
 
 
 def an_input_that_is_misspelt(given):
