@@ -48,10 +48,7 @@ ELSEWHERE = {
     "command/completion.py": "of an environment without shtab",
     "command/listing.py": "names a command",
     "config/dialects/reading.py:  and all after it": OPEN,
-    "functional/rows.py: ; leave channel_axis out": OPEN,
-    "functional/rows.py: ; pass an array that has": OPEN,
     "layers/research/spectral_norm.py: ; build another layer": OPEN,
-    "layers/sample/masked.py: ; leave the sample out": OPEN,
     "terms/rules.py: ; give the size of that axis": OPEN,
     "torch/version.py": "of an environment without PyTorch, in test_torch_refused.py",
 }

@@ -325,6 +325,25 @@ def a_mask_and_a_residual(given):
     yield lambda: cybn.LayerNorm(3)(x, mask=mask) + x
 
 
+def an_axis_of_channels_and_a_shape_of_two(given):
+    yield lambda: cybn.functional.layer_norm(_x(4, 3, 5), (3, 5), channel_axis=1)
+    yield lambda: cybn.functional.layer_norm(_x(4, 3, 5), (3, 5))
+
+
+def an_axis_of_channels_that_x_has_not(given):
+    yield lambda: cybn.functional.layer_norm(_x(4, 3), (3,), channel_axis=2)
+    yield lambda: cybn.functional.layer_norm(_x(4, 5, 3), (3,), channel_axis=2)
+    yield lambda: cybn.functional.layer_norm(_x(4, 3), (3,), channel_axis=-1)
+
+
+def one_valid_value_in_a_group_of_a_sample(given):
+    layer, x, mask = cybn.GroupNorm(3, 3), _x(2, 3, 4), np.ones((2, 4), bool)
+    mask[1, 1:] = False
+    yield lambda: layer(x, mask=mask.copy())
+    mask[1] = False
+    yield lambda: layer(x, mask=mask)
+
+
 def a_mask_of_positions(given):
     layer, x, mask = cybn.LayerNorm(3, channel_axis=1), _x(4, 3, 5), np.ones((4, 5), bool)
     yield lambda: layer(x, mask=mask)
