@@ -50,6 +50,7 @@ def test_what_a_table_names_is_there(dialect, norm):
         known = {*cybn.describe(cls.registered_name)["options"], *LACKING, "num_features"}
         read = {word.ours for word in norm.words.values() if isinstance(word, As)}
         assert {*norm.always, *(name for name in read if " " not in name)} <= known
+        assert not read & set(norm.always), "a word would override what the norm always has"
 
 
 def refusals():

@@ -9,6 +9,7 @@ evaluation.
     python tests/zoo.py [hf|timm] [PATTERN]
 """
 
+import contextlib
 import copy
 import re
 import sys
@@ -24,6 +25,7 @@ from cybn.config.dialects.shelf import find
 #: how far apart float32 results may be: both are rounded, and sums of a gradient differ in order
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 SMALL = 3  # samples, and positions along each axis
+WIDTH = 8  # of what has none
 _SIZES = {  # that make a model of a few blocks; what a config has not is left alone
     "num_hidden_layers": 2, "num_layers": 2, "n_layer": 2, "encoder_layers": 2,
     "decoder_layers": 2, "n_layers": 2, "num_encoder_layers": 2, "num_decoder_layers": 2,
@@ -134,23 +136,38 @@ def spec_of(module):
             options["eps"] = has[name]
     for name in ("num_features", "num_groups", "num_channels", "normalized_shape", "momentum",
                  "affine", "elementwise_affine", "track_running_stats", "data_format",
+                 "group_size", "n_groups", "with_scale", "norm_before_gate", "activation",
                  "size", "alpha", "beta", "k"):  # fmt: skip
         if name in has and (dialect == "torch" or name not in ("affine",)):
             options[name] = has[name]
+    if "unit_offset" in has:
+        options["unit_offset"] = bool(has["unit_offset"])
+    if "channel_dim" in has:
+        options["channels_last"] = has["channel_dim"] == -1
     weight = getattr(module, "weight", None)
+    if dialect == "timm" and weight is None:
+        options["affine"] = False
+    for name, parameter in (("use_weight", "weight"), ("use_bias", "bias")):
+        options[name] = getattr(module, parameter, None) is not None
     if "normalized_shape" in options:
-        options["normalized_shape"] = list(np.atleast_1d(options["normalized_shape"]))
+        options["normalized_shape"] = np.atleast_1d(options["normalized_shape"]).tolist()
         options.pop("num_features", None)
+    elif weight is None and not {"num_features", "num_channels"} & options.keys():
+        options["num_features"] = WIDTH  # it takes any
     elif weight is not None and not {"num_features", "num_channels"} & options.keys():
         options["num_features"] = weight.numel()
     if weight is not None and getattr(module, "bias", None) is None and cls == "LayerNorm":
         options["bias"] = False
+    if type(getattr(module, "activation", None)).__name__ == "Identity":
+        options["apply_activation"] = False
     act = getattr(module, "act", None)
     if dialect == "timm" and act is not None:
         name = type(act).__name__
         options["act_layer" if name != "Identity" else "apply_act"] = (
             name if name != "Identity" else False
         )
+        if name == "LeakyReLU":
+            options["act_kwargs"] = {"negative_slope": act.negative_slope}
     return dialect, cls, options
 
 
@@ -164,7 +181,9 @@ def built(module):
         options = {name: value for name, value in options.items() if name in own}
     layer = cybn.create({"type": cls}, dialect=dialect, **options)
     state = {f"net.{name}": a for name, a in module.state_dict(keep_vars=True).items()}
-    layer.load_state_dict(state, prefix="net.", dialect=dialect)
+    inner = next((name for name, _ in module.named_children() if hasattr(module, name)), "")
+    inside = inner and f"net.{inner}.weight" in state  # a norm that turns the axes of another
+    layer.load_state_dict(state, prefix=f"net.{inner}." if inside else "net.", dialect=dialect)
     return layer
 
 
@@ -175,17 +194,22 @@ def shapes_for(module, layer):
     cls = type(module).__name__
     shape = getattr(layer, "normalized_shape", None)
     width = shape[-1] if shape else getattr(layer, "num_features", None)
-    width = width or getattr(layer, "num_channels", 8)
-    first = getattr(layer, "channel_axis", None) == 1 or not shape
+    width = width or getattr(layer, "num_channels", WIDTH)
+    axis = getattr(layer, "channel_axis", 1 if not shape else -1)
     if isinstance(module, torch.nn.BatchNorm1d):
         return [(8, width)]
     if "3d" in cls:
         return [(SMALL, width, SMALL, SMALL, SMALL)]
-    if shape and not (len(shape) == 1 and first):
-        return [(SMALL, SMALL, *shape)]
-    if first:
-        return [(SMALL, width, SMALL, SMALL)]
-    return [(SMALL, SMALL, width)]
+    if axis == 1:
+        return [(SMALL, width, SMALL, *([SMALL] if not takes_three(module) else []))]
+    if "GRN" in cls or "GlobalResponse" in cls:
+        return [(SMALL, SMALL, SMALL, width)]
+    return [(SMALL, SMALL, *(shape or (width,)))]
+
+
+def takes_three(module):
+    """Has its x three axes, with the channels on axis 1?"""
+    return type(module).__name__.startswith(("PeAudio", "PeVideo", "SqueezeBert"))
 
 
 def compared(module):
@@ -208,35 +232,48 @@ def compared(module):
 
 
 def _unlike(module, layer, shape, training):
-    """What differs, or an empty text."""
-    import torch
+    """What differs, or an empty text.
 
+    Close to theirs in float64 is right as well: in float32 a gradient that is 0 has their errors.
+    """
     rng = np.random.default_rng(sum(shape))
-    x, dy = rng.normal(0.5, 2, (2, *shape)).astype(np.float32)
-    module.train(training)
+    x, dy, gate = rng.normal(0.5, 2, (3, *shape)).astype(np.float32)
+    more = {"gate": gate} if isinstance(layer, cybn.GatedRMSNorm) else {}
+    right = [_theirs(copy.deepcopy(module).train(training), x, dy, more, "float")]
+    with contextlib.suppress(RuntimeError):  # one that is float32 alone
+        right.append(_theirs(copy.deepcopy(module).train(training), x, dy, more, "double"))
     layer.train(training)
-    theirs = torch.from_numpy(x.copy()).requires_grad_()
-    out = module(theirs)
-    out.backward(torch.from_numpy(dy))
-    y, dx = layer(x), None
-    dx = layer.backward(dy)
-    pairs = {"y": (y, out), "dx": (dx, theirs.grad)}
-    parameters = dict(module.named_parameters())
-    for name, grad in layer.grads.items():
-        if name in parameters and parameters[name].grad is not None:
-            pairs[f"d{name}"] = (grad, parameters[name].grad)
-    buffers = dict(module.named_buffers())
-    for name, a in layer.named_buffers():
-        if name in buffers and a.dtype.kind == "f":
-            pairs[name] = (a, buffers[name])
-    for name, (ours, other) in pairs.items():
-        other = other.detach().numpy()
-        scale = max(1.0, float(np.abs(other).max(initial=0)))
-        if ours.size != other.size or not np.allclose(
-            ours.reshape(-1) / scale, other.reshape(-1) / scale, **CLOSE
-        ):
+    ours = {"y": layer(x, **more), "dx": layer.backward(dy)}
+    ours |= {f"d{name}": grad for name, grad in layer.grads.items()}
+    ours |= {"dgate": layer.dgate} if more else {}
+    ours |= {name: a for name, a in layer.named_buffers() if a.dtype.kind == "f"}
+    for name, value in ours.items():
+        if name in right[0] and not any(_close(value, theirs[name]) for theirs in right):
             return f"{name} differs {'in training' if training else 'in evaluation'}"
     return ""
+
+
+def _theirs(module, x, dy, more, dtype):
+    import torch
+
+    def tensor(a):
+        return getattr(torch.from_numpy(a.copy()), dtype)().requires_grad_()
+
+    module = getattr(module, dtype)()
+    given, extra = tensor(x), [tensor(a) for a in more.values()]
+    out = module(given, *extra)
+    out.backward(tensor(dy).detach().to(out.dtype))
+    found = {"y": out, "dx": given.grad}
+    found |= {f"d{name}": a.grad for name, a in zip(more, extra, strict=True)}
+    found |= {f"d{name}": a.grad for name, a in module.named_parameters() if a.grad is not None}
+    found |= dict(module.named_buffers())
+    return {name: a.detach().numpy() for name, a in found.items()}
+
+
+def _close(ours, theirs):
+    scale = max(1.0, float(np.abs(theirs).max(initial=0)))
+    flat = ours.reshape(-1) / scale, theirs.reshape(-1) / scale
+    return ours.size == theirs.size and np.allclose(*flat, **CLOSE)
 
 
 def survey(models):

@@ -94,7 +94,8 @@ ROWS = [
         f"{T}mamba2/modeling_mamba2.py",
         (
             {"type": "MambaRMSNormGated", "hidden_size": 64, "group_size": 16, "eps": 1e-5},
-            {**GATED, "group_size": 16, "eps": 1e-5, "norm_before_gate": False}, {},
+            {**GATED, "group_size": 16, "eps": 1e-5, "norm_before_gate": False},
+            {},
         ),
     ),
     *rows(f"{T}qwen3_next/modeling_qwen3_next.py", ("Qwen3NextRMSNormGated", GATED)),

@@ -53,7 +53,7 @@ ROWS = [
         ("iabn", "'activation': 'leaky_relu'"),
         ("BatchNormAct2d", {**BN, "activation": "relu"}),
         ("GroupNormAct", "apply it to the output"),
-        ("LayerNormAct", "{'type': 'LayerNorm', 'eps': 1e-05}"),
+        ("LayerNormAct", "{'type': 'LayerNorm', 'num_features': 64} and apply it"),
         ("LayerNormAct2d", "ends in an activation"),
     ),
     *rows(

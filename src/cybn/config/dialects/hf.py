@@ -12,16 +12,20 @@ from typing import Any, NamedTuple
 
 from ...terms.messages import shown
 from ...terms.registry import UnknownName
+from . import hf_classes as classes
 from . import torch
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
-from .words import As, Refusal, Word
+from .words import SCALE, SHIFT, As, Only, Refusal, Unused, Word
 
 _EPS_KEYS = (
     "eps", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps",
     "norm_epsilon", "variance_epsilon",
 )  # fmt: skip
-_WIDTHS = ("hidden_size", "normalized_shape", "n_embd", "d_model", "dim", "num_features")
+_WIDTHS = (
+    "hidden_size", "normalized_shape", "n_embd", "d_model", "dim", "num_features", "size", "c_in",
+    "num_channels",
+)  # fmt: skip
 
 
 def _words(eps: float, **more: Word) -> dict[str, Word]:
@@ -44,47 +48,161 @@ class Format(Word):
         return '"channels_last"; over the channels of (N, C, ...) with "channels_first"'
 
 
-_RMS = (
-    "RMSNorm", "LlamaRMSNorm", "MistralRMSNorm", "MixtralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm",
-    "Phi3RMSNorm", "DeepseekV2RMSNorm", "DeepseekV3RMSNorm", "Olmo2RMSNorm", "OlmoeRMSNorm",
-    "GraniteRMSNorm", "MambaRMSNorm", "JambaRMSNorm", "InternLM2RMSNorm",
-    "T5LayerNorm", "MT5LayerNorm", "UMT5LayerNorm", "LongT5LayerNorm", "Pix2StructLayerNorm",
-    "IdeficsRMSNorm", "MllamaTextRMSNorm", "ImageGPTLayerNorm", "GlmRMSNorm", "Glm4RMSNorm",
-    "SmolLM3RMSNorm", "Qwen2MoeRMSNorm", "Qwen3MoeRMSNorm", "BambaRMSNorm", "Gemma3nRMSNorm",
-)  # fmt: skip
-_ONE_PLUS = ("GemmaRMSNorm", "Gemma2RMSNorm", "Gemma3RMSNorm", "RecurrentGemmaRMSNorm",
-             "Qwen3NextRMSNorm")  # fmt: skip
+_EPS6 = _words(1e-6)
+_EPS5 = _words(1e-5)
+_CHANNELS = {"channel_axis": 1}
+_SCALE_SHIFT = {
+    "use_weight": As(SCALE, default=True),
+    "use_bias": As(SHIFT, default=False),
+    "force_float32_reductions": Unused("statistics are exact in any case"),
+}
+_GROUP = {**torch.GROUP, "num_features": As("num_features")}
+_GROUPED = Only(None, Refusal("it averages over groups of the last axis"))
+_HEADS = Refusal("it averages over one head, and has a weight for each item of each")
+_NETWORK = Refusal("its scale and shift come from a further input, in a network of their own")
+_NO_NORM = Refusal("it normalizes nothing: it is a scale and a shift")
 
 NORMS = (
-    Norm(_RMS, "RMSNorm", _words(1e-6)),
-    Norm(_ONE_PLUS, "RMSNorm", _words(1e-6), {"unit_offset": True}),
-    Norm(("LayerNorm",), "LayerNorm", _words(1e-5, bias=As("bias", default=True))),
-    Norm(("CohereLayerNorm",), "LayerNorm", _words(1e-5, bias=As("bias", default=False))),
-    Norm(("OlmoLayerNorm",), "LayerNorm", _words(1e-5), {"elementwise_affine": False}),
-    Norm(("NemotronLayerNorm1P",), "LayerNorm", _words(1e-5), {"unit_offset": True}),
+    Norm(("RMSNorm", *classes.RMS), "RMSNorm", _EPS6),
+    Norm(classes.RMS_1E5, "RMSNorm", _EPS5),
+    Norm(classes.ONE_PLUS, "RMSNorm", _EPS6, {"unit_offset": True}),
     Norm(
-        ("ConvNextLayerNorm", "ConvNextV2LayerNorm", "SamLayerNorm"), "LayerNorm",
-        _words(1e-6, data_format=Format(default="channels_last")),
+        ("Qwen4ExpTextRMSNorm",), "RMSNorm",
+        _words(1e-6, group_size=_GROUPED), {"unit_offset": True},
     ),
-    Norm(("GroupNorm",), "GroupNorm", {**torch.GROUP, "num_features": As("num_features")}),
+    Norm(
+        classes.WITH_SCALE, "RMSNorm",
+        _words(1e-6, with_scale=As("elementwise_affine", default=True)),
+    ),
+    Norm(classes.NO_WEIGHT, "RMSNorm", _EPS6, {"elementwise_affine": False}),
+    Norm(("xLSTMRMSNorm",), "RMSNorm", {**_EPS6, **_SCALE_SHIFT}),
+    Norm(("LayerNorm", "FP32LayerNorm"), "LayerNorm", _words(1e-5, bias=As("bias", default=True))),
+    Norm(
+        ("EsmFoldLayerNorm", "EsmcLayerNorm", "EsmFold2LayerNorm", "PocketTTSFlowLayerNorm",
+         "GradiumPhononTTSFlowLayerNorm"),
+        "LayerNorm",
+        _words(
+            1e-5, bias=As("bias", default=True),
+            elementwise_affine=As("elementwise_affine", default=True),
+        ),
+    ),
+    Norm(("DebertaLayerNorm",), "LayerNorm", _words(1e-12)),
+    Norm(classes.NO_BIAS, "LayerNorm", _words(1e-5, bias=As("bias", default=False))),
+    Norm(("OlmoLayerNorm",), "LayerNorm", _EPS5, {"elementwise_affine": False}),
+    Norm(("NemotronLayerNorm1P", "VideoPrismLayerNorm"), "LayerNorm", _EPS5, {"unit_offset": True}),
+    Norm(
+        ("MoonshineStreamingLayerNorm",), "LayerNorm",
+        {**_EPS5, "unit_offset": As("unit_offset", default=True)}, {"bias": False},
+    ),
+    Norm(
+        classes.BY_FORMAT, "LayerNorm", _words(1e-6, data_format=Format(default="channels_last")),
+    ),
+    Norm(
+        ("DINOv3ConvNextLayerNorm",), "LayerNorm",
+        _words(1e-5, data_format=Format(default="channels_last")),
+    ),
+    Norm(
+        classes.OVER_CHANNELS, "LayerNorm",
+        _words(1e-6, affine=As("elementwise_affine", default=True)), _CHANNELS,
+    ),
+    Norm(("SqueezeBertLayerNorm",), "LayerNorm", _words(1e-12), _CHANNELS),
+    Norm(
+        ("GroupNorm", "Emu3VQVAEGroupNorm", "PeAudioMaskedGroupNorm", "PeVideoMaskedGroupNorm",
+         "PeAudioVideoMaskedGroupNorm"),
+        "GroupNorm", _GROUP,
+    ),
+    Norm(
+        ("PoolFormerGroupNorm",), "GroupNorm",
+        {name: word for name, word in _GROUP.items() if name != "num_groups"}, {"num_groups": 1},
+    ),
     Norm(("BatchNorm2d",), "BatchNorm2d", torch.BATCH),
     Norm(
-        ("MambaRMSNormGated", "Zamba2RMSNormGated", "BambaRMSNormGated", "NemotronHRMSNormGated",
-         "GraniteMoeHybridRMSNormGated"),
-        "GatedRMSNorm", _words(1e-6, group_size=As("group_size")), {"norm_before_gate": False},
+        ("PatchTSTBatchNorm", "PatchTSMixerBatchNorm"), "BatchNorm1d",
+        _words(1e-5, d_model=As("num_features")), {"channel_axis": -1},
+    ),
+    Norm(classes.FROZEN, "FrozenBatchNorm2d", {**torch.FROZEN, "n": As("num_features")}),
+    Norm(
+        ("ConvNextV2GRN", "GlobalResponseNorm"), "GlobalResponseNorm",
+        {"dim": As("num_features"), "num_features": As("num_features"),
+         "eps": As("eps", default=1e-6)},
+        {"channel_axis": -1},
     ),
     Norm(
-        ("Qwen3NextRMSNormGated", "Qwen3_5RMSNormGated", "Qwen3_5MoeRMSNormGated",
-         "OlmoHybridRMSNormGated"),
-        "GatedRMSNorm", _words(1e-6),
+        classes.GATED, "GatedRMSNorm",
+        _words(1e-6, group_size=As("group_size")), {"norm_before_gate": False},
+    ),
+    Norm(classes.GATED_AFTER, "GatedRMSNorm", _EPS6),
+    Norm(classes.GATED_SIGMOID, "GatedRMSNorm", _EPS6, {"activation": "sigmoid"}),
+    Norm(
+        ("Qwen4ExpTextRMSNormGated",), "GatedRMSNorm",
+        _words(1e-6, activation=As("activation", default="silu")),
     ),
     Norm(
-        ("KimiLinearRMSNormGated", "BailingHybridRMSNormGated", "Glm5NextTextRMSNormGated"),
-        "GatedRMSNorm", _words(1e-6), {"activation": "sigmoid"},
+        ("FalconH1RMSNormGated",), "GatedRMSNorm",
+        _words(
+            1e-6, group_size=As("group_size"),
+            n_groups=Only(1, Refusal("groups are given by their size; give group_size")),
+            norm_before_gate=As("norm_before_gate", default=True),
+        ),
     ),
     Norm(
-        ("AdaLayerNorm", "AdaLayerNormZero", "AdaGroupNorm", "SpatialNorm"),
-        refused=Refusal("its scale and shift come from a further input, in a network of their own"),
+        ("AdaLayerNorm", "AdaLayerNormZero", "AdaLayerNormSingle", "AdaLayerNormZeroSingle",
+         "AdaLayerNormContinuous", "AdaGroupNorm", "SpatialNorm", "SD35AdaLayerNormZeroX",
+         "LuminaRMSNormZero", "LuminaLayerNormContinuous", "CogVideoXLayerNormZero",
+         "EsmFold2AdaptiveLayerNorm", "Qwen2_5_OmniAdaLayerNormZero",
+         "Qwen2_5_OmniAdaLayerNormZero_Final", "VibeVoiceDiffusionHeadAdaLayerNorm",
+         "WavTokenizerAdaLayerNorm", "Emu3VQVAESpatialNorm", "VoxtralRealtimeTextAdaRmsNorm",
+         "AXK2GatedRMSNorm"),
+        refused=_NETWORK,
+    ),
+    Norm(
+        ("BitGroupNormActivation",), "GroupNorm",
+        {**_GROUP, "num_groups": As("num_groups", default=32), "apply_activation": Only(
+            False,
+            Refusal("it ends in an activation of the config",
+                    {"type": "GroupNorm", "num_groups": 32}, "and apply it to the output"),
+            default=True,
+        )},
+    ),
+    Norm(("ChameleonLayerNorm", "StableLmLayerNormPerHead", "xLSTMMultiHeadLayerNorm"),
+         refused=_HEADS),
+    Norm(
+        ("AutoformerLayernorm",),
+        refused=Refusal("it takes the mean over the positions from its output"),
+    ),
+    Norm(
+        ("MuseSparkTextInputScaledRMSNorm",),
+        refused=Refusal("it multiplies by 1 + weight before it normalizes, and here after"),
+    ),
+    Norm(
+        ("HYV4UnweightedRMSNorm", "HYV4VLUnweightedRMSNorm"),
+        refused=Refusal("it gives the factor 1 / rms(x) alone, and no x"),
+    ),
+    Norm(
+        ("PocketTTSTimestepNorm",),
+        refused=Refusal("it divides by the deviation and does not centre"),
+    ),
+    Norm(
+        ("DoryL2Norm", "ZayaQKNorm"),
+        refused=Refusal("it divides by the length of x: eps is added to a sum of squares, and here "
+                        "to their mean"),
+    ),
+    Norm(
+        ("Gemma3nAudioCumulativeGroupNorm",),
+        refused=Refusal("its moments at a time are of all times up to it, and here of a sample"),
+    ),
+    Norm(("IntLayerNorm",), refused=Refusal("it is quantized, and data here is of floats")),
+    Norm(
+        ("Phi4MultimodalAudioMeanVarianceNormLayer",),
+        refused=Refusal(
+            "its statistics are those of a data set", {"type": "Normalize", "channel_axis": -1},
+            "and fit it",
+        ),
+    ),
+    Norm(("NoNorm",), refused=_NO_NORM),
+    Norm(
+        ("MuseGlimmerTextNormedEmbedding", "MuseSparkTextNormedEmbedding", "PatchTSMixerNormLayer"),
+        refused=Refusal("it is a block with a norm in it; give the class of that norm"),
     ),
 )  # fmt: skip
 
@@ -186,4 +304,8 @@ DIALECT = Dialect(
     packages=("transformers", "diffusers"),
     parse=_parts,
     state=TORCH_STATE,
+    unknown=(
+        "names do not tell what a class computes: write {'type': 'LlamaRMSNorm', 'eps': 1e-06} if "
+        "it is x / rms(x) * weight, 'GemmaRMSNorm' if it multiplies by 1 + weight, or 'LayerNorm'"
+    ),
 )

@@ -107,6 +107,8 @@ def _found(dialect: Dialect, name: Any) -> tuple[Norm, int | None]:
         )
     found = _ours_there(dialect, name)
     if found is None:
+        if dialect.unknown:
+            raise UnknownName(f"{dialect.name} has no norm {shown(name, False)}; {dialect.unknown}")
         hint = typos(name, dialect.names()) or "."
         known = ", ".join(norm.names[0] for norm in dialect.norms if not norm.refused)
         raise UnknownName(f"{dialect.name} has no norm {shown(name, False)}{hint} Norms: {known}")

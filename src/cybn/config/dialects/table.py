@@ -104,6 +104,9 @@ class Dialect:
         The name of the norm that is meant, by the name and the options.
     state
         The names of arrays, for `load_state_dict`.
+    unknown
+        What is said of a name that is in no table, in place of names that are near: for a library
+        where a near name may be another norm.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Dialect:
     parse: Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]] | None] | None = None
     adjust: Callable[[Any, Mapping[str, Any]], Any] | None = None
     state: StateNames = field(default_factory=StateNames)
+    unknown: str = ""
     _by_name: dict[str, Norm] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

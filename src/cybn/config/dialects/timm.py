@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...terms.messages import shown
 from . import torch
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
@@ -33,6 +34,22 @@ class Act(Word):
         return "`activation`, of ReLU, leaky ReLU or none"
 
 
+class Given(Word):
+    """`act_kwargs`: options of the activation."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        rest = dict(value) if isinstance(value, Mapping) else {}
+        rest.pop("inplace", None)
+        slope = {"negative_slope": rest.pop("negative_slope")} if "negative_slope" in rest else {}
+        if rest or not isinstance(value, (Mapping, type(None))):
+            raise Refused(f"{shown(value, False)}: of the options of an activation, negative_slope "
+                          f"is read")  # fmt: skip
+        return slope
+
+    def says(self) -> str:
+        return "`negative_slope` alone"
+
+
 class Apply(Word):
     """`apply_act`: false leaves the activation out."""
 
@@ -43,8 +60,20 @@ class Apply(Word):
         return "false: no `activation`"
 
 
+class Last(Word):
+    """`channels_last`: where the channels are."""
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, bool):
+            raise TypeError(f"channels_last is true or false, got {shown(value)}")
+        return {"channel_axis": -1 if value else 1}
+
+    def says(self) -> str:
+        return "`channel_axis`"
+
+
 NO_ACT = Refusal("without its activation it is another function")
-FP32 = Unused("float32 statistics, as always here")
+CHANNELS, NO_BIAS = {"channel_axis": 1}, {"bias": False}
 WIDTH = {"num_features": As("num_features"), "num_channels": As("num_features")}
 EPS6 = As("eps", default=1e-6)
 LAYER = {
@@ -57,13 +86,27 @@ LAYER = {
 RMS = {**LAYER, "channels": As("num_features")}
 GROUP = {**torch.GROUP, "num_groups": As("num_groups", default=32), **WIDTH}
 GROUP1 = {name: word for name, word in GROUP.items() if name != "num_groups"}
-BATCH_ACT = {
-    **torch.BATCH,
+GROUP1_NO_BIAS = {name: word for name, word in GROUP1.items() if name != "bias"} | {"eps": EPS6}
+ACT = {
     "act_layer": Act(default="relu"),
-    "act_kwargs": Only(None, Refusal("options of an activation are not read"), ({},)),
+    "act_kwargs": Given(),
     "inplace": Unused("out= is given in the call"),
     "drop_layer": Only(None, Refusal("there is no dropout here")),
     "apply_act": Apply(default=True),
+}
+BATCH_ACT = {**torch.BATCH, **ACT}
+GROUP_ACT = {
+    **GROUP,
+    **ACT,
+    "group_size": Only(None, Refusal("groups are given by their number; give num_groups")),
+}
+GROUP1_ACT = {**GROUP1, **ACT}
+RMS_ACT = {**RMS, **ACT}
+LAYER_ACT = {
+    **LAYER,
+    **ACT,
+    "normalization_shape": As("normalized_shape"),
+    "eps": As("eps", default=1e-5),
 }
 EVO_B = {
     **WIDTH,
@@ -96,6 +139,13 @@ FRN = {
     "eps": As("eps", default=1e-5),
     "rms": Only(True, Refusal("it divides by the deviation, and here by the root mean square")),
 }
+GRN = {
+    "dim": As("num_features"),
+    "num_features": As("num_features"),
+    "eps": EPS6,
+    "channels_last": Last(default=True),
+    **torch.PLACE,
+}
 SPLIT = {**torch.BATCH, "num_splits": As("num_splits", default=2)}
 
 NORMS = (
@@ -108,11 +158,14 @@ NORMS = (
     Norm(("frozenbatchnorm2d",), "FrozenBatchNorm2d", torch.FROZEN),
     Norm(("groupnorm",), "GroupNorm", GROUP),
     Norm(("groupnorm1",), "GroupNorm", GROUP1, {"num_groups": 1}),
+    Norm(("GroupNorm1NoBias",), "GroupNorm", GROUP1_NO_BIAS, {"num_groups": 1, **NO_BIAS}),
     Norm(("instancenorm2d",), "InstanceNorm2d", torch.INSTANCE),
     Norm(("layernorm", "layernormfp32"), "LayerNorm", LAYER),
-    Norm(("layernorm2d", "layernorm2dfp32"), "LayerNorm", LAYER, {"channel_axis": 1}),
+    Norm(("layernorm2d", "layernorm2dfp32", "LayerNormExp2d"), "LayerNorm", LAYER, CHANNELS),
+    Norm(("LayerNormNoBias",), "LayerNorm", LAYER, NO_BIAS),
+    Norm(("LayerNorm2dNoBias",), "LayerNorm", LAYER, {**CHANNELS, **NO_BIAS}),
     Norm(("rmsnorm", "rmsnormfp32"), "RMSNorm", RMS),
-    Norm(("rmsnorm2d", "rmsnorm2dfp32"), "RMSNorm", RMS, {"channel_axis": 1}),
+    Norm(("rmsnorm2d", "rmsnorm2dfp32"), "RMSNorm", RMS, CHANNELS),
     Norm(("evonormb0", "EvoNorm2dB0"), "EvoNormB0", EVO_B0),
     Norm(("evonorms0", "EvoNorm2dS0"), "EvoNormS0", EVO_S0),
     Norm(("frntlu", "FilterResponseNormTlu2d"), "FilterResponseNorm", FRN),
@@ -123,24 +176,14 @@ NORMS = (
             {"type": "FRN", "eps": 1e-5, "tlu": False}, "and apply ReLU to the output",
         ),
     ),
-    Norm(
-        ("GroupNormAct", "GroupNorm1Act"),
-        refused=Refusal(
-            "it ends in an activation",
-            {"type": "GroupNorm", "num_groups": 32}, "and apply it to the output",
-        ),
-    ),
-    Norm(
-        ("LayerNormAct", "LayerNormActFp32"),
-        refused=Refusal(
-            "it ends in an activation",
-            {"type": "LayerNorm", "eps": 1e-5}, "and apply it to the output",
-        ),
-    ),
-    Norm(
-        ("LayerNormAct2d", "RmsNormAct", "RmsNormAct2d", "LayerNormAct2dFp32", "RmsNormActFp32"),
-        refused=Refusal("it ends in an activation, after a norm over the channels of (N, C, H, W)"),
-    ),
+    Norm(("GroupNormAct",), "GroupNorm", GROUP_ACT),
+    Norm(("GroupNorm1Act",), "GroupNorm", GROUP1_ACT, {"num_groups": 1}),
+    Norm(("LayerNormAct", "LayerNormActFp32"), "LayerNorm", LAYER_ACT),
+    Norm(("LayerNormAct2d", "LayerNormAct2dFp32"), "LayerNorm", LAYER_ACT, CHANNELS),
+    Norm(("RmsNormAct", "RmsNormActFp32"), "RMSNorm", RMS_ACT),
+    Norm(("RmsNormAct2d", "RmsNormAct2dFp32"), "RMSNorm", RMS_ACT, CHANNELS),
+    Norm(("FrozenBatchNormAct2d",), "FrozenBatchNorm2d", {**torch.FROZEN, **ACT, **torch.PLACE}),
+    Norm(("SyncBatchNormAct",), "BatchNorm2d", {**torch.SYNC, **ACT}, synchronized=True),
     Norm(
         ("inplaceabn", "iabn"),
         refused=Refusal(
@@ -148,6 +191,7 @@ NORMS = (
             {"type": "BatchNorm2d", "activation": "leaky_relu"}, "for the same output",
         ),
     ),
+    Norm(("GlobalResponseNorm",), "GlobalResponseNorm", GRN),
     Norm(("evonormb1", "EvoNorm2dB1"), "EvoNormB1", EVO_B),
     Norm(("evonormb2", "EvoNorm2dB2"), "EvoNormB2", EVO_B),
     Norm(("evonorms0a", "EvoNorm2dS0a"), "EvoNormS0", {**EVO_S0, **EVO_A}),
@@ -156,7 +200,7 @@ NORMS = (
     Norm(("evonorms2", "EvoNorm2dS2"), "EvoNormS2", EVO_S),
     Norm(("evonorms2a", "EvoNorm2dS2a"), "EvoNormS2", {**EVO_S, **EVO_A}),
     Norm(("simplenorm", "simplenormfp32"), "SimpleNorm", SIMPLE),
-    Norm(("simplenorm2d", "simplenorm2dfp32"), "SimpleNorm", SIMPLE, {"channel_axis": 1}),
+    Norm(("simplenorm2d", "simplenorm2dfp32"), "SimpleNorm", SIMPLE, CHANNELS),
 )  # fmt: skip
 
 DIALECT = Dialect(
