@@ -231,7 +231,7 @@ def test_parts_at_once_have_the_bits_of_parts_one_by_one(seed, parts, scale):
     assert bits(whole.sums) == bits(one_by_one.sums)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from([1, 1e200, 1e308]))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from([1, 1e200, 1e307]))
 def test_each_channel_is_merged_by_itself(seed, parts, scale):
     """Wherever it lies among others: the compiled loop goes by strips of them."""
     rng = np.random.default_rng(seed)
