@@ -167,16 +167,16 @@ def batch_norm_apply(
     given = {}
     if isinstance(moments, Moments):
         check_eps(who, eps, True)
-        if len(moments.mean) != channels:
+        if moments.channels != channels:
             raise ValueError(
                 f"{who} needs moments of {channels} channels, as x {x.shape} has, "
-                f"got {len(moments.mean)}"
+                f"got {moments.channels}"
             )
         if not moments.count and x.size:
             raise ValueError(
                 f"{who} got moments of no values for x {x.shape}; merge those of all parts, x too"
             )
-        stats, count = np.concatenate([moments.stats(eps), moments.sums]), moments.count
+        stats, count = moments._with_sums(eps), moments.count
     else:
         stats, count = check_stats(who, moments, channels), 1
         given = {"moments": moments}

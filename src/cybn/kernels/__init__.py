@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import levels
-from ._running import move_anew, move_running
+from ._running import follow_sums, merge_sums, move_anew, move_running
 
-__all__ = ["LEVEL", "Kernels", "move_anew", "move_running", "of"]
+__all__ = ["LEVEL", "Kernels", "follow_sums", "merge_sums", "move_anew", "move_running", "of"]
 
 LEVEL = levels.choose()
 
