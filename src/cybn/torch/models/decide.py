@@ -112,9 +112,9 @@ def _search(module: nn.Module) -> Plan | str:
         tried = True
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)
-        if worst <= _CLOSE[torch.float32]:
+        if 0 <= worst <= _CLOSE[torch.float32]:
             return _with_dtypes(module, plan)
-        nearest = min(nearest, worst)
+        nearest = min(nearest, worst if worst >= 0 else float("inf"))
     if not tried:
         return "what it computes is not known here; cybn.torch.register tells"
     if nearest == float("inf"):

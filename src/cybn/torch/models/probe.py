@@ -123,9 +123,12 @@ def difference(
         return math.inf
     ours = probed(module, dtype, training)
     ours.__class__ = made_class = make(type(module), plan)
-    with torch.enable_grad():
-        if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is None:
-            return -1.0  # the module's own forward does it
+    try:
+        with torch.enable_grad():
+            if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is None:
+                return -1.0  # the module's own forward does it
+    except Exception:  # the module lacks what the plan reads
+        return math.inf
     ours = probed(module, dtype, training)
     ours.__class__ = made_class
     return _difference(before, outputs(ours, *given))
