@@ -24,8 +24,9 @@ LAYOUTS = {
 class OverChannels(nn.Module):
     """Written out, of any rank."""
 
-    def __init__(self, width=8, centred=True, affine=True):
+    def __init__(self, width=8, centred=True, affine=True, turns=True):
         super().__init__()
+        self.turns = turns
         self.centred, self.eps = centred, 1e-6
         self.weight = nn.Parameter(torch.ones(width)) if affine else None
         self.bias = nn.Parameter(torch.zeros(width)) if affine and centred else None
@@ -37,7 +38,8 @@ class OverChannels(nn.Module):
             y = functional.layer_norm(rows, shape, self.weight, self.bias, self.eps)
         else:
             y = functional.rms_norm(rows, shape, self.weight, self.eps)
-        return y.movedim(-1, 1)
+        y = y.movedim(-1, 1)
+        return y if self.turns else y.clone(memory_format=torch.contiguous_format)
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +73,10 @@ def results(norm, x, above):
 
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("turns", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_any_layout_of_x_and_of_the_gradient(layout, centred, affine):
-    theirs, ours = both(centred=centred, affine=affine)
+def test_any_layout_of_x_and_of_the_gradient(layout, turns, centred, affine):
+    theirs, ours = both(centred=centred, affine=affine, turns=turns)
     torch.manual_seed(0)
     x, above = torch.randn(2, 3, 8, 4, 5, dtype=torch.float64)
     x = LAYOUTS[layout](x)
@@ -85,15 +88,19 @@ def test_any_layout_of_x_and_of_the_gradient(layout, centred, affine):
 
 @pytest.mark.parametrize("shape", [(2, 8, 5), (2, 8, 2, 3, 4), (1, 8, 1), (3, 8, 40)])
 def test_any_rank(shape):
-    theirs, ours = both(len(shape))
+    theirs, ours = both(len(shape), turns=False)
     x, above = torch.randn(2, *shape, dtype=torch.float64)
     for a, b in zip(results(theirs, x, above), results(ours, x, above), strict=True):
         torch.testing.assert_close(b, a, rtol=1e-11, atol=1e-11)
 
 
-def test_the_output_lies_as_x_does():
-    _, ours = both()
+def test_the_output_lies_as_theirs_does():
+    theirs, ours = both()
     x = torch.randn(2, 8, 4, 5, dtype=torch.float64)
+    assert ours(x).stride() == theirs(x).stride()
+    assert ours(x).is_contiguous(memory_format=torch.channels_last)
+    theirs, ours = both(turns=False)
+    assert ours(x).stride() == theirs(x).stride()
     assert ours(x).is_contiguous()
     last = x.to(memory_format=torch.channels_last)
     assert ours(last).is_contiguous(memory_format=torch.channels_last)
@@ -104,7 +111,7 @@ def test_the_output_lies_as_x_does():
 
 @pytest.mark.parametrize("centred", [True, False])
 def test_no_axis_is_moved(centred, monkeypatch):
-    _, ours = both(centred=centred)
+    _, ours = both(centred=centred, turns=False)
     monkeypatch.setattr(_calls, "layer_norm", None)  # the norm of rows
     x = torch.randn(2, 8, 4, 5, dtype=torch.float64, requires_grad=True)
     y = ours(x)
@@ -115,7 +122,7 @@ def test_no_axis_is_moved(centred, monkeypatch):
 
 @pytest.mark.parametrize("centred", [True, False])
 def test_gradients_and_theirs(centred):
-    _, ours = both(centred=centred)
+    _, ours = both(centred=centred, turns=False)
     x = torch.randn(2, 8, 2, 2, dtype=torch.float64, requires_grad=True)
     parameters = [p.detach().clone().requires_grad_() for p in ours.parameters()]
     names = [name for name, _ in ours.named_parameters()]
@@ -129,7 +136,7 @@ def test_gradients_and_theirs(centred):
 
 @pytest.mark.parametrize("of", ["x", "weight", "bias"])
 def test_one_gradient_alone(of):
-    theirs, ours = both()
+    theirs, ours = both(turns=False)
     found = []
     for norm in (theirs, ours):
         x = torch.ones(2, 8, 3, 3, dtype=torch.float64).cumsum(1).requires_grad_(of == "x")
@@ -142,7 +149,7 @@ def test_one_gradient_alone(of):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
 def test_other_dtypes(dtype):
-    theirs, ours = both()
+    theirs, ours = both(turns=False)
     theirs, ours = theirs.to(dtype), ours.to(dtype)
     x, above = torch.randn(2, 2, 8, 3, 3).to(dtype)
     close = 2e-5 if dtype is torch.float32 else 2e-2
@@ -154,7 +161,7 @@ def test_a_shift_without_a_scale():
     class Shift(OverChannels):
         def forward(self, x):
             y = functional.layer_norm(x.movedim(1, -1), (8,), None, self.bias, self.eps)
-            return y.movedim(-1, 1)
+            return y.movedim(-1, 1).contiguous()
 
     register(Shift, "layer_norm", weight=None, bias="bias", channels_first=True)
     theirs = Shift()

@@ -12,6 +12,7 @@ norms and why:
 import copy
 import gc
 import io
+import random
 import re
 import signal
 import sys
@@ -19,6 +20,7 @@ import warnings
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torchinputs import MAKERS
 
@@ -56,6 +58,8 @@ def tensors_of(output, seen=None):
 def step(model, call, training):
     """Output, gradients and buffers of one call, by name; two models draw the same numbers."""
     torch.manual_seed(0)
+    np.random.seed(0)  # what masks of some speech models are drawn by
+    random.seed(0)
     model.train(training).zero_grad()
     found = {f"output {i}": t for i, t in enumerate(tensors_of(call(model)))}
     generator = torch.Generator().manual_seed(1)
@@ -107,9 +111,9 @@ def compared(model, call, dtypes=CLOSE):
         ours = convert(copy.deepcopy(model).to(dtype))
         for mode, expect, limit in zip((True, False), expected, exact, strict=True):
             found = step(ours, lambda m: call(m, dtype), mode)
-            name, difference = apart(expect, found)
-            # Rounding that a deep model makes much of is to be no worse than theirs
-            if difference > max(CLOSE[dtype], 0 if limit is expect else 3 * apart(limit, expect)[1]):
+            name, difference = apart(limit, found)
+            # Rounding that a deep model makes much of is to be not much worse than theirs
+            if difference > max(CLOSE[dtype], 3 * apart(limit, expect)[1]):
                 word = "training" if mode else "evaluation"
                 return f"{name} by {difference:.1e} in {word}, {dtype}", ours
     return "", ours

@@ -148,8 +148,9 @@ def _with_autocast(module: nn.Module, plan: Plan) -> Plan:
 
 
 def _with_dtypes(module: nn.Module, plan: Plan) -> Plan:
-    promotes = probe.promotes(module, plan)
-    plan = dataclasses.replace(plan, promotes=promotes)
+    plan = dataclasses.replace(
+        plan, promotes=probe.promotes(module, plan), turns=probe.turns(module, plan)
+    )
     exact = 0 <= probe.difference(
         module, plan, _class, probe.rank_of(plan), False, torch.float64
     ) <= probe.EXACT  # fmt: skip

@@ -37,6 +37,7 @@ class Plan:
     eps: str | float = "eps"
     offset: float = 0.0  # added to weight
     channels_first: int = 0  # the rank of x whose axis 1 is normalized; 0 for the last axis
+    turns: bool = False  # its output has channels last in memory, whatever x has
     promotes: bool = False  # x and weight of two dtypes give that of both, not that of x
     upcast: bool = False  # float32 arithmetic, of float64 too
     halves: bool = True  # sixteen bits by way of float32
@@ -99,7 +100,7 @@ def _normalized(plan: Plan, module: nn.Module, x: Tensor, weight: Any) -> Tensor
     eps = plan.value(module, "eps")
     if plan.channels_first:
         return ops.over_channels(
-            x, weight, plan.value(module, "bias"), eps, plan.norm == "layer_norm"
+            x, weight, plan.value(module, "bias"), eps, plan.norm == "layer_norm", plan.turns
         )
     if plan.norm == "layer_norm":
         shape = x.shape[-1:] if weight is None else weight.shape
