@@ -96,6 +96,16 @@ def rows_again(dy, x, weight, eps, centred, axes, wanted):
     return _gradient(norm, dy, x, weight, shape, wanted)
 
 
+def positions_again(dy, x, weight, eps, centred, wanted):
+    """The gradients of x, weight and bias of a norm over axis 1."""
+    width = x.shape[1:2]
+    norm, _ = _norm_of_rows(x, eps, centred, tuple(width))
+    return _gradient(
+        lambda x, weight, bias: norm(x.movedim(1, -1), weight, bias).movedim(-1, 1),
+        dy, x, weight, width, wanted,
+    )  # fmt: skip
+
+
 def _norm_of_rows(x, eps, centred, axes):
     """PyTorch's function of x, weight and bias, and the shape of these."""
     if not centred:

@@ -112,9 +112,9 @@ def _search(module: nn.Module) -> Plan | str:
         tried = True
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)
-        if worst <= _CLOSE[torch.float32]:
+        if 0 <= worst <= _CLOSE[torch.float32]:
             return _with_dtypes(module, plan)
-        nearest = min(nearest, worst)
+        nearest = min(nearest, worst if worst >= 0 else float("inf"))
     if not tried:
         return "what it computes is not known here; cybn.torch.register tells"
     if nearest == float("inf"):
@@ -148,8 +148,9 @@ def _with_autocast(module: nn.Module, plan: Plan) -> Plan:
 
 
 def _with_dtypes(module: nn.Module, plan: Plan) -> Plan:
-    promotes = probe.promotes(module, plan)
-    plan = dataclasses.replace(plan, promotes=promotes)
+    plan = dataclasses.replace(
+        plan, promotes=probe.promotes(module, plan), turns=probe.turns(module, plan)
+    )
     exact = 0 <= probe.difference(
         module, plan, _class, probe.rank_of(plan), False, torch.float64
     ) <= probe.EXACT  # fmt: skip

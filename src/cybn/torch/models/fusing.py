@@ -83,8 +83,9 @@ def _way(container: nn.Module) -> Way | None:
     if not chains:
         return None
     words = tuple(chain.words for chain in chains)
+    calls: dict[Any, Any] = {}
     for chain in chains:
-        _replace(trace, chain)
+        _replace(trace, chain, calls)
     source = trace.graph.python_code("self")
     names = tuple(
         (name, value.__name__ if isinstance(value, types.ModuleType) else value)
@@ -137,7 +138,8 @@ def _ends_in_norm(container: nn.Module, node: Any, depth: int) -> bool:
     return takes_gate(module) or _ends_in_norm(child, last, depth - 1)
 
 
-def _replace(trace: Trace, chain: Chain) -> None:
+def _replace(trace: Trace, chain: Chain, calls: dict[Any, Any]) -> None:
+    # calls: of each chain before this one, what stands for its last node
     graph, last = trace.graph, chain.nodes[-1]
     with graph.inserting_before(last):
         module = {n: graph.get_attr(n.target) for n in chain.nodes if n.op == "call_module"}
@@ -146,13 +148,14 @@ def _replace(trace: Trace, chain: Chain) -> None:
             module[chain.norm],
             chain.norm.args[0],
             tuple(module[n] for n in chain.between),
-            chain.residual,
+            calls.get(chain.residual, chain.residual),
             tuple(module[n] for n in chain.after),
             activation if activation is None or isinstance(activation, tuple)
             else module[activation],
         )  # fmt: skip
         call = graph.call_function(gated, arguments)
     last.replace_all_uses_with(call)
+    calls[last] = call
     for node in reversed(chain.nodes):
         graph.erase_node(node)
 

@@ -44,9 +44,7 @@ def takes_gate(norm: nn.Module) -> bool:
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
         return False
-    return not recipe.plan.followed or all(
-        type(child) is nn.Identity for child in (norm.drop, norm.act)
-    )
+    return all(type(norm._modules[name]) is nn.Identity for name in recipe.plan.followed)
 
 
 def gated(

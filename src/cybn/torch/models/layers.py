@@ -127,8 +127,9 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
     if plan.gate is not None or plan.group_size is not None:
         return None
     followed: dict[str, Any] = {}
-    if plan.followed and type(module.act) is not nn.Identity:
-        activation = activation_of(module.act)
+    after = [m for m in map(module.get_submodule, plan.followed) if type(m) is not nn.Identity]
+    if after:
+        activation = activation_of(after[0]) if len(after) == 1 else None
         if activation is None or plan.norm != "batch_norm":
             return None
         followed = dict(zip(("activation", "negative_slope"), activation, strict=True))

@@ -36,9 +36,9 @@ _APART = ("__init__", "extra_repr", "__repr__", "reset_parameters", "_load_from_
 
 _registered: dict[str, Plan] = {}
 _FOLLOWED = {
-    "timm.layers.norm_act.BatchNormAct2d": Plan("batch_norm", bias="bias", followed=True),
+    "timm.layers.norm_act.BatchNormAct2d": Plan("batch_norm", bias="bias", followed=("drop", "act")),
     "timm.layers.norm_act.FrozenBatchNormAct2d": Plan(
-        "frozen_batch_norm", bias="bias", followed=True
+        "frozen_batch_norm", bias="bias", followed=("drop", "act")
     ),
 }
 
@@ -138,9 +138,16 @@ def norm_like(module: nn.Module) -> bool:
         return True
     if not any(_NAMED.search(c.__name__) for c in type(module).__mro__[:-2]):
         return False
+    if type(module).__module__.startswith("torch.nn.utils."):  # weight norm, of a parametrization
+        return False
     arrays = [*module._parameters.values(), *module._buffers.values()]
     small = all(a is None or a.numel() <= 1 or a.ndim <= 2 for a in arrays)
-    return small and all(name in ("drop", "act") for name in module._modules)
+    return small and all(_mere(child) for child in module._modules.values())
+
+
+def _mere(child: nn.Module | None) -> bool:
+    # Has it nothing of its own, as an activation?
+    return child is not None and not (child._parameters or child._buffers or child._modules)
 
 
 def candidates(module: nn.Module) -> Iterator[Plan]:
@@ -155,7 +162,7 @@ def candidates(module: nn.Module) -> Iterator[Plan]:
     has = {n for n, a in (*module._parameters.items(), *module._buffers.items()) if a is not None}
     own = vars(module)
     eps = [n for n in _EPS if isinstance(own.get(n), float)] or list(_EPS_WRITTEN)
-    followed = bool(module._modules)
+    followed = tuple(module._modules)
     if {"running_mean", "running_var", "weight", "bias"} <= has:
         if "num_batches_tracked" not in has and not isinstance(module, _NormBase):
             for each in eps:
