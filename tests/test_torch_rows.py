@@ -4,11 +4,10 @@ The inputs are those of PyTorch's own tests of its modules; see test_torch.py.
 """
 
 import inspect
+import re
 import warnings
 
 import numpy as np
-import re
-
 import pytest
 from test_torch import DTYPES, MODES, assert_same_step, pair, pytorchs_inputs, torch
 
