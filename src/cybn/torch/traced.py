@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, compiler
 
 from .operators import OPS
-from .tensors import DATA, SIXTEEN
+from .tensors import DATA, SIXTEEN, stays_last
 
 
 def takes(x: Tensor, *values: Tensor | None, n: int | None = None) -> bool:
@@ -73,6 +73,8 @@ def layer_norm(module, x: Tensor, centred: bool) -> Tensor | None:
 
 def group_norm(module, x: Tensor, groups: int, of_instances: bool) -> Tensor | None:
     if x.dim() < 2 or not takes(x, module.weight, module.bias, n=x.shape[1]) or module.eps <= 0:
+        return None
+    if not of_instances and not x.is_contiguous() and stays_last(x):
         return None
     groups = x.shape[1] if of_instances else groups
     if x.shape[1] % groups != 0 or x.numel() <= x.shape[0] * groups:
