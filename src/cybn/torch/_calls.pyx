@@ -36,7 +36,7 @@ from ..functional.running import Step, follow
 from ..kernels import LEVEL, kernels_in, levels
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
 from . import formulas
-from .tensors import dense, ordered
+from .tensors import dense, ordered, stays_last
 
 cdef object transforms = torch._C._are_functorch_transforms_active
 cdef object dispatch_modes = torch._C._len_torch_dispatch_stack

@@ -24,7 +24,7 @@ from .chains import Chain, activation_after, chains_of, ending, module_of, sum_a
 from .gated import gated, takes_gate
 from .ops import unhooked
 from .swapped import Recipe, made
-from .tracing import Guard, Trace, Untraceable, sort_of, traced
+from .tracing import A_MODULE, Guard, Trace, Untraceable, sort_of, traced
 
 __all__ = ["forward_by", "fused_class", "fusible"]
 
@@ -163,14 +163,14 @@ def _replace(trace: Trace, chain: Chain, calls: dict[Any, Any]) -> None:
 def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
     """The forward of a fused container."""
     theirs = was.forward
-    compiled = [(way, _compiled(was, way)) for way in ways]
+    compiled = [(way.inputs, _checks(way), _compiled(was, way)) for way in ways]
 
     @functools.wraps(theirs)
     def forward(self, *args, **kwargs):
         if not kwargs and not torch.compiler.is_compiling():
-            for way, run in compiled:
-                plain = len(args) == way.inputs and all(type(x) is Tensor for x in args)
-                if plain and _holds(self, way):
+            for inputs, checks, run in compiled:
+                plain = len(args) == inputs and all(type(x) is Tensor for x in args)
+                if plain and _hold(self, checks):
                     return run(self, *args)
         return theirs(self, *args, **kwargs)
 
@@ -186,10 +186,44 @@ def _compiled(was: type[nn.Module], way: Way) -> Callable:
     return room["forward"]
 
 
-def _holds(self: nn.Module, way: Way) -> bool:
-    for path, name, value in way.guards:
-        module = self.get_submodule(path) if path else self
-        found = sort_of(module, name)
-        if found is not value and found != value:
+class _Check(NamedTuple):
+    """The guards of one module within a container, made ready: they are looked at in each call."""
+
+    path: tuple[str, ...]
+    children: tuple[str, ...]  # that are modules
+    others: tuple[tuple[str, Any], ...]
+    inline: bool
+
+
+def _checks(way: Way) -> tuple[_Check, ...]:
+    paths = dict.fromkeys([guard.path for guard in way.guards] + list(way.inline))
+    found = []
+    for path in paths:
+        there = [(name, value) for at, name, value in way.guards if at == path]
+        children = tuple(name for name, value in there if value == A_MODULE and "." not in name)
+        others = tuple(each for each in there if each[0] not in children)
+        parts = tuple(path.split(".")) if path else ()
+        found.append(_Check(parts, children, others, path in way.inline))
+    return tuple(found)
+
+
+def _hold(container: nn.Module, checks: tuple[_Check, ...]) -> bool:
+    for check in checks:
+        module = container
+        for part in check.path:
+            module = module.__dict__["_modules"].get(part)
+            if module is None:
+                return False
+        own = module.__dict__
+        children = own["_modules"]
+        for name in check.children:
+            # As `sort_of` finds it, without the way through the attributes of a module.
+            if (name in own or children.get(name) is None) and sort_of(module, name) != A_MODULE:
+                return False
+        for name, value in check.others:
+            found = sort_of(module, name)
+            if found is not value and found != value:
+                return False
+        if check.inline and not unhooked(module):
             return False
-    return all(unhooked(self.get_submodule(path)) for path in way.inline)
+    return True

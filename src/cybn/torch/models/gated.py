@@ -6,6 +6,7 @@ after the conversion is heeded: what is not as plain as it was is called as it s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -87,6 +88,7 @@ def gated(
     return _FUNCTIONS[act[0]](y, act[1]) if named else act(y)
 
 
+@lru_cache(64)
 def gate_for(activation: Activation | None) -> Gate:
     """What kernels take for it."""
     return OPEN if activation is None else gate_of("convert", *activation)
