@@ -23,9 +23,9 @@ def after(y: Tensor, residual: Tensor | None, activation: str | None, slope: flo
     return ACTIVATIONS[activation](y if residual is None else y + residual, slope)
 
 
-def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
+def opened(dy: Tensor, y: Tensor, gate: tuple[float, float, int]) -> Tensor:
     """The gradient of what went into the gate, from dy and its output y."""
-    slope, most = gate
+    slope, most, _ = gate
     closed = y <= 0 if most == float("inf") else (y <= 0) | (y >= most)
     return torch.where(closed, dy * slope if slope else 0.0, dy)
 

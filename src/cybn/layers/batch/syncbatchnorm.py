@@ -238,7 +238,10 @@ class SyncBatchNorm(BatchNorm):
             stats = whole.stats(self.eps)
             given = whole if whole.count else stats
             step = self._step_of(whole, stats, way, kept, mask)
-        gate = {"activation": self.activation, "negative_slope": self.negative_slope}
+        gate = {
+            "activation": self.activation, "negative_slope": self.negative_slope,
+            "alpha": self.alpha,
+        }  # fmt: skip
         try:
             y = batch_norm_apply(
                 kept, given, way.weight, way.bias, eps=self.eps, mask=mask, channel_axis=axis,

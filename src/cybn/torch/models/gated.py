@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...functional.gates import OPEN, Gate, gate_of
+from ...functional.gates import OPEN, Gate
+from ...functional.gates import straight_gate_of as gate_of
 from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from . import ops
 from .ops import unhooked
