@@ -163,7 +163,7 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
         job.given, job.given_stride = &given[0, 0, 0], row_stride(given)
     job.slope, job.most = <T>slope, <T>most
     job.gating = slope != 1 or residual is not None
-    if curve:
+    if curve or given is not None:
         job.bend = bend_of(curve)
     return 0
 
