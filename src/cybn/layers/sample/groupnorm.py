@@ -8,9 +8,9 @@ import numpy as np
 
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import check_channels, check_groups
+from ...functional.gates import ACTIVATIONS
 from ...functional.groups import check_group_size, check_samples
 from ...functional.masks import check_mask
-from ...functional.gates import ACTIVATIONS
 from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from .masked import apply_samples, check_counts, pullback_samples

@@ -16,10 +16,10 @@ from ...arrays.validation import (
     check_rank,
 )
 from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
+from ...functional.gates import ACTIVATIONS, OPEN, Gate, gate_of
 from ...functional.instance import check_instance_size, follow_samples
 from ...functional.masks import check_mask
 from ...functional.running import Step, follow
-from ...functional.gates import ACTIVATIONS, OPEN, Gate, gate_of
 from ...options import Bounds, DType, PositiveInt, Trainable
 from ..base.channelnorm import ChannelNorm
 from ..base.pair import new

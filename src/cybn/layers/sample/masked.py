@@ -94,7 +94,11 @@ def _turned(values: np.ndarray) -> np.ndarray:
 
 
 def apply_samples(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, axis: int, out: np.ndarray | None,
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    axis: int,
+    out: np.ndarray | None,
     residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, each sample by its valid positions."""
@@ -118,7 +122,11 @@ def apply_samples(
 
 
 def pullback_samples(
-    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
+    layer: RowNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    axis: int,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients, added up over the samples."""
@@ -155,7 +163,10 @@ def residual_like(like: np.ndarray, masked: Masked) -> np.ndarray | None:
 
 
 def apply_rows(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None,
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    out: np.ndarray | None,
     residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, of rows that are data or padding as a whole."""
@@ -206,8 +217,14 @@ def pullback_rows(
 
 
 def apply_planes(
-    layer: InstanceNorm, x: np.ndarray, mask: np.ndarray, axis: int, way: Any, running: bool,
-    out: np.ndarray | None, gate: Gate,
+    layer: InstanceNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    axis: int,
+    way: Any,
+    running: bool,
+    out: np.ndarray | None,
+    gate: Gate,
 ) -> tuple[np.ndarray, Masked, np.ndarray | None]:
     """y, what pullback needs, and what the running statistics are to follow, (2, C).
 
@@ -240,8 +257,15 @@ def apply_planes(
 
 
 def pullback_planes(
-    layer: InstanceNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
-    running: bool, out: np.ndarray | None, gate: Gate, bias: np.ndarray | None,
+    layer: InstanceNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    axis: int,
+    running: bool,
+    out: np.ndarray | None,
+    gate: Gate,
+    bias: np.ndarray | None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of weight and bias."""
     mask, parts, _ = masked
@@ -279,7 +303,10 @@ def _of_channels(layer: InstanceNorm, dweight: np.ndarray, dbias: np.ndarray) ->
 
 
 def apply_holes(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None,
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    out: np.ndarray | None,
     residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, each row by its valid items."""
@@ -318,7 +345,11 @@ def apply_holes(
 
 
 def pullback_holes(
-    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, out: np.ndarray | None,
+    layer: RowNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    out: np.ndarray | None,
     gate: Gate,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of rows with holes."""

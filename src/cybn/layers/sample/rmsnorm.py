@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from ...functional.rms import eps_for
 from ...functional.gates import ACTIVATIONS
+from ...functional.rms import eps_for
 from ...options import Bounds, DType, OneAxis, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
