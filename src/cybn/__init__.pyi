@@ -66,6 +66,18 @@ from .tools.recalibrate import recalibrate
 from .tools.saving import load, save
 from .tools.state import load_state_dict, state_dict
 
+_Activation = Literal[
+    "relu",
+    "leaky_relu",
+    "relu6",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "hardswish",
+    "elu",
+    "mish",
+]
+
 __version__: str
 
 __all__ = [
@@ -221,7 +233,7 @@ class BatchNorm1d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -247,7 +259,7 @@ class BatchNorm1d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -267,7 +279,7 @@ class BatchNorm2d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -293,7 +305,7 @@ class BatchNorm2d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -313,7 +325,7 @@ class BatchNorm3d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -339,7 +351,7 @@ class BatchNorm3d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -634,7 +646,7 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -656,7 +668,7 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -679,7 +691,7 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -701,7 +713,7 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -724,7 +736,7 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -746,7 +758,7 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -769,7 +781,7 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -791,7 +803,7 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1088,7 +1100,7 @@ class GhostBatchNorm(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1116,7 +1128,7 @@ class GhostBatchNorm(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1138,7 +1150,7 @@ class GhostBatchNorm1d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1166,7 +1178,7 @@ class GhostBatchNorm1d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1188,7 +1200,7 @@ class GhostBatchNorm2d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1216,7 +1228,7 @@ class GhostBatchNorm2d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1238,7 +1250,7 @@ class GhostBatchNorm3d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1266,7 +1278,7 @@ class GhostBatchNorm3d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1305,7 +1317,7 @@ class GroupNorm(_GroupNorm):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1323,7 +1335,7 @@ class GroupNorm(_GroupNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1371,7 +1383,7 @@ class InstanceNorm1d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1392,7 +1404,7 @@ class InstanceNorm1d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1408,7 +1420,7 @@ class InstanceNorm2d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1429,7 +1441,7 @@ class InstanceNorm2d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1445,7 +1457,7 @@ class InstanceNorm3d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1466,7 +1478,7 @@ class InstanceNorm3d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1512,7 +1524,7 @@ class LayerNorm(_LayerNorm):
     unit_offset: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1530,7 +1542,7 @@ class LayerNorm(_LayerNorm):
         unit_offset: bool = False,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1546,7 +1558,7 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1572,7 +1584,7 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1592,7 +1604,7 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1618,7 +1630,7 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1638,7 +1650,7 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -1664,7 +1676,7 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -1684,7 +1696,7 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1705,7 +1717,7 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1721,7 +1733,7 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1742,7 +1754,7 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1758,7 +1770,7 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1779,7 +1791,7 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -1929,7 +1941,7 @@ class RMSNorm(_RMSNorm):
     unit_offset: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -1947,7 +1959,7 @@ class RMSNorm(_RMSNorm):
         unit_offset: bool = False,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
@@ -2026,7 +2038,7 @@ class SplitBatchNorm(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2053,7 +2065,7 @@ class SplitBatchNorm(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2074,7 +2086,7 @@ class SplitBatchNorm1d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2101,7 +2113,7 @@ class SplitBatchNorm1d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2122,7 +2134,7 @@ class SplitBatchNorm2d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2149,7 +2161,7 @@ class SplitBatchNorm2d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2170,7 +2182,7 @@ class SplitBatchNorm3d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2197,7 +2209,7 @@ class SplitBatchNorm3d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2313,7 +2325,7 @@ class SyncBatchNorm(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2339,7 +2351,7 @@ class SyncBatchNorm(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2360,7 +2372,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2386,7 +2398,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2407,7 +2419,7 @@ class SyncBatchNorm2d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2433,7 +2445,7 @@ class SyncBatchNorm2d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2454,7 +2466,7 @@ class SyncBatchNorm3d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2480,7 +2492,7 @@ class SyncBatchNorm3d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
         alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
@@ -2556,7 +2568,7 @@ class _BatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2602,7 +2614,7 @@ class _DomainSpecificBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2706,7 +2718,7 @@ class _GhostBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2732,7 +2744,7 @@ class _GroupNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -2759,7 +2771,7 @@ class _InstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -2786,7 +2798,7 @@ class _LayerNormOptions(TypedDict, total=False):
     unit_offset: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -2801,7 +2813,7 @@ class _LazyBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2820,7 +2832,7 @@ class _LazyInstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -2892,7 +2904,7 @@ class _RMSNormOptions(TypedDict, total=False):
     unit_offset: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     trainable: bool | Literal["weight", "bias"]
@@ -2932,7 +2944,7 @@ class _SplitBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2962,7 +2974,7 @@ class _SyncBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | None
+    activation: _Activation | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
@@ -2999,7 +3011,7 @@ class _AnyOptions(TypedDict, total=False):
     momentum: float | None
     track_running_stats: bool
     weight: bool
-    activation: Literal["relu", "leaky_relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish"] | Literal["silu", "sigmoid"] | None
+    activation: _Activation | Literal["silu", "sigmoid"] | None
     negative_slope: float
     alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
