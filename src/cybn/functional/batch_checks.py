@@ -111,3 +111,19 @@ def past_curve(back: Back, weight: np.ndarray | None, bias: np.ndarray | None) -
         return back
     g = rounded(let_through(dy, x, stats, weight, bias, residual, axis, gate), x.dtype)
     return back._replace(dy=g, gate=OPEN)
+
+
+def check_again(who, x, dy, out, stats, weight, bias, residual, activation, dresidual):
+    """What the backward of a norm of a sample is to compute again: bias, residual, gate, dresidual.
+
+    activation: its name, negative_slope and alpha.
+    """
+    gate = gate_of(who, *activation)
+    others = {"x": x, "dy": dy, "out": out, "stats": stats, "weight": weight}
+    residual = None if residual is None else check_residual(who, residual, x)
+    if dresidual is not None:
+        check_out(who, dresidual, x)
+        check_separate(who, "dresidual", dresidual, **others, residual=residual)
+    if out is not None and residual is not None:
+        check_separate(who, "out", out, residual=residual)
+    return bias, residual, gate, dresidual

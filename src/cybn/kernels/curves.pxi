@@ -1,6 +1,7 @@
-# Activations that may follow a norm, and their slopes, with the accuracy of a few roundings over the
-# whole range: to the last subnormal number, with the limits at infinity. They are arithmetic alone,
-# as exponential.pxi is, so that compilers make vectors of them and every CPU gives the same bits.
+# Activations that may follow a norm, and their slopes, with the accuracy of a few roundings over
+# the whole range: to the last subnormal number, with the limits at infinity. They are arithmetic
+# alone, as exponential.pxi is, so that compilers make vectors of them and every CPU gives the same
+# bits.
 #
 # A loop that writes hands its strips over by pointer (`bend` of normalize.pxi), before they are
 # stored. So one loop serves all activations, and each of them is a loop over a strip. Forward a
@@ -41,8 +42,8 @@ cdef inline A lacking(A product, A x, A y) noexcept nogil:
 cdef inline always tail(A *share, A t) noexcept nogil:
     """OUT share: Phi(-t)*e^(t^2/2) of 0 <= t < 40, to a few roundings.
 
-    A polynomial of (t - 4)/(t + 4), over t + 4: as Shepherd and Laframboise, Chebyshev approximation
-    of (1 + 2x)exp(x^2)erfc(x), Mathematics of Computation 36, 1981.
+    A polynomial of (t - 4)/(t + 4), over t + 4: as Shepherd and Laframboise, Chebyshev
+    approximation of (1 + 2x)exp(x^2)erfc(x), Mathematics of Computation 36, 1981.
     """
     cdef A over = <A>1 / (t + <A>4), q = (t - <A>4) * over, p
     if A is double:
@@ -91,7 +92,8 @@ cdef inline A along(A t) noexcept nogil:
 
 cdef inline always curve(A *f, A z, A slope, A most, bint back, Curve which) noexcept nogil:
     """OUT f: f(z), or back f'(z). `back` and `which` are literals."""
-    cdef A one = 1, two = 2, four = 4, limit, t, e, m, rest = 0, power = 0, more = 0, low, share = 0, up, down
+    cdef A one = 1, two = 2, four = 4, rest = 0, power = 0, more = 0, share = 0
+    cdef A limit, t, e, m, low, up, down
     cdef A x = 0, lacks = 0
     if which == GATE:
         f[0] = gated(one, z, slope, most) if back else gate(z, slope, most)

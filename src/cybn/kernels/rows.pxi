@@ -147,7 +147,9 @@ cdef inline const S *residual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept
 
 
 cdef inline const S *given_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:
-    return NULL if job.given == NULL else job.given + r * job.given_stride + at
+    if job.given == NULL:
+        return NULL
+    return job.given + r * job.given_stride + at
 
 
 cdef inline S *dresidual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:

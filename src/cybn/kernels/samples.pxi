@@ -230,7 +230,9 @@ cdef leaf bend_run(Samples *job, S *y, Py_ssize_t at, Py_ssize_t n, T mean, T sc
 
 
 cdef inline const S *from_at(const S *a, Py_ssize_t at) noexcept nogil:
-    return NULL if a == NULL else a + at
+    if a == NULL:
+        return NULL
+    return a + at
 
 
 cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:

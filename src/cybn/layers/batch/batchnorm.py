@@ -138,7 +138,8 @@ class BatchNorm(ChannelNorm):
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
         "momentum", "num_batches_tracked", "affine", "weight", "bias", "track_running_stats",
-        "weight_init", "on_single", "on_nonfinite", "negative_slope", "alpha", "unbiased", "trainable",
+        "weight_init", "on_single", "on_nonfinite", "negative_slope", "alpha", "unbiased",
+        "trainable",
     )  # fmt: skip
     sixteen_bits = "native"
 
@@ -336,14 +337,14 @@ class BatchNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """dx, dweight, dbias and the residual's gradient, of arguments that were checked."""
-        like, stats, weight, of_batch, axis_then, y, gate, added, mask, valid, bias, residual = saved
+        like, stats, weight, of_batch, axis_then, y, gate, added, mask, valid, *again = saved
         x, axis = (like, axis_then) if mask is None else (valid, 1)
         if mask is not None:
             dy = pick(dy, mask, axis_then)
         dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
             dy, x, stats, weight, of_batch, axis, out if mask is None else None,
-            PARAMETERS[self.dtype], y, gate, dz, None, bias, residual,
+            PARAMETERS[self.dtype], y, gate, dz, None, *again,
         )  # fmt: skip
         if mask is not None:
             dx = put(dx, mask, empty_like(like) if out is None else out, axis_then)
