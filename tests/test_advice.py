@@ -47,9 +47,7 @@ ELSEWHERE = {
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",
     "command/completion.py": "of an environment without shtab",
     "command/listing.py": "names a command",
-    "config/dialects/reading.py:  and all after it": OPEN,
     "layers/research/spectral_norm.py: ; build another layer": OPEN,
-    "terms/rules.py: ; give the size of that axis": OPEN,
     "torch/version.py": "of an environment without PyTorch, in test_torch_refused.py",
 }
 

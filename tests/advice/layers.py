@@ -114,3 +114,9 @@ def parameters_of_sixteen_bits(given):
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float16)
     yield lambda: cybn.BatchNorm1d(3, dtype="float16")
     yield lambda: (cybn.BatchNorm1d(3, dtype="float32")(x), cybn.BatchNorm1d(3, dtype="float64")(x))
+
+
+def channels_of_more_than_one_axis(given):
+    yield lambda: cybn.LayerNorm([3, 4], channel_axis=1)
+    yield lambda: cybn.LayerNorm(4, channel_axis=1)
+    yield lambda: cybn.LayerNorm([3, 4])
