@@ -120,3 +120,9 @@ def channels_of_more_than_one_axis(given):
     yield lambda: cybn.LayerNorm([3, 4], channel_axis=1)
     yield lambda: cybn.LayerNorm(4, channel_axis=1)
     yield lambda: cybn.LayerNorm([3, 4])
+
+
+def a_weight_of_another_size(given):
+    weight = np.ones((3, 5), "float32")
+    yield lambda: cybn.SpectralNorm(out_channels=4, fan_in=5)(weight)
+    yield lambda: cybn.SpectralNorm(out_channels=3, fan_in=5)(weight)
