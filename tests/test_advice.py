@@ -27,7 +27,6 @@ ADVICE = re.compile(rf"(?:^|[;:,] |\bor )(?:or )?(?:{'|'.join(_VERBS.split())})\
 VALUE = re.compile(r"(is|are) usual\b|is a new one\b|would fit\b|set it$|\bdid you mean\b")
 
 #: texts that look like advice, and which test follows them or why nobody can
-OPEN = "has no situation of its own yet"
 ELSEWHERE = {
     "command/cli.py": "texts of the command line, in test_cli.py",
     "testing/_rules.py": "what a report says; wronglayers has a layer for each check",
@@ -47,9 +46,6 @@ ELSEWHERE = {
     "testing/_subject.py: ), which has no default; pass one": "in test_testing.py",
     "command/completion.py": "of an environment without shtab",
     "command/listing.py": "names a command",
-    "config/dialects/reading.py:  and all after it": OPEN,
-    "layers/research/spectral_norm.py: ; build another layer": OPEN,
-    "terms/rules.py: ; give the size of that axis": OPEN,
     "torch/version.py": "of an environment without PyTorch, in test_torch_refused.py",
 }
 

@@ -72,6 +72,22 @@ def an_axis_that_may_not_be_the_last(given):
     yield lambda: layer([-2, -1], normalized_shape=[3, 4])
 
 
+def an_axis_of_onnx_with_all_after_it(given):
+    def layer(axis, **options):
+        spec = {"op_type": "LayerNormalization", "axis": axis}
+        return cybn.create(spec, dialect="onnx", **options)
+
+    yield lambda: layer(2, num_features=4)
+    yield lambda: layer(2, normalized_shape=[4, 5])
+
+
+def a_class_that_hf_does_not_know(given):
+    yield lambda: cybn.create("MineRMSNorm", dialect="hf", num_features=4)
+    yield lambda: cybn.create({"type": "LlamaRMSNorm", "eps": 1e-06}, dialect="hf", num_features=4)
+    for name in ("GemmaRMSNorm", "LayerNorm"):
+        yield lambda name=name: cybn.create(name, dialect="hf", num_features=4)
+
+
 def no_rank(given):
     yield lambda: cybn.create("batch", dialect="monai", num_features=4)
     for rank in (1, 2, 3):

@@ -114,3 +114,15 @@ def parameters_of_sixteen_bits(given):
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float16)
     yield lambda: cybn.BatchNorm1d(3, dtype="float16")
     yield lambda: (cybn.BatchNorm1d(3, dtype="float32")(x), cybn.BatchNorm1d(3, dtype="float64")(x))
+
+
+def channels_of_more_than_one_axis(given):
+    yield lambda: cybn.LayerNorm([3, 4], channel_axis=1)
+    yield lambda: cybn.LayerNorm(4, channel_axis=1)
+    yield lambda: cybn.LayerNorm([3, 4])
+
+
+def a_weight_of_another_size(given):
+    weight = np.ones((3, 5), "float32")
+    yield lambda: cybn.SpectralNorm(out_channels=4, fan_in=5)(weight)
+    yield lambda: cybn.SpectralNorm(out_channels=3, fan_in=5)(weight)

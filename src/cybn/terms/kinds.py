@@ -16,15 +16,15 @@ apart.
 from __future__ import annotations
 
 import math
-import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
+from .bounds import NO_BOUNDS, Bounds
 from .messages import listed, shown
 
 __all__ = [
@@ -32,12 +32,6 @@ __all__ = [
     "kind_of",
 ]  # fmt: skip
 
-_LIMITS = (  # field of Bounds, symbol, test, JSON Schema keyword
-    ("gt", ">", operator.gt, "exclusiveMinimum"),
-    ("ge", ">=", operator.ge, "minimum"),
-    ("lt", "<", operator.lt, "exclusiveMaximum"),
-    ("le", "<=", operator.le, "maximum"),
-)
 MOST = 2**31 - 1  # of anything that a layer keeps one by one
 _LARGEST = sys.float_info.max
 _SCALARS = {  # by type: name in messages, type in JSON Schema, accepted types
@@ -46,33 +40,6 @@ _SCALARS = {  # by type: name in messages, type in JSON Schema, accepted types
     bool: ("bool", "boolean", (bool, np.bool_)),
     str: ("str", "string", (str,)),
 }
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The range of a number; None leaves an end open."""
-
-    gt: float | None = None
-    ge: float | None = None
-    lt: float | None = None
-    le: float | None = None
-
-    def __contains__(self, number: float) -> bool:
-        return all(holds(number, limit) for _, holds, _, limit in self._limits())
-
-    def __str__(self) -> str:
-        return " and ".join(f"{symbol} {limit}" for symbol, _, _, limit in self._limits())
-
-    def schema(self) -> dict[str, float]:
-        """The JSON Schema keywords of the range."""
-        return {keyword: limit for _, _, keyword, limit in self._limits()}
-
-    def _limits(self) -> list[tuple[str, Callable, str, float]]:
-        limits = ((*row, getattr(self, field)) for field, *row in _LIMITS)
-        return [row for row in limits if row[-1] is not None]
-
-
-NO_BOUNDS = Bounds()
 
 
 class Kind:

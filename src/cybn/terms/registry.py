@@ -218,6 +218,13 @@ class Registry:
             new = Entry(allowed[0], new.cls, allowed[1:])
         keys = {folded(name) for name in new.names}
         with self._lock:
+            if keys.isdisjoint(self._entries) and all(
+                entry.cls is not new.cls for entry in self._entries.values()
+            ):  # most, and at import there are many
+                self._check_base(new)
+                new.cls.registered_name = new.name
+                self._entries = self._entries | dict.fromkeys(map(folded, new.names), new)
+                return
             kept = []
             for entry in dict.fromkeys(self._entries.values()):
                 same = entry.cls is new.cls
@@ -227,7 +234,7 @@ class Registry:
                     new = replace(new, aliases=tuple(aliases))
                 elif (same or taken) and not (force and (not guest or entry.origin == new.origin)):
                     raise ValueError(_clash(entry, new, taken, guest))
-                elif not taken and not same:  # most, and there are many
+                elif not taken and not same:
                     kept.append(entry)
                 elif not same and entry.name not in taken:
                     aliases = (alias for alias in entry.aliases if alias not in taken)
