@@ -118,7 +118,8 @@ def hf_call(model):
 
 def _of(config, *names, default=None):
     # The first of these that the config or a part of it has
-    for each in (config, *(c for c in vars(config).values() if type(c).__name__.endswith("Config"))):
+    parts = [c for c in vars(config).values() if type(c).__name__.endswith("Config")]
+    for each in (config, *parts):
         for name in names:
             value = getattr(each, name, None)
             if value is not None:

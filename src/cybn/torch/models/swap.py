@@ -182,3 +182,16 @@ def check_module(who: str, model: Any) -> None:
             f"{who} takes a torch.nn.Module, got {type(model).__name__}"
             + ("; give an instance of it" if isinstance(model, type) else "")
         )
+    todo = [("", model)]
+    seen = set()
+    while todo:
+        name, module = todo.pop()
+        if "_modules" not in module.__dict__:
+            raise TypeError(
+                f"{who} takes modules that were initialized, and {name or 'the model'} "
+                f"({type(module).__name__}) was not; call super().__init__() in its __init__"
+            )
+        if module not in seen:
+            seen.add(module)
+            todo += [(f"{name}.{key}" if name else key, child)
+                     for key, child in module._modules.items() if child is not None]  # fmt: skip

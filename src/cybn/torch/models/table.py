@@ -36,7 +36,9 @@ _APART = ("__init__", "extra_repr", "__repr__", "reset_parameters", "_load_from_
 
 _registered: dict[str, Plan] = {}
 _FOLLOWED = {
-    "timm.layers.norm_act.BatchNormAct2d": Plan("batch_norm", bias="bias", followed=("drop", "act")),
+    "timm.layers.norm_act.BatchNormAct2d": Plan(
+        "batch_norm", bias="bias", followed=("drop", "act")
+    ),
     "timm.layers.norm_act.FrozenBatchNormAct2d": Plan(
         "frozen_batch_norm", bias="bias", followed=("drop", "act")
     ),
@@ -193,6 +195,7 @@ def _row_plans(module: nn.Module, eps: str | float, common: dict[str, Any]) -> I
             yield Plan("rms_norm", eps=eps, channels_first=rank, **common)
             if common["weight"] is not None:
                 yield Plan("rms_norm", eps=eps, channels_first=rank, offset=1.0, **common)
+                yield Plan("rms_norm", eps=eps, channels_first=rank, **{**common, "weight": None})
         yield Plan("layer_norm", eps=eps, channels_first=rank, **common)
 
 
