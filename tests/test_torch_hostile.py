@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install "cybn[torch]"')
 
 from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
 from torchfamilies import LlamaRMSNorm  # noqa: E402
 
 import cybn.torch  # noqa: E402
@@ -136,7 +137,7 @@ def test_quantized_pruned_and_with_weight_norm():
         torch.ao.nn.quantized.BatchNorm2d(3), nn.BatchNorm2d(3),
         nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.LayerNorm(4),
     )  # fmt: skip
-    nn.utils.prune.random_unstructured(model[1], "weight", 0.5)
+    prune.random_unstructured(model[1], "weight", 0.5)
     convert(model)
     found = report(model)
     assert [entry.name for entry in found.swapped] == ["1", "3"]

@@ -181,6 +181,13 @@ def test_gated_norms(family, converted):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_norm_in_groups():
+    norm, x = perturbed(FAMILIES["grouped"][0]()), torch.randn(2, 3, 8)
+    (layer,) = from_module(norm).values()
+    assert (type(layer).__name__, layer.group_size) == ("GatedRMSNorm", 4)
+    np.testing.assert_allclose(layer(x.numpy()), norm(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_a_norm_whose_weight_is_of_no_effect():
     class WeightlessRMSNorm(nn.Module):
         def __init__(self):

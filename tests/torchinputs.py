@@ -227,8 +227,7 @@ def torchvision(pattern=""):
 def _torchvision(name):
     from torchvision import models
 
-    with torch.device("meta"):
-        size = sum(p.numel() for p in models.get_model(name, weights=None).parameters())
+    size = models.get_model_weights(name).DEFAULT.meta["num_params"]
     if size > MOST:
         raise ValueError(f"{size / 1e6:.0f} million parameters")
     options = {"weights_backbone": None} if re.search("rcnn|retina|fcos|ssd|lraspp|fcn|deeplab",

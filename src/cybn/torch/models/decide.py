@@ -97,10 +97,7 @@ def _key(module: nn.Module) -> Any:
         for name, value in sorted(module.__dict__.items())
         if isinstance(value, (bool, float, str)) and name != "training"
     )
-    children = (
-        (name, type(child), _shown(child))
-        for name, child in module._modules.items()
-    )
+    children = ((name, type(child), _shown(child)) for name, child in module._modules.items())
     cls = type(module)
     return cls, cls.forward, *arrays, *plain, *children, *candidates(module)
 

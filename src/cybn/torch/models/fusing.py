@@ -64,8 +64,10 @@ def fused_class(container: nn.Module) -> type[nn.Module] | None:
 
 def fusible(container: nn.Module) -> bool:
     """Is there a norm within, of a kind that can be fused?"""
-    return bool(container._modules) and any(
-        takes_gate(m) for m in container.modules() if m is not container
+    return (
+        bool(container._modules)
+        and type(container).forward is not nn.Module.forward  # a list of modules has none
+        and any(takes_gate(m) for m in container.modules() if m is not container)
     )
 
 

@@ -125,7 +125,7 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
     arrays = {here: state[there] for here, there in names.items() if there in state}
     if plan.offset:
         arrays["weight"] = arrays["weight"] + arrays["weight"].dtype.type(plan.offset)
-    if plan.gate is not None:
+    if plan.gate is not None or plan.group_size is not None:
         return _gated(module, plan, arrays, eps)
     followed: dict[str, Any] = {}
     after = [m for m in map(module.get_submodule, plan.followed) if type(m) is not nn.Identity]
@@ -168,7 +168,7 @@ def _gated(module: nn.Module, plan: Any, arrays: dict[str, Any], eps: float) -> 
     options = {
         "num_features": arrays["weight"].size,
         "eps": eps,
-        "norm_before_gate": plan.gate == "after",
+        "norm_before_gate": plan.gate != "before",
         "activation": activation,
     }
     if plan.group_size is not None:
