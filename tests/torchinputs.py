@@ -118,7 +118,8 @@ def hf_call(model):
 
 def _of(config, *names, default=None):
     # The first of these that the config or a part of it has
-    for each in (config, *(c for c in vars(config).values() if type(c).__name__.endswith("Config"))):
+    parts = [c for c in vars(config).values() if type(c).__name__.endswith("Config")]
+    for each in (config, *parts):
         for name in names:
             value = getattr(each, name, None)
             if value is not None:
@@ -226,8 +227,7 @@ def torchvision(pattern=""):
 def _torchvision(name):
     from torchvision import models
 
-    with torch.device("meta"):
-        size = sum(p.numel() for p in models.get_model(name, weights=None).parameters())
+    size = models.get_model_weights(name).DEFAULT.meta["num_params"]
     if size > MOST:
         raise ValueError(f"{size / 1e6:.0f} million parameters")
     options = {"weights_backbone": None} if re.search("rcnn|retina|fcos|ssd|lraspp|fcn|deeplab",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays.dtypes import eps_of
+from ..arrays.dtypes import computed_in, eps_of
 from ..arrays.validation import as_float_array
 from .rows import rows_backward, rows_forward
 
@@ -66,7 +66,7 @@ def rms_norm_forward(
         1 + w, as Gemma's, it is 1 + w.
     eps
         Added to the mean square, more than 0; None is the distance from 1 to the next float of x's
-        dtype.
+        dtype, and float32's for sixteen bits, as PyTorch takes it on the CPU.
     bias
         A shift, like weight; or None.
     residual
@@ -157,5 +157,5 @@ def rms_norm_backward(
 
 
 def eps_for(x: np.ndarray, eps: float | None) -> float:
-    """The eps of an RMS norm: None is that of the dtype."""
-    return eps_of(x.dtype) if eps is None else eps
+    """The eps of an RMS norm: None is that of the dtype of arithmetic, as PyTorch's on the CPU."""
+    return eps_of(computed_in(x.dtype)) if eps is None else eps

@@ -29,7 +29,8 @@ class RMSNorm(RowNorm):
         The sizes of the last axes; an int is one axis. With `channel_axis=1` the number of
         channels.
     eps
-        Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+        Added to the mean square; None is the distance from 1 to the next float of x's dtype,
+        and float32's for sixteen bits, as PyTorch takes it on the CPU.
     elementwise_affine
         Learn weight, and bias if it is asked for; else both are None.
     weight

@@ -97,18 +97,27 @@ def _key(module: nn.Module) -> Any:
         for name, value in sorted(module.__dict__.items())
         if isinstance(value, (bool, float, str)) and name != "training"
     )
-    children = (
-        (name, type(child), repr(child) if child is not None else "")
-        for name, child in module._modules.items()
-    )
+    children = ((name, type(child), _shown(child)) for name, child in module._modules.items())
     cls = type(module)
     return cls, cls.forward, *arrays, *plain, *children, *candidates(module)
+
+
+def _shown(child: nn.Module | None) -> str:
+    try:
+        return "" if child is None else repr(child)
+    except Exception:  # whatever another library's code does
+        return ""
 
 
 def _search(module: nn.Module) -> Plan | str:
     nearest = float("inf")
     tried = False
     for plan in candidates(module):
+        if not tried:
+            try:
+                _class(type(module), plan)
+            except Exception as error:  # whatever a class says to a subclass
+                return f"no subclass of it can be made: {error}"
         tried = True
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)

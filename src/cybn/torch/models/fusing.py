@@ -49,15 +49,25 @@ def fused_class(container: nn.Module) -> type[nn.Module] | None:
     """
     if not fusible(container):
         return None
+    cls = type(container)
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        raise Untraceable("it is pickled in a way of its own")
     found = [way for way in map(_way, _modes(container)) if way is not None]
     ways = tuple(dict.fromkeys(found))
-    return made(Recipe(type(container), forward_by, ways)) if ways else None
+    if not ways:
+        return None
+    try:
+        return made(Recipe(cls, forward_by, ways))
+    except Exception as error:  # whatever a class says to a subclass
+        raise Untraceable(f"no subclass of it can be made: {error}") from error
 
 
 def fusible(container: nn.Module) -> bool:
     """Is there a norm within, of a kind that can be fused?"""
-    return bool(container._modules) and any(
-        takes_gate(m) for m in container.modules() if m is not container
+    return (
+        bool(container._modules)
+        and type(container).forward is not nn.Module.forward  # a list of modules has none
+        and any(takes_gate(m) for m in container.modules() if m is not container)
     )
 
 

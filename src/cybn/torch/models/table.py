@@ -36,7 +36,9 @@ _APART = ("__init__", "extra_repr", "__repr__", "reset_parameters", "_load_from_
 
 _registered: dict[str, Plan] = {}
 _FOLLOWED = {
-    "timm.layers.norm_act.BatchNormAct2d": Plan("batch_norm", bias="bias", followed=("drop", "act")),
+    "timm.layers.norm_act.BatchNormAct2d": Plan(
+        "batch_norm", bias="bias", followed=("drop", "act")
+    ),
     "timm.layers.norm_act.FrozenBatchNormAct2d": Plan(
         "frozen_batch_norm", bias="bias", followed=("drop", "act")
     ),
@@ -181,18 +183,22 @@ def candidates(module: nn.Module) -> Iterator[Plan]:
 
 def _row_plans(module: nn.Module, eps: str | float, common: dict[str, Any]) -> Iterator[Plan]:
     layer = isinstance(module, nn.LayerNorm)
+    groups = "group_size" if isinstance(vars(module).get("group_size"), int) else None
     if len(arguments_of(type(module))) == 2 and not layer:
-        groups = "group_size" if isinstance(getattr(module, "group_size", None), int) else None
         yield Plan("rms_norm", eps=eps, gate="before", group_size=groups, **common)
         acts = ("activation",) if isinstance(getattr(module, "activation", None), str) else ()
         for act in (*acts, "silu", "sigmoid"):
             yield Plan("rms_norm", eps=eps, gate="after", gate_activation=act, **common)
         return
+    if groups and not layer:
+        yield Plan("rms_norm", eps=eps, group_size=groups, **common)
+        yield Plan("rms_norm", eps=eps, group_size=groups, offset=1.0, **common)
     for rank in (0, 4, 3):
         if not layer and common["bias"] is None:
             yield Plan("rms_norm", eps=eps, channels_first=rank, **common)
             if common["weight"] is not None:
                 yield Plan("rms_norm", eps=eps, channels_first=rank, offset=1.0, **common)
+                yield Plan("rms_norm", eps=eps, channels_first=rank, **{**common, "weight": None})
         yield Plan("layer_norm", eps=eps, channels_first=rank, **common)
 
 
