@@ -48,8 +48,9 @@ def verdicts(run: dict[str, Any]) -> Iterator[Verdict]:
     for what, wanted, figures, most, text in (
         ("float64, losses of five steps apart", f"<= {LOSSES:.0e}",
          {name: each["losses"] for name, each in run["agreement"].items()}, LOSSES, "{:.1e}"),
-        ("float32, distance of the gradient, of PyTorch's", "<= 1",
-         {name: each["ours"] / each["theirs"] for name, each in run["agreement"].items()}, 1.0,
+        ("float32, distance of the gradient, of PyTorch's larger", "<= 1",
+         {name: each["ours"] / max(each["theirs"], each.get("again") or 0.0)
+          for name, each in run["agreement"].items()}, 1.0,
          "{:.3f}"),
         ("peak memory of training, of PyTorch's", f"<= {MEMORY:g}",
          {name: each["ours"] / each["theirs"] for name, each in memory.items()}, MEMORY,
@@ -109,11 +110,12 @@ def _ratios(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def _agreement(found: dict[str, Any]) -> list[list[str]]:
     head = ["model", "losses apart, float64", "PyTorch's of itself"]
-    rows = [[*head, "gradient apart, float32: PyTorch", "converted"]]
+    rows = [[*head, "gradient apart, float32: PyTorch", "channels last", "converted"]]
     for name, each in found.items():
         apart = each["losses"], each["itself"]
         losses = ["-" if value is None else f"{value:.1e}" for value in apart]
-        rows.append([name, *losses, f"{each['theirs']:.2e}", f"{each['ours']:.2e}"])
+        grads = each["theirs"], each.get("again"), each["ours"]
+        rows.append([name, *losses, *("-" if v is None else f"{v:.2e}" for v in grads)])
     return rows
 
 
