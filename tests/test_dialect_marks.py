@@ -56,7 +56,7 @@ def test_a_heavy_momentum_beside_words_of_ours_is_meant():
 @pytest.mark.parametrize(
     "name",
     ["T5LayerNorm", "GemmaRMSNorm", "LlamaRMSNorm", "LayerNorm2d", "EvoNormB3",
-     "SyncBatchNorm", "XRMSNorm", "RMSNorm1p", "BatchNormalization", "LN2d", "GN8",
+     "XRMSNorm", "RMSNorm1p", "BatchNormalization", "LN2d", "GN8",
      "QuantLayerNorm", "ActNorm", "PixelNorm", "UnitNorm"],
 )  # fmt: skip
 def test_no_suggestion_builds_another_norm(name):

@@ -205,7 +205,8 @@ def check_samples(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, i
 
 def check_group_size(x: np.ndarray, groups: int) -> None:
     """ValueError for one value per group. PyTorch lets it pass for more than one sample."""
-    count = x.size // (len(x) * groups) if len(x) else 0
+    rows = len(x) * groups
+    count = x.size // rows if rows else 0
     fix = "use fewer groups" if groups > 1 else "pass larger samples"
     check_more_than_one(x, count, "value per group", fix)
 

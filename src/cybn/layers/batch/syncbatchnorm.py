@@ -199,7 +199,7 @@ class SyncBatchNorm(BatchNorm):
         if out is not None and own.y is not None:
             check_separate(type(self).__name__, "out", out, y=own.y)
         dx, dweight, dbias, dz = self._pulled_back(own, dy, out)
-        return dx, affine_grads(self._parameters, dweight, dbias, dz)
+        return dx, affine_grads(self._learned(), dweight, dbias, dz)
 
     # Inside
 
@@ -288,7 +288,7 @@ class SyncBatchNorm(BatchNorm):
             dy, own.x, own.stats, total, count, own.weight, out=out, dresidual=dz, **how
         )
         dbias, dweight = sums.astype(PARAMETERS[self.dtype])
-        return dx, affine_grads(self._parameters, dweight, dbias, dz)
+        return dx, affine_grads(self._learned(), dweight, dbias, dz)
 
 
 def _one_value(layer: SyncBatchNorm, size: int) -> str:
