@@ -1,8 +1,8 @@
 # What a call takes while it lasts: memory to work in, and loans of all but the data. Both are given
 # back when the Call is gone, however the call ends.
 #
-# Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed: an
-# ndarray is read where NumPy keeps it (arrays/_seen.pxd), and all else lends by the bare buffer
+# Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed:
+# an ndarray is read where NumPy keeps it (arrays/_seen.pxd), and all else lends by the bare buffer
 # protocol. A typed memoryview of each would cost a small call more than its work.
 # Values on channels are read into double once, so that no loop comes in two dtypes.
 
