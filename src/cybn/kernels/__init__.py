@@ -32,6 +32,7 @@ class Kernels(NamedTuple):
     batch_backward: Callable[..., None]
     batch_sums: Callable[..., None]
     batch_gradient: Callable[..., None]
+    batch_given: Callable[..., None]
     rows_forward: Callable[..., None]
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]
