@@ -1,14 +1,16 @@
-"""What commands print, for pages that need more than NumPy: run while the site is built, or recorded.
+"""What commands print, for pages that need more than NumPy: run now, or recorded.
 
-A page calls `output("python examples/...", "torch")`. Where all that is needed is there, the command
-is run. Where something is missing, or the command fails, the page has what it printed once, and
-says so; `python docs/_ext/live.py` records the commands of all pages anew. Rejected: leaving such
-pages out, since a reader of the site does not care what was installed where it was built.
+A page calls `output("python examples/...", "torch")`. Where all that is needed is there, the
+command is run while the site is built. Where something is missing, or the command fails, the page
+has what it printed once, and says so, as it does with CYBN_DOCS_RECORDED=1;
+`python docs/_ext/live.py` records the commands of all pages anew. Rejected: leaving such pages out,
+since a reader of the site does not care what was installed where it was built.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -24,11 +26,11 @@ SECONDS = 45
 
 def output(command: str, *needs: str) -> str:
     """What the command prints, below itself; `needs` are modules that it imports."""
-    printed = run(command) if not missing(command, needs) else None
+    lacking, asked = missing(command, needs), os.environ.get("CYBN_DOCS_RECORDED") == "1"
+    printed = None if lacking or asked else run(command)
     if printed is None:
-        lacking = missing(command, needs)
-        why = f"{' and '.join(lacking)} not installed" if lacking else "it did not run"
-        printed = f"{place(command).read_text(encoding='utf-8')}(recorded; {why} here)\n"
+        why = f"{' and '.join(lacking)} not installed" if lacking else "not run"
+        printed = f"{place(command).read_text(encoding='utf-8')}(recorded: {why} here)\n"
     return f"$ {command}\n{printed}"
 
 
