@@ -84,7 +84,7 @@ def loss_curves(runs: Runs) -> Figure:
     for panel in panels[count - columns : count]:
         panel.tick_params(labelbottom=True)  # also where no panel stands below
     explain(figure, panels[0], panels[count:])
-    figure.supxlabel(f"epoch\n{settings(runs)}, batch size {config.batch_size}; {SEEDS}")
+    figure.supxlabel(f"epoch\n{settings(runs)}, batch size {config.batch_size}; mean and range")
     figure.supylabel("training loss (cross-entropy)")
     return figure
 
@@ -128,7 +128,7 @@ def percentiles(runs: Runs) -> Figure:
 def learning_rates(runs: Runs) -> Figure:
     """Test error at the end by learning rate, a panel for each batch size.
 
-    Grey are the learning rates at which the mean is lower without the norm layer.
+    Grey are the learning rates at which the mean is higher with the norm layer.
     """
     config = runs.config
     figure = Figure(figsize=(max(4.5, 2.8 * len(config.batch_sizes) + 0.6), 3.6))
@@ -144,10 +144,10 @@ def learning_rates(runs: Runs) -> Figure:
                   xlim=(-0.5, places[-1] + 0.5))  # fmt: skip
         panel.set_xticks(places, [f"{rate:g}" for rate in config.learning_rates])
         panel.set_yticks([0.1, 1, 10, 100], ["0", "1", "10", "100"])
-    panels[0].fill([], [], color="0.88", label=f"{config.norm['type']} loses")
+    panels[0].fill([], [], color="0.88", label=f"more errors with {config.norm['type']}")
     panels[0].set_ylabel(f"test error after {config.epochs} epochs (%)")
     explain(figure, panels[0])
-    figure.supxlabel(f"learning rate\n{settings(runs)}; {SEEDS.replace('range', 'each')}")
+    figure.supxlabel(f"learning rate\n{settings(runs)}; mean, and each seed")
     return figure
 
 
@@ -164,16 +164,14 @@ def _errors(panel: Axes, runs: Runs, size: int, norm: bool) -> np.ndarray:
     return means
 
 
-SEEDS = "mean and range of the seeds"
-
-
 def settings(runs: Runs, seeds: Sequence[int] | None = None) -> str:
     """What all runs of a picture have in common, in words."""
     config = runs.config
     seeds = config.seeds if seeds is None else seeds
     widths = "-".join(map(str, config.widths))
     many = "s" if len(seeds) > 1 else ""
-    return f"{widths} sigmoids, seed{many} {', '.join(map(str, seeds))}"
+    seeds = f"seed{many} {', '.join(map(str, seeds))}"
+    return f"{widths} sigmoids, weight scale {config.init_scale:g}, {seeds}"
 
 
 def explain(figure: Figure, panel: Axes, empty: Sequence[Axes] = ()) -> None:
