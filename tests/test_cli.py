@@ -66,6 +66,7 @@ def test_describe_shows_names_and_options(command, name):
     assert lines[0].startswith("BatchNorm1d = ")
     assert "BN1d" in lines[0]
     assert lines[1] == cybn.describe(name)["summary"]
+    assert "]_" not in out  # the mark of a footnote that is not there
     assert lines[2] == f"built-in, {cybn.BatchNorm1d.__module__}"
     assert ["num_features", "int", ">=", "1", "required"] in [line.split() for line in lines]
     assert ["affine", "bool", "True"] in [line.split() for line in lines]

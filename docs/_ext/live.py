@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "docs" / "gallery" / "recorded"
 _CALL = re.compile(r'live\.output\(\s*"([^"]+)"')
-SECONDS = 45
+SECONDS = 100
 
 
 def output(command: str, *needs: str) -> str:

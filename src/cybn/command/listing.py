@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from .paint import painted
 __all__ = ["FAMILIES", "Listed", "chosen", "listed", "show_layer", "show_layers"]
 
 WIDTH, INDENT = 80, " " * 4
+_FOOTNOTE = re.compile(r"\s\[\d+\]_")
 #: where the statistics of a layer lie, which is the folder that its module is in
 FAMILIES = {
     "batch": "Statistics of the batch",
@@ -108,7 +110,8 @@ def show_layer(layer: dict[str, Any]) -> None:
     wrapped(" = ".join([layer["name"], *layer["aliases"]]), style="bold")
     wrapped(layer["summary"])
     wrapped(f"{origin_of(layer)}, {layer['module']}")
-    for paragraph in filter(None, layer["explanation"].split("\n\n")):
+    # the reference that a footnote's mark is of stands in the docstring alone
+    for paragraph in filter(None, _FOOTNOTE.sub("", layer["explanation"]).split("\n\n")):
         print()
         # what is indented, such as a formula, stands as its author has put it
         print(paragraph) if "\n " in f"\n{paragraph}" else wrapped(paragraph)
