@@ -70,4 +70,25 @@ ROWS = [
         ),
         ({"type": "EvoNorm2dB0", "apply_act": False}, "without its activation"),
     ),
+    *rows(
+        f"{TIMM}models/metaformer.py",
+        ("LayerNormNoBias", {**LN, "bias": False}),
+        ("LayerNorm2dNoBias", {**LN2, "bias": False}),
+        ("GroupNorm1NoBias", {**GN, "num_groups": 1, "eps": 1e-6, "bias": False}),
+    ),
+    *rows(
+        f"{TIMM}layers/grn.py",
+        ("GlobalResponseNorm", {"type": "GRN", "num_features": 64, "channel_axis": -1}),
+    ),
+    *rows(
+        f"{TIMM}models/tresnet.py",
+        (
+            {
+                "type": "BatchNormAct2d",
+                "act_layer": "LeakyReLU",
+                "act_kwargs": {"negative_slope": 1e-3},
+            },
+            {**BN, "activation": "leaky_relu", "negative_slope": 1e-3},
+        ),
+    ),
 ]

@@ -56,7 +56,7 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
-"Report",
+    "Report",
     "SyncBatchNorm",
     "convert",
     "fold",

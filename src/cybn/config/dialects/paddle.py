@@ -65,7 +65,7 @@ NORMS = (
     Norm(("BatchNorm2D", "BatchNorm"), "BatchNorm2d", _BATCH, _BIASED),
     Norm(("BatchNorm1D",), "BatchNorm1d", _BATCH, _BIASED),
     Norm(("BatchNorm3D",), "BatchNorm3d", _BATCH, _BIASED),
-    Norm(("SyncBatchNorm",), "BatchNorm{}d", _BATCH, _BIASED, synchronized=True),
+    Norm(("SyncBatchNorm", "sync_bn"), "BatchNorm{}d", _BATCH, _BIASED, synchronized=True),
     Norm(("InstanceNorm1D",), "InstanceNorm1d", _INSTANCE),
     Norm(("InstanceNorm2D",), "InstanceNorm2d", _INSTANCE),
     Norm(("InstanceNorm3D",), "InstanceNorm3d", _INSTANCE),

@@ -112,7 +112,11 @@ def apply_samples(
 
 
 def pullback_samples(
-    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
+    layer: RowNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    axis: int,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients, added up over the samples."""
@@ -162,7 +166,12 @@ def pullback_rows(
 
 
 def apply_planes(
-    layer: InstanceNorm, x: np.ndarray, mask: np.ndarray, axis: int, way: Any, running: bool,
+    layer: InstanceNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    axis: int,
+    way: Any,
+    running: bool,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray | None]:
     """y, what pullback needs, and what the running statistics are to follow, (2, C).
@@ -196,8 +205,13 @@ def apply_planes(
 
 
 def pullback_planes(
-    layer: InstanceNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, axis: int,
-    running: bool, out: np.ndarray | None,
+    layer: InstanceNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    axis: int,
+    running: bool,
+    out: np.ndarray | None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of weight and bias."""
     mask, parts = masked
