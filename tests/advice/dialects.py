@@ -88,6 +88,16 @@ def a_class_that_hf_does_not_know(given):
         yield lambda name=name: cybn.create(name, dialect="hf", num_features=4)
 
 
+def a_value_to_be_filled_in(given):
+    spec = {"_target_": "torch.nn.GroupNorm", "num_groups": "${model.groups}"}
+
+    def layer(**options):
+        return cybn.create(spec, dialect="torch", num_features=4, **options)
+
+    yield layer
+    yield lambda: layer(num_groups=2)
+
+
 def no_rank(given):
     yield lambda: cybn.create("batch", dialect="monai", num_features=4)
     for rank in (1, 2, 3):

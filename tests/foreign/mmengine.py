@@ -105,4 +105,17 @@ ROWS = [
         f"{MM}mmdetection:configs/_base_/models/faster_rcnn_r50_caffe_c4.py",
         ({"type": "BN", "requires_grad": False}, {**BN, "trainable": False}),
     ),
+    *rows(
+        f"{MM}mmdetection:configs/panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py",
+        ({"type": "GN", "num_groups": 32, "requires_grad": True}, GN),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py",
+        ({"type": "BN", "eps": 0.001, "momentum": 0.03}, {**BN, "eps": 1e-3, "momentum": 0.03}),
+    ),
+    # what mmengine's Config takes out, and its registries, may stand beside
+    *rows(
+        f"{MM}mmengine:mmengine/config/config.py",
+        ({"type": "SyncBN", "_delete_": True, "_scope_": "mmdet"}, BN),
+    ),
 ]

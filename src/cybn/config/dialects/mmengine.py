@@ -11,7 +11,11 @@ from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Learns, Refusal, Unused, Word
 
-GRAD: dict[str, Word] = {"requires_grad": Learns(default=True)}
+GRAD: dict[str, Word] = {
+    "requires_grad": Learns(default=True),
+    "_delete_": Unused("it says what of a base file is left"),
+    "_scope_": Unused("it says in which registry the name is"),
+}
 BATCH = {**torch.BATCH, **GRAD}
 SYNC = {**torch.SYNC, **GRAD}
 MM_SYNC = {

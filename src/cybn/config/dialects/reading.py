@@ -74,6 +74,11 @@ def read(
         value = said.get(key, word.default)
         if value is REQUIRED:
             raise TypeError(f"{where} needs {key}")
+        if isinstance(value, str) and value.startswith(("$", "@")):
+            raise ValueError(
+                f"{where}: {key}={shown(value, False)} is to be filled in by who reads the file, and "
+                f"here it is read as it stands; write the value, or give {key} in the call"
+            )
         if value is not UNSET:
             try:
                 meant.update(word.read(value))
