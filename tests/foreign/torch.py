@@ -62,7 +62,7 @@ ROWS = [
         f"{DOCS}utils.spectral_norm.html",
         ("torch.nn.utils.spectral_norm", "normalizes the weight"),
     ),
-]  # fmt: ski    *rows(
+    *rows(
         "Michedev/slot-attention-pytorch:README.md",
         (
             {
@@ -76,4 +76,4 @@ ROWS = [
             {},
         ),
     ),
-]
+]  # fmt: skip

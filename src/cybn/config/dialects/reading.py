@@ -76,8 +76,8 @@ def read(
             raise TypeError(f"{where} needs {key}")
         if isinstance(value, str) and value.startswith(("$", "@")):
             raise ValueError(
-                f"{where}: {key}={shown(value, False)} is to be filled in by who reads the file, and "
-                f"here it is read as it stands; write the value, or give {key} in the call"
+                f"{where}: {key}={shown(value, False)} is to be filled in by who reads it, and "
+                f"here it is taken as it stands; write the value, or give {key} in the call"
             )
         if value is not UNSET:
             try:
