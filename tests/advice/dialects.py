@@ -98,6 +98,15 @@ def a_value_to_be_filled_in(given):
     yield lambda: layer(num_groups=2)
 
 
+def groups_of_hf_by_their_number(given):
+    yield lambda: cybn.create(
+        {"type": "FalconH1RMSNormGated", "n_groups": 2}, dialect="hf", num_features=4
+    )
+    yield lambda: cybn.create(
+        {"type": "FalconH1RMSNormGated", "group_size": 2}, dialect="hf", num_features=4
+    )
+
+
 def no_rank(given):
     yield lambda: cybn.create("batch", dialect="monai", num_features=4)
     for rank in (1, 2, 3):

@@ -202,7 +202,7 @@ NORMS = (
     Norm(("NoNorm",), refused=_NO_NORM),
     Norm(
         ("MuseGlimmerTextNormedEmbedding", "MuseSparkTextNormedEmbedding", "PatchTSMixerNormLayer"),
-        refused=Refusal("it is a block with a norm in it; give the class of that norm"),
+        refused=Refusal("it is a block with a norm in it, and no norm"),
     ),
 )  # fmt: skip
 
