@@ -22,6 +22,7 @@ from pathlib import Path
 from stubs_types import attributes, given, parameter
 
 import cybn
+from cybn.functional.gates import ACTIVATIONS
 from cybn.terms.registry import Entry, registry
 from cybn.terms.signature import options_of, run_time_of
 
@@ -59,10 +60,10 @@ def stub() -> str:
     """The text of the stub."""
     layers = list(map(registry.entry, sorted(registry.builtins(), key=str.casefold)))
     public = sorted({*cybn._PLACES, *cybn._MODULES, *(entry.name for entry in layers)}, key=_rank)
-    return "".join(
+    # What many options may be has a name, since a line of it is too long.
+    activations = [f'"{name}"' for name in ACTIVATIONS]
+    text = "".join(
         [
-            HEAD,
-            *_imports(layers),
             "\n__version__: str\n\n",
             _listing("__all__ = [", [f'"{name}"' for name in public], "]"),
             "\n",
@@ -72,7 +73,9 @@ def stub() -> str:
             *map(_overload, layers),
             CREATE_ANY,
         ]
-    )
+    ).replace(f"Literal[{', '.join(activations)}]", "_Activation")
+    alias = _listing("_Activation = Literal[", activations, "]")
+    return "".join([HEAD, *_imports(layers), "\n", alias, text])
 
 
 def _imports(layers: Iterable[Entry]) -> Iterable[str]:

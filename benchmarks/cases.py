@@ -66,9 +66,11 @@ _GROUP = dict.fromkeys(_INSTANCE, "GroupNorm")
 _RELU = {"activation": "relu"}
 #: the norms from papers: of rows; of planes, with options (PowerNorm is to compute the same in each
 #: call, whatever went before)
-_FEATURES = ("DyT", "ScaleNorm", "PartialRMSNorm")
+_FEATURES = ("DyT", "ScaleNorm", "PartialRMSNorm", "GatedRMSNorm")
+_EXTRAS = {"AdaIN": "style", "GatedRMSNorm": "gate"}
 _PLANES = {
     "FilterResponseNorm": {}, "GlobalResponseNorm": {}, "EvoNormS0": {}, "EvoNormB0": {},
+    "EvoNormS1": {}, "EvoNormS2": {}, "EvoNormB1": {}, "EvoNormB2": {},
     "SwitchableNorm2d": {}, "IBN": {}, "IterNorm": {"num_groups": 4},
     "PowerNorm": {"momentum": 0.0}, "WeightStandardization": {}, "AdaIN": {}, "RevIN": {},
 }  # fmt: skip
@@ -81,9 +83,9 @@ OPERATIONS = {
     "batch_norm_relu": Operation("fused", _BATCH, _RELU),
     "batch_norm_add_relu": Operation("fused", _BATCH, _RELU, "residual"),
     "ghost_batch_norm": Operation("ghost", _GHOST),
-    **{name: Operation("research", {2: name}) for name in _FEATURES},
+    **{name: Operation("research", {2: name}, {}, _EXTRAS.get(name)) for name in _FEATURES},
     **{name: Operation("research", {3 if name == "RevIN" else 4: name}, options,
-                       "style" if name == "AdaIN" else None, name == "RevIN")
+                       _EXTRAS.get(name), name == "RevIN")
        for name, options in _PLANES.items()},
 }  # fmt: skip
 RESEARCH = tuple(name for name, each in OPERATIONS.items() if each.norm == "research")

@@ -85,6 +85,48 @@ def evo_norm_b0(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
     return affine(x / torch.maximum(of_batch, x * along(p.v1, x) + own), p)
 
 
+def root_mean_square(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    return (x.square().mean(axes, keepdim=True) + eps).sqrt()
+
+
+def evo_norm_b(x: Tensor, p: Any, layer: cybn.Layer, line: Callable[[Tensor], Tensor]) -> Tensor:
+    """B1 and B2: the larger of the batch's deviation and a line of x."""
+    var = p.running_var
+    if layer.training:
+        var = x.var((0, *inner(x)), correction=0)
+        follow(p.running_var, unbiased(var.detach(), x), layer.momentum)
+    of_batch = (along(var, x) + layer.eps).sqrt()
+    return affine(x / torch.maximum(of_batch, line(root_mean_square(x, inner(x), layer.eps))), p)
+
+
+def evo_norm_b1(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
+    return evo_norm_b(x, p, layer, lambda size: (x + 1) * size)
+
+
+def evo_norm_b2(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
+    return evo_norm_b(x, p, layer, lambda size: size - x)
+
+
+def by_groups(x: Tensor, layer: cybn.Layer) -> Tensor:
+    return x.reshape(len(x), min(layer.groups, x.shape[1]), -1)
+
+
+def evo_norm_s1(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
+    values = by_groups(x, layer)
+    std = (values.var(2, correction=0, keepdim=True) + layer.eps).sqrt()
+    return affine((by_groups(functional.silu(x), layer) / std).reshape(x.shape), p)
+
+
+def evo_norm_s2(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
+    size = root_mean_square(by_groups(x, layer), (2,), layer.eps)
+    return affine((by_groups(functional.silu(x), layer) / size).reshape(x.shape), p)
+
+
+def gated_rms_norm(x: Tensor, p: Any, layer: cybn.Layer, gate: Tensor) -> Tensor:
+    normed = functional.rms_norm(x, x.shape[1:], p.weight, layer.eps)
+    return normed * functional.silu(gate)
+
+
 def switchable_norm(x: Tensor, p: Any, layer: cybn.Layer) -> Tensor:
     """As the authors' code has it: all moments from those of the planes."""
     var, mean = torch.var_mean(x, inner(x), correction=0, keepdim=True)
@@ -166,6 +208,11 @@ COMPOSED: dict[str, Callable[..., Tensor]] = {
     "GlobalResponseNorm": global_response_norm,
     "EvoNormS0": evo_norm_s0,
     "EvoNormB0": evo_norm_b0,
+    "EvoNormB1": evo_norm_b1,
+    "EvoNormB2": evo_norm_b2,
+    "EvoNormS1": evo_norm_s1,
+    "EvoNormS2": evo_norm_s2,
+    "GatedRMSNorm": gated_rms_norm,
     "SwitchableNorm2d": switchable_norm,
     "IBN": ibn,
     "IterNorm": iter_norm,

@@ -88,7 +88,7 @@ def _python(*arguments: str, env: Mapping[str, str] | None = None) -> str:
 def peak(name: str, shape: tuple[int, ...] = MEMORY_SHAPE) -> float | None:
     """Of a contender, in this process, which must not have held more before; None if unknown."""
     found, _ = find([name])
-    if not found or not _most_resident():
+    if not found or not most_resident():
         return None
     _both(found[0], Case("batch_norm", (2, shape[1], 4, 4), mode="backward"))  # sets things up
     case = Case("batch_norm", shape, mode="backward")
@@ -99,13 +99,13 @@ def _both(contender: Contender, case: Case) -> int:
     """Bytes that a forward and a backward take at most."""
     data = Data(case, 0, count=1)
     _ = data.x, data.dy
-    before = _most_resident()
+    before = most_resident()
     run = contender.prepare(case, data)  # runs and keeps the forward
     _ = run.call(0)
-    return _most_resident() - before
+    return most_resident() - before
 
 
-def _most_resident() -> int:
+def most_resident() -> int:
     """Bytes that this process has had in memory at most; 0 where the system does not tell."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None

@@ -28,7 +28,7 @@ from math import ceil
 from multiprocessing import get_context
 from operator import attrgetter
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,7 @@ ENOUGH_SECONDS = 0.5  # of samples, where there are ENOUGH, and of warming up
 ENOUGH = 3
 MOST_CALLS = 2000
 PAUSE = 1e-2
+Item = TypeVar("Item")
 THREAD_VARIABLES = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS")]
 
 
@@ -75,7 +76,7 @@ def run(cases: Sequence[Case], names: Sequence[str], threads: int, repeats: int,
         alike.setdefault(kind(case), []).append(case)
     rows, problems = [], []
     order = [case for same in alike.values() for case in same]
-    for case in _progress(order, threads_text(threads)):
+    for case in progress(order, threads_text(threads)):
         if case is alike[kind(case)][0]:
             data = Data(case, seed)
         for timing in measure(case, contenders, data, repeats):
@@ -93,17 +94,19 @@ def run(cases: Sequence[Case], names: Sequence[str], threads: int, repeats: int,
     }  # fmt: skip
 
 
-def _progress(cases: Sequence[Case], title: str) -> Iterator[Case]:
-    """The cases, with a bar on a terminal where tqdm is installed."""
+def progress(
+    items: Sequence[Item], title: str, named: Callable[[Item], str] = str
+) -> Iterator[Item]:
+    """The items, with a bar on a terminal where tqdm is installed."""
     try:
         from tqdm import tqdm
     except ImportError:
-        yield from cases
+        yield from items
         return
-    with tqdm(cases, desc=title, disable=None) as bar:
-        for case in bar:
-            bar.set_postfix_str(str(case))
-            yield case
+    with tqdm(items, desc=title, disable=None) as bar:
+        for item in bar:
+            bar.set_postfix_str(named(item))
+            yield item
 
 
 @dataclass

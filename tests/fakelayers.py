@@ -4,7 +4,7 @@ import cybn
 
 BATCH_NORMS = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 BATCH_NORM_OPTIONS = (
-    "num_features, eps, momentum, affine, track_running_stats, bias, dtype, channel_axis"
+    "num_features, eps, momentum, affine, track_running_stats, weight, bias, dtype, channel_axis"
 )
 
 

@@ -117,7 +117,9 @@ def test_what_is_composed_in_pytorch_is_the_layer_of_cybn(case):
         np.testing.assert_allclose(ours[name], a, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["EvoNormB0", "SwitchableNorm2d", "IBN", "IterNorm", "PowerNorm"])
+@pytest.mark.parametrize(
+    "name", ["EvoNormB0", "EvoNormB1", "SwitchableNorm2d", "IBN", "IterNorm", "PowerNorm"]
+)
 def test_composed_norms_move_the_running_statistics_of_the_layer(name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; nothing else needs it")
     from benchmarks import composed

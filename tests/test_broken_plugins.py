@@ -169,10 +169,11 @@ def test_the_list_reports_it(broken, capsys):
     assert cli.main(["list"]) == 0
     out, err = capsys.readouterr()
     assert err == f"cybn: warning: {broken}\n"
-    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines()}
-    assert list(rows) == cybn.available()
-    assert rows["BadNorm"] == "bad 1.0 (broken)"
-    assert rows["GoodNorm"] == "good 1.0 A norm of a plugin."
+    _, plugins = out.split("\nLayers of plugins\n")
+    rows = [" ".join(line.split()) for line in plugins.splitlines()]
+    assert rows == ["BadNorm (broken) bad 1.0", "GoodNorm good 1.0", "A norm of a plugin."]
+    assert cli.main(["list", "--names"]) == 0
+    assert capsys.readouterr().out.split() == cybn.available()
     assert cli.main(["list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert listed["broken"] == [{"name": "BadNorm", "origin": "bad", "error": broken}]

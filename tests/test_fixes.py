@@ -189,7 +189,7 @@ def test_an_out_of_another_dtype_is_not_to_be_converted():
 def test_a_call_with_what_the_layer_does_not_take_names_the_layer():
     x = images(4, 4)
     for layer, inputs, message in (
-        (cybn.GroupNorm(2, 4), {"mask": x}, "GroupNorm takes no mask in a call; it takes out"),
+        (cybn.DyT(4), {"mask": x}, "DyT takes no mask in a call; it takes out"),
         (cybn.BatchNorm1d(4), {"training": False}, "in a call; call train() or eval() first"),
         (cybn.BatchNorm1d(4), {"masks": x}, "takes no masks in a call; did you mean 'mask'?"),
         (cybn.LayerNorm(4), {"eps": 1}, "it is an option; give it when you build the layer"),

@@ -306,7 +306,7 @@ def test_a_subclass_that_computes_the_same_or_declares_itself_folds():
 FOLDING = {
     f"{family}{rank}"
     for family in ("BatchNorm", "FrozenBatchNorm", "LazyBatchNorm", "GhostBatchNorm",
-                   "SplitBatchNorm", "BatchRenorm")
+                   "SplitBatchNorm", "BatchRenorm", "SyncBatchNorm")
     for rank in ("", "1d", "2d", "3d")
 } | {"Normalize"}  # fmt: skip
 

@@ -120,6 +120,21 @@ def test_empty_inputs(shape, training):
     assert (mean.tolist(), var.tolist(), count) == ([2] * c, [3] * c, 1)
 
 
+@pytest.mark.parametrize("channel_axis", [1, -1])
+@pytest.mark.parametrize("shape", [(5, 3, 0), (0, 3, 4), (5, 0, 3), (5, 3, 0, 2), (0, 0, 0)])
+def test_empty_samples(shape, channel_axis):
+    x, c = np.empty(shape), shape[channel_axis]
+    for name, groups, rows in (("instance", (), shape[0] * c), ("group", (1,), shape[0])):
+        forward, backward = (
+            getattr(functional, f"{name}_norm_{way}") for way in ("forward", "backward")
+        )
+        y, stats = forward(x, *groups, channel_axis=channel_axis)
+        assert (y.shape, stats.shape) == (shape, (3, rows))
+        dx, dweight, dbias = backward(y, x, stats, *groups, channel_axis=channel_axis)
+        assert dx.shape == shape
+        assert dweight.tolist() == dbias.tolist() == [0] * c
+
+
 def test_any_number_of_axes():
     x = np.random.default_rng(0).normal(0, 1, (2, 3, 1, 2, 1, 2, 2))
     y = batch_norm(x, None, None, training=True)

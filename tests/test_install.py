@@ -78,8 +78,9 @@ def test_the_command_line_knows_them(environment, tmp_path):
     command = environment.with_name("cybn")
     told = run(command, "check", config).splitlines()
     assert told == [f"{config}: {name}: {name}(3, eps=1e-05, part=0.5)" for name in PLUGINS]
-    listed = [line.split() for line in run(command, "list").splitlines()]
-    assert {row[0]: row[1] for row in listed if row[1] != "built-in"} == PLUGINS
+    listed = run(command, "list", "--family", "plugins").splitlines()
+    rows = [line.split() for line in listed if line.startswith("  ") and line[2] != " "]
+    assert {row[0]: row[-2] for row in rows} == PLUGINS
     assert "cybn-fresh-norm 0.1.0, cybn_fresh_norm" in run(command, "describe", "fresh_norm")
     assert "cybn-part-norm 0.1.0" in run(command, "info")
 

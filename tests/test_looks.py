@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-from cybn.arrays._looks import clear, overlaps_itself
+from cybn.arrays._looks import clear, is_seen, overlaps_itself
 
 axes = st.tuples(st.integers(1, 4), st.sampled_from([-8, -4, -1, 0, 1, 2, 3, 4, 8, 16]))
 
@@ -61,3 +61,34 @@ def test_what_takes_a_longer_look():
     assert not clear(out, x, out[0])
     assert not clear(out, x, {"weight": out[:, 1]})
     assert not clear(np.zeros((0, 4)), x[:0])
+
+
+@given(st.sampled_from(["f4", "f8", "i8", "u2"]), st.lists(axes, max_size=3), st.booleans())
+def test_what_is_read_of_an_array_is_what_its_buffer_says(kind, layout, locked):
+    shape, steps = [n for n, _ in layout], [step for _, step in layout]
+    room = np.zeros(256, kind)
+    a = as_strided(room[100:], shape, [room.itemsize * step for step in steps])
+    if locked:
+        a.flags.writeable = False
+    assert is_seen(a)
+    assert is_seen(a, True) is not locked
+
+
+def test_what_is_asked_for_by_the_buffer_protocol():
+    class Own(np.ndarray):
+        pass
+
+    other = [
+        np.zeros(13, "u1")[1:].view("f4"),
+        np.zeros(3, ">f4"),
+        np.zeros(3, "i4"),
+        np.zeros(3, "f2"),
+        [1.0],
+        None,
+    ]
+    for a in (*other, np.zeros(3).view(Own), np.zeros(3, "datetime64[s]"), memoryview(b"abcd")):
+        assert not is_seen(a)
+    warned = np.broadcast_to(np.zeros(1), 3)
+    assert is_seen(warned)
+    assert not is_seen(warned, True)
+    assert is_seen(np.zeros((0, 3)))

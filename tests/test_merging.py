@@ -229,3 +229,17 @@ def test_parts_at_once_have_the_bits_of_parts_one_by_one(seed, parts, scale):
     one_by_one = merge_moments(Moments.of_sums(part.count, part.sums) for part in each)
     assert whole.count == one_by_one.count
     assert bits(whole.sums) == bits(one_by_one.sums)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from([1, 1e200, 1e307]))
+def test_each_channel_is_merged_by_itself(seed, parts, scale):
+    """Wherever it lies among others: the compiled loop goes by strips of them."""
+    rng = np.random.default_rng(seed)
+    counts, sums = rng.integers(0, 3, parts), rng.normal(1, 1, (parts, 3, 70)) * scale
+    sums[:, 2] = abs(sums[:, 2])
+    sums[0, int(rng.integers(3)), 40] = np.nan
+    whole = Moments.of_parts(counts, sums)
+    for c in (0, 31, 32, 39, 40, 69):
+        alone = Moments.of_parts(counts, sums[:, :, c : c + 1])
+        for got, want in ((whole.sums, alone.sums), (whole.stats(), alone.stats())):
+            np.testing.assert_array_equal(got[:, c], want[:, 0])

@@ -20,9 +20,9 @@ from oracle import (
     row_gradients,
     var_bound,
 )
+from rowdata import ABOVE, HOSTILE, SANE, both_dtypes, centrings, data, values
 from runs import bits
 from test_bitwise import every_level
-from test_row_kernels import ABOVE, HOSTILE, SANE, both_dtypes, centrings, data, values
 
 from cybn.kernels import levels
 

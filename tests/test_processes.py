@@ -1,5 +1,10 @@
 """Synchronized batch norm in real processes of MPI, and what is seen where one of them fails."""
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 from processes import PROGRAMS, mpi
 
@@ -88,6 +93,38 @@ def test_an_error_that_nobody_handles_ends_all(size):
     assert f"cybn: rank {size - 1} of {size} ended with KeyError after the forward of" in ran.output
 
 
-def test_a_rank_that_is_killed_ends_the_job():
-    ran = mpi(3, PROGRAM, "fault", "killed")
+@pytest.mark.parametrize("option", [(), ("-disable-auto-cleanup",)])
+def test_a_rank_that_is_killed_is_named_when_the_job_ends(option):
+    ran = mpi(3, PROGRAM, "fault", "killed", options=option)
     assert ran.status != 0
+    layer = "the forward of layer 1, SyncBatchNorm1d(4) of float32"
+    assert re.search(
+        rf"cybn: rank 2 of 3, PID \d+, is gone, after {re.escape(layer)}\n", ran.output
+    )
+
+
+WITNESS = """
+import os, sys, warnings
+warnings.simplefilter("error")
+from cybn.exchange.witness import Witness
+witness = Witness()
+witness.note("was here")
+witness.note("layer 2 ü")
+if sys.argv[1] == "left":
+    witness.leave()
+elif sys.argv[1] == "forked":
+    if not os.fork():
+        os.close(1), os.close(2)
+        __import__("time").sleep(20)
+        os._exit(0)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a witness is a shell: needs POSIX")
+@pytest.mark.parametrize(("how", "told"), [("killed", "layer 2 ü\n"), ("left", ""),
+                                           ("forked", "layer 2 ü\n")])  # fmt: skip
+def test_a_witness_tells_what_was_noted_last(how, told):
+    command = [sys.executable, "-c", WITNESS, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    assert (done.stdout, done.stderr) == ("", told)

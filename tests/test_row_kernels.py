@@ -18,8 +18,8 @@ from oracle import (
     spread,
     var_bound,
 )
+from rowdata import ABOVE, HOSTILE, SANE, both_dtypes, centrings, data, values
 from runs import HUGE, bits
-from strategies import DTYPES
 from test_bitwise import every_level
 
 from cybn.kernels import levels
@@ -37,12 +37,6 @@ GROUP = [
     (40, 400, 200, 2), (2, 100_000, 50_000, 4),
 ]  # fmt: skip
 shapes = pytest.mark.parametrize("shape", LAYER + GROUP, ids=lambda s: "x".join(map(str, s)))
-both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-centrings = pytest.mark.parametrize("centred", [True, False], ids=["centred", "rms"])
-
-
-def values(count, dtype):
-    return np.linspace(-1, 2, count).astype(dtype), np.linspace(3, -1, count).astype(dtype)
 
 
 def run(level, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, stream=False,
@@ -61,27 +55,6 @@ def run(level, x, dy, shape, centred, *, other=None, threads=1, cache=HUGE, stre
         dx[None], dweight, dbias, above[None], x[None], stats, weight, repeat, centred, *how
     )
     return {"y": y, "stats": stats, "dx": dx, "dweight": dweight, "dbias": dbias}
-
-
-def data(shape, dtype, kinds, above=(np.asarray,)):
-    rng = np.random.default_rng(sum(shape))
-    x, dy = rng.normal(1, 2, (2, *shape[:2]))
-    for r in range(len(x)):
-        x[r] = kinds[(r + sum(shape)) % len(kinds)](x[r])
-        dy[r] = above[(r + sum(shape)) % len(above)](dy[r])
-    with np.errstate(under="ignore"):
-        return x.astype(dtype), dy.astype(dtype)
-
-
-SANE = [lambda a: a, lambda a: a + 1e4, lambda a: a * 0 + 0.1, lambda a: a * 1e-3 - 3, np.sort]
-HOSTILE = [
-    *SANE, lambda a: a * 1e-42, lambda a: np.where(a > 3, np.nan, a), lambda a: a * 1e30,
-    lambda a: a + 1e7, lambda a: np.where(a > 1, 3e38, -3e38),
-]  # fmt: skip
-ABOVE = [
-    lambda a: a, lambda a: a, lambda a: a + 1e5, lambda a: a * 0 + 3e37, lambda a: a * 1e-43,
-    lambda a: np.clip(a * 1e38, -3e38, 3e38), lambda a: a * 0,
-]  # fmt: skip
 
 
 @shapes

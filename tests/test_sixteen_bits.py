@@ -236,10 +236,17 @@ def test_subnormals_and_what_is_not_finite(dtype):
     assert not np.isfinite(mean[2])
 
 
-def test_eps_of_rms_norm_is_that_of_the_dtype():
-    for dtype, eps in ((FLOAT16, 2.0**-10), (BFLOAT16, 2.0**-7)):
+def test_eps_of_rms_norm_is_that_of_its_arithmetic():
+    for dtype in (FLOAT16, BFLOAT16):
         x = np.zeros((1, 4), dtype)
-        assert functional.rms_norm_forward(x, 4)[1][2, 0] == 1 / np.sqrt(eps)
+        assert functional.rms_norm_forward(x, 4)[1][2, 0] == 1 / np.sqrt(2.0**-23)
+
+
+def test_eps_of_rms_norm_is_pytorchs():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed; nothing else needs it")
+    x = np.full((2, 4), 1e-4, np.float16)
+    expected = torch.nn.functional.rms_norm(torch.from_numpy(x), (4,)).numpy()
+    np.testing.assert_allclose(functional.rms_norm(x, 4), expected, rtol=2e-3)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint16, ">f2", np.complex64, "float8_e4m3fn"])

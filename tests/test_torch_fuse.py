@@ -42,6 +42,10 @@ FUSED = {
     "torch.add": (lambda self, x: torch.add(self.bn(x * 2), x).relu(), "bn + residual + relu"),
     "add_": (lambda self, x: self.bn(x * 2).add_(x), "bn + residual"),
     "two norms": (lambda self, x: self.relu(self.bn(x) + self.other(x)), "other + residual + relu"),
+    "three sums": (
+        lambda self, x: self.relu(self.leaky(self.bn(x)) + self.other(x) + self.third(x)),
+        "bn + leaky, other + residual, third + residual + relu",
+    ),
     "another shape": (lambda self, x: self.bn(x * 2) + self.other(x).mean((2, 3), True),
                       "bn + residual"),
 }  # fmt: skip

@@ -158,3 +158,52 @@ def test_what_has_no_layer_is_told():
     with pytest.warns(UserWarning, match=r"leaves out 1 \(Odd"):
         layers = from_module(nn.Sequential(FrozenBatchNorm2d(3), Odd(3)))
     assert list(layers) == ["0"]
+
+
+GATED = {
+    "gated before": {"group_size": 8, "norm_before_gate": False},
+    "gated groups": {"group_size": 4, "norm_before_gate": False},
+    "gated after": {"group_size": None, "norm_before_gate": True},
+}
+
+
+@pytest.mark.parametrize("family", GATED)
+@pytest.mark.parametrize("converted", [True, False])
+def test_gated_norms(family, converted):
+    norm = perturbed(FAMILIES[family][0]())
+    x, gate = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
+    expected = norm(x, gate).detach().numpy()
+    (layer,) = from_module(convert(norm) if converted else norm).values()
+    config = layer.get_config()
+    assert (config["type"], config["activation"]) == ("GatedRMSNorm", "silu")
+    assert {name: getattr(layer, name) for name in GATED[family]} == GATED[family]
+    got = layer(x.numpy(), gate=gate.numpy())
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_in_groups():
+    norm, x = perturbed(FAMILIES["grouped"][0]()), torch.randn(2, 3, 8)
+    (layer,) = from_module(norm).values()
+    assert (type(layer).__name__, layer.group_size) == ("GatedRMSNorm", 4)
+    np.testing.assert_allclose(layer(x.numpy()), norm(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_whose_weight_is_of_no_effect():
+    class WeightlessRMSNorm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.eps = 1e-6
+            self.register_buffer("weight", torch.ones(8), persistent=False)
+
+        def forward(self, x):
+            y = x.float()
+            return (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x)
+
+    norm = WeightlessRMSNorm()
+    (layer,) = from_module(norm).values()
+    assert layer.weight is None
+    x = torch.randn(3, 8)
+    expected = norm(x)
+    np.testing.assert_allclose(layer(x.numpy()), expected.numpy(), rtol=1e-5)
+    torch.testing.assert_close(convert(norm)(x), expected)
+    assert type(norm).__name__ == "WeightlessRMSNorm"

@@ -13,7 +13,7 @@ def values(ran, word):
 @pytest.fixture(scope="module", params=[2, 3])
 def ran(request):
     """All that goes well, in one run: starting PyTorch is what takes long."""
-    ran = torchrun(request.param, PROGRAM, "split,split:gate,double,parallel")
+    ran = torchrun(request.param, PROGRAM, "split,split:gate,double,parallel,converted")
     assert ran.status == 0, ran.output
     return ran
 
@@ -36,6 +36,13 @@ def test_evaluation_on_one_rank_alone(ran):
 def test_inside_ddp_it_trains_as_the_whole_batch_does(ran):
     assert all(told == ["SyncBatchNorm True"] for told in ran.told("layer").values())
     assert max(values(ran, "weights")) <= 3e-6
+
+
+def test_a_converted_model_inside_ddp_trains_as_it_did(ran):
+    assert all(told == ["True 4 1"] * 2 for told in ran.told("swapped").values())
+    assert len(values(ran, "state")) > 30
+    assert max(values(ran, "state")) <= 1e-5
+    assert len(set(map(tuple, ran.told("bits").values()))) == 1
 
 
 def test_process_groups_of_some_ranks():

@@ -57,7 +57,7 @@ def test_the_kernels_are_what_computes(family, monkeypatch):
     build, shapes, _ = FAMILIES[family]
     ours = convert(perturbed(build()))
     calls = []
-    for name in ("rms_norm", "layer_norm", "group_norm", "batch_norm"):
+    for name in ("rms_norm", "layer_norm", "over_channels", "group_norm", "batch_norm"):
         function = getattr(plans.ops, name)
 
         def counting(*args, function=function):

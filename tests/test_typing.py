@@ -91,6 +91,12 @@ def test_a_users_project_passes_a_strict_type_checker(mypy, tmp_path):
     assert code == 0, said
 
 
+def test_a_user_of_pytorch_passes_a_strict_type_checker(mypy):
+    pytest.importorskip("torch", reason='PyTorch is not installed: pip install "cybn[torch]"')
+    code, said = mypy("--strict", "--follow-imports=silent", HERE / "typed_torch.py")
+    assert code == 0, said
+
+
 @pytest.fixture(scope="session")
 def pyright():
     """Run pyright; what it says of each line of a file, by severity."""

@@ -148,6 +148,17 @@ class Qwen3NextRMSNormGated(LlamaRMSNorm):
         return hidden_states.to(dtype)
 
 
+class GroupedRMSNorm(GemmaRMSNorm):
+    """1 + weight, and a norm of groups."""
+
+    def __init__(self, width, group_size):
+        super().__init__(width)
+        self.group_size = group_size
+
+    def _norm(self, x):
+        return super()._norm(x.unflatten(-1, (-1, self.group_size))).flatten(-2)
+
+
 class FrozenBatchNorm2d(nn.Module):
     """detectron2's: by a scale and shift where x needs a gradient, else PyTorch's in evaluation."""
 
@@ -196,6 +207,7 @@ FAMILIES = {
     "VitDetLayerNorm": (lambda: VitDetLayerNorm(8), IMAGE, "layer_norm"),
     "gated before": (lambda: MambaRMSNormGated(8, 8), PAIR, "rms_norm"),
     "gated groups": (lambda: MambaRMSNormGated(8, 4), PAIR, "rms_norm"),
+    "grouped": (lambda: GroupedRMSNorm(8, 4), ROWS, "rms_norm"),
     "gated after": (lambda: Qwen3NextRMSNormGated(8), PAIR, "rms_norm"),
     "FrozenBatchNorm2d": (lambda: FrozenBatchNorm2d(8), IMAGE, "frozen_batch_norm"),
     "GroupNorm1": (lambda: GroupNorm1(8), IMAGE, "group_norm"),

@@ -89,6 +89,7 @@ class Norm(nn.Module):
         super().__init__()
         self.bn = nn.BatchNorm2d(6)
         self.other = nn.BatchNorm2d(6)
+        self.third = nn.BatchNorm2d(6)
         self.relu = nn.ReLU(inplace=True)
         self.leaky = nn.LeakyReLU(0.2)
         self.no = nn.Identity()

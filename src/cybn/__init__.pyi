@@ -66,6 +66,18 @@ from .tools.recalibrate import recalibrate
 from .tools.saving import load, save
 from .tools.state import load_state_dict, state_dict
 
+_Activation = Literal[
+    "relu",
+    "leaky_relu",
+    "relu6",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "hardswish",
+    "elu",
+    "mish",
+]
+
 __version__: str
 
 __all__ = [
@@ -221,8 +233,9 @@ class BatchNorm1d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -246,8 +259,9 @@ class BatchNorm1d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -265,8 +279,9 @@ class BatchNorm2d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -290,8 +305,9 @@ class BatchNorm2d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -309,8 +325,9 @@ class BatchNorm3d(_BatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -334,8 +351,9 @@ class BatchNorm3d(_BatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -628,8 +646,9 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -649,8 +668,9 @@ class DomainSpecificBatchNorm(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -671,8 +691,9 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -692,8 +713,9 @@ class DomainSpecificBatchNorm1d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -714,8 +736,9 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -735,8 +758,9 @@ class DomainSpecificBatchNorm2d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -757,8 +781,9 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
     bias: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -778,8 +803,9 @@ class DomainSpecificBatchNorm3d(_DomainSpecificBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1074,8 +1100,9 @@ class GhostBatchNorm(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1101,8 +1128,9 @@ class GhostBatchNorm(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1122,8 +1150,9 @@ class GhostBatchNorm1d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1149,8 +1178,9 @@ class GhostBatchNorm1d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1170,8 +1200,9 @@ class GhostBatchNorm2d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1197,8 +1228,9 @@ class GhostBatchNorm2d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1218,8 +1250,9 @@ class GhostBatchNorm3d(_GhostBatchNorm):
     ghost_inference: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1245,8 +1278,9 @@ class GhostBatchNorm3d(_GhostBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1283,6 +1317,9 @@ class GroupNorm(_GroupNorm):
     affine: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1298,6 +1335,9 @@ class GroupNorm(_GroupNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1343,6 +1383,9 @@ class InstanceNorm1d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1361,6 +1404,9 @@ class InstanceNorm1d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1374,6 +1420,9 @@ class InstanceNorm2d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1392,6 +1441,9 @@ class InstanceNorm2d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1405,6 +1457,9 @@ class InstanceNorm3d(_InstanceNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1423,6 +1478,9 @@ class InstanceNorm3d(_InstanceNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1466,6 +1524,9 @@ class LayerNorm(_LayerNorm):
     unit_offset: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1481,6 +1542,9 @@ class LayerNorm(_LayerNorm):
         unit_offset: bool = False,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1494,8 +1558,9 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1519,8 +1584,9 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1538,8 +1604,9 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1563,8 +1630,9 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1582,8 +1650,9 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1607,8 +1676,9 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1626,6 +1696,9 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1644,6 +1717,9 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1657,6 +1733,9 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1675,6 +1754,9 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1688,6 +1770,9 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
     num_features: int | None  # type: ignore[assignment, unused-ignore]
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1706,6 +1791,9 @@ class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1853,6 +1941,9 @@ class RMSNorm(_RMSNorm):
     unit_offset: bool
     dtype: str
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
     weight: NDArray[Any] | None
     bias: NDArray[Any] | None
@@ -1868,6 +1959,9 @@ class RMSNorm(_RMSNorm):
         unit_offset: bool = False,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = -1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        alpha: float = 1.0,
         trainable: bool | Literal["weight", "bias"] = True,
     ) -> None: ...
     __getattr__: None  # type: ignore[misc, assignment, unused-ignore]
@@ -1944,8 +2038,9 @@ class SplitBatchNorm(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -1970,8 +2065,9 @@ class SplitBatchNorm(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -1990,8 +2086,9 @@ class SplitBatchNorm1d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2016,8 +2113,9 @@ class SplitBatchNorm1d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2036,8 +2134,9 @@ class SplitBatchNorm2d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2062,8 +2161,9 @@ class SplitBatchNorm2d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2082,8 +2182,9 @@ class SplitBatchNorm3d(_SplitBatchNorm):
     num_splits: int
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2108,8 +2209,9 @@ class SplitBatchNorm3d(_SplitBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2223,8 +2325,9 @@ class SyncBatchNorm(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2248,8 +2351,9 @@ class SyncBatchNorm(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2268,8 +2372,9 @@ class SyncBatchNorm1d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2293,8 +2398,9 @@ class SyncBatchNorm1d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2313,8 +2419,9 @@ class SyncBatchNorm2d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2338,8 +2445,9 @@ class SyncBatchNorm2d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2358,8 +2466,9 @@ class SyncBatchNorm3d(_SyncBatchNorm):
     track_running_stats: bool
     dtype: str
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2383,8 +2492,9 @@ class SyncBatchNorm3d(_SyncBatchNorm):
         bias: bool = True,
         dtype: str | type[Any] | np.dtype[Any] = "float32",
         channel_axis: Literal[1, -1] = 1,
-        activation: Literal["relu", "leaky_relu", "relu6"] | None = None,
+        activation: _Activation | None = None,
         negative_slope: float = 0.01,
+        alpha: float = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -2458,8 +2568,9 @@ class _BatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2503,8 +2614,9 @@ class _DomainSpecificBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2606,8 +2718,9 @@ class _GhostBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2631,6 +2744,9 @@ class _GroupNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
 
 class _IBNOptions(TypedDict, total=False):
@@ -2655,6 +2771,9 @@ class _InstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
 
 class _IterNormOptions(TypedDict, total=False):
@@ -2679,6 +2798,9 @@ class _LayerNormOptions(TypedDict, total=False):
     unit_offset: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
 
 class _LazyBatchNormOptions(TypedDict, total=False):
@@ -2691,8 +2813,9 @@ class _LazyBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2709,6 +2832,9 @@ class _LazyInstanceNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
 
 class _LocalResponseNormOptions(TypedDict, total=False):
@@ -2778,6 +2904,9 @@ class _RMSNormOptions(TypedDict, total=False):
     unit_offset: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
+    activation: _Activation | None
+    negative_slope: float
+    alpha: float
     trainable: bool | Literal["weight", "bias"]
 
 class _ScaleNormOptions(TypedDict, total=False):
@@ -2815,8 +2944,9 @@ class _SplitBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2844,8 +2974,9 @@ class _SyncBatchNormOptions(TypedDict, total=False):
     bias: bool
     dtype: str | type[Any] | np.dtype[Any]
     channel_axis: Literal[1, -1]
-    activation: Literal["relu", "leaky_relu", "relu6"] | None
+    activation: _Activation | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2880,8 +3011,9 @@ class _AnyOptions(TypedDict, total=False):
     momentum: float | None
     track_running_stats: bool
     weight: bool
-    activation: Literal["relu", "leaky_relu", "relu6"] | Literal["silu", "sigmoid"] | None
+    activation: _Activation | Literal["silu", "sigmoid"] | None
     negative_slope: float
+    alpha: float
     weight_init: Literal["ones", "zeros", "uniform"]
     on_single: Literal["error", "running"]
     on_nonfinite: Literal["propagate", "skip", "error"]
@@ -2908,7 +3040,6 @@ class _AnyOptions(TypedDict, total=False):
     normalized_shape: int | Sequence[int]
     elementwise_affine: bool
     size: int
-    alpha: float
     beta: float
     k: float
     axis: int

@@ -319,12 +319,6 @@ def an_input_that_there_is_not(given):
     yield lambda: cybn.DyT(3)(_x(4, 3), out=np.empty((4, 3), F32))
 
 
-def a_mask_and_a_residual(given):
-    x, mask = _x(4, 3), np.ones(4, bool)
-    yield lambda: cybn.LayerNorm(3)(x, mask=mask, residual=x)
-    yield lambda: cybn.LayerNorm(3)(x, mask=mask) + x
-
-
 def an_axis_of_channels_and_a_shape_of_two(given):
     yield lambda: cybn.functional.layer_norm(_x(4, 3, 5), (3, 5), channel_axis=1)
     yield lambda: cybn.functional.layer_norm(_x(4, 3, 5), (3, 5))

@@ -92,6 +92,45 @@ def parallel():
     tell("running", apart(ddp.module[1].running_var, plain[1].running_var))
 
 
+def converted():
+    """A model inside DDP, converted before and after it was wrapped, against the same unconverted.
+
+    Batch norms have the statistics of each rank, which DDP takes from rank 0.
+    """
+
+    def model():
+        torch.manual_seed(3)
+        return nn.Sequential(
+            nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.GroupNorm(2, 6), nn.Flatten(),
+            nn.Linear(6 * 9, 8), nn.LayerNorm(8), nn.RMSNorm(8), nn.Linear(8, 3),
+        )  # fmt: skip
+
+    def checkpointed(net):
+        first, rest = net[:4], net[4:]
+        return lambda x: rest(torch.utils.checkpoint.checkpoint(first, x, use_reentrant=False))
+
+    x, target = data(4 * SIZE, 2, 5, 5, seed=5), torch.arange(4 * SIZE) % 3
+    mine, loss = slice(4 * RANK, 4 * RANK + 4), nn.CrossEntropyLoss()
+    plain = DistributedDataParallel(model())
+    before = DistributedDataParallel(cybn.torch.convert(model()))
+    after = cybn.torch.convert(DistributedDataParallel(model()))
+    for net in (plain, before, after):
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss(net(x[mine]), target[mine]).backward()
+            optimizer.step()
+    for net in (before, after):
+        found = cybn.torch.report(net)
+        tell("swapped", type(net) is DistributedDataParallel, len(found.swapped), found.places)
+        expected = plain.module.state_dict()
+        for name, a in net.module.state_dict().items():
+            tell("state", apart(a.double(), expected[name].double()))
+    tell("bits", *(p.detach().numpy().tobytes().hex()[:16] for p in before.parameters()))
+    y = checkpointed(before.module)(x[mine])
+    tell("state", apart(y, checkpointed(plain.module)(x[mine])))
+
+
 def groups():
     """Process groups of two ranks each: a module, and a layer of NumPy arrays over the same."""
     pairs = [dist.new_group([i, i + 1]) for i in range(0, SIZE, 2)]

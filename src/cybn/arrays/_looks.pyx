@@ -8,9 +8,24 @@ from cpython.buffer cimport (
     PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
 )
 
+from cybn.arrays._seen cimport alike_in, as_lent, plain_type, seen, struct_of
+
 from numpy import asarray, ndarray
 
 from .dtypes import FLOAT32, FLOAT64
+
+
+cdef type plain = plain_type(ndarray((2, 3), "f4")[:, 1:])      # whose struct may be read
+
+
+def is_seen(a, bint writable=False) -> bool:
+    """Is `a` read where NumPy keeps it? ValueError if that is not what the buffer protocol says."""
+    cdef Py_buffer own
+    if not seen(&own, a, plain, writable):
+        return False
+    if not as_lent(a, &own):
+        raise ValueError(f"the struct of {a!r} says something else than its buffer")
+    return True
 
 
 cdef inline bint usual(a):
@@ -30,18 +45,17 @@ cpdef Py_ssize_t values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssiz
     """How many values each channel has in x; -1 where x is not of these ranks and channels."""
     cdef Py_ssize_t i, n = 1, size
     cdef bint known = False
-    cdef tuple shape
-    if not usual(x):
+    cdef Py_buffer own
+    if not seen(&own, x, plain, False) or own.format[0] != b"f" and own.format[0] != b"d":
         return -1
-    shape = x.shape
     for rank in ranks:
-        known |= <Py_ssize_t>rank == len(shape)
+        known |= <Py_ssize_t>rank == own.ndim
     if not known:
         return -1
     if axis < 0:
-        axis += len(shape)
-    for i in range(len(shape)):
-        size = shape[i]
+        axis += own.ndim
+    for i in range(own.ndim):
+        size = own.shape[i]
         if i != axis:
             n *= size
         elif size != channels:
@@ -51,6 +65,8 @@ cpdef Py_ssize_t values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssiz
 
 cpdef bint alike(a, x):
     """Is `a` an ndarray of x's shape and dtype?"""
+    if type(a) is plain and type(x) is plain:
+        return alike_in(struct_of(a), struct_of(x))
     return type(a) is ndarray and a.dtype is x.dtype and a.shape == x.shape
 
 
@@ -104,9 +120,12 @@ cdef bint apart(a, Span out):
             if not apart(one, out):
                 return False
         return True
-    PyObject_GetBuffer(a, &lent, PyBUF_STRIDES)
-    own = span(&lent)
-    PyBuffer_Release(&lent)
+    if seen(&lent, a, plain, False):
+        own = span(&lent)
+    else:
+        PyObject_GetBuffer(a, &lent, PyBUF_STRIDES)
+        own = span(&lent)
+        PyBuffer_Release(&lent)
     return own.high <= out.low or out.high <= own.low
 
 
@@ -120,7 +139,8 @@ def clear(out, x, *others) -> bool:
     cdef bint good
     if not alike(out, x) or not x.size:
         return False
-    PyObject_GetBuffer(out, &lent, PyBUF_STRIDES)
+    if not seen(&lent, out, plain, False):
+        PyObject_GetBuffer(out, &lent, PyBUF_STRIDES)
     own = span(&lent)
     good = not lent.readonly and (PyBuffer_IsContiguous(&lent, b"A") or not overlaps_itself(out))
     PyBuffer_Release(&lent)
@@ -169,11 +189,29 @@ def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
 def keep_grads(dict own, grads, dict parameters, dict learned, inputs) -> None:
     """OUT own: grads, those of parameters in their dtypes, and by "d" + name those of inputs."""
     for name in inputs:
-        own["d" + name] = grads.pop(name, None)
+        own[derivative(name)] = grads.pop(name, None)
     if learned is not parameters:  # a pullback of an author's may not know
         grads = {name: g for name, g in grads.items() if name in learned or name not in parameters}
     for name, g in grads.items():
         a = parameters.get(name)
-        if a is not None and (type(g) is not ndarray or g.dtype is not a.dtype):
+        if a is not None and not of_one_dtype(g, a):
             grads[name] = asarray(g, a.dtype)
     own["grads"] = grads
+
+
+cdef dict derivatives = {}      # by name: a string that was hashed before, each time
+
+
+cdef object derivative(str name):
+    """The name of the attribute that the gradient of an input is."""
+    found = derivatives.get(name)
+    if found is None:
+        found = derivatives[name] = "d" + name
+    return found
+
+
+cdef bint of_one_dtype(g, a):
+    """Is g an ndarray, no subclass, of the dtype of the array `a`?"""
+    if type(g) is plain and type(a) is plain:
+        return struct_of(g).dtype == struct_of(a).dtype
+    return type(g) is ndarray and g.dtype is a.dtype

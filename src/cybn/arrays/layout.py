@@ -175,8 +175,8 @@ def _channels_last(shape: tuple[int, ...], axis: int) -> Rows:
 def _grouped(shape: tuple[int, ...], groups: int, axis: int, order: tuple[int, ...] | None) -> Rows:
     samples, channels = shape[0], shape[axis]
     run = prod(shape[1:axis] + shape[axis + 1 :])
-    ncl = (1, samples * groups, channels // groups * run)
-    return Rows(Arrangement(order, ncl), run, channels)
+    ncl = (1, samples * groups, channels // max(groups, 1) * run)
+    return Rows(Arrangement(order, ncl), max(run, 1), channels)  # 0 would be without rows
 
 
 @lru_cache(maxsize=1024)

@@ -2,8 +2,9 @@
 
 A process that is about to end waits for the others in MPI_Finalize, and they wait for it in an
 exchange. So an error that nobody handles ends all of them, as in `python -m mpi4py`, from when the
-first group is there; and a program that ends in any other way says so to the others. `guard` does
-the first for a part of a program and for any engine.
+first group is there; a program that ends in any other way says so to the others; and of a process
+that is killed its witness tells where it was. `guard` does the first for a part of a program and
+for any engine.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
+from .witness import Witness
+
 __all__ = ["aborting", "end_together"]
 
 _groups: WeakSet[Any] = WeakSet()
+_witness: list[Witness] = []
 
 
-def end_together(group: Any) -> None:
-    """From here on this program tells the ranks when it ends, and errors end all of them."""
-    if not _groups:
+def end_together(group: Any) -> Witness:
+    """From here on this program tells the ranks when it ends, and errors end all of them.
+
+    What is noted with the witness is told of a process that is killed.
+    """
+    if not _witness:
+        _witness.append(Witness())
         atexit.register(_say_goodbye)
         before = sys.excepthook
 
@@ -34,6 +42,7 @@ def end_together(group: Any) -> None:
 
         sys.excepthook = hook
     _groups.add(group)
+    return _witness[0]
 
 
 @contextmanager
@@ -47,11 +56,13 @@ def aborting(group: Any) -> Iterator[None]:
         if group.size > 1 and hasattr(group, "abort"):
             traceback.print_exc()
             _tell(group, error)
+            _leave()
             group.abort()
         raise
 
 
 def _abort(error: BaseException) -> None:
+    _leave()
     for group in list(_groups):
         _tell(group, error)
         group.abort()
@@ -67,7 +78,13 @@ def _tell(group: Any, error: BaseException) -> None:
     )
 
 
+def _leave() -> None:
+    for each in _witness:
+        each.leave()
+
+
 def _say_goodbye() -> None:
+    _leave()
     for group in list(_groups):
         with suppress(Exception):  # at the end of a program there is nobody to tell
             group.goodbye()

@@ -54,7 +54,9 @@ class ThreadGroup:
                 lambda: len(here) == self.size or shared.left - here.keys(), shared.timeout
             )
             shared.messages.pop(self._turn - 1, None)  # which all have, as all of them are here
-        missing = [rank for rank in range(self.size) if rank not in here]
+            absent = [rank for rank in range(self.size) if rank not in here]
+            # who has left is to blame, and not who has yet to come
+            missing = [rank for rank in absent if rank in shared.left] or absent
         if missing:
             raise SyncError(
                 f"{ranks_text(missing)} did not come to rank {self.rank} of {self.size} in {place}",

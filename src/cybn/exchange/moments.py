@@ -26,7 +26,7 @@ def merged(link: Link, what: str, moments: Iterable[Moments | None]) -> list[Mom
     ValueError for different widths, on all ranks.
     """
     own = list(moments)
-    widths = np.array([0 if each is None else each.sums.shape[1] for each in own], float)
+    widths = np.array([0 if each is None else each.channels for each in own], float)
     link.exchange(_first(what), 0, np.array([float(len(own))]))
     of_all = link.exchange(f"{what}, the widths", 0, widths).sums
     found = []

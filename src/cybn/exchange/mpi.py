@@ -89,13 +89,14 @@ class MPIGroup:
         self._turn = 0  # exchanges that were begun
         self._notes: dict[int, Note] = {}  # by rank, the last one
         self._sent: list[Any] = []  # requests, and what they send, which stays until they are done
+        self._who = f"cybn: rank {self.rank} of {self.size}, PID {os.getpid()},"
         self.place = ""  # of the last exchange, for what is said at the end
-        if self.size > 1:
-            end_together(self)
+        self._witness = end_together(self) if self.size > 1 else None
 
     def all_gather(self, message: np.ndarray, place: str) -> list[np.ndarray]:
         """Send a message to all ranks and receive those of all."""
         self._turn, self.place = self._turn + 1, place
+        self._note("while it waited in")
         since = time.monotonic()
         comm = self._own or self._duplicate(since)
         blocks, step, round_ = [np.ascontiguousarray(message)], 1, 0
@@ -110,6 +111,7 @@ class MPIGroup:
             blocks += _unpacked(data, n)
             step, round_ = 2 * step, round_ + 1
         self._until(self._all_sent, since)
+        self._note("after")
         return [blocks[(rank - self.rank) % self.size] for rank in range(self.size)]
 
     def fail(self, reason: str) -> None:
@@ -141,6 +143,11 @@ class MPIGroup:
             time.sleep(0.0005)
 
     # Inside
+
+    def _note(self, when: str) -> None:
+        """What is to be told of this rank if it is gone from here on."""
+        if self._witness is not None:
+            self._witness.note(f"{self._who} is gone, {when} {self.place}")
 
     def _tag(self, round_: int) -> int:
         # What was left of an exchange that was given up is not taken for a part of a later one

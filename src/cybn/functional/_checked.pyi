@@ -63,6 +63,7 @@ class RowsWay:
         eps: float,
         out: np.ndarray | None,
         residual: np.ndarray | None = ...,
+        gate: Gate = ...,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]: ...
 
 def forward_checked(
@@ -93,6 +94,8 @@ def backward_checked(
     gate: Gate = ...,
     dresidual: np.ndarray | None = None,
     sums: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 def normalize_checked(
     x: np.ndarray,
@@ -103,6 +106,7 @@ def normalize_checked(
     centred: bool,
     out: np.ndarray | None,
     residual: np.ndarray | None = ...,
+    gate: Gate = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def gradient_checked(
     dy: np.ndarray,
@@ -114,7 +118,21 @@ def gradient_checked(
     out: np.ndarray | None,
     dtype: np.dtype,
     wanted: tuple[bool, bool] = ...,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    gate: Gate = ...,
+    dresidual: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]: ...
+def let_through(
+    dy: np.ndarray,
+    x: np.ndarray,
+    stats: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    residual: np.ndarray | None,
+    channel_axis: int,
+    gate: Gate,
+) -> np.ndarray: ...
 def respond_checked(
     x: np.ndarray,
     size: int,

@@ -7,20 +7,18 @@ found here, once, and handed to one call of a kernel.
 """
 
 cimport cython
-from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
-    PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_IsContiguous
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcmp, memcpy
 
 from cybn.arrays._looks cimport values_per_channel
+from cybn.arrays._seen cimport plain_type, seen
 
 from numpy import add, ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
-from ..arrays.dtypes import FLOAT32, FLOAT64, round_to, widened
+from ..arrays.dtypes import FLOAT64, round_to, widened
 from ..arrays.layout import Arrangement, arrange, as_words
 from ..arrays.outputs import LARGE
 from ..arrays.outputs import empty as empty_large
@@ -30,6 +28,7 @@ from .gates import OPEN, gated
 from .running import Step, follow
 
 cdef object new = tuple.__new__     # of a NamedTuple, without a look at every field
+cdef type plain = plain_type(ndarray((2, 3), "f4")[:, 1:])      # whose memory is seen at once
 cdef Py_ssize_t SMALL = LARGE, BELOW = ALONE_BELOW
 
 include "lent.pxi"

@@ -76,6 +76,7 @@ def batch_norm_forward(
     residual: np.ndarray | None = None,
     activation: str | None = None,
     negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Normalize each channel of x, and return the statistics beside the output.
@@ -109,10 +110,12 @@ def batch_norm_forward(
     residual
         What is added to the norm, of x's shape and dtype; or None.
     activation
-        A function of the sum, "relu", "leaky_relu" or "relu6", in the same pass over memory; or
-        None.
+        A function of the sum, in the same pass over memory: "relu", "leaky_relu", "relu6", "silu",
+        "gelu", "gelu_tanh", "hardswish", "elu" or "mish"; or None.
     negative_slope
         The slope of "leaky_relu" below 0.
+    alpha
+        The factor of "elu" below 0.
     who
         The name that errors begin with.
 
@@ -179,7 +182,7 @@ def batch_norm_forward(
             f"training=True to use the moments of x"
         )
     residual, gate = check_output(
-        who, x, out, residual, activation, negative_slope, weight, bias, buffers
+        who, x, out, residual, (activation, negative_slope, alpha), weight, bias, buffers
     )
     return forward_checked(
         x,
@@ -210,6 +213,9 @@ def batch_norm_backward(
     y: np.ndarray | None = None,
     activation: str | None = None,
     negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
     dresidual: np.ndarray | None = None,
     who: str = "batch_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -219,15 +225,17 @@ def batch_norm_backward(
     ----------
     dy
         The gradient of y, of x's shape and dtype; any strides.
-    x, weight, training, channel_axis, activation, negative_slope
+    x, weight, training, channel_axis, activation, negative_slope, alpha
         What the forward was given.
     stats
         What the forward returned, (3, C).
     out
         An array like x to write dx to; it may be dy itself, and must not overlap x.
     y
-        What the forward returned; needed where it had an activation, by whose slope dy is
-        multiplied.
+        What the forward returned; needed where it had "relu", "leaky_relu" or "relu6", by whose
+        slope dy is multiplied.
+    bias, residual
+        What the forward was given; needed where it had another activation, which is computed again.
     dresidual
         An array like x for the gradient of the residual to be written to; or None.
     who
@@ -271,10 +279,12 @@ def batch_norm_backward(
     array([ 0.1021, -0.2041,  0.1021])
     """
     back = check_backward(
-        who, dy, x, stats, channel_axis, y, activation, negative_slope, out, dresidual, weight
-    )
-    dy, x, stats, channel_axis, y, gate = back
+        who, dy, x, stats, channel_axis, y, (activation, negative_slope, alpha), out, dresidual,
+        weight, bias, residual,
+    )  # fmt: skip
+    dy, x, stats, channel_axis, y, gate, residual = back
     dtype = np.dtype(np.float32 if weight is None else weight.dtype)
     return backward_checked(
-        dy, x, stats, weight, training, channel_axis, out, dtype, y, gate, dresidual
-    )
+        dy, x, stats, weight, training, channel_axis, out, dtype, y, gate, dresidual, None, bias,
+        residual,
+    )  # fmt: skip

@@ -36,11 +36,11 @@ cdef tuple forward(
             mean = var = count = None
     if residual is not None:
         residual = views.gather(residual)
-    slope, most = gate
+    slope, most, curve = gate
     threads, cache, stream = plan_of(views)
     kernels_of(views).batch_forward(
         room, stats, mean, var, count, views.x, residual, weight, bias, eps, momentum, slope, most,
-        training, threads, cache, stream,
+        curve, training, threads, cache, stream,
     )
     if views.out is None:
         views.arrangement.scatter(room, views.y)
@@ -99,6 +99,11 @@ cdef class BatchWay:
         if later or self.of_batch and not self.moves:
             mean = var = count = None
         weight = None if self.weight is None else self.weight.copy()
+        bias = kept = None
+        if self.gate[2]:        # a curve, of which backward computes again what went into it
+            bias, kept = None if self.bias is None else self.bias.copy(), residual
+            if out is not None and residual is not None and may_share_memory(out, residual):
+                kept = residual.copy()
         y, stats = forward(
             x, self.weight, self.bias, mean, var, count, self.of_batch, self.momentum, self.eps,
             axis, out, residual, self.gate,
@@ -106,17 +111,18 @@ cdef class BatchWay:
         later = later and y.size > 0
         saved = (
             x, stats, weight, self.of_batch, axis, None if self.gate is OPEN else y, self.gate,
-            residual is not None, None, None,
+            residual is not None, None, None, bias, kept,
         )
         return y, new(self.saved, saved), later
 
 
 def backward_checked(
     dy, x, stats, weight, bint training, int channel_axis, out, dtype, y=None, gate=OPEN,
-    dresidual=None, sums=None,
+    dresidual=None, sums=None, bias=None, residual=None,
 ):
     """batch_norm_backward for arguments that were checked.
 
+    Past a curve bias and the residual are those of the forward, and y is not needed.
     sums: those of dy and dy*xhat, (2, C), as if they were of x alone: they are not computed then,
     and dweight and dbias are zero.
     """
@@ -125,7 +131,19 @@ def backward_checked(
     dweight, dbias = new(views.C, dtype), new(views.C, dtype)
     if not views.size:
         return views.y, dweight, dbias
-    if gate is OPEN or not training:
+    slope, most, curve = gate
+    if curve and views.itemsize == 2:   # of which dx is rounded once
+        x = widened(x)
+        dy = let_through(dy, x, stats, weight, bias, residual, channel_axis, gate)
+        if dresidual is not None:
+            round_to(dresidual, dy)
+        wide, *found = backward_checked(
+            dy, x, stats, weight, training, channel_axis, None, dtype
+        )
+        return round_to(views.y, wide), *found
+    if curve:
+        y = None
+    elif gate is OPEN or not training:
         # Past constant statistics nothing is summed that the gate's pass could be shared with.
         if gate is not OPEN:
             dy = gated(dy, y, gate)
@@ -144,7 +162,8 @@ def backward_checked(
         dz_room = views.room() if dz is None else dz
     if y is not None:
         y = views.gather(y)
-    slope, most = gate
+    if curve and residual is not None:
+        residual = views.gather(residual)
     threads, cache, stream = plan_of(views)
     kernels, dy = kernels_of(views), views.gather(dy)
     if sums is not None:
@@ -154,10 +173,27 @@ def backward_checked(
     else:
         kernels.batch_backward(
             room, dz_room, dweight, dbias, dy, views.x, y, stats, weight, slope, most, training,
-            threads, cache, stream,
+            threads, cache, stream, curve, bias, residual if curve else None,
         )
     if views.out is None:
         views.arrangement.scatter(room, views.y)
     if dz is not dz_room:
         views.arranged().scatter(dz_room, dresidual)
     return views.y, dweight, dbias
+
+
+def let_through(dy, x, stats, weight, bias, residual, int channel_axis, gate):
+    """dy times the slope of a curve at what went into it, in x's type of arithmetic."""
+    x, dy = widened(x), widened(dy)
+    cdef Views views = views_of(x, None, channel_axis)
+    if not views.size:
+        return views.y
+    room = views.room() if views.out is None else views.out
+    residual = None if residual is None else views.gather(widened(residual))
+    threads, cache, _ = plan_of(views)
+    kernels_of(views).batch_given(
+        room, stats, views.gather(dy), views.x, residual, weight, bias, *gate, threads, cache
+    )
+    if views.out is None:
+        views.arrangement.scatter(room, views.y)
+    return views.y

@@ -61,5 +61,6 @@ def products_checked(dy, x, stats, channel_axis, y, gate):
         x_ncl = arrangement.gather(dense)
         y = None if gate is OPEN else arrangement.gather(y)
         threads, cache, _ = plan(x.size, x.itemsize)
-        of[x.dtype].batch_sums(sums, arrangement.gather(dy), x_ncl, y, stats, *gate, threads, cache)
+        dy_ncl = arrangement.gather(dy)
+        of[x.dtype].batch_sums(sums, dy_ncl, x_ncl, y, stats, *gate[:2], threads, cache)
     return sums

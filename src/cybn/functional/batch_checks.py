@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays.dtypes import rounded
 from ..arrays.validation import (
     as_float_array,
     check_axis,
@@ -20,14 +21,18 @@ from ..arrays.validation import (
     check_updatable,
     check_upstream,
 )
+from ._checked import let_through
 from .gates import OPEN, Gate, check_residual, gate_of
 
 new = tuple.__new__  # of a NamedTuple in half the time, for small calls
 
 
-def check_output(who, x, out, residual, activation, negative_slope, weight, bias, others):
-    """The residual as an array, and the gate, of which all that is written to `out` depends."""
-    gate = gate_of(who, activation, negative_slope)
+def check_output(who, x, out, residual, activation, weight, bias, others):
+    """The residual as an array, and the gate, of which all that is written to `out` depends.
+
+    activation: its name, negative_slope and alpha.
+    """
+    gate = gate_of(who, *activation)
     if residual is not None:
         residual = check_residual(who, residual, x)
     if out is not None:
@@ -62,29 +67,63 @@ class Back(NamedTuple):
     channel_axis: int
     y: np.ndarray | None
     gate: Gate
+    residual: np.ndarray | None  # past a curve
 
 
 def check_backward(
-    who, dy, x, stats, channel_axis, y, activation, negative_slope, out=None, dresidual=None,
-    weight=None,
+    who, dy, x, stats, channel_axis, y, activation, out=None, dresidual=None, weight=None,
+    bias=None, residual=None,
 ):  # fmt: skip
     """All that a backward, or a half of one, is given: TypeError, ValueError."""
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_axis(who, x, channel_axis)
-    check_per_channel(who, {"weight": weight}, channels)
+    check_per_channel(who, {"weight": weight, "bias": bias}, channels)
     stats = check_stats(who, stats, channels)
     dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
-    gate = gate_of(who, activation, negative_slope)
-    if gate is not OPEN:
+    gate = gate_of(who, *activation)
+    if gate.curve:
+        y, residual = None, None if residual is None else check_residual(who, residual, x)
+        if out is not None and residual is not None:
+            check_separate(who, "out", out, residual=residual)
+    elif gate is not OPEN:
+        residual = None
         if y is None:
-            raise ValueError(f"{who} with activation={activation!r} needs y, what forward returned")
+            raise ValueError(
+                f"{who} with activation={activation[0]!r} needs y, what forward returned"
+            )
         y = as_float_array(who, "y", y)
         check_like(who, "y", y, x)
     if dresidual is not None:
         check_out(who, dresidual, x)
         check_separate(
-            who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y, stats=stats, weight=weight
-        )
+            who, "dresidual", dresidual, x=x, dy=dy, out=out, y=y, stats=stats, weight=weight,
+            residual=residual,
+        )  # fmt: skip
     if out is not None and y is not None:
         check_separate(who, "out", out, y=y)
-    return new(Back, (dy, x, stats, channel_axis, y, gate))
+    return new(Back, (dy, x, stats, channel_axis, y, gate, residual))
+
+
+def past_curve(back: Back, weight: np.ndarray | None, bias: np.ndarray | None) -> Back:
+    """What a half of a backward computes from, with dy before the curve that followed, if any."""
+    dy, x, stats, axis, _, gate, residual = back
+    if not gate.curve:
+        return back
+    g = rounded(let_through(dy, x, stats, weight, bias, residual, axis, gate), x.dtype)
+    return back._replace(dy=g, gate=OPEN)
+
+
+def check_again(who, x, dy, out, stats, weight, bias, residual, activation, dresidual):
+    """What the backward of a norm of a sample is to compute again: bias, residual, gate, dresidual.
+
+    activation: its name, negative_slope and alpha.
+    """
+    gate = gate_of(who, *activation)
+    others = {"x": x, "dy": dy, "out": out, "stats": stats, "weight": weight}
+    residual = None if residual is None else check_residual(who, residual, x)
+    if dresidual is not None:
+        check_out(who, dresidual, x)
+        check_separate(who, "dresidual", dresidual, **others, residual=residual)
+    if out is not None and residual is not None:
+        check_separate(who, "out", out, residual=residual)
+    return bias, residual, gate, dresidual

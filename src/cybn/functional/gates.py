@@ -1,8 +1,10 @@
-"""The gate that may follow a norm in the same pass over memory: y = gate(norm(x) + residual).
+"""What may follow a norm in the same pass over memory: y = f(norm(x) + residual).
 
-One shape serves all: v above 0, slope*v below, `most` at the most. relu is (0, inf), relu6 (0, 6),
-leaky_relu (negative_slope, inf), and no activation (1, inf). Backward tells from the output alone
-where the gate was open, so nothing else is kept.
+A gate is v above 0, slope*v below, `most` at the most: relu is (0, inf), relu6 (0, 6), leaky_relu
+(negative_slope, inf), and no activation (1, inf). Past it, batch norm tells from the output alone
+where it was open, so that its backward keeps nothing else. The others are curves
+(kernels/curves.pxi): their backward, and every one of the norms of a sample, computes again what
+went into them, from x, the statistics, weight, bias and the residual.
 """
 
 from __future__ import annotations
@@ -15,19 +17,25 @@ import numpy as np
 from ..arrays.dtypes import computed_in
 from ..arrays.validation import as_float_array, check_like, is_number
 
-ACTIVATIONS = ("relu", "leaky_relu", "relu6")
+#: the curves, in the order of kernels/curves.pxi; 0 is a gate
+CURVES = ("silu", "gelu", "gelu_tanh", "hardswish", "elu", "mish")
+GATES = ("relu", "leaky_relu", "relu6")
+ACTIVATIONS = (*GATES, *CURVES)
 
 
 class Gate(NamedTuple):
-    slope: float  # below 0
+    slope: float  # below 0; of elu, alpha
     most: float
+    curve: int = 0
 
 
 OPEN = Gate(1.0, inf)
 
 
-def gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> Gate:
-    """The gate of an activation by name; ValueError for another name or slope."""
+def gate_of(
+    who: str, activation: str | None, negative_slope: float = 0.01, alpha: float = 1.0
+) -> Gate:
+    """The gate of an activation by name; ValueError for another name, slope or alpha."""
     if activation is None:
         return OPEN
     if activation not in ACTIVATIONS:
@@ -35,6 +43,8 @@ def gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> G
             f"{who} knows the activations {', '.join(map(repr, ACTIVATIONS))} and None, "
             f"got {activation!r}"
         )
+    if activation in CURVES:
+        return Gate(_alpha(who, activation, alpha), inf, 1 + CURVES.index(activation))
     if activation != "leaky_relu":
         return Gate(0.0, 6.0 if activation == "relu6" else inf)
     if not is_number(negative_slope):
@@ -44,6 +54,26 @@ def gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> G
             f"{who} needs a negative_slope between 0 and 1, got {negative_slope!r}; 0.01 is usual"
         )
     return Gate(float(negative_slope), inf)
+
+
+def straight_gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> Gate:
+    """As gate_of, where backward has the output alone: ValueError for a curve."""
+    if activation in CURVES:
+        raise ValueError(
+            f"{who} knows the activations {', '.join(map(repr, GATES))} and None, got "
+            f"{activation!r}; put a module of its own after the norm"
+        )
+    return gate_of(who, activation, negative_slope)
+
+
+def _alpha(who: str, activation: str, alpha: object) -> float:
+    if activation != "elu":
+        return 1.0
+    if not is_number(alpha):
+        raise TypeError(f"{who} needs a number as alpha, got {alpha!r}")
+    if not 0 < alpha < inf:
+        raise ValueError(f"{who} needs an alpha of more than 0, got {alpha!r}; 1.0 is usual")
+    return float(alpha)
 
 
 def gated(dy: np.ndarray, y: np.ndarray, gate: Gate) -> np.ndarray:

@@ -11,13 +11,13 @@ from ..arrays.validation import (
     check_eps,
     check_groups,
     check_more_than_one,
-    check_out,
     check_per_channel,
     check_stats,
     check_upstream,
 )
 from ..terms.kinds import PositiveInt, kind_of
 from ._checked import gradient_checked, normalize_checked
+from .batch_checks import check_again, check_output
 
 __all__ = ["group_norm", "group_norm_backward", "group_norm_forward"]
 
@@ -62,6 +62,10 @@ def group_norm_forward(
     *,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "group_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Normalize each group of channels of a sample, and return the statistics, too.
@@ -81,6 +85,13 @@ def group_norm_forward(
         The axis of the channels, not 0.
     out
         An array like x to write to; it may be x itself.
+    residual
+        What is added to the norm, of x's shape and dtype; or None.
+    activation
+        A function of the sum, in the same pass over memory, as `batch_norm_forward` has it; or
+        None.
+    negative_slope, alpha
+        The slope of "leaky_relu" and the factor of "elu" below 0.
     who
         The name that errors begin with.
 
@@ -115,10 +126,10 @@ def group_norm_forward(
     check_per_channel(who, arrays, channels)
     check_eps(who, eps, True)
     check_group_size(x, groups)
-    if out is not None:
-        check_out(who, out, x, **arrays)
+    after = residual, (activation, negative_slope, alpha)
+    residual, gate = check_output(who, x, out, *after, weight, bias, {})
     rows = group_rows(x, groups, channel_axis)
-    return normalize_checked(x, rows, weight, bias, eps, True, out)
+    return normalize_checked(x, rows, weight, bias, eps, True, out, residual, gate)
 
 
 def group_norm_backward(
@@ -130,6 +141,12 @@ def group_norm_backward(
     *,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    dresidual: np.ndarray | None = None,
     who: str = "group_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Compute the gradients of `group_norm_forward`.
@@ -144,6 +161,10 @@ def group_norm_backward(
         What the forward returned.
     out
         An array like x to write dx to; it may be dy itself, and must not overlap x.
+    bias, residual, activation, negative_slope, alpha
+        What the forward was given; the first two are needed past an activation.
+    dresidual
+        An array like x for the gradient of the residual to be written to; or None.
     who
         The name that errors begin with.
 
@@ -184,15 +205,20 @@ def group_norm_backward(
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
     groups = _check_groups(who, channels, num_groups)
-    return gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who)
+    after = bias, residual, (activation, negative_slope, alpha), dresidual
+    return gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who, after)
 
 
-def gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who):
-    dtype = check_per_channel(who, {"weight": weight}, x.shape[channel_axis])
+def gradient_of_groups(dy, x, stats, groups, weight, channel_axis, out, who, after):
+    arrays = {"weight": weight, "bias": after[0]}
+    dtype = check_per_channel(who, arrays, x.shape[channel_axis])
     rows = group_rows(x, groups, channel_axis)
     stats = check_stats(who, stats, rows.arrangement.shape[1])
     dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
-    return gradient_checked(dy, x, rows, stats, weight, True, out, np.dtype(dtype))
+    after = check_again(who, x, dy, out, stats, weight, *after)
+    return gradient_checked(
+        dy, x, rows, stats, weight, True, out, np.dtype(dtype), (True, True), *after
+    )
 
 
 def check_samples(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, int]:
@@ -205,7 +231,8 @@ def check_samples(who: str, x: np.ndarray, channel_axis: object) -> tuple[int, i
 
 def check_group_size(x: np.ndarray, groups: int) -> None:
     """ValueError for one value per group. PyTorch lets it pass for more than one sample."""
-    count = x.size // (len(x) * groups) if len(x) else 0
+    rows = len(x) * groups
+    count = x.size // rows if rows else 0
     fix = "use fewer groups" if groups > 1 else "pass larger samples"
     check_more_than_one(x, count, "value per group", fix)
 

@@ -32,7 +32,7 @@ from ..arrays.validation import (
 )
 from ._checked import backward_checked
 from .batch_checked import output_checked, products_checked, sums_checked
-from .batch_checks import check_backward, check_output
+from .batch_checks import check_backward, check_output, past_curve
 from .masks import check_mask, pick, put
 from .moments import Moments
 
@@ -117,6 +117,7 @@ def batch_norm_apply(
     residual: np.ndarray | None = None,
     activation: str | None = None,
     negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "batch_norm_apply",
 ) -> np.ndarray:
     r"""Normalize each channel of x, a part of a batch, by the moments of the whole.
@@ -167,21 +168,21 @@ def batch_norm_apply(
     given = {}
     if isinstance(moments, Moments):
         check_eps(who, eps, True)
-        if len(moments.mean) != channels:
+        if moments.channels != channels:
             raise ValueError(
                 f"{who} needs moments of {channels} channels, as x {x.shape} has, "
-                f"got {len(moments.mean)}"
+                f"got {moments.channels}"
             )
         if not moments.count and x.size:
             raise ValueError(
                 f"{who} got moments of no values for x {x.shape}; merge those of all parts, x too"
             )
-        stats, count = np.concatenate([moments.stats(eps), moments.sums]), moments.count
+        stats, count = moments._with_sums(eps), moments.count
     else:
         stats, count = check_stats(who, moments, channels), 1
         given = {"moments": moments}
     residual, gate = check_output(
-        who, x, out, residual, activation, negative_slope, weight, bias, given
+        who, x, out, residual, (activation, negative_slope, alpha), weight, bias, given
     )
     if mask is None:
         return output_checked(x, stats, count, weight, bias, channel_axis, out, residual, gate)
@@ -202,13 +203,17 @@ def batch_norm_backward_reduce(
     y: np.ndarray | None = None,
     activation: str | None = None,
     negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
     who: str = "batch_norm_backward_reduce",
 ) -> np.ndarray:
     r"""Sum dy and dy·xhat over a part of a batch, for `batch_norm_backward_apply`.
 
     Parameters
     ----------
-    x, mask, channel_axis, activation, negative_slope
+    x, mask, channel_axis, activation, negative_slope, alpha, weight, bias, residual
         What `batch_norm_apply` was given.
     stats
         Those of the whole, (3, C) float64: `Moments.stats(eps)`, or what `batch_norm_apply` was
@@ -238,7 +243,11 @@ def batch_norm_backward_reduce(
     array([[ 1.    ],
            [-1.2247]])
     """
-    back = check_backward(who, dy, x, stats, channel_axis, y, activation, negative_slope)
+    back = check_backward(
+        who, dy, x, stats, channel_axis, y, (activation, negative_slope, alpha), None, None, weight,
+        bias, residual,
+    )  # fmt: skip
+    back = past_curve(back, weight, bias)
     dy, x, y, axis, _ = _valid(who, back, mask)
     return products_checked(dy, x, back.stats, axis, y, back.gate)
 
@@ -257,6 +266,9 @@ def batch_norm_backward_apply(
     y: np.ndarray | None = None,
     activation: str | None = None,
     negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
     dresidual: np.ndarray | None = None,
     who: str = "batch_norm_backward_apply",
 ) -> np.ndarray:
@@ -264,7 +276,7 @@ def batch_norm_backward_apply(
 
     Parameters
     ----------
-    x, weight, mask, channel_axis, activation, negative_slope
+    x, weight, bias, residual, mask, channel_axis, activation, negative_slope, alpha
         What `batch_norm_apply` was given.
     stats
         What `batch_norm_backward_reduce` was given.
@@ -307,8 +319,10 @@ def batch_norm_backward_apply(
     [array([0.1021]), array([-0.2041,  0.1021])]
     """
     back = check_backward(
-        who, dy, x, stats, channel_axis, y, activation, negative_slope, out, dresidual, weight
-    )
+        who, dy, x, stats, channel_axis, y, (activation, negative_slope, alpha), out, dresidual,
+        weight, bias, residual,
+    )  # fmt: skip
+    back = past_curve(back, weight, bias)
     channels = back.stats.shape[1]
     sums = _check_sums(who, sums, channels)
     dy, valid, y, axis, mask = _valid(who, back, mask)
@@ -333,7 +347,7 @@ def batch_norm_backward_apply(
 
 def _valid(who, back, mask):
     """dy, x and y at the valid positions, the axis of their channels, and the mask."""
-    dy, x, _, axis, y, _ = back
+    dy, x, _, axis, y, *_ = back
     if mask is None:
         return dy, x, y, axis, None
     mask = check_mask(who, mask, x, axis)

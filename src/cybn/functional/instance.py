@@ -16,12 +16,12 @@ from ..arrays.validation import (
     check_eps,
     check_momentum,
     check_more_than_one,
-    check_out,
     check_per_channel,
     check_updatable,
 )
 from ._checked import normalize_checked
 from .batch import batch_norm_backward, batch_norm_forward
+from .batch_checks import check_output
 from .groups import check_samples, gradient_of_groups
 from .running import Step, follow
 
@@ -73,6 +73,9 @@ def instance_norm_forward(
     eps: float = 1e-5,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "instance_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Normalize each channel of each sample, and return the statistics, too.
@@ -87,6 +90,11 @@ def instance_norm_forward(
         The weight of this batch in the running statistics, 0 to 1.
     eps
         Added to the variance; more than 0 with `use_input_stats`.
+    activation
+        A function of the norm, in the same pass over memory, as `batch_norm_forward` has it; or
+        None.
+    negative_slope, alpha
+        The slope of "leaky_relu" and the factor of "elu" below 0.
 
     Returns
     -------
@@ -123,7 +131,8 @@ def instance_norm_forward(
     if not use_input_stats:
         return batch_norm_forward(
             x, weight, bias, running_mean, running_var, training=False, eps=eps,
-            channel_axis=channel_axis, out=out, who=who,
+            channel_axis=channel_axis, out=out, activation=activation,
+            negative_slope=negative_slope, alpha=alpha, who=who,
         )  # fmt: skip
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
@@ -132,10 +141,10 @@ def instance_norm_forward(
     check_momentum(who, momentum)
     check_updatable(who, buffers)
     check_instance_size(x, channel_axis)
-    if out is not None:
-        check_out(who, out, x, weight=weight, bias=bias, **buffers)
+    after = activation, negative_slope, alpha
+    _, gate = check_output(who, x, out, None, after, weight, bias, buffers)
     rows = group_rows(x, channels, channel_axis)
-    y, stats = normalize_checked(x, rows, weight, bias, eps, True, out)
+    y, stats = normalize_checked(x, rows, weight, bias, eps, True, out, None, gate)
     follow_samples(stats, x.size, channels, running_mean, running_var, momentum or 0.0)
     return y, stats
 
@@ -157,6 +166,11 @@ def instance_norm_backward(
     use_input_stats: bool = True,
     channel_axis: int = 1,
     out: np.ndarray | None = None,
+    y: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "instance_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of `instance_norm_forward`.
@@ -166,16 +180,23 @@ def instance_norm_backward(
 
     Parameters
     ----------
-    x, weight, use_input_stats, channel_axis
+    x, weight, use_input_stats, channel_axis, activation, negative_slope, alpha
         What the forward was given.
+    y
+        What the forward returned; needed without `use_input_stats` where it had a gate, as
+        `batch_norm_backward` says.
+    bias
+        What the forward was given; needed past an activation.
     """
     if not use_input_stats:
         return batch_norm_backward(
-            dy, x, stats, weight, training=False, channel_axis=channel_axis, out=out, who=who
-        )
+            dy, x, stats, weight, training=False, channel_axis=channel_axis, out=out, y=y,
+            activation=activation, negative_slope=negative_slope, alpha=alpha, bias=bias, who=who,
+        )  # fmt: skip
     x = as_float_array(who, "x", x)
     channel_axis, channels = check_samples(who, x, channel_axis)
-    return gradient_of_groups(dy, x, stats, channels, weight, channel_axis, out, who)
+    after = bias, None, (activation, negative_slope, alpha), None
+    return gradient_of_groups(dy, x, stats, channels, weight, channel_axis, out, who, after)
 
 
 def check_instance_size(x: np.ndarray, channel_axis: int, training: bool = True) -> None:

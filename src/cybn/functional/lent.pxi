@@ -9,6 +9,7 @@
 @cython.freelist(8)
 cdef class Lent:
     """The memory of an array in C order in three axes, lent by the buffer protocol."""
+    cdef object owner
     cdef Py_buffer own
     cdef Py_ssize_t[3] shape
     cdef Py_ssize_t[3] strides
@@ -21,9 +22,6 @@ cdef class Lent:
         view.ndim, view.shape, view.strides = 3, self.shape, self.strides
         view.suboffsets, view.internal = NULL, NULL
 
-    def __dealloc__(self):
-        PyBuffer_Release(&self.own)
-
     cdef void cut(self, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L) noexcept:
         self.shape[0], self.shape[1], self.shape[2] = N, C, L
         self.strides[2] = self.own.itemsize
@@ -34,13 +32,14 @@ cdef class Lent:
 cdef Lent lend(a):
     """The memory of `a`, not yet cut into three axes; None where it cannot be lent so."""
     cdef Lent lent
-    dtype = a.dtype
-    if dtype is not FLOAT32 and dtype is not FLOAT64:
+    cdef Py_buffer own
+    if not seen(&own, a, plain, False) or own.format[0] != b"f" and own.format[0] != b"d":
+        return None
+    if not PyBuffer_IsContiguous(&own, b"C"):
         return None
     lent = Lent.__new__(Lent)
-    PyObject_GetBuffer(a, &lent.own, PyBUF_STRIDES | PyBUF_FORMAT)
-    # The format of misaligned items has a letter more.
-    return lent if not lent.own.format[1] and PyBuffer_IsContiguous(&lent.own, b"C") else None
+    lent.owner, lent.own = a, own
+    return lent
 
 
 @cython.final

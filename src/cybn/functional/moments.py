@@ -32,8 +32,8 @@ import numpy as np
 
 from ..arrays.dtypes import is_bfloat16
 from ..arrays.validation import as_int, as_plain_array, check_axis
+from ..kernels import follow_sums, merge_sums
 from .blocks import BLOCK, sums_of_blocks
-from .merging import BEYOND, merged
 
 __all__ = ["Moments", "merge_moments"]
 
@@ -54,6 +54,8 @@ class Moments:
     ----------
     count : int
         The values per channel.
+    channels : int
+        C, the number of channels.
     mean : (C,)
         The mean of each channel.
     squares : (C,)
@@ -145,19 +147,16 @@ class Moments:
         Moments
             The moments.
         """
-        filled = np.flatnonzero(counts)
-        channels, whole = sums.shape[2], np.zeros((4, sums.shape[2]))
-        some = max(
-            256, BLOCK // 16 // max(1, len(filled))
-        )  # channels at a time, which a cache holds
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, channels if len(filled) else 0, some):
-                at = slice(start, start + some)
-                shift, total, squares = np.moveaxis(sums[filled, :, at], 1, 0)
-                parts = shift, np.zeros_like(shift), total, squares
-                one = len(filled) == 1
-                whole[:, at] = [a[0] for a in parts] if one else merged(counts[filled], *parts)
-        return cls._of(channels, int(np.sum(counts)), *whole)
+        return cls._merged(np.asarray(counts), sums)
+
+    @classmethod
+    def _merged(cls, counts: np.ndarray, sums: np.ndarray) -> Self:
+        # of (parts, 3, C), or (parts, 4, C) with what the shifts lack
+        self = cls(sums.shape[2])
+        self.count = int(counts.sum())
+        sums = np.ascontiguousarray(sums, np.float64)
+        merge_sums(self._sums, counts.astype(np.float64), sums, self.count)
+        return self
 
     @classmethod
     def _of(cls, channels, count, shift, rest, total, squares) -> Self:
@@ -169,43 +168,35 @@ class Moments:
         return self
 
     @property
+    def channels(self) -> int:
+        """C, the number of channels."""
+        return self._sums.shape[1]
+
+    def _told(self, eps: float = 1.0, ddof: int = 0) -> np.ndarray:
+        # (8, C): mean, var, rstd, the three sums, squares and rest
+        rows = np.empty((8, self.channels))
+        follow_sums(rows, self._sums, self.count, eps, ddof)
+        return rows
+
+    @property
     def sums(self) -> np.ndarray:
         """The rows shift, total and squares, (3, C); negative squares are those of x·2**-600."""
-        shift, rest, total, squares = self._sums
-        near = shift + rest  # and what is left after rounding, exactly
-        part = near - shift
-        away = (shift - (near - part)) + (rest - part)
-        moved = total + self.count * away
-        with np.errstate(invalid="ignore"):
-            more = squares + away * (total + moved)
-        return np.stack([near, moved, np.where(squares < 0, squares, more)])
+        return self._told()[3:6]
 
     @property
     def mean(self) -> np.ndarray:
         """The mean of each channel, (C,)."""
-        shift, rest, total, _ = self._sums
-        return shift + (rest + total / max(self.count, 1))
+        return self._told()[0]
 
     @property
     def rest(self) -> np.ndarray:
         """What `mean`, which is rounded, lacks, (C,)."""
-        shift, rest, total, _ = self._sums
-        return (shift - self.mean) + (rest + total / max(self.count, 1))
+        return self._told()[7]
 
     @property
     def squares(self) -> np.ndarray:
         """The sum of squared deviations from the mean, (C,)."""
-        squares, unit = self._squares()
-        with np.errstate(over="ignore"):
-            return squares / unit / unit
-
-    def _squares(self) -> tuple[np.ndarray, np.ndarray]:
-        """The squared deviations from the mean of x times a unit, and that: 1 or BEYOND."""
-        _, _, total, squares = self._sums
-        unit = np.where(squares < 0, BEYOND, 1.0)
-        total = total * unit
-        left = np.abs(squares) - total * total / max(self.count, 1)
-        return np.maximum(left, 0), unit
+        return self._told()[6]
 
     def var(self, ddof: int = 0) -> np.ndarray:
         """Divide the squares by count - ddof.
@@ -220,9 +211,7 @@ class Moments:
         ndarray
             The variance of each channel, (C,); 0 for no more values than `ddof`.
         """
-        squares, unit = self._squares()
-        with np.errstate(over="ignore"):
-            return squares / max(self.count - ddof, 1) / unit / unit
+        return self._told(ddof=ddof)[1]
 
     def stats(self, eps: float = 1e-5) -> np.ndarray:
         """Tell the statistics as `batch_norm_forward` returns them, to the bit if this is its x.
@@ -238,10 +227,11 @@ class Moments:
             The rows mean, var (biased) and rstd = 1/sqrt(var + eps), (3, C); of no values 0, 0 and
             1/sqrt(eps).
         """
-        squares, unit = self._squares()
-        with np.errstate(divide="ignore"):
-            rstd = unit / np.sqrt(squares / max(self.count, 1) + eps * unit * unit)
-        return np.stack([self.mean, self.var(), rstd])
+        return self._told(eps)[:3]
+
+    def _with_sums(self, eps: float) -> np.ndarray:
+        """`stats` and, below them, `sums`, (6, C)."""
+        return self._told(eps)[:6]
 
     def add(self, x: np.ndarray, channel_axis: int = 1) -> Self:
         """Take in an array of real numbers.
@@ -271,9 +261,9 @@ class Moments:
         if x.dtype.kind not in "biuf" and not is_bfloat16(x.dtype):
             raise TypeError(f"moments are taken of real numbers, got {x.dtype}")
         channel_axis, channels = check_axis("Moments", x, channel_axis)
-        if channels != self._sums.shape[1]:
+        if channels != self.channels:
             raise ValueError(
-                f"moments of {self._sums.shape[1]} channels got {channels} on axis {channel_axis} "
+                f"moments of {self.channels} channels got {channels} on axis {channel_axis} "
                 f"in {x.shape}"
             )
         if not x.size:
@@ -340,18 +330,11 @@ def merge_moments(parts: Iterable[Moments]) -> Moments:
     for part in parts:
         if not isinstance(part, Moments):
             raise TypeError(f"merge_moments takes Moments, got {type(part).__name__}")
-    widths = [part._sums.shape[1] for part in parts]
+    widths = [part.channels for part in parts]
     if len(set(widths)) != 1:
         got = f"parts of {' and '.join(map(str, sorted(set(widths))))} channels"
         raise ValueError(
             f"merge_moments needs parts of one number of channels, got {got if parts else 'none'}"
         )
-    filled = [part for part in parts if part.count]
-    sums = np.zeros((4, *widths[:1]))
-    if len(filled) == 1:
-        sums = filled[0]._sums
-    elif filled:
-        each = np.stack([part._sums for part in filled], 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = merged([part.count for part in filled], *each)
-    return Moments._of(widths[0], sum(part.count for part in filled), *sums)
+    counts = np.array([part.count for part in parts])
+    return Moments._merged(counts, np.stack([part._sums for part in parts]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays.dtypes import eps_of
+from ..arrays.dtypes import computed_in, eps_of
 from ..arrays.validation import as_float_array
 from .rows import rows_backward, rows_forward
 
@@ -51,6 +51,10 @@ def rms_norm_forward(
     bias: np.ndarray | None = None,
     channel_axis: int = -1,
     out: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Divide each row of x by its root mean square, and return the statistics, too.
@@ -62,9 +66,16 @@ def rms_norm_forward(
         1 + w, as Gemma's, it is 1 + w.
     eps
         Added to the mean square, more than 0; None is the distance from 1 to the next float of x's
-        dtype.
+        dtype, and float32's for sixteen bits, as PyTorch takes it on the CPU.
     bias
         A shift, like weight; or None.
+    residual
+        What is added to the norm, of x's shape and dtype; or None.
+    activation
+        A function of the sum, in the same pass over memory, as `batch_norm_forward` has it; or
+        None.
+    negative_slope, alpha
+        The slope of "leaky_relu" and the factor of "elu" below 0.
 
     Returns
     -------
@@ -83,7 +94,10 @@ def rms_norm_forward(
     """
     x = as_float_array(who, "x", x)
     eps = eps_for(x, eps)
-    return rows_forward(x, normalized_shape, weight, bias, eps, False, channel_axis, out, who)
+    after = residual, (activation, negative_slope, alpha)
+    return rows_forward(
+        x, normalized_shape, weight, bias, eps, False, channel_axis, out, who, after
+    )
 
 
 def rms_norm_backward(
@@ -95,9 +109,22 @@ def rms_norm_backward(
     *,
     channel_axis: int = -1,
     out: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    dresidual: np.ndarray | None = None,
     who: str = "rms_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Compute the gradients of `rms_norm_forward`; that of a bias is the sum of dy over the rows.
+
+    Parameters
+    ----------
+    bias, residual, activation, negative_slope, alpha
+        What the forward was given; the first two are needed past an activation.
+    dresidual
+        An array like x for the gradient of the residual to be written to; or None.
 
     Returns
     -------
@@ -123,9 +150,12 @@ def rms_norm_backward(
     >>> dx.round(4) + 0.0  # along x the output does not change
     array([[0., 0.]])
     """
-    return rows_backward(dy, x, stats, normalized_shape, weight, False, channel_axis, out, who)[:2]
+    after = bias, residual, (activation, negative_slope, alpha), dresidual
+    return rows_backward(
+        dy, x, stats, normalized_shape, weight, False, channel_axis, out, who, after
+    )[:2]
 
 
 def eps_for(x: np.ndarray, eps: float | None) -> float:
-    """The eps of an RMS norm: None is that of the dtype."""
-    return eps_of(x.dtype) if eps is None else eps
+    """The eps of an RMS norm: None is that of the dtype of arithmetic, as PyTorch's on the CPU."""
+    return eps_of(computed_in(x.dtype)) if eps is None else eps

@@ -18,13 +18,13 @@ from ..arrays.validation import (
     check_channels,
     check_eps,
     check_normalized_shape,
-    check_out,
     check_parameters,
     check_stats,
     check_upstream,
 )
 from ..terms.kinds import Sizes
 from ._checked import gradient_checked, normalize_checked
+from .batch_checks import check_again, check_output
 
 __all__ = ["layer_norm", "layer_norm_backward", "layer_norm_forward"]
 
@@ -70,6 +70,10 @@ def layer_norm_forward(
     *,
     channel_axis: int = -1,
     out: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Normalize each row of x, and return the statistics, too.
@@ -93,6 +97,13 @@ def layer_norm_forward(
         not copied on the way.
     out
         An array like x to write to; it may be x itself.
+    residual
+        What is added to the norm, of x's shape and dtype; or None.
+    activation
+        A function of the sum, in the same pass over memory, as `batch_norm_forward` has it; or
+        None.
+    negative_slope, alpha
+        The slope of "leaky_relu" and the factor of "elu" below 0.
     who
         The name that errors begin with.
 
@@ -119,7 +130,8 @@ def layer_norm_forward(
     ----------
     .. [1] Ba, Kiros and Hinton, Layer Normalization, 2016 (arXiv 1607.06450).
     """
-    return rows_forward(x, normalized_shape, weight, bias, eps, True, channel_axis, out, who)
+    after = residual, (activation, negative_slope, alpha)
+    return rows_forward(x, normalized_shape, weight, bias, eps, True, channel_axis, out, who, after)
 
 
 def layer_norm_backward(
@@ -131,6 +143,12 @@ def layer_norm_backward(
     *,
     channel_axis: int = -1,
     out: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    activation: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    dresidual: np.ndarray | None = None,
     who: str = "layer_norm",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Compute the gradients of `layer_norm_forward`.
@@ -145,6 +163,10 @@ def layer_norm_backward(
         What the forward returned.
     out
         An array like x to write dx to; it may be dy itself, and must not overlap x.
+    bias, residual, activation, negative_slope, alpha
+        What the forward was given; the first two are needed past an activation.
+    dresidual
+        An array like x for the gradient of the residual to be written to; or None.
     who
         The name that errors begin with.
 
@@ -183,29 +205,35 @@ def layer_norm_backward(
     >>> dx.round(4), dbias
     (array([[ 0.1021, -0.2041,  0.1021]]), array([1., 0., 0.], dtype=float32))
     """
-    return rows_backward(dy, x, stats, normalized_shape, weight, True, channel_axis, out, who)
+    after = bias, residual, (activation, negative_slope, alpha), dresidual
+    return rows_backward(
+        dy, x, stats, normalized_shape, weight, True, channel_axis, out, who, after
+    )
 
 
-def rows_forward(x, normalized_shape, weight, bias, eps, centred, channel_axis, out, who):
+def rows_forward(x, normalized_shape, weight, bias, eps, centred, channel_axis, out, who, after):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
     rows = rows_in(who, x, shape, channel_axis)
     arrays = {"weight": weight, "bias": bias}
     check_parameters(who, arrays, shape, "the normalized_shape")
     check_eps(who, eps, True)
-    if out is not None:
-        check_out(who, out, x, **arrays)
-    return normalize_checked(x, rows, weight, bias, eps, centred, out)
+    residual, gate = check_output(who, x, out, *after, weight, bias, {})
+    return normalize_checked(x, rows, weight, bias, eps, centred, out, residual, gate)
 
 
-def rows_backward(dy, x, stats, normalized_shape, weight, centred, channel_axis, out, who):
+def rows_backward(dy, x, stats, normalized_shape, weight, centred, channel_axis, out, who, after):
     x = as_float_array(who, "x", x)
     shape = _SHAPE.check(normalized_shape, f"{who}: normalized_shape")
     rows = rows_in(who, x, shape, channel_axis)
-    dtype = check_parameters(who, {"weight": weight}, shape, "the normalized_shape")
+    arrays = {"weight": weight, "bias": after[0]}
+    dtype = check_parameters(who, arrays, shape, "the normalized_shape")
     stats = check_stats(who, stats, x.size // prod(shape))
     dy = check_upstream(who, dy, x, out, stats=stats, weight=weight)
-    dx, *grads = gradient_checked(dy, x, rows, stats, weight, centred, out, np.dtype(dtype))
+    after = check_again(who, x, dy, out, stats, weight, *after)
+    dx, *grads = gradient_checked(
+        dy, x, rows, stats, weight, centred, out, np.dtype(dtype), (True, True), *after
+    )
     return dx, *(a.reshape(shape) for a in grads)
 
 

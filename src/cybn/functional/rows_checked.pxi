@@ -4,12 +4,12 @@ cdef enum:
     MOST_AXES = 8   # of an array whose rows are remembered
 
 
-def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None):
+def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None, gate=OPEN):
     """y and stats of the rows of x, for arguments that were checked."""
-    return normalize(x, rows, weight, bias, eps, centred, out, residual)
+    return normalize(x, rows, weight, bias, eps, centred, out, residual, gate)
 
 
-cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual=None):
+cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual, gate):
     arrangement, run, values, counted = rows
     cdef Views views = rows_of(x, out, arrangement)
     cdef Py_ssize_t count = views.C if run else views.N * views.L
@@ -21,17 +21,15 @@ cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual=None):
     threads, cache, stream = plan_of(views)
     weight, bias = flat(weight, values), flat(bias, values)
     if residual is not None:
-        if out is not None and may_share_memory(out, residual):
-            residual = residual.copy()      # y is written first, and then added to
         residual = views.gather(residual)
     if run:
         kernels_of(views).rows_forward(
             room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream,
-            counted, residual,
+            counted, residual, *gate,
         )
     else:
         kernels_of(views).positions_forward(
-            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual
+            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual, *gate
         )
     if views.out is None:
         arrangement.scatter(room, views.y)
@@ -74,23 +72,27 @@ cdef class RowsWay:
             memcpy(self.shape, lent.own.shape, self.ndim * sizeof(Py_ssize_t))
         return found
 
-    def normalize(self, x, rows, eps, out, residual=None):
+    def normalize(self, x, rows, eps, out, residual=None, gate=OPEN):
         """y, stats, and what it was multiplied by, as it is now."""
         weight = self.weight
         if self.unit_offset:
             weight = add(weight, 1.0, dtype=FLOAT64)
         elif weight is not None:
             weight = weight.copy()
-        y, stats = normalize(x, rows, weight, self.bias, eps, self.centred, out, residual)
+        y, stats = normalize(
+            x, rows, weight, self.bias, eps, self.centred, out, residual, gate
+        )
         return y, stats, weight
 
 
 def gradient_checked(
-    dy, x, rows, stats, weight, centred, out, dtype, wanted=(True, True)
+    dy, x, rows, stats, weight, centred, out, dtype, wanted=(True, True), bias=None, residual=None,
+    gate=OPEN, dresidual=None,
 ):
     """dx, dweight and dbias (values,), for arguments that were checked.
 
-    wanted: whether dweight and dbias are to be computed; else they are None.
+    wanted: whether dweight and dbias are to be computed; else they are None. Past a gate there are
+    bias, and the residual that there was; its gradient is written to dresidual, unless None.
     """
     arrangement, run, values, counted = rows
     of_weight, of_bias = wanted
@@ -100,22 +102,45 @@ def gradient_checked(
     dbias = new(values, dtype) if of_bias else None
     if not views.size:
         return views.y, dweight, dbias
+    if gate is OPEN:
+        if dresidual is not None:
+            dresidual[...] = dy
+        residual = dresidual = None
+    elif views.itemsize == 2:           # of which dx is rounded once
+        dz = None if dresidual is None else empty_like(dresidual, FLOAT32)
+        residual = None if residual is None else widened(residual)
+        wide, *found = gradient_checked(
+            widened(dy), widened(x), rows, stats, weight, centred, None, dtype, wanted, bias,
+            residual, gate, dz,
+        )
+        if dz is not None:
+            round_to(dresidual, dz)
+        return round_to(views.y, wide), *found
+    dz = dz_room = None
+    if dresidual is not None:
+        dz = views.view(dresidual)
+        dz_room = views.room() if dz is None else dz
+    residual = None if residual is None else views.gather(residual)
     dy_rows, room = views.gather(dy), views.out
     if room is None:
         room = room_beside(dy, dy_rows)
     threads, cache, stream = plan_of(views)
     weight = flat(weight, values)
+    bias = None if gate is OPEN else flat(bias, values)
     if run:
         kernels_of(views).rows_backward(
             room, dweight, dbias, dy_rows, views.x, stats, weight, run, centred, threads, cache,
-            stream, counted,
+            stream, counted, bias, residual, *gate, dz_room,
         )
     else:
         kernels_of(views).positions_backward(
-            room, dweight, dbias, dy_rows, views.x, stats, weight, centred, threads, stream
+            room, dweight, dbias, dy_rows, views.x, stats, weight, centred, threads, stream,
+            bias, residual, *gate, dz_room,
         )
     if views.out is None:
         arrangement.scatter(room, views.y)
+    if dz is not dz_room:
+        views.arranged().scatter(dz_room, dresidual)
     return views.y, dweight, dbias
 
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import levels
-from ._running import move_anew, move_running
+from ._running import follow_sums, merge_sums, move_anew, move_running
 
-__all__ = ["LEVEL", "Kernels", "move_anew", "move_running", "of"]
+__all__ = ["LEVEL", "Kernels", "follow_sums", "merge_sums", "move_anew", "move_running", "of"]
 
 LEVEL = levels.choose()
 
@@ -32,6 +32,7 @@ class Kernels(NamedTuple):
     batch_backward: Callable[..., None]
     batch_sums: Callable[..., None]
     batch_gradient: Callable[..., None]
+    batch_given: Callable[..., None]
     rows_forward: Callable[..., None]
     rows_backward: Callable[..., None]
     response_forward: Callable[..., None]

@@ -1,4 +1,4 @@
-"""Running statistics moved by themselves: what no kernel has to be called for."""
+"""Statistics by themselves: running ones moved, those of parts merged. No kernel is called."""
 
 cimport cython
 from cpython.buffer cimport (
@@ -14,6 +14,7 @@ from libc.string cimport memcpy, memset
 
 include "call.pxi"
 include "running.pxi"
+include "merging.pxi"
 
 
 def move_running(list steps):

@@ -128,8 +128,9 @@ cdef int allocate_job(Job *job, Call call, double *stats) except -1:
 
 
 cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
-                      const S[:, :, :] x, const S[:, :, :] residual, weight, bias, double slope,
-                      double most, int threads, bint stream) except -1:
+                      const S[:, :, :] x, const S[:, :, :] residual, const S[:, :, :] given,
+                      weight, bias, double slope, double most, int curve, int threads,
+                      bint stream) except -1:
     """A job that goes from x to y, everything checked."""
     cdef Channels weights, biases
     cdef double *moments
@@ -140,12 +141,14 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
         check_view(y, x, "y")
     if residual is not None:
         check_view(residual, x, "residual")
+    if given is not None:
+        check_view(given, x, "dy")
     check_threads(threads)
     moments = call.table(stats, 3, C, "stats", 6)
     call.borrow(&weights, weight, C, False, "weight")
     call.borrow(&biases, bias, C, False, "bias")
     set_grid(job, task, x.shape[0], C, x.shape[2],
-             is_packed(x) and is_packed(y) and is_packed(residual), stream)
+             is_packed(x) and is_packed(y) and is_packed(residual) and is_packed(given), stream)
     allocate_job(job, call, moments)
     if call.loans[0].shape[0] == 6:
         job.shift, job.total, job.squares = moments + 3 * C, moments + 4 * C, moments + 5 * C
@@ -156,21 +159,25 @@ cdef int open_forward(Job *job, Call call, Task task, S[:, :, :] y, stats,
     job.x, job.x_stride = &x[0, 0, 0], row_stride(x)
     if residual is not None:
         job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    if given is not None:
+        job.given, job.given_stride = &given[0, 0, 0], row_stride(given)
     job.slope, job.most = <T>slope, <T>most
     job.gating = slope != 1 or residual is not None
+    if curve or given is not None:
+        job.bend = bend_of(curve)
     return 0
 
 
 def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
                   num_batches_tracked, const S[:, :, :] x, const S[:, :, :] residual, weight, bias,
-                  double eps, double momentum, double slope, double most, bint training,
-                  int threads, Py_ssize_t cache, bint stream):
+                  double eps, double momentum, double slope, double most, int curve,
+                  bint training, int threads, Py_ssize_t cache, bint stream):
     """y = gate((x - mean)*rstd*weight + bias + residual), mean and var over N and L.
 
     In training they are those of x, and the running ones are moved by `momentum`, or by
     1/num_batches_tracked where it is negative, each of them where it is not None; else mean and var
     are the running ones. slope and most are those of the gate (see primitives.pxd): 1 and inf, and
-    no residual, for none.
+    no residual, for none; in place of it curve is one of curves.pxi, but for 0.
 
     OUT y, stats; in training without y (None) the statistics alone, for half the memory traffic,
     and of stats (6, C) the sums that parts are merged from (settle.pxi).
@@ -179,8 +186,8 @@ def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
     cdef Running running
     cdef Job job
     cdef Py_ssize_t C
-    open_forward(&job, call, NORMALIZE if training else INFERENCE, y, stats, x, residual, weight,
-                 bias, slope, most, threads, stream)
+    open_forward(&job, call, NORMALIZE if training else INFERENCE, y, stats, x, residual, None,
+                 weight, bias, slope, most, curve, threads, stream)
     C, job.eps = job.C, eps
     if not training and (running_mean is None or running_var is None):
         refuse("running_var" if running_mean is not None else "running_mean", f"{C} values", None)
@@ -197,7 +204,7 @@ def batch_forward(S[:, :, :] y, stats, running_mean, running_var,
 
 
 def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] residual,
-                 weight, bias, double count, double slope, double most, int threads,
+                 weight, bias, double count, double slope, double most, int curve, int threads,
                  Py_ssize_t cache, bint stream):
     """The same y from statistics as they are; OUT y.
 
@@ -205,8 +212,8 @@ def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] resid
     """
     cdef Call call = Call.__new__(Call)
     cdef Job job
-    open_forward(&job, call, INFERENCE, y, stats, x, residual, weight, bias, slope, most, threads,
-                 stream)
+    open_forward(&job, call, INFERENCE, y, stats, x, residual, None, weight, bias, slope, most,
+                 curve, threads, stream)
     job.count = count
     start(&job, threads, cache)
     settled()
@@ -214,8 +221,8 @@ def batch_output(S[:, :, :] y, stats, const S[:, :, :] x, const S[:, :, :] resid
 
 cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :] dresidual,
                        const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y,
-                       stats, weight, double slope, double most, int threads,
-                       bint stream) except -1:
+                       const S[:, :, :] residual, stats, weight, double slope, double most,
+                       int threads, bint stream) except -1:
     """A job that goes from dy back to x, everything checked; of sums alone where dx is None."""
     cdef Channels weights
     cdef double *moments
@@ -229,12 +236,14 @@ cdef int open_backward(Job *job, Call call, Task task, S[:, :, :] dx, S[:, :, :]
         check_view(y, x, "y")
     if dresidual is not None:
         check_view(dresidual, x, "dresidual")
+    if residual is not None:
+        check_view(residual, x, "residual")
     check_threads(threads)
     moments = call.table(stats, 3, C, "stats")
     call.borrow(&weights, weight, C, False, "weight")
     set_grid(job, task, x.shape[0], C, x.shape[2],
              is_packed(x) and is_packed(dy) and is_packed(dx) and is_packed(y)
-             and is_packed(dresidual), stream)
+             and is_packed(dresidual) and is_packed(residual), stream)
     allocate_job(job, call, moments)
     read_values(job.weight, &weights, 1, C)
     if dx is not None:
@@ -261,23 +270,26 @@ cdef int check_dx(const S[:, :, :] dx, const S[:, :, :] dresidual, const S[:, :,
 def batch_backward(S[:, :, :] dx, S[:, :, :] dresidual, dweight, dbias, const S[:, :, :] dy,
                    const S[:, :, :] x, const S[:, :, :] y, stats, weight,
                    double slope, double most, bint training, int threads, Py_ssize_t cache,
-                   bint stream):
+                   bint stream, int curve=0, bias=None, const S[:, :, :] residual=None):
     """dx, dweight and dbias for y = gate((x - mean)*rstd*weight + bias + residual).
 
     OUT dx; dresidual, dweight, dbias where not None. y is the output where there is a gate, and
     None without. training: mean and rstd in stats were computed from x, and the gradient goes
-    through them; else they are constants, and gating has been done: y is None.
+    through them; else they are constants, and gating has been done: y is None. Past a curve
+    there is bias, and the residual that there was, in place of y.
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels dweights, dbiases
-    cdef Job job
-    check_dx(dx, dresidual, y)
+    cdef Job job, before
+    check_dx(dx, None if curve else dresidual, y)
     if y is not None and not training:
         raise ValueError("a kernel takes y in training alone")
     open_backward(&job, call, GRADIENT if training else GRADIENT_INFERENCE, dx, dresidual, dy, x,
-                  y, stats, weight, slope, most, threads, stream)
+                  y, residual, stats, weight, slope, most, threads, stream)
     call.borrow(&dweights, dweight, job.C, True, "dweight")
     call.borrow(&dbiases, dbias, job.C, True, "dbias")
+    if curve:
+        bend_back(&job, &before, call, curve, slope, most, residual, bias)
     start(&job, threads, cache)
     write_values(&dweights, job.dweight, job.C)
     write_values(&dbiases, job.dbias, job.C)
@@ -290,8 +302,8 @@ def batch_sums(sums, const S[:, :, :] dy, const S[:, :, :] x, const S[:, :, :] y
     cdef Job job
     cdef double *totals
     cdef Py_ssize_t c
-    open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, stats, None, slope, most,
-                  threads, False)
+    open_backward(&job, call, GRADIENT_INFERENCE, None, None, dy, x, y, None, stats, None, slope,
+                  most, threads, False)
     totals = call.table(sums, 2, job.C, "sums")
     start(&job, threads, cache)
     for c in range(job.C):
@@ -307,7 +319,7 @@ def batch_gradient(S[:, :, :] dx, S[:, :, :] dresidual, const S[:, :, :] dy, con
     cdef double *totals
     cdef Py_ssize_t c
     check_dx(dx, dresidual, y)
-    open_backward(&job, call, GRADIENT, dx, dresidual, dy, x, y, stats, weight, slope, most,
+    open_backward(&job, call, GRADIENT, dx, dresidual, dy, x, y, None, stats, weight, slope, most,
                   threads, stream)
     totals = call.table(sums, 2, job.C, "sums")
     job.sums_given = True

@@ -1,9 +1,16 @@
 # What a call takes while it lasts: memory to work in, and loans of all but the data. Both are given
 # back when the Call is gone, however the call ends.
 #
-# Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed by
-# the bare buffer protocol: a typed memoryview of each would cost a small call more than its work.
+# Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed:
+# an ndarray is read where NumPy keeps it (arrays/_seen.pxd), and all else lends by the bare buffer
+# protocol. A typed memoryview of each would cost a small call more than its work.
 # Values on channels are read into double once, so that no loop comes in two dtypes.
+
+from cybn.arrays._seen cimport plain_type, seen
+
+from numpy import ndarray
+
+cdef type plain = plain_type(ndarray((2, 3), "f4")[:, 1:])      # whose memory is seen at once
 
 cdef enum:
     MOST_LOANS = 7
@@ -46,7 +53,8 @@ cdef class Call:
     cdef Py_buffer *lend(self, object a, bint writable) except NULL:
         cdef Py_buffer *loan = &self.loans[self.lent]
         cdef int how = PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0)
-        PyObject_GetBuffer(a, loan, how)
+        if not seen(loan, a, plain, writable):
+            PyObject_GetBuffer(a, loan, how)
         self.lent += 1
         return loan
 

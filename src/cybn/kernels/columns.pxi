@@ -263,7 +263,7 @@ cdef leaf settle_column_moments(Job *job, Py_ssize_t u) noexcept nogil:
 
 cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
                                        Py_ssize_t x_stride, const T *coef, bint gating,
-                                       bint adds) noexcept nogil:
+                                       bint adds, bint bending) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Tile t = tile_of(job, u, b)
     cdef Py_ssize_t r, n, w = job.width
@@ -272,6 +272,7 @@ cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, con
         n = t.n if r < job.lines else job.left
         normalize_run(job.out + r * job.fold * job.out_stride + t.start,
                       x + r * job.fold * x_stride + t.start,
-                      residual_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w,
-                      coef, coef, True, False, job.slope, job.most, gating, adds, job.stream,
-                      job.ahead)
+                      residual_at(job, r * job.fold, t.start),
+                      given_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w,
+                      coef, coef, True, False, job.slope, job.most, gating, adds, job.bend,
+                      bending, job.stream, job.ahead)

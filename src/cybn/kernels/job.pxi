@@ -31,6 +31,10 @@ cdef struct Job:
     # and writes the gradient of the residual. They have rows like out; each may be NULL.
     bint gating
     T slope, most
+    const void *bend        # a curve in place of the gate (curves.pxi), or NULL
+    Job *before             # another on the same grid that is done first, unit by unit; or NULL:
+    const S *given          # what it multiplies by f', or NULL where it writes f
+    Py_ssize_t given_stride
     const S *residual
     const S *y
     S *dresidual

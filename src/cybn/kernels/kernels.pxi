@@ -12,17 +12,17 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.limits cimport LLONG_MAX
-from libc.math cimport fabs, isfinite, pow, sqrt, sqrtf
+from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt, sqrtf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _gradient as gradient_run,
-    _normalize as normalize_run, _products as products_run, _read as read, add_shifted,
-    clear_lanes, fetch, fetch_far, fold_lanes, gated, gradient, gradient_each, gradient_each_gated,
-    gradient_weighted, item as item_as, load, loaded, normalize, normalize_each,
-    normalize_each_gated, normalize_weighted, put, store, store_strip, stream_fence, sum_products,
-    sum_shifted, sum_weighted, trusted, xhat,
+    LANES, LINE, MOST_STRIP, STRIP, A, S as D, bfloat16, float16, _always as always,
+    _gradient as gradient_run, _normalize as normalize_run, _products as products_run,
+    _read as read, add_shifted, clear_lanes, fetch, fetch_far, fold_lanes, gate, gated, gradient,
+    gradient_each, gradient_each_gated, gradient_weighted, item as item_as, load, loaded, normalize,
+    normalize_each, normalize_each_gated, normalize_weighted, put, store, store_strip, stream_fence,
+    strip_of, sum_products, sum_shifted, sum_weighted, trusted, xhat,
 )
 
 from cybn.kernels import _machine
@@ -46,6 +46,8 @@ cdef inline T item(const S *x) noexcept nogil:
 include "call.pxi"
 include "team.pxi"
 include "running.pxi"
+include "exponential.pxi"
+include "curves.pxi"
 include "job.pxi"
 include "settle.pxi"
 include "rows.pxi"
@@ -57,6 +59,7 @@ include "steps.pxi"
 include "schedule.pxi"
 include "checks.pxi"
 include "batch_norm.pxi"
+include "bent.pxi"
 include "samples.pxi"
 include "sample_back.pxi"
 include "sample_wide.pxi"

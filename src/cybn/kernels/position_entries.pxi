@@ -5,7 +5,12 @@
 
 cdef void walk_band(Positions *job, Band s, double *shared, bint backward) noexcept nogil:
     cdef bint alone = job.row.odd or s.n < FEW_POSITIONS
-    cdef Py_ssize_t j = 0, end, c
+    cdef Py_ssize_t j = 0, end
+    cdef Band before = s
+    if s.given != NULL and backward:    # dy first, as a forward writes to g
+        before.out = s.g
+        walk_band(job, before, shared, False)
+        s.given = s.residual = NULL
     if not alone and backward:
         pull_band(job, s)
     elif not alone:
@@ -23,9 +28,6 @@ cdef void walk_band(Positions *job, Band s, double *shared, bint backward) noexc
         else:
             write_normal_down(job, s, j, end - j)
         j = end
-    if s.residual != NULL:
-        for c in range(job.C):
-            add_residual(s.out + c * job.L, s.residual + c * job.L, s.n)
 
 
 cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop,
@@ -40,7 +42,7 @@ cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_s
     job.doubt += t * width
     job.rest += t * width
     job.coef += COEFS * t * width
-    job.rows += 3 * t * C
+    job.rows += 4 * t * C
     row.g_mean += t
     row.g_xhat += t
     row.rest += t
@@ -108,7 +110,7 @@ cdef void place_bands(Positions *job, Call call, int threads, bint backward) noe
     job.doubt = call.doubles(width)
     job.coef = <T *>call.doubles(COEFS * width)
     job.lines = <T *>call.doubles(2 * LINE_SUMS * threads * job.C if backward else 0)
-    job.rows = <S *>call.doubles(3 * threads * job.C)
+    job.rows = <S *>call.doubles(4 * threads * job.C)
 
 
 cdef int allocate_bands(Positions *job, Call call, const Channels *weight, const Channels *bias,
@@ -122,10 +124,12 @@ cdef int allocate_bands(Positions *job, Call call, const Channels *weight, const
 
 
 def positions_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias, double eps,
-                      bint centred, int threads, bint stream, const S[:, :, :] residual=None):
-    """y = (x - mean)*rstd*weight + bias + residual with the moments of each position of x.
+                      bint centred, int threads, bint stream, const S[:, :, :] residual=None,
+                      double slope=1, double most=INFINITY, int curve=0):
+    """y = f((x - mean)*rstd*weight + bias + residual) with the moments of each position of x.
 
-    OUT y, which may be x, stats; not centred: 0, the mean square, rstd. The residual may be None.
+    OUT y, which may be x, stats; not centred: 0, the mean square, rstd. The residual may be None; f
+    is that of rows_forward.
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, biases
@@ -140,7 +144,9 @@ def positions_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias, dou
     if residual is not None:
         check_view(residual, x, "residual")
         job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
-    job.stream, job.row.eps, job.row.centred = stream and residual is None, eps, centred
+    job.stream, job.row.eps, job.row.centred = stream, eps, centred
+    if curve or slope != 1 or residual is not None:
+        job.bend, job.slope, job.most = bend_of(curve), <T>slope, <T>most
     set_bands(&job, x.shape[0], x.shape[1], x.shape[2], threads)
     allocate_bands(&job, call, &weights, &biases, threads, False)
     job.var, job.rstd = job.mean + x.shape[0] * job.L, job.mean + 2 * x.shape[0] * job.L
@@ -151,10 +157,15 @@ def positions_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias, dou
 
 
 def positions_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:, :, :] x,
-                       stats, weight, bint centred, int threads, bint stream):
-    """dx, dweight and dbias of positions_forward; each of the last two may be None."""
+                       stats, weight, bint centred, int threads, bint stream, bias=None,
+                       const S[:, :, :] residual=None, double slope=1, double most=INFINITY,
+                       int curve=0, S[:, :, :] dresidual=None):
+    """dx, dweight and dbias of positions_forward; each of the last two may be None.
+
+    Bias and what follows it are those of rows_backward.
+    """
     cdef Call call = Call.__new__(Call)
-    cdef Channels weights, dweights, dbiases, none
+    cdef Channels weights, biases, dweights, dbiases
     cdef Positions job
     memset(&job, 0, sizeof(Positions))
     check_view(x, x, "x")
@@ -162,16 +173,28 @@ def positions_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const
     check_view(dx, x, "dx")
     check_threads(threads)
     job.mean = call.table(stats, 3, x.shape[0] * x.shape[2], "stats")
-    call.borrow(&none, None, -1, False, "bias")
+    call.borrow(&biases, bias, x.shape[1], False, "bias")
     call.borrow(&weights, weight, x.shape[1], False, "weight")
     call.borrow(&dweights, dweight, x.shape[1], True, "dweight")
     call.borrow(&dbiases, dbias, x.shape[1], True, "dbias")
     job.stream, job.row.centred = stream, centred
     set_bands(&job, x.shape[0], x.shape[1], x.shape[2], threads)
-    allocate_bands(&job, call, &weights, &none, threads, True)
+    allocate_bands(&job, call, &weights, &biases, threads, True)
     job.var, job.rstd = job.mean + x.shape[0] * job.L, job.mean + 2 * x.shape[0] * job.L
     job.out, job.x, job.dy = &dx[0, 0, 0], &x[0, 0, 0], &dy[0, 0, 0]
     job.out_stride, job.x_stride, job.dy_stride = row_stride(dx), row_stride(x), row_stride(dy)
+    if residual is not None:
+        check_view(residual, x, "residual")
+        job.residual, job.residual_stride = &residual[0, 0, 0], row_stride(residual)
+    if dresidual is not None:
+        check_view(dresidual, x, "dresidual")
+    if curve or slope != 1 or dresidual is not None:
+        job.bend, job.slope, job.most = bend_of(curve), <T>slope, <T>most
+        job.given, job.given_stride = job.dy, job.dy_stride
+        job.g, job.g_stride = job.out, job.out_stride
+        if dresidual is not None:
+            job.g, job.g_stride = &dresidual[0, 0, 0], row_stride(dresidual)
+        job.dy, job.dy_stride = job.g, job.g_stride
     with nogil:
         run_positions(&job, threads, True)
     add_items(&job.row, job.row.shared, job.row.shared + job.C, 1)

@@ -23,8 +23,13 @@ cdef struct Positions:
     S *out
     const S *x
     const S *dy
-    const S *residual       # what is added to out; or NULL
-    Py_ssize_t out_stride, x_stride, dy_stride, residual_stride     # from sample to sample
+    const S *residual       # what is added before out is written; or NULL
+    const void *bend        # as in samples.pxi, with what belongs to it
+    T slope, most
+    const S *given
+    S *g
+    # From sample to sample:
+    Py_ssize_t out_stride, x_stride, dy_stride, residual_stride, given_stride, g_stride
     Py_ssize_t C, L
     Py_ssize_t width, bands                        # positions to a band, bands to a sample
     Py_ssize_t units
@@ -40,13 +45,15 @@ cdef struct Positions:
     double *doubt           # not 0: to be done by itself
     T *coef                 # COEFS arrays of `width` items
     T *lines                # LINE_SUMS of dy and of dy*xhat for each line, on the way to row.shared
-    S *rows                 # out, x and dy of a position
+    S *rows                 # out, x, dy and residual of a position
 
 cdef struct Band:          # where a unit lies
     S *out
     const S *x
     const S *dy
     const S *residual
+    const S *given
+    S *g
     Py_ssize_t first, n     # its first position, of all; how many
 
 
@@ -59,6 +66,10 @@ cdef inline Band band_at(Positions *job, Py_ssize_t u) noexcept nogil:
     s.residual = NULL
     if job.residual != NULL:
         s.residual = job.residual + sample * job.residual_stride + at
+    s.given, s.g = NULL, NULL
+    if job.given != NULL:
+        s.given = job.given + sample * job.given_stride + at
+        s.g = job.g + sample * job.g_stride + at
     s.first, s.n = sample * job.L + at, min(job.width, job.L - at)
     return s
 
@@ -82,7 +93,15 @@ cdef leaf take_position(Positions *job, Band s, Py_ssize_t j, double *shared,
     copy_position(job, job.rows + C, s.x + j, False)
     row.mean, row.var, row.rstd = job.mean + at, job.var + at, job.rstd + at
     row.out, row.x, row.dy = job.rows, job.rows + C, job.rows + 2 * C
-    if backward:
+    row.residual, row.bend, row.slope, row.most = NULL, job.bend, job.slope, job.most
+    if s.residual != NULL:
+        copy_position(job, job.rows + 3 * C, s.residual + j, False)
+        row.residual = job.rows + 3 * C
+    if s.given != NULL:
+        copy_position(job, job.rows + 2 * C, s.given + j, False)
+        row.given = row.g = job.rows + 2 * C
+        write_given(row, 0, 1)
+    elif backward:
         copy_position(job, job.rows + 2 * C, s.dy + j, False)
         reduce_products(row, 0, row.cells)
         settle_back(row, 0, 1)
@@ -93,7 +112,7 @@ cdef leaf take_position(Positions *job, Band s, Py_ssize_t j, double *shared,
         reduce_moments(row, 0, row.pieces)
         settle_samples(row, 0, 1)
         write_normal(row, 0, row.cells)
-    copy_position(job, s.out + j, job.rows, True)
+    copy_position(job, s.out + j, job.rows if s.given == NULL else row.g, True)
 
 
 # Forward.
@@ -161,19 +180,35 @@ cdef leaf write_normal_down(Positions *job, Band s, Py_ssize_t j, Py_ssize_t n) 
     cdef const T *coef = job.coef + j
     cdef Py_ssize_t c, w = job.width, at = j
     for c in range(job.C):
-        normalize_run(s.out + at, s.x + at, s.x, n, coef, coef + w, coef + 2 * w,
-                      job.row.weights + c, job.row.biases + c, True, True, <T>1, <T>1, False,
-                      False, job.stream, job.ahead)
+        if job.bend != NULL:
+            bend_line(job, s, at, n, coef, c)
+        else:
+            normalize_run(s.out + at, s.x + at, s.x, s.x, n, coef, coef + w, coef + 2 * w,
+                          job.row.weights + c, job.row.biases + c, True, True, <T>1, <T>1, False,
+                          False, NULL, False, job.stream, job.ahead)
         at += job.L
+
+
+cdef leaf bend_line(Positions *job, Band s, Py_ssize_t at, Py_ssize_t n, const T *coef,
+                    Py_ssize_t c) noexcept nogil:
+    """n positions of a line, with what follows."""
+    cdef Py_ssize_t w = job.width
+    normalize_run(s.out + at, s.x + at, from_at(s.residual, at), from_at(s.given, at), n, coef,
+                  coef + w, coef + 2 * w, job.row.weights + c, job.row.biases + c, True, True,
+                  job.slope, job.most, False, False, job.bend, True, job.stream and s.given == NULL,
+                  job.ahead)
 
 
 cdef void normalize_band(Positions *job, Band s) noexcept nogil:
     cdef Py_ssize_t w = job.width, j
     cdef double *doubt = job.doubt
     cdef double most = most_factor(), most_mean = most_of(), mean, rstd
-    sum_moments_down(job, s)
+    if s.given == NULL:
+        sum_moments_down(job, s)
     for j in range(s.n):
         mean, rstd = job.mean[s.first + j], job.rstd[s.first + j]
         doubt[j] = 0 if ((fabs(mean) < most_mean) & (rstd < most) & (rstd * most > 1)) else 1
         job.coef[j], job.coef[w + j] = <T>mean, <T>rstd
+        if s.given != NULL:
+            job.rest[j] = mean - <T>mean
         job.coef[2 * w + j] = <T>(-job.rest[j] * rstd)

@@ -121,7 +121,7 @@ cdef inline void fetch_end(Job *job, const S *end) noexcept nogil:
 
 cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
                                     Py_ssize_t x_stride, const T *coef, bint gating,
-                                    bint adds) noexcept nogil:
+                                    bint adds, bint bending) noexcept nogil:
     """out = (x - mean) * scale + shift, the three arrays at coef."""
     cdef Piece p = piece_of(job, b)
     cdef Py_ssize_t r, c, at, w = job.width
@@ -133,9 +133,9 @@ cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const 
             at = c * job.L + p.start
             fetch_end(job, job.out + r * job.out_stride + at + p.n)
             normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
-                          residual_at(job, r, at), p.n, coef + c, coef + w + c, coef + 2 * w + c,
-                          coef, coef, False, False, job.slope, job.most, gating, adds, job.stream,
-                          job.ahead)
+                          residual_at(job, r, at), given_at(job, r, at), p.n, coef + c,
+                          coef + w + c, coef + 2 * w + c, coef, coef, False, False, job.slope,
+                          job.most, gating, adds, job.bend, bending, job.stream, job.ahead)
 
 
 # Of what is fused: the items of row r of the view, from `at` on; NULL where there is none.
@@ -144,6 +144,12 @@ cdef inline const S *residual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept
     if job.residual == NULL:
         return NULL
     return job.residual + r * job.residual_stride + at
+
+
+cdef inline const S *given_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:
+    if job.given == NULL:
+        return NULL
+    return job.given + r * job.given_stride + at
 
 
 cdef inline S *dresidual_at(Job *job, Py_ssize_t r, Py_ssize_t at) noexcept nogil:

@@ -137,11 +137,13 @@ cdef int check_counted(Py_ssize_t counted, Py_ssize_t n, bint centred) except -1
 
 def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
                  Py_ssize_t run, double eps, bint centred, int threads, Py_ssize_t cache,
-                 bint stream, Py_ssize_t counted=0, const S[:, :, :] residual=None):
-    """y = (x - mean)*rstd*weight + bias + residual with the moments of each row of x.
+                 bint stream, Py_ssize_t counted=0, const S[:, :, :] residual=None,
+                 double slope=1, double most=INFINITY, int curve=0):
+    """y = f((x - mean)*rstd*weight + bias + residual) with the moments of each row of x.
 
     OUT y, which may be x, stats; not centred: 0, the mean square, rstd. counted: of the first items
-    of a row alone; 0: of all. The residual may be None.
+    of a row alone; 0: of all. The residual may be None. f is a gate of slope and most, or a curve
+    (curves.pxi).
     """
     cdef Call call = Call.__new__(Call)
     cdef Channels weights, biases
@@ -160,7 +162,9 @@ def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
     if residual is not None:
         check_rows(residual, x, "residual")
         job.residual = &residual[0, 0, 0]
-    job.stream, job.eps, job.centred = stream and residual is None, eps, centred
+    job.stream, job.eps, job.centred = stream, eps, centred
+    if curve or slope != 1 or residual is not None:
+        job.bend, job.slope, job.most = bend_of(curve), <T>slope, <T>most
     near = set_cells(&job, x.shape[1], x.shape[2], run, values, counted, threads, cache, 1)
     allocate_rows(&job, call, &weights, &biases, run, threads, False, near)
     job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
@@ -171,10 +175,16 @@ def rows_forward(S[:, :, :] y, stats, const S[:, :, :] x, weight, bias,
 
 def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:, :, :] x,
                   stats, weight, Py_ssize_t run, bint centred, int threads,
-                  Py_ssize_t cache, bint stream, Py_ssize_t counted=0):
-    """dx, dweight and dbias of rows_forward; each of the last two may be None."""
+                  Py_ssize_t cache, bint stream, Py_ssize_t counted=0, bias=None,
+                  const S[:, :, :] residual=None, double slope=1, double most=INFINITY,
+                  int curve=0, S[:, :, :] dresidual=None):
+    """dx, dweight and dbias of rows_forward; each of the last two may be None.
+
+    Past a gate or curve there are bias, and the residual that there was; its gradient goes to
+    dresidual, unless None.
+    """
     cdef Call call = Call.__new__(Call)
-    cdef Channels weights, dweights, dbiases, none
+    cdef Channels weights, biases, dweights, dbiases
     cdef Samples job
     cdef Py_ssize_t values
     cdef bint near
@@ -183,19 +193,28 @@ def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:,
     check_rows(dx, x, "dx")
     check_threads(threads)
     job.mean = call.table(stats, 3, x.shape[1], "stats")
-    call.borrow(&none, None, -1, False, "bias")
+    call.borrow(&biases, bias, -1, False, "bias")
     call.borrow(&weights, weight, -1, False, "weight")
     call.borrow(&dweights, dweight, -1, True, "dweight")
     call.borrow(&dbiases, dbias, -1, True, "dbias")
-    values = max(weights.n, dweights.n, dbiases.n)
-    check_values(values, &weights, &none, x.shape[1], x.shape[2], run, "weight")
+    values = max(weights.n, biases.n, dweights.n, dbiases.n)
+    check_values(values, &weights, &biases, x.shape[1], x.shape[2], run, "weight and bias")
     check_counted(counted, x.shape[2], centred)
     check_values(values, &dweights, &dbiases, x.shape[1], x.shape[2], run, "dweight and dbias")
     job.stream, job.centred = stream, centred
     near = set_cells(&job, x.shape[1], x.shape[2], run, values, counted, threads, cache, 2)
-    allocate_rows(&job, call, &weights, &none, run, threads, True, near)
+    allocate_rows(&job, call, &weights, &biases, run, threads, True, near)
     job.var, job.rstd = job.mean + x.shape[1], job.mean + 2 * x.shape[1]
     job.out, job.x, job.dy = &dx[0, 0, 0], &x[0, 0, 0], &dy[0, 0, 0]
+    if residual is not None:
+        check_rows(residual, x, "residual")
+        job.residual = &residual[0, 0, 0]
+    if dresidual is not None:
+        check_rows(dresidual, x, "dresidual")
+    if curve or slope != 1 or dresidual is not None:
+        job.bend, job.slope, job.most = bend_of(curve), <T>slope, <T>most
+        job.given, job.g = job.dy, &dresidual[0, 0, 0] if dresidual is not None else job.out
+        job.dy = job.g
     with nogil:
         run_samples(&job, threads, near, True)
     if job.items:

@@ -23,6 +23,8 @@ cdef void walk_rows(Samples *job, double *sums, T *item_sums, double *shared, Py
         first, last = start + t * tile, min(start + (t + 1) * tile, stop)
         if sums != NULL:
             mine.row = first
+        if job.given != NULL:
+            write_given(&mine, first, last)
         if backward:
             reduce_products(&mine, first * job.cells, last * job.cells)
         else:
@@ -112,6 +114,11 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
             busy += now() - start
         settle_wait(began, busy, threads)
         return
+    if job.given != NULL:
+        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            start = now()
+            write_given(job, rows * t // threads, rows * (t + 1) // threads)
+            busy += now() - start
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         start = now()
         walk_cells(job, parts * t // threads, parts * (t + 1) // threads, 0, backward)

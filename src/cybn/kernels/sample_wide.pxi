@@ -144,7 +144,7 @@ cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
     cdef double[WIDE] hats
     cdef double[WIDE] wide
     cdef S *y = job.out + r * job.n
-    cdef Py_ssize_t piece, i, at, n
+    cdef Py_ssize_t piece, i, at, n, place
     cdef Wide w
     for piece in range(ceil_div(stop - start, WIDE)):
         at = start + piece * WIDE
@@ -152,6 +152,12 @@ cdef void write_wide_normal(Samples *job, Py_ssize_t r, Py_ssize_t start,
         fill_row(job, &w, r, at, n, False)
         load_hats(hats, job.x + r * job.n + at, n, &w, False)
         normalize_each(wide, hats, n, w.zero, w.scale, w.bias, False, 0)
+        place = r * job.n + at
+        if job.residual != NULL:
+            for i in range(n):
+                wide[i] += item(job.residual + place + i)
+        if job.bend != NULL:
+            bend_wide(wide, from_at(job.given, place), n, job.slope, job.most, job.bend)
         write_items(y + at, wide, n)
 
 

@@ -29,7 +29,11 @@ cdef struct Samples:
     S *out
     const S *x
     const S *dy
-    const S *residual       # what is added to out, which then is not streamed; or NULL
+    const S *residual       # what is added before out is written; or NULL
+    const void *bend        # a gate or curve that follows (curves.pxi), of slope and most; or NULL
+    T slope, most
+    const S *given          # backward past it: dy is given*f'(z), to be written to g first; or NULL
+    S *g
     Py_ssize_t rows, n
     Py_ssize_t counted      # the moments are those of so many items of a row, the first
     Py_ssize_t run, parts   # items to a run; cells to a run
@@ -191,32 +195,44 @@ cdef inline always of_runs(Samples *job, double *to, const double *values, Py_ss
         i = i + 1 if i + 1 < last else 0
 
 
-cdef leaf add_residual(S *y, const S *z, Py_ssize_t n) noexcept nogil:
-    """y += z, of n items that a cache holds."""
-    cdef T[STRIP] a
-    cdef T[STRIP] b
-    cdef Py_ssize_t piece, i, at, m
-    for piece in range(ceil_div(n, STRIP)):
-        at = piece * STRIP
-        m = min(<Py_ssize_t>STRIP, n - at)
-        load(a, y + at, m)
-        load(b, z + at, m)
-        for i in range(m):
-            put(y + at, a, i, loaded(a, y + at, i) + loaded(b, z + at, i))
-        store(y + at, a, m)
-
-
 cdef leaf write_normal(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t b, c, first, count
-    cdef Cell cell
+    cdef Py_ssize_t b
     for b in range(ceil_div(stop - start, MOST_CELLS)):
-        first, count = start + b * MOST_CELLS, min(<Py_ssize_t>MOST_CELLS,
-                                                   stop - start - b * MOST_CELLS)
-        write_cells(job, first, count)
-        if job.residual != NULL:
-            for c in range(first, first + count):
-                cell = cell_of(job, c)
-                add_residual(job.out + cell.at, job.residual + cell.at, cell.n)
+        write_cells(job, start + b * MOST_CELLS,
+                    min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+
+
+cdef void write_given(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """g = given*f'(z) of rows, z being what went into f, as a forward would have written it."""
+    cdef Samples before = job[0]
+    cdef Py_ssize_t r
+    before.out, before.stream = job.g, False
+    for r in range(first, last):
+        before.rest[r] = before.mean[r] - <T>before.mean[r]
+        before.unit[r] = unit_for(job.mean[r], job.rstd[r]) if doubtful_row(job, r) else 0
+    write_normal(&before, first * job.cells, last * job.cells)
+
+
+cdef leaf bend_items(Samples *job, S *y, Py_ssize_t at, Py_ssize_t n, T mean, T scale, T shift,
+                     Py_ssize_t place) noexcept nogil:
+    """A cell by items, whose weights are at place, with what follows."""
+    normalize_run(y + at, job.x + at, from_at(job.residual, at), from_at(job.given, at), n, &mean,
+                  &scale, &shift, job.weights + place, job.biases + place, False, True, job.slope,
+                  job.most, False, False, job.bend, True, job.stream, job.ahead)
+
+
+cdef leaf bend_run(Samples *job, S *y, Py_ssize_t at, Py_ssize_t n, T mean, T scale,
+                   T shift) noexcept nogil:
+    """A cell by runs, with what follows."""
+    normalize_run(y + at, job.x + at, from_at(job.residual, at), from_at(job.given, at), n, &mean,
+                  &scale, &shift, &mean, &mean, False, False, job.slope, job.most, False, False,
+                  job.bend, True, job.stream, job.ahead)
+
+
+cdef inline const S *from_at(const S *a, Py_ssize_t at) noexcept nogil:
+    if a == NULL:
+        return NULL
+    return a + at
 
 
 cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
@@ -255,10 +271,15 @@ cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count)
             continue
         at = cell.at
         mean, scale, shift = <T>means[c], <T>scales[c], <T>biases[c]
-        if items:
-            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift,
+        if job.bend != NULL and items:
+            bend_items(job, job.out, at, cell.n, mean, scale, shift, cell.place)
+        elif job.bend != NULL:
+            bend_run(job, job.out, at, cell.n, mean, scale, shift)
+        elif items:
+            normalize_run(job.out + at, job.x + at, job.x, job.x, cell.n, &mean, &scale, &shift,
                           job.weights + cell.place, job.biases + cell.place, False, True, <T>1,
-                          <T>1, False, False, stream, ahead)
+                          <T>1, False, False, NULL, False, stream, ahead)
         else:
-            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift, &mean,
-                          &mean, False, False, <T>1, <T>1, False, False, stream, ahead)
+            normalize_run(job.out + at, job.x + at, job.x, job.x, cell.n, &mean, &scale, &shift,
+                          &mean, &mean, False, False, <T>1, <T>1, False, False, NULL, False,
+                          stream, ahead)

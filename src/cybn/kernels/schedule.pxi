@@ -19,6 +19,10 @@
 cdef void walk_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t u, b
     for u in range(start, stop):
+        if job.before != NULL:
+            prepare(job.before, u)
+            for b in range(job.blocks):
+                apply(job.before, u, b)
         prepare(job, u)
         for b in range(job.blocks):
             reduce(job, u, b)
@@ -78,6 +82,8 @@ cdef void run_by_units(Job *job, int threads) noexcept nogil:
 cdef void run_by_blocks(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units, total = job.units * job.blocks
     cdef double start, busy = 0, began = now()
+    if job.before != NULL:
+        run_by_blocks(job.before, threads)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         start = now()
         prepare_units(job, units * t // threads, units * (t + 1) // threads)
@@ -112,6 +118,8 @@ cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:
         job.y = job.y + items
     if job.dresidual != NULL:
         job.dresidual = job.dresidual + items
+    if job.given != NULL:
+        job.given = job.given + items
     job.mean, job.var, job.rstd = job.mean + n, job.var + n, job.rstd + n
     job.weight, job.bias = job.weight + n, job.bias + n
     job.dweight, job.dbias = job.dweight + n, job.dbias + n
@@ -121,18 +129,26 @@ cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:
 
 cdef void run(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     """All of a job, part by part. No sum mixes channels, so parts change no bit."""
-    cdef Job part
-    cdef Py_ssize_t i, first
+    cdef Job part, before
+    cdef Py_ssize_t i
     for i in range(ceil_div(job.C, job.part)):
-        first = i * job.part
         part = job[0]
-        if job.part < job.C:
-            part.C = min(job.part, job.C - first)
-            part.tile = min(job.tile, part.C)
-            part.units = ceil_div(part.C, part.tile)
-            part.width = part.C * part.each
-            skip_channels(&part, first)
+        take_part(&part, i * job.part)
+        if job.before != NULL:
+            before = job.before[0]
+            take_part(&before, i * job.part)
+            part.before = &before
         run_part(&part, threads, cache)
+
+
+cdef void take_part(Job *job, Py_ssize_t first) noexcept nogil:
+    """The channels from the first on, as many as there is scratch for."""
+    if job.part < job.C:
+        job.C = min(job.part, job.C - first)
+        job.tile = min(job.tile, job.C)
+        job.units = ceil_div(job.C, job.tile)
+        job.width = job.C * job.each
+        skip_channels(job, first)
 
 
 cdef void run_part(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
@@ -150,6 +166,9 @@ cdef void run_part(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     elif near:
         walk_units(job, 0, job.units)
     else:
+        if job.before != NULL:
+            prepare_units(job.before, 0, job.units)
+            apply_blocks(job.before, 0, total)
         prepare_units(job, 0, job.units)
         reduce_blocks(job, 0, total)
         finish_units(job, 0, job.units)

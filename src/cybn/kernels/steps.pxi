@@ -69,7 +69,9 @@ cdef inline void apply(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
             write_wide_columns(job, u, b)
             return
         write_wide_rows(job, u, b)          # and the others below
-    if job.residual != NULL:
+    if job.bend != NULL:
+        apply_bent(job, u, b)
+    elif job.residual != NULL:
         apply_added(job, u, b)
     elif job.gating:
         apply_gated(job, u, b)
@@ -77,8 +79,12 @@ cdef inline void apply(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
         apply_open(job, u, b)
 
 
+cdef leaf apply_bent(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
+    write_output(job, u, b, job.x, job.x_stride, coef_of(job, 0), False, False, True)
+
+
 cdef leaf apply_added(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
-    write_output(job, u, b, job.x, job.x_stride, coef_of(job, 0), True, True)
+    write_output(job, u, b, job.x, job.x_stride, coef_of(job, 0), True, True, False)
 
 
 cdef leaf apply_gated(Job *job, Py_ssize_t u, Py_ssize_t b) noexcept nogil:
@@ -100,13 +106,13 @@ cdef inline always write_block(Job *job, Py_ssize_t u, Py_ssize_t b, bint gating
         else:
             write_row_gradient(job, u, b, gating)
     else:
-        write_output(job, u, b, x, x_stride, coef, gating, False)
+        write_output(job, u, b, x, x_stride, coef, gating, False, False)
 
 
 cdef inline always write_output(Job *job, Py_ssize_t u, Py_ssize_t b, const S *x,
-                                Py_ssize_t x_stride, const T *coef, bint gating,
-                                bint adds) noexcept nogil:
+                                Py_ssize_t x_stride, const T *coef, bint gating, bint adds,
+                                bint bending) noexcept nogil:
     if job.columns:
-        write_column_normal(job, u, b, x, x_stride, coef, gating, adds)
+        write_column_normal(job, u, b, x, x_stride, coef, gating, adds, bending)
     else:
-        write_row_normal(job, u, b, x, x_stride, coef, gating, adds)
+        write_row_normal(job, u, b, x, x_stride, coef, gating, adds, bending)

@@ -236,6 +236,8 @@ cdef leaf write_wide(Job *job, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t start
                 wide_normal(job, wide, &w, r, at, n)
             else:
                 wide_gradient(job, wide, &w, r, at, n)
+            if job.bend != NULL:
+                bend_wide(wide, given_at(job, r, at), n, job.slope, job.most, job.bend)
             out = job.out + r * job.out_stride + at
             if mixed:
                 for i in range(n):
@@ -253,6 +255,22 @@ cdef leaf write_items(S *out, const double *values, Py_ssize_t n) noexcept nogil
         store(out + i, &room, 1)
 
 
+cdef leaf bend_wide(double *wide, const S *given, Py_ssize_t n, T slope, T most,
+                    const void *bend) noexcept nogil:
+    """f of n items, or its slope times what is given, in T."""
+    cdef T[MOST_STRIP] z
+    cdef T[MOST_STRIP] dy
+    cdef Py_ssize_t piece, i, at, strip = strip_of(sizeof(T))
+    for piece in range(ceil_div(n, strip)):
+        at = piece * strip
+        for i in range(strip):
+            z[i] = <T>wide[at + i] if at + i < n else 0
+            dy[i] = item(given + at + i) if given != NULL and at + i < n else 0
+        (<Bend>bend)(z, dy if given != NULL else NULL, slope, most)
+        for i in range(min(strip, n - at)):
+            wide[at + i] = z[i]
+
+
 cdef leaf write_lean(Job *job, S *lean, Py_ssize_t r, Py_ssize_t at,
                      Py_ssize_t n) noexcept nogil:
     """OUT lean: n items of the output as they are where nothing is doubtful."""
@@ -261,7 +279,11 @@ cdef leaf write_lean(Job *job, S *lean, Py_ssize_t r, Py_ssize_t at,
     cdef const S *x = job.x + r * job.x_stride + at
     cdef const S *dy = job.dy + r * job.dy_stride + at
     cdef const S *y = job.y + r * job.y_stride + at
-    if job.task < GRADIENT:
+    if job.bend != NULL:
+        normalize_run(lean, x, residual_at(job, r, at), given_at(job, r, at), n, coef,
+                      coef + width, coef + 2 * width, coef, coef, True, False, job.slope, job.most,
+                      False, False, job.bend, True, False, 0)
+    elif job.task < GRADIENT:
         normalize_each_gated(lean, x, residual_at(job, r, at), n, coef, coef + width,
                              coef + 2 * width, job.slope, job.most, False, 0)
     elif job.task == GRADIENT and job.gating:
@@ -285,7 +307,8 @@ cdef leaf wide_normal(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ss
         for i in range(n):
             z[i] = item(residual + i)
     normalize_each_gated(wide, hats, z if residual != NULL else NULL, n, w.zero, w.scale, w.bias,
-                         <double>job.slope, <double>job.most, False, 0)
+                         <double>job.slope if job.bend == NULL else 1.0,
+                         <double>job.most if job.bend == NULL else INFINITY, False, 0)
 
 
 cdef leaf wide_gradient(Job *job, double *wide, const Wide *w, Py_ssize_t r, Py_ssize_t at,

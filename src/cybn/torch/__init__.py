@@ -1,7 +1,7 @@
 """PyTorch's normalization modules over cybn's kernels, on the CPU.
 
 Each module is a subclass of its namesake in `torch.nn`, with its parameters, buffers and options;
-only what computes it is another. Needs PyTorch 2.13 or newer, which `pip install "cybn[torch]"`
+only what computes it is another. Needs PyTorch 2.11 or newer, which `pip install "cybn[torch]"`
 brings; nothing else in cybn imports it.
 
 >>> import torch, cybn.torch

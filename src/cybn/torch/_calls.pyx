@@ -31,18 +31,19 @@ from torch.autograd.graph import increment_version
 from torch.nn import Parameter
 from torch.utils._device import DeviceContext
 
-from ..functional.gates import OPEN, gate_of
+from ..functional.gates import OPEN
+from ..functional.gates import straight_gate_of as gate_of
 from ..functional.running import Step, follow
 from ..kernels import LEVEL, kernels_in, levels
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
 from . import formulas
-from .tensors import dense, ordered
+from .tensors import dense, ordered, stays_last
 
 cdef object transforms = torch._C._are_functorch_transforms_active
 cdef object dispatch_modes = torch._C._len_torch_dispatch_stack
 cdef object function_modes = torch._C._len_torch_function_stack
 cdef object tracing = torch._C._get_tracing_state
-cdef object apply_batch = None, apply_rows = None, apply_response = None
+cdef object apply_batch = None, apply_rows = None, apply_positions = None, apply_response = None
 cdef object missing = object()
 cdef list loaded = [None] * 4       # the kernels, by dtype of data
 cdef Py_ssize_t BELOW = ALONE_BELOW
@@ -52,10 +53,11 @@ include "loans.pxi"
 include "ready.pxi"
 include "batch.pxi"
 include "rows.pxi"
+include "positions.pxi"
 include "response.pxi"
 
 
-def differentiate_by(batch, rows, response):
-    """The functions that autograd calls are told: of a batch norm, of rows, of local response."""
-    global apply_batch, apply_rows, apply_response
-    apply_batch, apply_rows, apply_response = batch, rows, response
+def differentiate_by(batch, rows, positions, response):
+    """What autograd calls of a batch norm, of rows, of positions and of local response."""
+    global apply_batch, apply_rows, apply_positions, apply_response
+    apply_batch, apply_rows, apply_positions, apply_response = batch, rows, positions, response

@@ -103,14 +103,14 @@ def batch_forward(
     moving = [a for a in (mean, var, count) if a is not None] if of_batch else None
     given_mean, given_var = mean, var
     mean, var = wide(mean, &mean_at), wide(var, &var_at)
-    slope, most = gate
+    slope, most, _ = gate
     threads, cache, stream = plan_for(&at)
     kernels_for(&at).batch_forward(
         lend_new_cut(y, &axes), stats, lent_values(mean, &mean_at), lent_values(var, &var_at),
         lent_values(count, &count_at), lend_cut(&at, x, &axes),
         None if residual is None else lend_cut(&residual_at, residual, &axes),
         lent_values(weight, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope, most,
-        of_batch, threads, cache, stream,
+        0, of_batch, threads, cache, stream,
     )
     if moving:
         for given, moved in ((given_mean, mean), (given_var, var)):
@@ -191,7 +191,7 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
         weight_used = wide(weight, &weight_at)
     lent_dy, lent_x = lend_cut(&dy_at, dy, &axes), lend_cut(&at, x, &axes)
     lent_y = lend_cut(&y_at, y, &axes) if gated else None
-    slope, most = gate
+    slope, most, _ = gate
     threads, cache, stream = plan_for(&at)
     kernels = kernels_for(&at)
     if not of_x and not (gated and of_residual):
@@ -207,7 +207,7 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
         still[0] = 0
         kernels.batch_output(
             lend_new_cut(dx, &axes), still, lent_dy, None, lent_values(weight_used, &weight_at),
-            None, 1.0, 1.0, OPEN.most, threads, cache, stream,
+            None, 1.0, *OPEN, threads, cache, stream,
         )
         return dx, None, None, dresidual
     if of_weight:

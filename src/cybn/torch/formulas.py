@@ -23,9 +23,9 @@ def after(y: Tensor, residual: Tensor | None, activation: str | None, slope: flo
     return ACTIVATIONS[activation](y if residual is None else y + residual, slope)
 
 
-def opened(dy: Tensor, y: Tensor, gate: tuple[float, float]) -> Tensor:
+def opened(dy: Tensor, y: Tensor, gate: tuple[float, float, int]) -> Tensor:
     """The gradient of what went into the gate, from dy and its output y."""
-    slope, most = gate
+    slope, most, _ = gate
     closed = y <= 0 if most == float("inf") else (y <= 0) | (y >= most)
     return torch.where(closed, dy * slope if slope else 0.0, dy)
 
@@ -94,6 +94,16 @@ def rows_again(dy, x, weight, eps, centred, axes, wanted):
     """The gradients of x, weight and bias; axes: the last sizes, or how many groups."""
     norm, shape = _norm_of_rows(x, eps, centred, axes)
     return _gradient(norm, dy, x, weight, shape, wanted)
+
+
+def positions_again(dy, x, weight, eps, centred, wanted):
+    """The gradients of x, weight and bias of a norm over axis 1."""
+    width = x.shape[1:2]
+    norm, _ = _norm_of_rows(x, eps, centred, tuple(width))
+    return _gradient(
+        lambda x, weight, bias: norm(x.movedim(1, -1), weight, bias).movedim(-1, 1),
+        dy, x, weight, width, wanted,
+    )  # fmt: skip
 
 
 def _norm_of_rows(x, eps, centred, axes):

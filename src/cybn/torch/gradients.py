@@ -17,6 +17,11 @@ class CybnRowNorm(Function):
     backward = staticmethod(_calls.rows_end)
 
 
+class CybnPositionNorm(Function):
+    forward = staticmethod(_calls.positions_begin)
+    backward = staticmethod(_calls.positions_end)
+
+
 class CybnLocalResponseNorm(Function):
     forward = staticmethod(_calls.response_begin)
     backward = staticmethod(_calls.response_end)
@@ -26,6 +31,11 @@ class CybnLocalResponseNorm(Function):
 _calls.differentiate_by(
     *(
         super(Function, function).apply
-        for function in (CybnBatchNorm, CybnRowNorm, CybnLocalResponseNorm)
+        for function in (
+            CybnBatchNorm,
+            CybnRowNorm,
+            CybnPositionNorm,
+            CybnLocalResponseNorm,
+        )
     )
 )

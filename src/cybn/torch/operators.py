@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 from torch.library import Library, register_autograd, register_fake, register_vmap
 
-from ..functional.gates import OPEN, Gate, gate_of
+from ..functional.gates import OPEN, Gate
+from ..functional.gates import straight_gate_of as gate_of
 from ..functional.running import CUMULATIVE
 from . import _calls, formulas
 from .tensors import dense

@@ -47,6 +47,8 @@ def group_norm(module, x, Py_ssize_t groups, bint of_instances):
     N, C = at.at.shape[0], at.at.shape[1]
     if of_instances:
         groups = C
+    elif at.order != C_ORDER and stays_last(x):
+        return None
     if groups < 1 or C % groups != 0 or at.size <= N * groups:
         return None
     weight, bias = held(module, own, "weight"), held(module, own, "bias")

@@ -28,6 +28,15 @@ def is_channels_last(x: Tensor) -> bool:
     return last is not None and x.is_contiguous(memory_format=last)
 
 
+def stays_last(x: Tensor) -> bool:
+    """Is x, not in C order, channels last to PyTorch?
+
+    Its group norm keeps that, and so it is left to it: groups of it are no rows, and there and back
+    would be two copies.
+    """
+    return suggest_memory_format(x) in _LAST.values()
+
+
 def ordered(a: Tensor, x: Tensor) -> Tensor:
     """`a` in the memory order of x, which is dense; copied where it lies in another."""
     if a.stride() == x.stride() and not a.is_neg():

@@ -8,16 +8,16 @@ PyTorch's to compute. What is asked is known while tracing: types, shapes, devic
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch.compiler import is_exporting
+from torch import Tensor, compiler
 
 from .operators import OPS
-from .tensors import DATA, SIXTEEN
+from .tensors import DATA, SIXTEEN, stays_last
 
 
 def takes(x: Tensor, *values: Tensor | None, n: int | None = None) -> bool:
     """Does the CPU's operator take x, and what lies on channels, of n values each?"""
-    if is_exporting() or not (
+    # The flag itself: to the compiler of PyTorch 2.11 is_exporting() is always True.
+    if compiler._is_exporting_flag or not (
         x.device.type == "cpu" and x.layout is torch.strided and x.dtype in DATA and x.numel() > 0
     ):
         return False
@@ -73,6 +73,8 @@ def layer_norm(module, x: Tensor, centred: bool) -> Tensor | None:
 
 def group_norm(module, x: Tensor, groups: int, of_instances: bool) -> Tensor | None:
     if x.dim() < 2 or not takes(x, module.weight, module.bias, n=x.shape[1]) or module.eps <= 0:
+        return None
+    if not of_instances and not x.is_contiguous() and stays_last(x):
         return None
     groups = x.shape[1] if of_instances else groups
     if x.shape[1] % groups != 0 or x.numel() <= x.shape[0] * groups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-OLDEST = (2, 13)
+OLDEST = (2, 11)
 FIX = 'pip install --upgrade "cybn[torch]"'
 
 

@@ -7,6 +7,7 @@ replaces another's: a name that two have is an error that names both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -104,19 +105,28 @@ def find(name: Any) -> Dialect:
         return name
     if not isinstance(name, str):
         raise TypeError(f"dialect is the name of a dialect, got {shown(name)}")
-    key = next((each for each in available() if folded(each) == folded(name)), None)
-    if key is None:
-        known = ", ".join(available())
-        hint = did_you_mean(name, available()) or "."
-        raise UnknownName(f"unknown dialect {shown(name, False)}{hint} Dialects: {known}")
-    if key in BUILT_IN:
-        return import_module(f"{__package__}.{key}").DIALECT
-    return _registered.get(key) or _loaded(key)
+    key = _spelt(name, (*BUILT_IN, *_registered))
+    if key is None:  # what is installed is read only then, which takes milliseconds
+        there = available()
+        key = _spelt(name, there)
+        if key is None:
+            hint = did_you_mean(name, there) or "."
+            known = ", ".join(there)
+            raise UnknownName(f"unknown dialect {shown(name, False)}{hint} Dialects: {known}")
+    return _built_in(key) if key in BUILT_IN else _registered.get(key) or _loaded(key)
 
 
 def every() -> list[Dialect]:
     """All dialects that can be had without importing a plugin."""
-    return [find(name) for name in (*BUILT_IN, *_registered)]
+    return [*map(_built_in, BUILT_IN), *_registered.values()]
+
+
+def _spelt(name: str, names: Iterable[str]) -> str | None:
+    return next((each for each in names if folded(each) == folded(name)), None)
+
+
+def _built_in(name: str) -> Dialect:
+    return import_module(f"{__package__}.{name}").DIALECT
 
 
 def _announced() -> list[Plugin]:

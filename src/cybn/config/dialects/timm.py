@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...functional.gates import ACTIVATIONS
 from ...terms.messages import shown
 from . import torch
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Only, Refusal, Refused, Unused, Word
 
-_ACTIVATIONS = {"relu": "relu", "leakyrelu": "leaky_relu", "identity": None}
+_ACTIVATIONS = {name.replace("_", ""): name for name in ACTIVATIONS}
+_ACTIVATIONS |= {"swish": "silu", "identity": None}
 
 
 class Act(Word):
@@ -27,7 +29,8 @@ class Act(Word):
         if key in (None, "", "none"):
             return {"activation": None}
         if key not in _ACTIVATIONS:
-            raise Refused(f"{value!r}: the activations of a norm here are 'relu' and 'leaky_relu'")
+            known = ", ".join(map(repr, ACTIVATIONS))
+            raise Refused(f"{value!r}: the activations of a norm here are {known}")
         return {"activation": _ACTIVATIONS[key]}
 
     def says(self) -> str:

@@ -45,6 +45,8 @@ class BatchNorm(ChannelNorm):
         A function of the output, computed in the same pass over memory, or None.
     negative_slope
         The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    alpha
+        The factor of "elu" below 0. Without that activation it means nothing.
     weight_init
         What the weight is at first: "ones"; "zeros" for the last norm of a residual branch, which
         then begins as the identity (Goyal et al. 2017, arXiv 1706.02677); "uniform" in [0, 1),
@@ -136,7 +138,8 @@ class BatchNorm(ChannelNorm):
     # affine and bias are what the arrays are; negative_slope is nothing without an activation
     thawed_only = (
         "momentum", "num_batches_tracked", "affine", "weight", "bias", "track_running_stats",
-        "weight_init", "on_single", "on_nonfinite", "negative_slope", "unbiased", "trainable",
+        "weight_init", "on_single", "on_nonfinite", "negative_slope", "alpha", "unbiased",
+        "trainable",
     )  # fmt: skip
     sixteen_bits = "native"
 
@@ -153,6 +156,8 @@ class BatchNorm(ChannelNorm):
         added: bool  # a residual
         mask: np.ndarray | None
         valid: np.ndarray | None  # (M, C), what x has where the mask is True
+        bias: np.ndarray | None = None  # past a curve
+        residual: np.ndarray | None = None
 
     def __init__(
         self,
@@ -168,6 +173,7 @@ class BatchNorm(ChannelNorm):
         channel_axis: Literal[1, -1] = 1,
         activation: Literal[ACTIVATIONS] | None = None,
         negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        alpha: Annotated[float, Bounds(gt=0)] = 1.0,
         weight_init: Literal["ones", "zeros", "uniform"] = "ones",
         on_single: Literal["error", "running"] = "error",
         on_nonfinite: Literal["propagate", "skip", "error"] = "propagate",
@@ -242,7 +248,7 @@ class BatchNorm(ChannelNorm):
         looks = training and self.on_nonfinite == "error"
         gate = OPEN
         if self.activation is not None:
-            gate = gate_of("", self.activation, self.negative_slope)
+            gate = gate_of("", self.activation, self.negative_slope, self.alpha)
         at_once = self.unbiased and self.on_nonfinite == "propagate"
         return BatchWay(
             BatchNorm.Saved, arrays, of_batch, moves=training and self.track_running_stats,
@@ -331,14 +337,14 @@ class BatchNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """dx, dweight, dbias and the residual's gradient, of arguments that were checked."""
-        like, stats, weight, of_batch, axis_then, y, gate, added, mask, valid = saved
+        like, stats, weight, of_batch, axis_then, y, gate, added, mask, valid, *again = saved
         x, axis = (like, axis_then) if mask is None else (valid, 1)
         if mask is not None:
             dy = pick(dy, mask, axis_then)
         dz = empty_like(x) if added else None
         dx, dweight, dbias = backward_checked(
             dy, x, stats, weight, of_batch, axis, out if mask is None else None,
-            PARAMETERS[self.dtype], y, gate, dz,
+            PARAMETERS[self.dtype], y, gate, dz, None, *again,
         )  # fmt: skip
         if mask is not None:
             dx = put(dx, mask, empty_like(like) if out is None else out, axis_then)

@@ -199,7 +199,7 @@ class SyncBatchNorm(BatchNorm):
         if out is not None and own.y is not None:
             check_separate(type(self).__name__, "out", out, y=own.y)
         dx, dweight, dbias, dz = self._pulled_back(own, dy, out)
-        return dx, affine_grads(self._parameters, dweight, dbias, dz)
+        return dx, affine_grads(self._learned(), dweight, dbias, dz)
 
     # Inside
 
@@ -238,7 +238,10 @@ class SyncBatchNorm(BatchNorm):
             stats = whole.stats(self.eps)
             given = whole if whole.count else stats
             step = self._step_of(whole, stats, way, kept, mask)
-        gate = {"activation": self.activation, "negative_slope": self.negative_slope}
+        gate = {
+            "activation": self.activation, "negative_slope": self.negative_slope,
+            "alpha": self.alpha,
+        }  # fmt: skip
         try:
             y = batch_norm_apply(
                 kept, given, way.weight, way.bias, eps=self.eps, mask=mask, channel_axis=axis,
@@ -253,6 +256,8 @@ class SyncBatchNorm(BatchNorm):
             kept, stats, None if way.weight is None else way.weight.copy(), whole.count != 1, axis,
             None if self.activation is None else y, gate_of(who, **gate), residual is not None,
             mask, None if mask is None else valid,
+            None if way.bias is None else way.bias.copy(),
+            residual.copy() if residual is not None and out is residual else residual,
         )  # fmt: skip
         sent = _Sent(link, name, whole.count, gate) if whole.count > 1 else None
         return y, self.Saved(kept, own, sent)
@@ -277,18 +282,19 @@ class SyncBatchNorm(BatchNorm):
         own, (link, name, count, gate) = saved.own, saved.sent
         place, who = f"the backward of {name} of {own.x.dtype}", type(self).__name__
         how = {"mask": own.mask, "channel_axis": own.axis, "y": own.y, "who": who, **gate}
+        how |= {"bias": own.bias, "residual": own.residual}
         with link.reporting(place, 2 * self.num_features):
             dy = self.resume(saved, dy, out)
             if out is not None and own.y is not None:
                 check_separate(who, "out", out, y=own.y)
-            sums = batch_norm_backward_reduce(dy, own.x, own.stats, **how)
+            sums = batch_norm_backward_reduce(dy, own.x, own.stats, weight=own.weight, **how)
         total = added(link.exchange(place, 0, sums).sums)
         dz = np.empty_like(own.x) if own.added else None
         dx = batch_norm_backward_apply(
             dy, own.x, own.stats, total, count, own.weight, out=out, dresidual=dz, **how
         )
         dbias, dweight = sums.astype(PARAMETERS[self.dtype])
-        return dx, affine_grads(self._parameters, dweight, dbias, dz)
+        return dx, affine_grads(self._learned(), dweight, dbias, dz)
 
 
 def _one_value(layer: SyncBatchNorm, size: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...arrays.layout import Rows, group_rows
 from ...arrays.validation import check_channels, check_groups
+from ...functional.gates import ACTIVATIONS
 from ...functional.groups import check_group_size, check_samples
 from ...functional.masks import check_mask
 from ...options import Bounds, Divides, DType, PositiveInt, Trainable
@@ -35,6 +36,12 @@ class GroupNorm(RowNorm):
         Added to the variance.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
+    activation
+        A function of the output, computed in the same pass over memory, or None.
+    negative_slope
+        The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    alpha
+        The factor of "elu" below 0. Without that activation it means nothing.
 
     Attributes
     ----------
@@ -63,7 +70,8 @@ class GroupNorm(RowNorm):
     its first axes) as the data: the others have no part in the moments and gradients, and come out
     as 0.
 
-    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, before the activation, in the same
+    pass.
 
     References
     ----------
@@ -96,6 +104,9 @@ class GroupNorm(RowNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: Literal[ACTIVATIONS] | None = None,
+        negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        alpha: Annotated[float, Bounds(gt=0)] = 1.0,
         trainable: Trainable = True,
     ) -> None:
         channels = self.num_channels
@@ -112,13 +123,13 @@ class GroupNorm(RowNorm):
         return group_rows(x, groups, axis)
 
     def _apply_masked(
-        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None, residual: np.ndarray | None
     ) -> tuple[np.ndarray, RowNorm.Saved]:
         who, axis, rows = type(self).__name__, self.channel_axis, self._rows(x)
         mask = check_mask(who, mask, x, axis)
         check_counts(who, mask, self.num_channels // self.num_groups)
-        y, masked, kept = apply_samples(self, x, mask, axis, out)
-        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked=masked)
+        y, masked, kept = apply_samples(self, x, mask, axis, out, residual)
+        return y, self._saved_masked(kept, rows, masked)
 
     def _pullback_masked(
         self, saved: RowNorm.Saved, dy: np.ndarray, out: np.ndarray | None

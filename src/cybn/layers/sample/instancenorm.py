@@ -16,6 +16,7 @@ from ...arrays.validation import (
     check_rank,
 )
 from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
+from ...functional.gates import ACTIVATIONS, OPEN, Gate, gate_of
 from ...functional.instance import check_instance_size, follow_samples
 from ...functional.masks import check_mask
 from ...functional.running import Step, follow
@@ -44,6 +45,12 @@ class InstanceNorm(ChannelNorm):
         Keep running statistics; else they are None.
     channel_axis
         The axis of the channels: 1, or -1 for channels last, which is copied on the way.
+    activation
+        A function of the output, computed in the same pass over memory, or None.
+    negative_slope
+        The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    alpha
+        The factor of "elu" below 0. Without that activation it means nothing.
 
     Attributes
     ----------
@@ -115,6 +122,9 @@ class InstanceNorm(ChannelNorm):
         running: bool  # normalized by running statistics
         axis: int
         masked: Masked | None = None
+        gate: Gate = OPEN
+        bias: np.ndarray | None = None  # past an activation, or
+        y: np.ndarray | None = None  # where it is a gate, and the statistics are running ones
 
     def __init__(
         self,
@@ -128,6 +138,9 @@ class InstanceNorm(ChannelNorm):
         bias: bool = True,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = 1,
+        activation: Literal[ACTIVATIONS] | None = None,
+        negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        alpha: Annotated[float, Bounds(gt=0)] = 1.0,
         trainable: Trainable = True,
     ) -> None:
         self._declare_channels(affine, bias, track_running_stats, weight)
@@ -149,12 +162,13 @@ class InstanceNorm(ChannelNorm):
         kept = x
         if out is not None and not clear(out, x, self._parameters, self._buffers):
             kept = self.begin(x, out)
+        gate, bias = self._gate(way)
         try:
             batch, to = _batch(kept, alone), _batch(out, alone)
             if running:
-                y, stats, weight = self._by_running(batch, to, way)
+                y, stats, weight = self._by_running(batch, to, way, gate)
             else:
-                y, stats, weight = way.normalize(batch, rows, eps, to)
+                y, stats, weight = way.normalize(batch, rows, eps, to, None, gate)
                 if self.training and self.track_running_stats:
                     moving = self.running_mean, self.running_var, self.momentum or 0.0
                     follow_samples(stats, kept.size, self.num_features, *moving)
@@ -163,7 +177,8 @@ class InstanceNorm(ChannelNorm):
             if isinstance(error, ValueError):
                 self.check_arrays()  # an array was spoilt since it was checked: says so
             raise
-        saved = kept, rows, stats, weight, running, self.channel_axis, None
+        saved = kept, rows, stats, weight, running, self.channel_axis, None, gate, bias
+        saved += (y if running and gate is not OPEN else None,)
         saved = new(InstanceNorm.Saved, saved)
         return _unbatch(y, alone, out), saved
 
@@ -182,14 +197,15 @@ class InstanceNorm(ChannelNorm):
         kept = self.begin(x, out)
         try:
             batch, to = _batch(kept, alone), _batch(out, alone)
-            y, masked, moments = apply_planes(self, batch, mask, axis, way, running, to)
+            gate, bias = self._gate(way)
+            y, masked, moments = apply_planes(self, batch, mask, axis, way, running, to, gate)
             if moments is not None and self.training and self.track_running_stats:
                 step = self.running_mean, self.running_var, None, moments, 0, self.momentum or 0.0
                 follow([Step(*step)])
         except BaseException:
             self.undo(x, kept, out)
             raise
-        saved = kept, self._rows(x), np.empty(0), way.weight, running, axis, masked
+        saved = kept, self._rows(x), np.empty(0), way.weight, running, axis, masked, gate, bias
         return _unbatch(y, alone, out), InstanceNorm.Saved(*saved)
 
     def _find_way(self) -> tuple[RowsWay, bool]:
@@ -214,11 +230,18 @@ class InstanceNorm(ChannelNorm):
     def _rows(self, x: np.ndarray) -> Rows:
         return group_rows(_batch(x, x.ndim == self.ranks[0]), self.num_features, self.channel_axis)
 
-    def _by_running(self, x, out, way):
+    def _gate(self, way: RowsWay) -> tuple[Gate, np.ndarray | None]:
+        # and the bias as it is now, where backward is to add it once more
+        if self.activation is None:
+            return OPEN, None
+        gate = gate_of("", self.activation, self.negative_slope, self.alpha)
+        return gate, None if way.bias is None else way.bias.copy()
+
+    def _by_running(self, x, out, way, gate):
         weight = None if way.weight is None else way.weight.copy()
         y, stats = forward_checked(
             x, way.weight, way.bias, self.running_mean, self.running_var, None, False, 0.0,
-            self.eps, self.channel_axis, out,
+            self.eps, self.channel_axis, out, None, gate,
         )  # fmt: skip
         return y, stats, weight
 
@@ -227,17 +250,22 @@ class InstanceNorm(ChannelNorm):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dtype, parameters = PARAMETERS[self.dtype], self._learned()
-        dy, (x, rows, stats, weight, running, axis, masked) = self.resume(saved, dy, out), saved
+        dy = self.resume(saved, dy, out)
+        x, rows, stats, weight, running, axis, masked, gate, bias, y = saved
         alone = x.ndim == self.ranks[0]
         x, dy, dx = _batch(x, alone), _batch(dy, alone), _batch(out, alone)
         if masked is not None:
-            dx, grads = pullback_planes(self, x, masked, dy, axis, running, dx)
+            dx, grads = pullback_planes(self, x, masked, dy, axis, running, dx, gate, bias)
             return _unbatch(dx, alone, out), grads
         if running:
-            found = backward_checked(dy, x, stats, weight, False, axis, dx, dtype)
+            found = backward_checked(
+                dy, x, stats, weight, False, axis, dx, dtype, y, gate, None, None, bias
+            )
         else:
             wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
-            found = gradient_checked(dy, x, rows, stats, weight, True, dx, dtype, wanted)
+            found = gradient_checked(
+                dy, x, rows, stats, weight, True, dx, dtype, wanted, bias, None, gate
+            )
         dx, dweight, dbias = found
         return _unbatch(dx, alone, out), affine_grads(parameters, dweight, dbias)
 

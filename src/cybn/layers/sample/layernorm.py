@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+from ...functional.gates import ACTIVATIONS
 from ...options import Bounds, DType, OneAxis, Shape, Trainable
 from ...terms.registry import register
 from .rownorm import RowNorm
@@ -32,6 +33,12 @@ class LayerNorm(RowNorm):
         Multiply by 1 + weight, and not by the weight, which is 0 at first.
     channel_axis
         What is normalized: -1 for the last axes, 1 for the channels of (N, C, ...).
+    activation
+        A function of the output, computed in the same pass over memory, or None.
+    negative_slope
+        The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    alpha
+        The factor of "elu" below 0. Without that activation it means nothing.
 
     Attributes
     ----------
@@ -58,7 +65,8 @@ class LayerNorm(RowNorm):
     `backward` until the next `forward`, not copied (unless in place): leave it unchanged until
     then.
 
-    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, before the activation, in the same
+    pass.
 
     `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
     data: the others have no part in the moments and gradients, and come out as 0.
@@ -96,6 +104,9 @@ class LayerNorm(RowNorm):
         unit_offset: bool = False,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        activation: Literal[ACTIVATIONS] | None = None,
+        negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        alpha: Annotated[float, Bounds(gt=0)] = 1.0,
         trainable: Trainable = True,
     ) -> None:
         affine = elementwise_affine

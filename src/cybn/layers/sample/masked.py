@@ -26,6 +26,8 @@ from ...functional._checked import (
     gradient_checked,
     normalize_checked,
 )
+from ...functional.curves import activated, let_back
+from ...functional.gates import OPEN, Gate
 from ...functional.masks import even_samples
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Masked(NamedTuple):
 
     mask: np.ndarray
     parts: tuple[Part, ...]
+    added: bool = False  # a residual
 
 
 class Lines(NamedTuple):
@@ -54,6 +57,7 @@ class Lines(NamedTuple):
     stats: np.ndarray
     places: np.ndarray  # (k, m), of each item on weight and bias
     weight: np.ndarray | None
+    into: np.ndarray | None  # the activation
 
 
 def check_counts(who: str, mask: np.ndarray, values: int) -> None:
@@ -90,15 +94,21 @@ def _turned(values: np.ndarray) -> np.ndarray:
 
 
 def apply_samples(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, axis: int, out: np.ndarray | None
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    axis: int,
+    out: np.ndarray | None,
+    residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, each sample by its valid positions."""
-    kept = layer.begin(x, out)
+    kept = begun(layer, x, out, residual)
     try:
         parts = []
         for _, samples in even_samples(mask):
             values = pick(kept, mask, samples, axis)
-            part, saved = layer.apply(values)
+            own = {} if residual is None else {"residual": pick(residual, mask, samples, axis)}
+            part, saved = layer.apply(values, **own)
             parts.append((samples, part, saved))
         y = empty_like(kept) if out is None else out
         y[...] = 0
@@ -108,7 +118,7 @@ def apply_samples(
         layer.undo(x, kept, out)
         raise
     saved = tuple(Part(samples, saved[0], saved) for samples, _, saved in parts)
-    return y, Masked(mask.copy(), saved), kept
+    return y, Masked(mask.copy(), saved, residual is not None), kept
 
 
 def pullback_samples(
@@ -121,44 +131,85 @@ def pullback_samples(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients, added up over the samples."""
     found, sums = [], {name: np.zeros(a.shape) for name, a in layer.named_parameters()}
+    dz = residual_like(like, masked)
     for samples, _, saved in masked.parts:
         part, grads = layer.pullback(saved, pick(dy, masked.mask, samples, axis))
         found.append((samples, part))
+        if dz is not None:
+            put(grads["residual"], masked.mask, samples, dz, axis)
         for name in sums:
             sums[name] += grads[name]
     dx = empty_like(like) if out is None else out
     dx[...] = 0
     for samples, part in found:
         put(part, masked.mask, samples, dx, axis)
-    return dx, layer.gradients(**sums)
+    return dx, layer.gradients(**sums, residual=dz)
+
+
+def begun(
+    layer: RowNorm, x: np.ndarray, out: np.ndarray | None, residual: np.ndarray | None
+) -> np.ndarray:
+    """x as it is kept, with `out` and the residual looked at."""
+    return layer.begin(x, out) if residual is None else layer.begin(x, out, residual=residual)
+
+
+def residual_like(like: np.ndarray, masked: Masked) -> np.ndarray | None:
+    """Zeros for the gradient of a residual, if there was one."""
+    if not masked.added:
+        return None
+    dz = empty_like(like)
+    dz[...] = 0
+    return dz
 
 
 def apply_rows(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    out: np.ndarray | None,
+    residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, of rows that are data or padding as a whole."""
-    kept = layer.begin(x, out)
+    kept, axis = begun(layer, x, out, residual), layer.channel_axis
     try:
-        picked = kept[mask]
-        values, saved = layer.apply(picked)
+        picked = masks.pick(kept, mask, axis) if axis == 1 else kept[mask]
+        own = {}
+        if residual is not None:
+            own["residual"] = masks.pick(residual, mask, axis) if axis == 1 else residual[mask]
+        values, saved = layer.apply(picked, **own)
         y = empty_like(kept) if out is None else out
-        y[...] = 0
-        y[mask] = values
+        put_rows(values, mask, y, axis)
     except BaseException:
         layer.undo(x, kept, out)
         raise
-    return y, Masked(mask.copy(), (Part(np.arange(len(picked)), picked, saved),)), kept
+    part = Part(np.arange(len(picked)), picked, saved)
+    return y, Masked(mask.copy(), (part,), residual is not None), kept
+
+
+def put_rows(values: np.ndarray, mask: np.ndarray, a: np.ndarray, axis: int) -> None:
+    """Write rows where the mask is True, and 0 elsewhere."""
+    if axis == 1:
+        masks.put(values, mask, a, axis)
+    else:
+        a[...] = 0
+        a[mask] = values
 
 
 def pullback_rows(
     layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, out: np.ndarray | None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of rows that are data or padding as a whole."""
-    mask, (part,) = masked
-    values, grads = layer.pullback(part.saved, dy[mask])
+    mask, (part,), _ = masked
+    axis = layer.channel_axis
+    values, grads = layer.pullback(
+        part.saved, masks.pick(dy, mask, axis) if axis == 1 else dy[mask]
+    )
+    dz = residual_like(like, masked)
     dx = empty_like(like) if out is None else out
-    dx[...] = 0
-    dx[mask] = values
+    put_rows(values, mask, dx, axis)
+    if dz is not None:
+        put_rows(grads["residual"], mask, dz, axis)
+        grads["residual"] = dz
     return dx, grads
 
 
@@ -173,6 +224,7 @@ def apply_planes(
     way: Any,
     running: bool,
     out: np.ndarray | None,
+    gate: Gate,
 ) -> tuple[np.ndarray, Masked, np.ndarray | None]:
     """y, what pullback needs, and what the running statistics are to follow, (2, C).
 
@@ -183,16 +235,16 @@ def apply_planes(
         picked = masks.pick(x, mask, axis)
         values, stats = forward_checked(
             picked, way.weight, way.bias, layer.running_mean, layer.running_var, None, False, 0.0,
-            layer.eps, 1, None,
+            layer.eps, 1, None, None, gate,
         )  # fmt: skip
-        saved = stats, None if way.weight is None else way.weight.copy()
+        saved = stats, None if way.weight is None else way.weight.copy(), values
         masks.put(values, mask, y, axis)
         return y, Masked(mask.copy(), (Part(np.arange(len(x)), picked, saved),)), None
     parts, found, totals = [], [], np.zeros((2, channels))
     for count, samples in even_samples(mask):
         picked = pick(x, mask, samples, axis)
         rows = group_rows(picked, channels, axis)
-        values, stats, weight = way.normalize(picked, rows, layer.eps, None)
+        values, stats, weight = way.normalize(picked, rows, layer.eps, None, None, gate)
         found.append((samples, values))
         parts.append(Part(samples, picked, (rows, stats, weight)))
         own = stats.reshape(3, len(samples), channels).sum(1)
@@ -212,23 +264,28 @@ def pullback_planes(
     axis: int,
     running: bool,
     out: np.ndarray | None,
+    gate: Gate,
+    bias: np.ndarray | None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of weight and bias."""
-    mask, parts = masked
+    mask, parts, _ = masked
     dtype = np.dtype(np.float64)
     dx = empty_like(like) if out is None else out
     if running:
         (part,) = parts
+        stats, weight, y = part.saved
         values, dweight, dbias = backward_checked(
-            masks.pick(dy, mask, axis), part.picked, *part.saved, False, 1, None, dtype
-        )
+            masks.pick(dy, mask, axis), part.picked, stats, weight, False, 1, None, dtype, y, gate,
+            None, None, bias,
+        )  # fmt: skip
         masks.put(values, mask, dx, axis)
         return dx, _of_channels(layer, dweight, dbias)
     found, sums = [], np.zeros((2, like.shape[axis]))
     for samples, picked, (rows, stats, weight) in parts:
         values, *both = gradient_checked(
-            pick(dy, mask, samples, axis), picked, rows, stats, weight, True, None, dtype
-        )
+            pick(dy, mask, samples, axis), picked, rows, stats, weight, True, None, dtype,
+            (True, True), bias, None, gate,
+        )  # fmt: skip
         found.append((samples, values))
         sums += both
     dx[...] = 0
@@ -246,10 +303,16 @@ def _of_channels(layer: InstanceNorm, dweight: np.ndarray, dbias: np.ndarray) ->
 
 
 def apply_holes(
-    layer: RowNorm, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+    layer: RowNorm,
+    x: np.ndarray,
+    mask: np.ndarray,
+    out: np.ndarray | None,
+    residual: np.ndarray | None,
 ) -> tuple[np.ndarray, Masked, np.ndarray]:
     """y, what pullback needs and x as it is kept, each row by its valid items."""
-    kept, size = layer.begin(x, out), int(np.prod(layer.normalized_shape))
+    kept, size = begun(layer, x, out, residual), int(np.prod(layer.normalized_shape))
+    gate = layer._gate()
+    extra = None if residual is None else residual.reshape(-1, size)
     weight, bias = (
         None if a is None else a.astype(np.float64).ravel()
         for a in map(layer._parameters.get, ("weight", "bias"))
@@ -268,24 +331,34 @@ def apply_holes(
             )
             result = xhat if weight is None else xhat * weight[places]
             result = result if bias is None else result + bias[places]
-            found.append((rows, places, result))
-            parts.append(Part(rows, values, Lines(stats, places, weight)))
+            if extra is not None:
+                result = result + widened(np.take_along_axis(extra[rows], places, 1))
+            into = None if gate is OPEN else result.astype(values.dtype)
+            found.append((rows, places, result if into is None else activated(into, gate)))
+            parts.append(Part(rows, values, Lines(stats, places, weight, into)))
         y = empty_like(kept) if out is None else out
         _write(y, size, found)
     except BaseException:
         layer.undo(x, kept, out)
         raise
-    return y, Masked(mask.copy(), tuple(parts)), kept
+    return y, Masked(mask.copy(), tuple(parts), residual is not None), kept
 
 
 def pullback_holes(
-    layer: RowNorm, like: np.ndarray, masked: Masked, dy: np.ndarray, out: np.ndarray | None
+    layer: RowNorm,
+    like: np.ndarray,
+    masked: Masked,
+    dy: np.ndarray,
+    out: np.ndarray | None,
+    gate: Gate,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx and the gradients of rows with holes."""
-    size, found = int(np.prod(layer.normalized_shape)), []
+    size, found, back = int(np.prod(layer.normalized_shape)), [], []
     dweight, dbias, flat = np.zeros(size), np.zeros(size), dy.reshape(-1, size)
-    for rows, values, (stats, places, weight) in masked.parts:
+    for rows, values, (stats, places, weight, into) in masked.parts:
         given = widened(np.take_along_axis(flat[rows], places, 1))
+        given = given if into is None else let_back(given, into, gate)
+        back.append((rows, places, given))
         xhat = (values.astype(np.float64) - stats[0, :, None]) * stats[2, :, None]
         at = places.ravel()
         dweight += np.bincount(at, (given * xhat).ravel(), size)
@@ -300,7 +373,11 @@ def pullback_holes(
     _write(dx, size, found)
     parameters = layer._parameters
     own = {"weight": dweight, "bias": dbias}
-    return dx, layer.gradients(**{name: g for name, g in own.items() if name in parameters})
+    own = {name: g for name, g in own.items() if name in parameters}
+    dz = residual_like(like, masked)
+    if dz is not None:
+        _write(dz, size, back)
+    return dx, layer.gradients(**own, residual=dz)
 
 
 def _write(a: np.ndarray, size: int, found: list) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from ...functional.gates import ACTIVATIONS
 from ...functional.rms import eps_for
 from ...options import Bounds, DType, OneAxis, Shape, Trainable
 from ...terms.registry import register
@@ -28,7 +29,8 @@ class RMSNorm(RowNorm):
         The sizes of the last axes; an int is one axis. With `channel_axis=1` the number of
         channels.
     eps
-        Added to the mean square; None is the distance from 1 to the next float of x's dtype.
+        Added to the mean square; None is the distance from 1 to the next float of x's dtype,
+        and float32's for sixteen bits, as PyTorch takes it on the CPU.
     elementwise_affine
         Learn weight, and bias if it is asked for; else both are None.
     weight
@@ -39,6 +41,12 @@ class RMSNorm(RowNorm):
         Multiply by 1 + weight, and not by the weight, which is 0 at first, as in Gemma.
     channel_axis
         What is normalized: -1 for the last axes, 1 for the channels of (N, C, ...).
+    activation
+        A function of the output, computed in the same pass over memory, or None.
+    negative_slope
+        The slope of "leaky_relu" below 0. Without that activation it means nothing.
+    alpha
+        The factor of "elu" below 0. Without that activation it means nothing.
 
     Attributes
     ----------
@@ -64,7 +72,8 @@ class RMSNorm(RowNorm):
     x itself as `out` works in place. x is kept for `backward` until the next `forward`, not copied
     (unless in place): leave it unchanged until then.
 
-    `layer(x, residual=z)` adds z, of the shape and dtype of x, to the output in the same pass.
+    `layer(x, residual=z)` adds z, of the shape and dtype of x, before the activation, in the same
+    pass.
 
     `layer(x, mask=m)` takes the items where m is True (the shape of x, or of its first axes) as the
     data: the others have no part in the moments and gradients, and come out as 0.
@@ -99,6 +108,9 @@ class RMSNorm(RowNorm):
         unit_offset: bool = False,
         dtype: DType = "float32",
         channel_axis: Literal[1, -1] = -1,
+        activation: Literal[ACTIVATIONS] | None = None,
+        negative_slope: Annotated[float, Bounds(gt=0, lt=1)] = 0.01,
+        alpha: Annotated[float, Bounds(gt=0)] = 1.0,
         trainable: Trainable = True,
     ) -> None:
         affine = elementwise_affine

@@ -9,10 +9,11 @@ import numpy as np
 from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows
-from ...arrays.validation import as_float_array, check_parameters
+from ...arrays.outputs import empty_like
+from ...arrays.validation import as_float_array, check_parameters, check_separate
 from ...functional._checked import RowsWay, gradient_checked
-from ...functional.gates import check_residual
-from ...functional.masks import check_item_mask
+from ...functional.gates import OPEN, Gate, check_residual, gate_of
+from ...functional.masks import check_item_mask, check_mask
 from ...functional.rows import rows_in
 from ..base.layer import Layer
 from ..base.pair import new
@@ -37,6 +38,9 @@ class RowNorm(Layer):
         weight: np.ndarray | None
         added: bool = False  # a residual
         masked: Masked | None = None
+        gate: Gate = OPEN
+        bias: np.ndarray | None = None  # past an activation
+        residual: np.ndarray | None = None
 
     optional_arrays = ("weight", "bias")
     differentiated = ("residual",)
@@ -45,6 +49,8 @@ class RowNorm(Layer):
     centred: ClassVar[bool] = True
     channel_axis = -1  # of subclasses without that option, and
     unit_offset = False
+    activation: str | None = None
+    negative_slope, alpha = 0.01, 1.0
 
     def _declare_affine(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
         first = 0.0 if self.unit_offset else 1.0
@@ -68,11 +74,10 @@ class RowNorm(Layer):
         """Normalize x, and add the residual. See the class."""
         if mask is not None:
             who = type(self).__name__
+            x = as_float_array(who, "x", x)
             if residual is not None:
-                raise ValueError(
-                    f"{who} takes a mask or a residual, not both; add the residual to the output"
-                )
-            return self._apply_masked(as_float_array(who, "x", x), mask, out)
+                residual = check_residual(who, residual, x)
+            return self._apply_masked(x, mask, out, residual)
         way = self._checked or self._check_arrays()
         found = way.known(x)
         if found is None:
@@ -85,27 +90,44 @@ class RowNorm(Layer):
             kept = self.begin(x, out, residual=residual)
         elif out is not None and not clear(out, x, self._parameters, self._buffers):
             kept = self.begin(x, out)
+        gate, bias = self._gate(), None
+        again = residual if gate is not OPEN else None  # what backward is to add once more
+        if gate is not OPEN:
+            bias = None if way.bias is None else way.bias.copy()
+            if again is not None and out is not None and np.may_share_memory(out, again):
+                again = again.copy()
         try:
-            y, stats, weight = way.normalize(kept, rows, eps, out, residual)
+            y, stats, weight = way.normalize(kept, rows, eps, out, residual, gate)
         except BaseException as error:
             self.undo(x, kept, out)
             if isinstance(error, ValueError):
                 self._check_arrays()  # an array was spoilt since it was checked: says which
             raise
-        return y, new(RowNorm.Saved, (kept, rows, stats, weight, residual is not None, None))
+        added = residual is not None
+        saved = kept, rows, stats, weight, added, None, gate, bias, again
+        return y, new(RowNorm.Saved, saved)
+
+    def _gate(self) -> Gate:
+        if self.activation is None:
+            return OPEN
+        return gate_of("", self.activation, self.negative_slope, self.alpha)
 
     def pullback(
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and gradients of weight, bias and residual."""
-        dy, (x, rows, stats, weight, added, masked) = self.resume(saved, dy, out), saved
+        dy = self.resume(saved, dy, out)
+        x, rows, stats, weight, added, masked, gate, bias, residual = saved
         if masked is not None:
             return self._pullback_masked(saved, dy, out)
-        parameters, dresidual = self._learned(), dy.copy(order="K") if added else None
+        if out is not None and residual is not None:
+            check_separate(type(self).__name__, "out", out, residual=residual)
+        parameters, dresidual = self._learned(), empty_like(x) if added else None
         wanted = parameters.get("weight") is not None, parameters.get("bias") is not None
         dx, dweight, dbias = gradient_checked(
-            dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted
-        )
+            dy, x, rows, stats, weight, self.centred, out, PARAMETERS[self.dtype], wanted, bias,
+            residual, gate, dresidual,
+        )  # fmt: skip
         return dx, affine_grads(parameters, dweight, dbias, dresidual)
 
     def _rows(self, x: np.ndarray) -> Rows:
@@ -113,25 +135,27 @@ class RowNorm(Layer):
         return rows_in(type(self).__name__, x, self.normalized_shape, self.channel_axis)
 
     def _apply_masked(
-        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None
+        self, x: np.ndarray, mask: np.ndarray, out: np.ndarray | None, residual: np.ndarray | None
     ) -> tuple[np.ndarray, Saved]:
-        who, rows = type(self).__name__, self._rows(x)
+        who, rows, how = type(self).__name__, self._rows(x), apply_rows
         if self.channel_axis == 1:
-            raise ValueError(
-                f"{who} takes no mask with channel_axis=1, where each position is normalized by "
-                f"itself; multiply the output by the mask"
-            )
-        mask = check_item_mask(who, mask, x, len(self.normalized_shape))
-        how = apply_holes if mask.ndim == x.ndim else apply_rows
-        y, masked, kept = how(self, x, mask, out)
-        return y, RowNorm.Saved(kept, rows, np.empty(0), None, masked=masked)
+            mask = check_mask(who, mask, x, 1)
+        else:
+            mask = check_item_mask(who, mask, x, len(self.normalized_shape))
+            how = apply_holes if mask.ndim == x.ndim else apply_rows
+        y, masked, kept = how(self, x, mask, out, residual)
+        return y, self._saved_masked(kept, rows, masked)
+
+    def _saved_masked(self, kept: np.ndarray, rows: Rows, masked: Masked) -> Saved:
+        return RowNorm.Saved(kept, rows, np.empty(0), None, masked=masked, gate=self._gate())
 
     def _pullback_masked(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, masked = saved.x, saved.masked
-        how = pullback_holes if masked.mask.ndim == x.ndim else pullback_rows
-        return how(self, x, masked, dy, out)
+        if masked.mask.ndim == x.ndim:
+            return pullback_holes(self, x, masked, dy, out, saved.gate)
+        return pullback_rows(self, x, masked, dy, out)
 
     def _affine_shape(self) -> tuple[int, ...]:
         return self.normalized_shape

@@ -97,24 +97,33 @@ def _key(module: nn.Module) -> Any:
         for name, value in sorted(module.__dict__.items())
         if isinstance(value, (bool, float, str)) and name != "training"
     )
-    children = (
-        (name, type(child), repr(child) if child is not None else "")
-        for name, child in module._modules.items()
-    )
+    children = ((name, type(child), _shown(child)) for name, child in module._modules.items())
     cls = type(module)
     return cls, cls.forward, *arrays, *plain, *children, *candidates(module)
+
+
+def _shown(child: nn.Module | None) -> str:
+    try:
+        return "" if child is None else repr(child)
+    except Exception:  # whatever another library's code does
+        return ""
 
 
 def _search(module: nn.Module) -> Plan | str:
     nearest = float("inf")
     tried = False
     for plan in candidates(module):
+        if not tried:
+            try:
+                _class(type(module), plan)
+            except Exception as error:  # whatever a class says to a subclass
+                return f"no subclass of it can be made: {error}"
         tried = True
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)
-        if worst <= _CLOSE[torch.float32]:
+        if 0 <= worst <= _CLOSE[torch.float32]:
             return _with_dtypes(module, plan)
-        nearest = min(nearest, worst)
+        nearest = min(nearest, worst if worst >= 0 else float("inf"))
     if not tried:
         return "what it computes is not known here; cybn.torch.register tells"
     if nearest == float("inf"):
@@ -148,8 +157,9 @@ def _with_autocast(module: nn.Module, plan: Plan) -> Plan:
 
 
 def _with_dtypes(module: nn.Module, plan: Plan) -> Plan:
-    promotes = probe.promotes(module, plan)
-    plan = dataclasses.replace(plan, promotes=promotes)
+    plan = dataclasses.replace(
+        plan, promotes=probe.promotes(module, plan), turns=probe.turns(module, plan)
+    )
     exact = 0 <= probe.difference(
         module, plan, _class, probe.rank_of(plan), False, torch.float64
     ) <= probe.EXACT  # fmt: skip

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...tools import fold as arithmetic
 from .fusing import fused_class
 from .pairs import LINEAR, TRANSPOSED, Folded, Pair, batch_norm_of, pairs_of, rest_of
-from .swap import check_module
+from .swap import Model, check_module
 from .swapped import become, become_again, origin, recipe_of
 
 __all__ = ["fold"]
@@ -23,7 +23,7 @@ __all__ = ["fold"]
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
-def fold(model: nn.Module, example: Any = None) -> nn.Module:
+def fold(model: Model, example: Any = None) -> Model:
     """Fold the batch norms of a model in evaluation into the weights of their neighbours, in place.
 
     A batch norm vanishes into the convolution, transposed convolution or linear layer before it,

@@ -24,7 +24,7 @@ from .chains import Chain, activation_after, chains_of, ending, module_of, sum_a
 from .gated import gated, takes_gate
 from .ops import unhooked
 from .swapped import Recipe, made
-from .tracing import Guard, Trace, Untraceable, sort_of, traced
+from .tracing import A_MODULE, Guard, Trace, Untraceable, sort_of, traced
 
 __all__ = ["forward_by", "fused_class", "fusible"]
 
@@ -49,15 +49,25 @@ def fused_class(container: nn.Module) -> type[nn.Module] | None:
     """
     if not fusible(container):
         return None
+    cls = type(container)
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        raise Untraceable("it is pickled in a way of its own")
     found = [way for way in map(_way, _modes(container)) if way is not None]
     ways = tuple(dict.fromkeys(found))
-    return made(Recipe(type(container), forward_by, ways)) if ways else None
+    if not ways:
+        return None
+    try:
+        return made(Recipe(cls, forward_by, ways))
+    except Exception as error:  # whatever a class says to a subclass
+        raise Untraceable(f"no subclass of it can be made: {error}") from error
 
 
 def fusible(container: nn.Module) -> bool:
     """Is there a norm within, of a kind that can be fused?"""
-    return bool(container._modules) and any(
-        takes_gate(m) for m in container.modules() if m is not container
+    return (
+        bool(container._modules)
+        and type(container).forward is not nn.Module.forward  # a list of modules has none
+        and any(takes_gate(m) for m in container.modules() if m is not container)
     )
 
 
@@ -83,8 +93,9 @@ def _way(container: nn.Module) -> Way | None:
     if not chains:
         return None
     words = tuple(chain.words for chain in chains)
+    calls: dict[Any, Any] = {}
     for chain in chains:
-        _replace(trace, chain)
+        _replace(trace, chain, calls)
     source = trace.graph.python_code("self")
     names = tuple(
         (name, value.__name__ if isinstance(value, types.ModuleType) else value)
@@ -137,7 +148,8 @@ def _ends_in_norm(container: nn.Module, node: Any, depth: int) -> bool:
     return takes_gate(module) or _ends_in_norm(child, last, depth - 1)
 
 
-def _replace(trace: Trace, chain: Chain) -> None:
+def _replace(trace: Trace, chain: Chain, calls: dict[Any, Any]) -> None:
+    # calls: of each chain before this one, what stands for its last node
     graph, last = trace.graph, chain.nodes[-1]
     with graph.inserting_before(last):
         module = {n: graph.get_attr(n.target) for n in chain.nodes if n.op == "call_module"}
@@ -146,13 +158,14 @@ def _replace(trace: Trace, chain: Chain) -> None:
             module[chain.norm],
             chain.norm.args[0],
             tuple(module[n] for n in chain.between),
-            chain.residual,
+            calls.get(chain.residual, chain.residual),
             tuple(module[n] for n in chain.after),
             activation if activation is None or isinstance(activation, tuple)
             else module[activation],
         )  # fmt: skip
         call = graph.call_function(gated, arguments)
     last.replace_all_uses_with(call)
+    calls[last] = call
     for node in reversed(chain.nodes):
         graph.erase_node(node)
 
@@ -160,14 +173,14 @@ def _replace(trace: Trace, chain: Chain) -> None:
 def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:
     """The forward of a fused container."""
     theirs = was.forward
-    compiled = [(way, _compiled(was, way)) for way in ways]
+    compiled = [(way.inputs, _checks(way), _compiled(was, way)) for way in ways]
 
     @functools.wraps(theirs)
     def forward(self, *args, **kwargs):
         if not kwargs and not torch.compiler.is_compiling():
-            for way, run in compiled:
-                plain = len(args) == way.inputs and all(type(x) is Tensor for x in args)
-                if plain and _holds(self, way):
+            for inputs, checks, run in compiled:
+                plain = len(args) == inputs and all(type(x) is Tensor for x in args)
+                if plain and _hold(self, checks):
                     return run(self, *args)
         return theirs(self, *args, **kwargs)
 
@@ -183,10 +196,44 @@ def _compiled(was: type[nn.Module], way: Way) -> Callable:
     return room["forward"]
 
 
-def _holds(self: nn.Module, way: Way) -> bool:
-    for path, name, value in way.guards:
-        module = self.get_submodule(path) if path else self
-        found = sort_of(module, name)
-        if found is not value and found != value:
+class _Check(NamedTuple):
+    """The guards of one module within a container, made ready: they are looked at in each call."""
+
+    path: tuple[str, ...]
+    children: tuple[str, ...]  # that are modules
+    others: tuple[tuple[str, Any], ...]
+    inline: bool
+
+
+def _checks(way: Way) -> tuple[_Check, ...]:
+    paths = dict.fromkeys([guard.path for guard in way.guards] + list(way.inline))
+    found = []
+    for path in paths:
+        there = [(name, value) for at, name, value in way.guards if at == path]
+        children = tuple(name for name, value in there if value == A_MODULE and "." not in name)
+        others = tuple(each for each in there if each[0] not in children)
+        parts = tuple(path.split(".")) if path else ()
+        found.append(_Check(parts, children, others, path in way.inline))
+    return tuple(found)
+
+
+def _hold(container: nn.Module, checks: tuple[_Check, ...]) -> bool:
+    for check in checks:
+        module = container
+        for part in check.path:
+            module = module.__dict__["_modules"].get(part)
+            if module is None:
+                return False
+        own = module.__dict__
+        children = own["_modules"]
+        for name in check.children:
+            # As `sort_of` finds it, without the way through the attributes of a module.
+            if (name in own or children.get(name) is None) and sort_of(module, name) != A_MODULE:
+                return False
+        for name, value in check.others:
+            found = sort_of(module, name)
+            if found is not value and found != value:
+                return False
+        if check.inline and not unhooked(module):
             return False
-    return all(unhooked(self.get_submodule(path)) for path in way.inline)
+    return True

@@ -6,13 +6,15 @@ after the conversion is heeded: what is not as plain as it was is called as it s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...functional.gates import OPEN, Gate, gate_of
+from ...functional.gates import OPEN, Gate
+from ...functional.gates import straight_gate_of as gate_of
 from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from . import ops
 from .ops import unhooked
@@ -44,9 +46,7 @@ def takes_gate(norm: nn.Module) -> bool:
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
         return False
-    return not recipe.plan.followed or all(
-        type(child) is nn.Identity for child in (norm.drop, norm.act)
-    )
+    return all(type(norm._modules[name]) is nn.Identity for name in recipe.plan.followed)
 
 
 def gated(
@@ -89,6 +89,7 @@ def gated(
     return _FUNCTIONS[act[0]](y, act[1]) if named else act(y)
 
 
+@lru_cache(64)
 def gate_for(activation: Activation | None) -> Gate:
     """What kernels take for it."""
     return OPEN if activation is None else gate_of("convert", *activation)

@@ -83,7 +83,8 @@ def from_module(model: nn.Module) -> dict[str, Layer]:
         elif isinstance(module, LazyModuleMixin) and norm_like(module):
             lacking.append(f"{name or 'the model'} ({type(module).__name__}: it has no width yet)")
         elif (said := verdict(module)) is not None:
-            lacking.append(f"{name or 'the model'} ({type(module).__name__}: {said.why})")
+            why = said.why if said.cls is None else "it has no width, or PyTorch alone has it"
+            lacking.append(f"{name or 'the model'} ({type(module).__name__}: {why})")
     if lacking:
         warnings.warn(f"from_module leaves out {listed(lacking, 'and')}", stacklevel=2)
     return found
@@ -125,10 +126,11 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
     if plan.offset:
         arrays["weight"] = arrays["weight"] + arrays["weight"].dtype.type(plan.offset)
     if plan.gate is not None or plan.group_size is not None:
-        return None
+        return _gated(module, plan, arrays, eps)
     followed: dict[str, Any] = {}
-    if plan.followed and type(module.act) is not nn.Identity:
-        activation = activation_of(module.act)
+    after = [m for m in map(module.get_submodule, plan.followed) if type(m) is not nn.Identity]
+    if after:
+        activation = activation_of(after[0]) if len(after) == 1 else None
         if activation is None or plan.norm != "batch_norm":
             return None
         followed = dict(zip(("activation", "negative_slope"), activation, strict=True))
@@ -142,17 +144,36 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
     if plan.norm == "group_norm":
         options = {each: getattr(module, each) for each in _OPTIONS["GroupNorm"]}
         return _built("GroupNorm", options, arrays, module)
-    if "weight" not in arrays:
-        return None  # of any width
     kind = "RMSNorm" if plan.norm == "rms_norm" else "LayerNorm"
-    options = {"normalized_shape": arrays["weight"].shape, "eps": eps}
-    if kind == "LayerNorm":
-        options["bias"] = "bias" in arrays
+    shape = next((a.shape for a in (*arrays.values(), *state.values())), None)
+    if shape is None:
+        return None  # of any width
+    options = {"normalized_shape": shape, "eps": eps, "elementwise_affine": bool(arrays)}
+    if arrays:
+        options |= {"weight": "weight" in arrays, "bias": "bias" in arrays}
     if plan.channels_first:
         if "channel_axis" not in options_of(registry.find(kind)):
             return None
         options["channel_axis"] = 1
     return _built(kind, options, arrays, module)
+
+
+def _gated(module: nn.Module, plan: Any, arrays: dict[str, Any], eps: float) -> Layer | None:
+    if "weight" not in arrays or arrays["weight"].ndim != 1:
+        return None
+    activation = "silu"  # of what is gated before the norm
+    if plan.gate == "after":
+        name = plan.gate_activation
+        activation = {"swish": "silu"}.get(named := getattr(module, name, name), named)
+    options = {
+        "num_features": arrays["weight"].size,
+        "eps": eps,
+        "norm_before_gate": plan.gate != "before",
+        "activation": activation,
+    }
+    if plan.group_size is not None:
+        options["group_size"] = getattr(module, plan.group_size)
+    return _built("GatedRMSNorm", options, arrays, module)
 
 
 def _state(module: nn.Module, name: str) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as _hooks
 
@@ -43,6 +44,23 @@ def layer_norm(
     return _calls.layer_norm(_bearer(shape, weight, bias, eps), x, True)
 
 
+def over_channels(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, centred: bool, turns: bool
+) -> Tensor | None:
+    """A layer norm over axis 1, or not centred an RMS norm; the output lies in memory as x does.
+
+    Or, if it turns, with channels last, which what follows in the model is quicker with: in C order
+    the norm alone takes half the time, and a training step of ConvNeXt an eighth more.
+    """
+    y = None if turns else _calls.over_channels(x, weight, bias, eps, centred)
+    if y is not None:
+        return y
+    rows = x.movedim(1, -1)  # which are in one piece with channels last
+    bearer = _bearer(rows.shape[-1:], weight, bias, eps)
+    y = _calls.layer_norm(bearer, rows, centred)
+    return None if y is None else y.movedim(-1, 1)
+
+
 def group_norm(module: nn.Module, x: Tensor) -> Tensor | None:
     """By the attributes of a GroupNorm."""
     return _calls.group_norm(module, x, module.num_groups, False)
@@ -68,6 +86,8 @@ def batch_norm(
 
 def _bearer(shape: Any, weight: Any, bias: Any, eps: float) -> SimpleNamespace:
     # What kernels are told of a module, with arrays that are not its own
+    if weight is None and bias is not None:
+        weight = torch.ones_like(bias)
     return SimpleNamespace(
         normalized_shape=tuple(shape),
         _parameters={"weight": weight, "bias": bias},

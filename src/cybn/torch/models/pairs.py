@@ -174,4 +174,4 @@ def _takes(layer: nn.Module, norm: nn.Module, before: bool) -> bool:
 
 def rest_of(norm: nn.Module) -> list[nn.Module]:
     """What a norm's module calls after the norm."""
-    return [] if not norm._modules else [norm.drop, norm.act]
+    return list(norm._modules.values())

@@ -37,13 +37,14 @@ class Plan:
     eps: str | float = "eps"
     offset: float = 0.0  # added to weight
     channels_first: int = 0  # the rank of x whose axis 1 is normalized; 0 for the last axis
+    turns: bool = False  # its output has channels last in memory, whatever x has
     promotes: bool = False  # x and weight of two dtypes give that of both, not that of x
     upcast: bool = False  # float32 arithmetic, of float64 too
     halves: bool = True  # sixteen bits by way of float32
     gate: str | None = None  # "before" or "after": a further input, by an activation
     gate_activation: str = "silu"  # or the attribute that names it
     group_size: str | None = None  # of an RMS norm in groups
-    followed: bool = False  # by the children drop and act
+    followed: tuple[str, ...] = ()  # the children that are called after it
     plain_autocast: bool = True  # autocast is of no account
 
     def __call__(self, module: nn.Module, x: Any, *gates: Any) -> Any:
@@ -65,7 +66,10 @@ class Plan:
 
     def follows(self, module: nn.Module, x: Tensor | None) -> Tensor | None:
         """The children after the norm, as the module calls them."""
-        return module.act(module.drop(x)) if self.followed and x is not None else x
+        if x is not None:
+            for name in self.followed:
+                x = module._modules[name](x)
+        return x
 
 
 def _rows(plan: Plan, module: nn.Module, x: Tensor, *gates: Any) -> Tensor | None:
@@ -95,13 +99,13 @@ def _rows(plan: Plan, module: nn.Module, x: Tensor, *gates: Any) -> Tensor | Non
 def _normalized(plan: Plan, module: nn.Module, x: Tensor, weight: Any) -> Tensor | None:
     eps = plan.value(module, "eps")
     if plan.channels_first:
-        x = x.movedim(1, -1)
+        return ops.over_channels(
+            x, weight, plan.value(module, "bias"), eps, plan.norm == "layer_norm", plan.turns
+        )
     if plan.norm == "layer_norm":
         shape = x.shape[-1:] if weight is None else weight.shape
-        y = ops.layer_norm(x, shape, weight, plan.value(module, "bias"), eps)
-    else:
-        y = _in_groups(plan, module, x, weight, eps)
-    return y.movedim(-1, 1) if plan.channels_first and y is not None else y
+        return ops.layer_norm(x, shape, weight, plan.value(module, "bias"), eps)
+    return _in_groups(plan, module, x, weight, eps)
 
 
 def _in_groups(plan: Plan, module: nn.Module, x: Tensor, weight: Any, eps: float) -> Tensor | None:
@@ -118,9 +122,10 @@ def _groups(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
 
 def _batch(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
     eps = plan.value(module, "eps")
-    if plan.followed and type(module.drop) is nn.Identity and ops.unhooked(module.drop):
-        gate = activation_of(module.act)
-        if gate is not None and ops.unhooked(module.act):
+    if plan.followed:
+        *between, act = (module._modules[name] for name in plan.followed)
+        gate = activation_of(act) if ops.unhooked(act) else None
+        if gate is not None and all(type(m) is nn.Identity and ops.unhooked(m) for m in between):
             return ops.batch_norm(module, x, eps, None, gate_for(gate))
     return plan.follows(module, ops.batch_norm(module, x, eps, None, OPEN))
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .plans import Plan
 
-__all__ = ["CLOSE", "EXACT", "difference", "outputs", "probed", "promotes", "rank_of"]
+__all__ = ["CLOSE", "EXACT", "difference", "outputs", "probed", "promotes", "rank_of", "turns"]
 
 _WIDTH = 8  # of x where no array of the module tells
 # Of the output's scale; two ways to write a norm in float32 differ by less
@@ -122,18 +122,31 @@ def difference(
     if before is None:
         return math.inf
     ours = probed(module, dtype, training)
-    ours.__class__ = made_class = make(type(module), plan)
-    with torch.enable_grad():
-        if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is None:
-            return -1.0  # the module's own forward does it
+    made_class = make(type(module), plan)
+    object.__setattr__(ours, "__class__", made_class)
+    try:
+        with torch.enable_grad():
+            if made_class._cybn_recipe.plan(ours, *(g.clone() for g in given)) is None:
+                return -1.0  # the module's own forward does it
+    except Exception:  # the module lacks what the plan reads
+        return math.inf
     ours = probed(module, dtype, training)
-    ours.__class__ = made_class
+    object.__setattr__(ours, "__class__", made_class)
     return _difference(before, outputs(ours, *given))
 
 
 def rank_of(plan: Plan) -> int:
     """The rank of x that a plan is tried with."""
     return plan.channels_first or (4 if plan.norm.endswith("batch_norm") else 3)
+
+
+def turns(module: nn.Module, plan: Plan) -> bool:
+    """Has the output channels last in memory where x is in C order?"""
+    if not plan.channels_first:
+        return False
+    x = inputs(module, plan.channels_first, 1, torch.float32).contiguous()
+    found = outputs(probed(module, torch.float32, False), x)
+    return found is not None and not found[0].is_contiguous()
 
 
 def promotes(module: nn.Module, plan: Plan) -> bool:

@@ -140,7 +140,7 @@ def report(model: nn.Module) -> Report:
         recipe = recipe_of(module)
         if type(module) in OURS.values():
             swapped.append(Entry(name, type(module).__name__, ""))
-        elif hasattr(module, "_cybn_folded"):
+        elif "_cybn_folded" in module.__dict__:
             folded.append(Entry(name, *module._cybn_folded))
         elif was is not None and isinstance(recipe.plan, tuple):
             fused.append(Entry(name, was.__name__, ", ".join(recipe.plan[0].words)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -15,10 +15,13 @@ from .fusing import fused_class, fusible
 from .swapped import become, become_again, origin
 from .tracing import Untraceable
 
-__all__ = ["convert", "revert"]
+__all__ = ["Model", "convert", "revert"]
 
 
-def convert(model: nn.Module, *, fuse: bool = True) -> nn.Module:
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def convert(model: Model, *, fuse: bool = True) -> Model:
     """Hand the norms of a PyTorch model to the kernels here, in place.
 
     Each norm gets another class and stays the same object: parameters, buffers, hooks, optimizers,
@@ -103,7 +106,7 @@ def convert(model: nn.Module, *, fuse: bool = True) -> nn.Module:
     return model
 
 
-def revert(model: nn.Module) -> nn.Module:
+def revert(model: Model) -> Model:
     """Undo `convert`: each module is of the class again that it was of.
 
     Modules that were built of a class here, as ``cybn.torch.BatchNorm2d(8)``, stay as they are.
@@ -137,7 +140,7 @@ def revert(model: nn.Module) -> nn.Module:
     check_module("revert", model)
     modules = [m for m in model.modules() if was_converted(m)]
     for name, module in model.named_modules():
-        if is_parametrized(module) and was_converted(module):
+        if was_converted(module) and is_parametrized(module):
             raise ValueError(
                 f"revert cannot give {name or 'the model'} its class again, since it was "
                 f"parametrized after it was converted; remove the parametrizations first, with "
@@ -182,3 +185,16 @@ def check_module(who: str, model: Any) -> None:
             f"{who} takes a torch.nn.Module, got {type(model).__name__}"
             + ("; give an instance of it" if isinstance(model, type) else "")
         )
+    todo = [("", model)]
+    seen = set()
+    while todo:
+        name, module = todo.pop()
+        if "_modules" not in module.__dict__:
+            raise TypeError(
+                f"{who} takes modules that were initialized, and {name or 'the model'} "
+                f"({type(module).__name__}) was not; call super().__init__() in its __init__"
+            )
+        if module not in seen:
+            seen.add(module)
+            todo += [(f"{name}.{key}" if name else key, child)
+                     for key, child in module._modules.items() if child is not None]  # fmt: skip

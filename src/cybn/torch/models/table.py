@@ -36,9 +36,11 @@ _APART = ("__init__", "extra_repr", "__repr__", "reset_parameters", "_load_from_
 
 _registered: dict[str, Plan] = {}
 _FOLLOWED = {
-    "timm.layers.norm_act.BatchNormAct2d": Plan("batch_norm", bias="bias", followed=True),
+    "timm.layers.norm_act.BatchNormAct2d": Plan(
+        "batch_norm", bias="bias", followed=("drop", "act")
+    ),
     "timm.layers.norm_act.FrozenBatchNormAct2d": Plan(
-        "frozen_batch_norm", bias="bias", followed=True
+        "frozen_batch_norm", bias="bias", followed=("drop", "act")
     ),
 }
 
@@ -138,9 +140,16 @@ def norm_like(module: nn.Module) -> bool:
         return True
     if not any(_NAMED.search(c.__name__) for c in type(module).__mro__[:-2]):
         return False
+    if type(module).__module__.startswith("torch.nn.utils."):  # weight norm, of a parametrization
+        return False
     arrays = [*module._parameters.values(), *module._buffers.values()]
     small = all(a is None or a.numel() <= 1 or a.ndim <= 2 for a in arrays)
-    return small and all(name in ("drop", "act") for name in module._modules)
+    return small and all(_mere(child) for child in module._modules.values())
+
+
+def _mere(child: nn.Module | None) -> bool:
+    # Has it nothing of its own, as an activation?
+    return child is not None and not (child._parameters or child._buffers or child._modules)
 
 
 def candidates(module: nn.Module) -> Iterator[Plan]:
@@ -155,7 +164,7 @@ def candidates(module: nn.Module) -> Iterator[Plan]:
     has = {n for n, a in (*module._parameters.items(), *module._buffers.items()) if a is not None}
     own = vars(module)
     eps = [n for n in _EPS if isinstance(own.get(n), float)] or list(_EPS_WRITTEN)
-    followed = bool(module._modules)
+    followed = tuple(module._modules)
     if {"running_mean", "running_var", "weight", "bias"} <= has:
         if "num_batches_tracked" not in has and not isinstance(module, _NormBase):
             for each in eps:
@@ -174,18 +183,22 @@ def candidates(module: nn.Module) -> Iterator[Plan]:
 
 def _row_plans(module: nn.Module, eps: str | float, common: dict[str, Any]) -> Iterator[Plan]:
     layer = isinstance(module, nn.LayerNorm)
+    groups = "group_size" if isinstance(vars(module).get("group_size"), int) else None
     if len(arguments_of(type(module))) == 2 and not layer:
-        groups = "group_size" if isinstance(getattr(module, "group_size", None), int) else None
         yield Plan("rms_norm", eps=eps, gate="before", group_size=groups, **common)
         acts = ("activation",) if isinstance(getattr(module, "activation", None), str) else ()
         for act in (*acts, "silu", "sigmoid"):
             yield Plan("rms_norm", eps=eps, gate="after", gate_activation=act, **common)
         return
+    if groups and not layer:
+        yield Plan("rms_norm", eps=eps, group_size=groups, **common)
+        yield Plan("rms_norm", eps=eps, group_size=groups, offset=1.0, **common)
     for rank in (0, 4, 3):
         if not layer and common["bias"] is None:
             yield Plan("rms_norm", eps=eps, channels_first=rank, **common)
             if common["weight"] is not None:
                 yield Plan("rms_norm", eps=eps, channels_first=rank, offset=1.0, **common)
+                yield Plan("rms_norm", eps=eps, channels_first=rank, **{**common, "weight": None})
         yield Plan("layer_norm", eps=eps, channels_first=rank, **common)
 
 

@@ -27,8 +27,9 @@ from .ops import unhooked
 from .swapped import recipe_of
 from .table import codes_of, writes
 
-__all__ = ["Guard", "Trace", "Untraceable", "traced"]
+__all__ = ["A_MODULE", "Guard", "Trace", "Untraceable", "traced"]
 
+A_MODULE = "a module"  # what a guard keeps of one
 _PLAIN = (bool, int, float, str, type(None), torch.dtype)
 _BUILTINS = {"isinstance", "len", "range", "enumerate", "zip", "getattr", "hasattr", "list",
              "tuple", "reversed", "int", "float", "min", "max", "sum", "bool"}  # fmt: skip
@@ -66,7 +67,7 @@ def sort_of(module: nn.Module, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part, NotImplemented)
     if isinstance(value, nn.Module):
-        return "a module"
+        return A_MODULE
     if isinstance(value, Tensor):
         return "a tensor"
     return value

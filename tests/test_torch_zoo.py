@@ -1,0 +1,36 @@
+"""Whole models, small and with random weights, converted; all by `python tests/torchzoo.py`."""
+
+import importlib
+import warnings
+
+import pytest
+
+pytest.importorskip("torch", reason='PyTorch is not installed: pip install "cybn[torch]"')
+
+import torchzoo
+
+# Of each library: a pattern and how many models it finds
+MODELS = {
+    "hf": ("^(bit|gpt2|falcon_mamba|gemma2|levit|poolformer)$", 6),
+    "timm": ("^(test_convnext|test_efficientnet|test_byobnet|test_nfnet|test_vit)$", 5),
+    "torchvision": ("^(mobilenet_v3_small|regnet_y_400mf|googlenet)$", 3),
+}
+NAMES = {"hf": "transformers"}
+
+
+@pytest.mark.parametrize("library", MODELS)
+@pytest.mark.filterwarnings("ignore")
+def test_whole_models(library):
+    pattern, count = MODELS[library]
+    name = NAMES.get(library, library)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the library when it is imported
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pytest.skip(f"{name} is not installed: pip install {name}")
+        found = list(torchzoo.survey(library, pattern))
+    assert len(found) == count, [each.name for each in found]
+    assert [(each.name, each.why) for each in found if each.what != "alike"] == []
+    assert all(each.report.swapped or not each.report.norms for each in found)
+    assert not [entry for each in found for entry in each.report.left]
