@@ -50,6 +50,17 @@ def a_norm_that_its_dialect_refuses(given):
     yield lambda: cybn.create({"type": "RMSNorm", "eps": 1e-06, "num_features": 4})
 
 
+def an_activation_that_no_norm_has(given):
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer="quick_gelu")
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer=None, num_features=4)
+
+
+def an_option_that_no_activation_has(given):
+    act = {"act_layer": "relu", "act_kwargs": {"threshold": 1}}
+    yield lambda: cybn.create({"type": "BatchNormAct2d", **act}, dialect="timm", num_features=4)
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer=None, num_features=4)
+
+
 def hydra(given):
     spec = {"_target_": "torch.nn.BatchNorm2d", "num_features": 4}
     yield lambda: cybn.create(spec)

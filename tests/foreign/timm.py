@@ -52,9 +52,10 @@ ROWS = [
         ("inplaceabn", "'activation': 'leaky_relu'"),
         ("iabn", "'activation': 'leaky_relu'"),
         ("BatchNormAct2d", {**BN, "activation": "relu"}),
-        ("GroupNormAct", "apply it to the output"),
-        ("LayerNormAct", "{'type': 'LayerNorm', 'num_features': 64} and apply it"),
-        ("LayerNormAct2d", "ends in an activation"),
+        ("GroupNormAct", {**GN, "activation": "relu"}),
+        ("LayerNormAct", {**LN, "eps": 1e-5, "activation": "relu"}),
+        ("LayerNormAct2d", {**LN2, "eps": 1e-5, "activation": "relu"}),
+        ("RmsNormAct", {**RMS, "activation": "relu"}),
     ),
     *rows(
         f"{TIMM}models/maxxvit.py",

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ...terms.messages import shown
 from ...terms.registry import UnknownName
+from . import acts, torch
 from . import hf_classes as classes
-from . import torch
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import SCALE, SHIFT, As, Only, Refusal, Unused, Word
@@ -157,12 +157,9 @@ NORMS = (
     ),
     Norm(
         ("BitGroupNormActivation",), "GroupNorm",
-        {**_GROUP, "num_groups": As("num_groups", default=32), "apply_activation": Only(
-            False,
-            Refusal("it ends in an activation of the config",
-                    {"type": "GroupNorm", "num_groups": 32}, "and apply it to the output"),
-            default=True,
-        )},
+        {**_GROUP, "num_groups": As("num_groups", default=32),
+         "hidden_act": acts.Act(acts.HF, default="relu"),
+         "apply_activation": acts.Apply(default=True)},
     ),
     Norm(("ChameleonLayerNorm", "StableLmLayerNormPerHead", "xLSTMMultiHeadLayerNorm"),
          refused=_HEADS),
@@ -283,6 +280,10 @@ MODELS: dict[str, Model] = {
     **_models("olmo", "OlmoLayerNorm", 1e-5),
     **_models("nemotron", "NemotronLayerNorm1P", "norm_eps"),
     **_models("resnet", "BatchNorm2d", 1e-5, None),
+    **_models(
+        "bit", "BitGroupNormActivation", 1e-5, None, {},
+        {"num_groups": "num_groups", "hidden_act": "hidden_act"},
+    ),
     **_models("mobilenet_v1", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.9997}),
     **_models("mobilenet_v2", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.997}),
     **_models(
