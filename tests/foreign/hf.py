@@ -142,4 +142,18 @@ ROWS = [
         f"{T}poolformer/modeling_poolformer.py",
         ("PoolFormerGroupNorm", {"type": "GroupNorm", "num_groups": 1, "num_channels": 64}),
     ),
+    *rows(
+        "huggingface/transformers:src/transformers/models/bit/configuration_bit.py",
+        (
+            {
+                "model_type": "bit",
+                "layer_type": "preactivation",
+                "hidden_act": "relu",
+                "num_groups": 32,
+                "embedding_size": 64,
+                "global_padding": None,
+            },
+            {"type": "GroupNorm", "num_groups": 32, "num_channels": 64, "activation": "relu"},
+        ),
+    ),
 ]
