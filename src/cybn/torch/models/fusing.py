@@ -15,6 +15,7 @@ import functools
 import importlib
 import types
 from collections.abc import Callable
+from inspect import getattr_static
 from typing import Any, NamedTuple
 
 import torch
@@ -66,7 +67,8 @@ def fusible(container: nn.Module) -> bool:
     """Is there a norm within, of a kind that can be fused?"""
     return (
         bool(container._modules)
-        and type(container).forward is not nn.Module.forward  # a list of modules has none
+        # a list of modules has none, and a scripted one raises when its class is asked
+        and getattr_static(type(container), "forward") is not nn.Module.forward
         and any(takes_gate(m) for m in container.modules() if m is not container)
     )
 
