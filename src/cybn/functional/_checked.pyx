@@ -18,7 +18,7 @@ from cybn.arrays._seen cimport plain_type, seen
 
 from numpy import add, ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
-from ..arrays.dtypes import FLOAT64, round_to, widened
+from ..arrays.dtypes import FLOAT32, FLOAT64, round_to, widened
 from ..arrays.layout import Arrangement, arrange, as_words
 from ..arrays.outputs import LARGE
 from ..arrays.outputs import empty as empty_large
