@@ -28,6 +28,7 @@ WINDOWS = {"wide": (1280, 900), "narrow": (390, 844)}
 LOOKS = (("wide", "light"), ("narrow", "dark"))
 SHOWN = ("index", "tutorial/lecture", "gallery/choosing", "gallery/ioffe_szegedy",
          "numerics", "speed",
+         "gallery/pytorch", "gallery/processes", "reference/made/every_option",
          "reference/made/BatchNorm2d", "reference/made/features", "coming", "search")  # fmt: skip
 FAULTS = """() => {
     const faults = [];
@@ -49,11 +50,18 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client: Any) -> None:
+        """A browser that leaves a page before all of it has come is no fault."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client)
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address of the folder, for as long as it lasts."""
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -1,5 +1,8 @@
 """Pictures of `digits.py`: loss curves, percentiles of a hidden unit's input, learning rates.
 
+Losses and errors are on logarithmic axes, where networks that all classify well can still be told
+apart, and learning rates at which the norm layer loses are marked. Settings and seeds stand below.
+
 Drawn on `Figure` objects, not through pyplot: that keeps no global state and needs no display.
 """
 
@@ -17,6 +20,8 @@ from matplotlib.figure import Figure
 from digits_report import GUESS, Runs, drifts, mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
 
     from digits import History
@@ -24,11 +29,17 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the dashes help in grey.
 LINES = {False: {"color": "#D55E00", "linestyle": "--"}, True: {"color": "#0072B2"}}
+MARKERS = {False: "s", True: "o"}
+LETTERS = 9  # points, of all text
 STYLE = {
-    "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False, "axes.titlesize": 10,
-    "figure.constrained_layout.use": True, "figure.dpi": 150, "font.size": 9, "grid.alpha": 0.3,
+    "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False,
+    "figure.constrained_layout.use": True, "figure.dpi": 150, "grid.alpha": 0.3,
     "legend.frameon": False,
-}  # fmt: skip
+} | dict.fromkeys(
+    ("font.size", "axes.titlesize", "axes.labelsize", "figure.titlesize", "figure.labelsize",
+     "legend.fontsize", "legend.title_fontsize", "xtick.labelsize", "ytick.labelsize"), LETTERS
+)  # fmt: skip
+LEAST_ERROR = 0.1  # percent, half an image of the 500: where no error at all is drawn
 
 
 def draw(config: Config, results: dict[Setting, History], folder: Path) -> list[Path]:
@@ -49,10 +60,11 @@ def draw(config: Config, results: dict[Setting, History], folder: Path) -> list[
 def loss_curves(runs: Runs) -> Figure:
     """Training loss by epoch, a panel for each learning rate: mean and range of the seeds."""
     config = runs.config
-    columns = min(4, len(config.learning_rates))
-    rows = math.ceil(len(config.learning_rates) / columns)
-    figure = Figure(figsize=(max(4.5, 2.4 * columns + 0.6), 2.3 * rows + 0.7))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    count = len(config.learning_rates)
+    columns = min(4, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(max(4.5, 2.4 * columns + 0.6), 2.3 * rows + 0.9))
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     epochs = np.arange(1, config.epochs + 1)
     for panel, rate in zip(panels, config.learning_rates, strict=False):
         for norm in (False, True):
@@ -66,16 +78,14 @@ def loss_curves(runs: Runs) -> Figure:
                 linewidth=0,
                 color=LINES[norm]["color"],
             )
-        panel.axhline(GUESS, color="0.5", linewidth=0.8, linestyle=":")
+        guess = panel.axhline(GUESS, color="0.5", linewidth=0.8, linestyle=":")
+        guess.set_label("guessing")
         panel.set(title=f"learning rate {rate:g}", yscale="log", xlim=(0, config.epochs + 0.5))
-    for panel in panels[len(config.learning_rates) - columns : len(config.learning_rates)]:
+    for panel in panels[count - columns : count]:
         panel.tick_params(labelbottom=True)  # also where no panel stands below
-    for panel in panels[len(config.learning_rates) :]:
-        panel.remove()
-    mark_guessing(panels[columns - 1], GUESS)
-    figure.supxlabel(f"epoch (batch size {config.batch_size}; mean and range of the seeds)")
+    explain(figure, panels[0], panels[count:])
+    figure.supxlabel(f"epoch\n{settings(runs)}, batch size {config.batch_size}; mean and range")
     figure.supylabel("training loss (cross-entropy)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -95,7 +105,7 @@ def percentiles(runs: Runs) -> Figure:
         panel.plot(history.steps, median, color=color)
         for edge in (low, high):
             panel.plot(history.steps, edge, color=color, linewidth=0.7)
-        panel.set(title=f"{runs.label(norm)} (unit {unit})", xlabel="training step")
+        panel.set(title=f"{runs.label(norm)} (unit {unit})")
         for values, name in zip((low, median, high), ("15 %", "50 %", "85 %"), strict=True):
             panel.annotate(
                 name,
@@ -106,58 +116,70 @@ def percentiles(runs: Runs) -> Figure:
                 annotation_clip=False,
             )
     figure.axes[0].set_ylabel("input of the sigmoid")
-    figure.suptitle(
-        "Percentiles of what a typical unit of the last hidden layer is fed "
-        f"(learning rate {runs.config.learning_rate:g}, "
-        f"batch size {runs.config.batch_size})",
-        size="medium",
+    config = runs.config
+    figure.suptitle("Percentiles of what a typical unit of the last hidden layer is fed")
+    figure.supxlabel(
+        f"training step\n{settings(runs, config.seeds[:1])}, batch size {config.batch_size}, "
+        f"learning rate {config.learning_rate:g}"
     )
     return figure
 
 
 def learning_rates(runs: Runs) -> Figure:
-    """Test accuracy at the end by learning rate, a panel for each batch size."""
+    """Test error at the end by learning rate, a panel for each batch size.
+
+    Grey are the learning rates at which the mean is higher with the norm layer.
+    """
     config = runs.config
-    figure = Figure(figsize=(max(4.5, 2.8 * len(config.batch_sizes) + 0.9), 3.2))
+    figure = Figure(figsize=(max(4.5, 2.8 * len(config.batch_sizes) + 0.6), 3.6))
     panels = figure.subplots(1, len(config.batch_sizes), sharey=True, squeeze=False)[0]
+    places = range(len(config.learning_rates))
     for panel, size in zip(panels, config.batch_sizes, strict=True):
-        for norm, marker in ((False, "s"), (True, "o")):
-            finals = 100 * np.array(
-                [
-                    [runs.final(history) for history in runs.at(norm, rate, size)]
-                    for rate in config.learning_rates
-                ]
-            )  # (rates, seeds)
-            panel.plot(
-                config.learning_rates,
-                finals.mean(axis=1),
-                marker=marker,
-                markersize=4,
-                label=runs.label(norm),
-                **LINES[norm],
-            )
-            panel.plot(
-                config.learning_rates,
-                finals,
-                marker,
-                markersize=2.5,
-                alpha=0.5,
-                linestyle="none",
-                color=LINES[norm]["color"],
-            )
-        panel.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
-        panel.set(title=f"batch size {size}", xscale="log", ylim=(-3, 103))
-        panel.set_xticks(config.learning_rates, [f"{rate:g}" for rate in config.learning_rates])
-        panel.minorticks_off()
-    mark_guessing(panels[-1], 10)
-    panels[0].set_ylabel(f"test accuracy after {config.epochs} epochs (%)")
-    figure.supxlabel("learning rate")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        means = {norm: _errors(panel, runs, size, norm) for norm in (False, True)}
+        for place in places:
+            if means[True][place] > means[False][place]:
+                panel.axvspan(place - 0.5, place + 0.5, color="0.88", zorder=0, linewidth=0)
+        panel.axhline(90, color="0.5", linewidth=0.8, linestyle=":", label="guessing")
+        panel.set(title=f"batch size {size}", yscale="log", ylim=(LEAST_ERROR, 120),
+                  xlim=(-0.5, places[-1] + 0.5))  # fmt: skip
+        panel.set_xticks(places, [f"{rate:g}" for rate in config.learning_rates])
+        panel.set_yticks([0.1, 1, 10, 100], ["0", "1", "10", "100"])
+    panels[0].fill([], [], color="0.88", label=f"more errors with {config.norm['type']}")
+    panels[0].set_ylabel(f"test error after {config.epochs} epochs (%)")
+    explain(figure, panels[0])
+    figure.supxlabel(f"learning rate\n{settings(runs)}; mean, and each seed")
     return figure
 
 
-def mark_guessing(panel: Axes, value: float) -> None:
-    """Name the dotted line to the right of the panel, where no curve can cross the word."""
-    panel.annotate(
-        "guessing", (1.02, value), xycoords=("axes fraction", "data"), color="0.4", va="center"
-    )
+def _errors(panel: Axes, runs: Runs, size: int, norm: bool) -> np.ndarray:
+    """Draw the errors with or without norm, of each seed and their mean, which is returned."""
+    finals = [
+        [runs.final(history) for history in runs.at(norm, rate, size)]
+        for rate in runs.config.learning_rates
+    ]
+    errors = np.maximum(100 * (1 - np.array(finals)), LEAST_ERROR)  # (rates, seeds)
+    means, look = errors.mean(axis=1), {"marker": MARKERS[norm], "color": LINES[norm]["color"]}
+    panel.plot(means, marker=MARKERS[norm], markersize=4, label=runs.label(norm), **LINES[norm])
+    panel.plot(errors, markersize=2.5, alpha=0.5, linestyle="none", **look)
+    return means
+
+
+def settings(runs: Runs, seeds: Sequence[int] | None = None) -> str:
+    """What all runs of a picture have in common, in words."""
+    config = runs.config
+    seeds = config.seeds if seeds is None else seeds
+    widths = "-".join(map(str, config.widths))
+    many = "s" if len(seeds) > 1 else ""
+    seeds = f"seed{many} {', '.join(map(str, seeds))}"
+    return f"{widths} sigmoids, weight scale {config.init_scale:g}, {seeds}"
+
+
+def explain(figure: Figure, panel: Axes, empty: Sequence[Axes] = ()) -> None:
+    """The legend: in the first of the panels that are left over, else above."""
+    told = panel.get_legend_handles_labels()
+    if not empty:
+        figure.legend(*told, loc="outside upper center", ncols=len(told[1]))
+    for place in empty:
+        place.set_axis_off()
+    for place in empty[:1]:
+        place.legend(*told, loc="center")

@@ -74,6 +74,7 @@ def test_the_cells_of_a_page_run(page, tmp_path):
     (tmp_path / "cells").write_text(repr(cells), "utf-8")
     command = [sys.executable, "-c", RUN, tmp_path / "cells", DOCS / "_ext", ROOT / "examples"]
     env = {**os.environ, "MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1"}
+    env["CYBN_DOCS_RECORDED"] = "1"  # the commands of examples have tests of their own
     done = subprocess.run(
         command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300
     )
@@ -82,6 +83,27 @@ def test_the_cells_of_a_page_run(page, tmp_path):
 
 def test_there_are_executed_pages():
     assert {"lecture", "choosing", "ioffe_szegedy"} <= {page.stem for page in EXECUTED}
+
+
+def test_every_command_of_a_page_is_recorded(tools):
+    import live
+
+    commands = live.commands()
+    assert len(commands) > 3
+    kept = {path.name for path in live.RECORDED.iterdir()}
+    assert kept == {live.place(each).name for each in commands}
+
+
+def test_a_page_says_what_is_recorded(tools, monkeypatch):
+    import live
+
+    command = live.commands()[0]
+    told = live.output(command, "no_such_module")
+    assert told.startswith(f"$ {command}\n")
+    assert told.endswith("(recorded: no_such_module not installed here)\n")
+    monkeypatch.delenv("CYBN_DOCS_RECORDED", raising=False)
+    monkeypatch.setattr(live, "run", lambda command: "now\n")
+    assert live.output("python examples/digits.py", "sys") == "$ python examples/digits.py\nnow\n"
 
 
 # Links
@@ -178,6 +200,20 @@ def test_the_table_of_features_is_what_layers_do(tools):
     assert (batch.fused, batch.folds, batch.recalibrated) == (True, True, True)
     assert batch.inputs[:2] == ["residual", "mask"]
     assert not layer.folds
+
+
+def test_every_option_is_on_one_page(tools):
+    import everyoption
+
+    page = everyoption.page()
+    for name in everyoption.options():
+        _, _, part = page.partition(f".. _option-{name}:\n")
+        part = part.partition("\n.. _option-")[0]
+        for family in everyoption.families(name):
+            for member in family.members:
+                meant = cybn.schema(member)["properties"][name].get("description", "")
+                assert f"     - {meant}".rstrip() in part
+            assert family.name in part
 
 
 @pytest.mark.parametrize("name", cybn.available())

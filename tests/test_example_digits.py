@@ -114,6 +114,34 @@ def test_three_pictures(quick):
         assert str(folder / name) in text
 
 
+def test_pictures_can_be_read(digits, tmp_path):
+    """Log axes, one size of letters, settings below, and a legend where a cell would be empty."""
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    from digits_pictures import LETTERS, STYLE, learning_rates, loss_curves, percentiles
+    from digits_report import Runs
+
+    rates = "[0.1, 0.3, 1.0, 3.0, 10.0]"
+    config = digits.read_config(
+        small(tmp_path, ("learning_rates = [1.0]", f"learning_rates = {rates}"))
+    )
+    data = digits.load_data()
+    runs = Runs(config, {each: digits.train(each, config, data) for each in config.settings()})
+    with rc_context(STYLE):
+        figures = [picture(runs) for picture in (loss_curves, learning_rates, percentiles)]
+    for figure in figures:
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(Text) if text.get_text()]
+        assert {text.get_fontsize() for text in texts} == {LETTERS}
+        assert any("seed 3" in text.get_text() for text in texts)
+    for figure in figures[:2]:
+        shown = [panel for panel in figure.axes if panel.axison]
+        assert all(panel.get_yscale() == "log" for panel in shown)
+        spare = [panel for panel in figure.axes if not panel.axison]
+        assert figure.legends or spare[0].get_legend()
+
+
 def test_same_seeds_same_figures(digits, tmp_path, capsys):
     arguments = ["--config", str(small(tmp_path)), "--out", str(tmp_path)]
     texts = []

@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import everyoption
+import rst
 import survey
 
 import cybn
@@ -39,6 +41,7 @@ def write(app: Any = None) -> None:
     pages = {f"{name}.rst": layer_page(name) for name in cybn.available() if _built_in(name)}
     pages["layers.rst"] = layers_page()
     pages["features.rst"] = features_page()
+    pages["every_option.rst"] = everyoption.page()
     pages["cybn.rst"] = functions_page()
     for name, title in modules().items():
         pages[f"{name}.rst"] = module_page(name, title)
@@ -68,7 +71,7 @@ def layer_page(name: str) -> str:
     """A layer: names, docstring with equation and example, options in a config, other libraries."""
     about = cybn.describe(name)
     lines = [
-        *_title(name),
+        *rst.title(name),
         about["summary"],
         "",
         ":Short names: " + (", ".join(f"``{each}``" for each in about["aliases"]) or "none"),
@@ -79,14 +82,19 @@ def layer_page(name: str) -> str:
         f".. autoclass:: cybn.{name}{_signature(registry.entry(name).cls)}",
         "",
         *_methods(name),
-        *_section("In a config"),
+        *rst.section("In a config"),
         f"``num_features`` is understood by every layer. ``cybn describe {name}`` prints this, and",
         f"``cybn.schema({name!r})`` is the whole JSON Schema.",
         "",
-        *_table(
+        *rst.table(
             (("option", 22), ("value", 28), ("default", 15), ("meaning", 35)),
             [
-                (f"``{key}``", _value(prop), _default(key, about), prop.get("description", ""))
+                (
+                    f"``{key}``",
+                    rst.value(prop),
+                    rst.default(key, about),
+                    prop.get("description", ""),
+                )
                 for key, prop in cybn.schema(name)["properties"].items()
                 if key in about["options"]
             ],
@@ -98,13 +106,13 @@ def layer_page(name: str) -> str:
     ]
     if rows:
         lines += [
-            *_section("In configs of other libraries"),
+            *rst.section("In configs of other libraries"),
             "With ``dialect=`` these build it, with their own defaults and meanings; see",
             ":doc:`/dialects`.",
             "",
-            *_table((("dialect", 15), ("library", 40), ("names", 45)), rows),
+            *rst.table((("dialect", 15), ("library", 40), ("names", 45)), rows),
         ]
-    lines += [*_section("See also"), ":doc:`layers`, :doc:`features`, and the methods of", ""]
+    lines += [*rst.section("See also"), ":doc:`layers`, :doc:`features`, and the methods of", ""]
     lines[-2] += " every layer, :class:`cybn.Layer`."
     return "\n".join(lines)
 
@@ -112,7 +120,7 @@ def layer_page(name: str) -> str:
 def layers_page() -> str:
     """Every layer, by where its statistics lie."""
     lines = [
-        *_title("Layers"),
+        *rst.title("Layers"),
         "What every layer has is in :class:`cybn.Layer`; who computes what over what, in",
         ":doc:`features`.",
         "",
@@ -123,59 +131,69 @@ def layers_page() -> str:
             if family.room == room:
                 links = ", ".join(f":doc:`{each}`" for each in family.members)
                 rows.append((links, cybn.describe(family.members[0])["summary"]))
-        lines += [*_section(title), *_table((("layer", 40), ("what it does", 60)), rows)]
+        lines += [*rst.section(title), *rst.table((("layer", 40), ("what it does", 60)), rows)]
     lines += [".. toctree::", "   :hidden:", ""]
     lines += [f"   {name}" for name in cybn.available() if _built_in(name)]
     return "\n".join([*lines, ""])
 
 
 def features_page() -> str:
-    """What each norm does, as `survey` has found it out."""
-    rows = survey.rows()
-    yes = {True: "yes", False: ""}
+    """What each norm does, as `survey` has found it out: a part for each question, and in it a
+    table for each place where statistics lie."""
     lines = [
-        *_title("What each norm does"),
+        ":html_theme.sidebar_secondary.remove: true",
+        "",
+        *rst.title("What each norm does"),
         "All of it is found out while this page is made, by building each layer and calling it.",
         "",
-        *_section("What an output depends on"),
+        *rst.section("What an output depends on"),
         "Of the other values of x, (N, C, L): samples, channels, places. A weight's filters are",
         "its samples.",
         "",
-        *_table(
+        *_by_room(
             (("norm", 30), ("in training", 35), ("in evaluation", 35)),
-            [(_link(r.family), r.training, r.evaluation) for r in rows],
+            lambda r: (r.training, r.evaluation),
         ),
-        *_section("What it holds"),
-        *_table(
-            (("norm", 30), ("parameters", 35), ("buffers", 35)),
-            [(_link(r.family), _code(r.learned), _code(r.kept)) for r in rows],
+        *rst.section("What it holds"),
+        *_by_room(
+            (("norm", 30), ("parameters", 30), ("buffers", 40)),
+            lambda r: (rst.code(r.learned), rst.code(r.kept)),
         ),
-        *_section("What it can do"),
-        "``activation`` is an option; what stands under *further inputs* is given by name.",
-        "*folds*: :func:`cybn.fold` puts it into weights. *recalibrates*: :func:`cybn.recalibrate`",
-        "takes it. *frozen form*: what :func:`cybn.freeze` makes of it. *sixteen bits*: where",
+        *rst.section("What it can do"),
+        "*inputs*: what a call takes beside x, by name. *activation*: it is an option. *folds*:",
+        ":func:`cybn.fold` puts it into weights. *anew*: :func:`cybn.recalibrate` takes its",
+        "statistics anew. *frozen*: what :func:`cybn.freeze` makes of it. *sixteen bits*: where",
         "float16 and bfloat16 are converted.",
         "",
-        *_table(
+        *_by_room(
             (
-                ("norm", 22), ("further inputs", 16), ("activation", 11), ("folds", 8),
-                ("recalibrates", 12), ("frozen form", 18), ("sixteen bits", 13),
+                ("norm", 26), ("inputs", 20), ("activation", 11), ("folds", 7), ("anew", 7),
+                ("frozen", 14), ("sixteen bits", 15),
             ),
-            [
-                (_link(r.family), _code(r.inputs), yes[r.fused], yes[r.folds], yes[r.recalibrated],
-                 _code([r.frozen] if r.frozen else []), r.sixteen)
-                for r in rows
-            ],
+            lambda r: (
+                rst.code(r.inputs), rst.tick(r.fused), rst.tick(r.folds),
+                rst.tick(r.recalibrated), rst.code([r.frozen] if r.frozen else []), r.sixteen,
+            ),
         ),
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _by_room(
+    heads: tuple[tuple[str, int], ...], cells: Callable[[survey.Row], tuple[str, ...]]
+) -> Iterator[str]:
+    """A table of families for each room, all of them with the same columns."""
+    for room, title in survey.ROOMS.items():
+        rows = [(rst.link(r.family), *cells(r)) for r in survey.rows() if r.family.room == room]
+        yield from rst.rubric(title)
+        yield from rst.table(heads, rows)
 
 
 def functions_page() -> str:
     """What `cybn` itself offers beside layers and modules."""
     names = [n for n in cybn.__all__ if n not in cybn._MODULES and not _is_layer(n)]
     lines = [
-        *_title("cybn"),
+        *rst.title("cybn"),
         "What is made of layers, and how they are found, built and changed. The layers themselves",
         "are in :doc:`layers`.",
         "",
@@ -197,7 +215,7 @@ def module_page(name: str, title: str) -> str:
     """A public module: what its `__all__` lists."""
     module = importlib.import_module(f"cybn.{name}")
     lines = [
-        *_title(f"cybn.{name}: {title}"),
+        *rst.title(f"cybn.{name}: {title}"),
         f".. automodule:: cybn.{name}",
         "   :no-members:",
         "",
@@ -245,61 +263,6 @@ def _built_in(name: str) -> bool:
 
 def _is_layer(name: str) -> bool:
     return name != "Layer" and name in cybn.available()
-
-
-def _title(text: str) -> list[str]:
-    return [text, "=" * len(text), ""]
-
-
-def _section(text: str) -> list[str]:
-    return [text, "-" * len(text), ""]
-
-
-def _link(family: survey.Family) -> str:
-    return f":doc:`{family.shown} <{family.members[0]}>`"
-
-
-def _code(names: Iterable[str]) -> str:
-    return ", ".join(f"``{name}``" for name in names)
-
-
-def _table(heads: Iterable[tuple[str, int]], rows: Iterable[Iterable[str]]) -> list[str]:
-    heads = list(heads)
-    lines = [
-        ".. list-table::",
-        "   :header-rows: 1",
-        "   :widths: " + " ".join(str(width) for _, width in heads),
-        "",
-    ]
-    for row in [[head for head, _ in heads], *rows]:
-        lines += [f"   {'* ' if not i else '  '}- {cell}".rstrip() for i, cell in enumerate(row)]
-    return [*lines, ""]
-
-
-def _default(key: str, about: dict[str, Any]) -> str:
-    option = about["options"][key]
-    return "required" if option["required"] else f"``{option['default']!r}``"
-
-
-def _value(prop: dict[str, Any]) -> str:
-    """A JSON Schema of a value, in words."""
-    if "anyOf" in prop:
-        return " or ".join(_value(each) for each in prop["anyOf"])
-    if "enum" in prop:
-        return ", ".join(f"``{each!r}``" for each in prop["enum"])
-    kind = prop.get("type", "anything")
-    if kind == "array":
-        return f"a list of: {_value(prop.get('items', {}))}"
-    bounds = [
-        f"{sign} {prop[key]:g}"
-        for key, sign in (
-            ("minimum", ">="), ("exclusiveMinimum", ">"),
-            ("maximum", "<="), ("exclusiveMaximum", "<"),
-        )
-        if key in prop and abs(prop[key]) < 2**31 - 1
-    ]  # fmt: skip
-    names = {"integer": "int", "boolean": "bool", "string": "text", "null": "``None``"}
-    return " ".join(filter(None, [names.get(kind, kind), ", ".join(bounds)]))
 
 
 def setup(app):

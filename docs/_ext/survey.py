@@ -75,6 +75,11 @@ def families() -> list[Family]:
     return sorted(all_of, key=lambda each: (rooms.index(each.room), each.name.casefold()))
 
 
+def family_of(name: str) -> Family:
+    """The one that a layer is of."""
+    return next(family for family in families() if name in family.members)
+
+
 def build(name: str, **options: Any) -> cybn.Layer:
     """A small layer of C channels, whatever else it requires."""
     required = {"num_classes": 2, "num_domains": 2, "num_groups": 2, "size": 3, "ratio": 0.5}
