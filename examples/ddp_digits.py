@@ -5,7 +5,7 @@
 Its batch norms become `cybn.torch.SyncBatchNorm` by one line, and the losses are those of one
 process with the whole batch, but for the order of float32 sums: run it with 1, 2 and 4 processes
 and compare. With `--no-sync` each process normalizes its part by itself, and they are not;
-PyTorch's own SyncBatchNorm refuses the CPU. """
+PyTorch's own SyncBatchNorm refuses the CPU."""
 
 from __future__ import annotations
 
@@ -41,12 +41,18 @@ def network() -> nn.Module:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line, under torchrun."""
-    parser = argparse.ArgumentParser(prog="ddp_digits.py", description="Train on handwritten "
-                                     "digits with DistributedDataParallel on the CPU.")
+    parser = argparse.ArgumentParser(
+        prog="ddp_digits.py",
+        description="Train on handwritten digits with DistributedDataParallel on the CPU.",
+    )
     parser.add_argument("--no-sync", action="store_true", help="leave PyTorch's batch norms")
     parser.add_argument("--epochs", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--batch", type=int, default=64, help="of all processes together, a "
-                        "multiple of their number, default: %(default)s")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=64,
+        help="of all processes together, a multiple of their number, default: %(default)s",
+    )
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
     dist.init_process_group("gloo")

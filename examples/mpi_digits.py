@@ -57,8 +57,7 @@ def train(data: Digits, norm: str, epochs: int, batch: int, rate: float) -> Iter
     rng = np.random.default_rng(0)  # the same batches on every process
     for _ in range(epochs):
         losses = [
-            step(network, data, rows, rank, size, rate)
-            for rows in batches(rng, len(data.x), batch)
+            step(network, data, rows, rank, size, rate) for rows in batches(rng, len(data.x), batch)
         ]
         yield float(np.mean(losses))
     if rank == 0:
@@ -77,12 +76,15 @@ def rank_and_size() -> tuple[int, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="mpi_digits.py", description="Train on handwritten "
-                                     "digits in several processes of MPI, or in one.")
+    parser = argparse.ArgumentParser(
+        prog="mpi_digits.py",
+        description="Train on handwritten digits in several processes of MPI, or in one.",
+    )
     parser.add_argument("--norm", default="SyncBatchNorm1d", help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--batch", type=int, default=64, help="of all processes together, "
-                        "default: %(default)s")
+    parser.add_argument(
+        "--batch", type=int, default=64, help="of all processes together, default: %(default)s"
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="default: %(default)s")
     arguments = parser.parse_args(argv)
     with threadpool_limits(1):

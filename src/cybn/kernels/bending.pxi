@@ -1,6 +1,6 @@
-# A run of items with a curve after the norm, and the residual between them. In pieces that lie in
-# the first level of the cache, a step after the other, each over a whole piece: so there is one copy
-# of each step, whatever is normalized, and constants of a curve are loaded once in a piece.
+# A run of items with a curve after the norm, and the residual between them: in pieces that
+# lie in the first level of the cache, one step after the other: so there is one copy of each step,
+# whatever is normalized, and the constants of a curve are loaded once in a piece.
 
 cdef leaf bent_run(S *y, const S *x, const S *z, const S *dy, Py_ssize_t n, const T *mean,
                    const T *scale, const T *shift, const T *weight, const T *bias, bint each,

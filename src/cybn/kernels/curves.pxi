@@ -49,7 +49,7 @@ cdef inline always tail(A *share, A t) noexcept nogil:
     A polynomial of (t - 4)/(t + 4), over t + 4: as Shepherd and Laframboise, Chebyshev
     approximation of (1 + 2x)exp(x^2)erfc(x), Mathematics of Computation 36, 1981.
     """
-    cdef A over = <A>1 / (t + <A>4), q = (t - <A>4) * over, square = q * q, even, odd
+    cdef A over = <A>1 / (t + <A>4), q = (t - <A>4) * over, square = q * q, even, odd, p
     # odd and even powers apart: neither waits for the other
     if A is double:
         even, odd = -9.990624160023276e-10, -1.01529571764961797e-11
@@ -72,8 +72,7 @@ cdef inline always tail(A *share, A t) noexcept nogil:
         odd = -0.00754018896562501684 + square * odd
         even = 0.387137400742219335 + square * even
         odd = -0.186521857959693392 + square * odd
-        even = 0.755285130415751478 + square * even
-        odd = -0.607896641971891764 + square * odd
+        p = 0.755285130415751478 + q * (-0.607896641971891764 + q * (even + q * odd))
     else:
         even, odd = <float>-5.15565933e-5, <float>-0.0002317986783
         even = <float>0.0001710546116 + square * even
@@ -83,9 +82,8 @@ cdef inline always tail(A *share, A t) noexcept nogil:
         odd = <float>-0.007545268266 + square * odd
         even = <float>0.387137368 + square * even
         odd = <float>-0.1865212814 + square * odd
-        even = <float>0.7552851306 + square * even
-        odd = <float>-0.6078966591 + square * odd
-    share[0] = (even + q * odd) * over
+        p = <float>0.7552851306 + q * (<float>-0.6078966591 + q * (even + q * odd))
+    share[0] = p * over
 
 
 cdef inline always exponent(A *x, A *low, A t, Curve which) noexcept nogil:

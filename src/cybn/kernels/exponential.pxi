@@ -68,9 +68,8 @@ cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
 cdef inline always raised(A *rest, A *power, A *more, A x, A low) noexcept nogil:
     """e^(x + low) = (1 + rest)*power*more to a few roundings, `low` being what x lacks.
 
-    0 >= x >= -760, and -120 of float.
-    With two powers of two, what is multiplied by them one after the other is right down to the
-    subnormal numbers.
+    0 >= x >= -760, and -120 of float. With two powers of two, what is multiplied by them one after
+    the other is right down to the subnormal numbers.
     """
     cdef A y, k, half, magic = <A>6755399441055744.0 if A is double else <A>12582912.0
     k = (x * <A>1.4426950408889634 + magic) - magic
