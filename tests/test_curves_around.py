@@ -8,6 +8,7 @@ from test_curves import LAYERS, built
 import cybn
 from cybn import functional, reference
 from cybn.functional.gates import ACTIVATIONS, CURVES
+from cybn.testing import check_layer
 
 
 def large(axis, dtype):
@@ -96,3 +97,8 @@ def test_the_reference_names_an_activation_it_lacks():
     ):
         with pytest.raises(ValueError, match="knows no activation 'swish'"):
             call()
+
+
+@pytest.mark.parametrize(("name", "options"), [LAYERS[0][:2], LAYERS[6][:2]])
+def test_a_layer_with_a_curve_keeps_every_promise(name, options):
+    check_layer({"type": name, **options, "num_features": 4, "activation": "mish"})
