@@ -96,6 +96,10 @@ NPZ = {
     "terabytes": (member("a.npy", npy(SHAPE.format("<f4", (10**12,)))), "not the bytes of its sh"),
     "negative": (member("a.npy", npy(SHAPE.format("<f4", (-1,)))), "not the bytes of its shape"),
     "overflow": (member("a.npy", npy(SHAPE.format("<f4", (2**62, 4, 0)), b"x")), "not the bytes"),
+    "text": (member("a.npy", npy(SHAPE.format("<U1", (1,)), b"abcd")), "is of <U1, not numbers"),
+    "nothing, often": (member("a.npy", npy(SHAPE.format("<U0", (10**12,)))), "not numbers"),
+    "dates": (member("a.npy", npy(SHAPE.format("<M8[s]", (1,)), b"abcdabcd")), "not numbers"),
+    "voids": (member("a.npy", npy(SHAPE.format("|V4", (1,)), b"abcd")), "leave it out with only="),
     "fewer bytes": (member("a.npy", npy(SHAPE.format("<f4", (2,)), b"abcd")), "not the bytes"),
     "more bytes": (member("a.npy", npy(SHAPE.format("<f4", (0,)), b"abcd")), "not the bytes"),
     "code": (member("a.npy", npy("__import__('os').mkdir('pickles-were-run')")), "malformed"),
@@ -105,7 +109,7 @@ NPZ = {
     "version": (member("a.npy", npy(SHAPE.format("<f4", (1,)), b"abcd", b"\x07\x00")), "version"),
     "no array": (member("readme.txt", b"hello"), "magic string"),
     "empty": (b"", "not a zip file"),
-    "text": (b"weight,bias\n1,2\n", "not a zip file"),
+    "a table": (b"weight,bias\n1,2\n", "not a zip file"),
 }
 
 
@@ -159,6 +163,18 @@ SAFE = {
         '"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"abcd"
     ),
     "a pickle": pickle.dumps(Evil()),
+    "a name twice": header(
+        '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        '"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"abcd"
+    ),
+    "a key twice": header(
+        '{"a":{"dtype":"F32","dtype":"I32","shape":[1],"data_offsets":[0,4]}}', b"abcd"
+    ),
+    "deep": header('{"a":' + "[" * 10_000 + "]" * 10_000 + "}"),
+    "axes": header('{"a":{"dtype":"F32","shape":[' + "1," * 99 + '1],"data_offsets":[0,4]}}',
+                   b"abcd"),
+    "a gap": header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', b"abcdabcd"),
+    "a tail": header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"abcdabcd"),
 }  # fmt: skip
 
 

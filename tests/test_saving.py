@@ -217,6 +217,9 @@ def test_other_kinds_of_files(tmp_path):
     ("state", "error", "message"),
     [
         ({"a": np.array([None])}, TypeError, "a must hold numbers, got array"),
+        ({"a": np.array(["text"])}, TypeError, "a must hold numbers, got array"),
+        ({"a": np.zeros(2, "M8[s]")}, TypeError, "a must hold numbers, got array"),
+        ({"a": np.zeros(2, [("x", "f4")])}, TypeError, "a must hold numbers, got array"),
         ({"a": object()}, TypeError, "a must hold numbers, got <object"),
         ({3: F32([1])}, TypeError, "the name of an array is a str, got 3"),
         ({"a\0b": F32([1])}, ValueError, r"'a\\x00b' cannot be the name of an array in a file"),
@@ -235,9 +238,42 @@ def test_what_cannot_be_saved(path, state, error, message):
     assert len(list(path.parent.iterdir())) == 1
 
 
+def test_what_one_of_the_formats_cannot_hold(tmp_path):
+    needs_safetensors()
+    npz, safe = tmp_path / "a.npz", tmp_path / "a.safetensors"
+    for holds, lacks, state, message in (
+        (npz, safe, {"a": np.zeros(2, complex)}, "a is complex128, which .* save an .npz file"),
+        (npz, safe, {"__metadata__": F32([1])}, "'__metadata__' cannot be .* save an .npz file"),
+        (safe, npz, {"a" * 65_532: F32([1])}, "more than 65,535 bytes.* save a .safetensors file"),
+        (npz, npz.with_name("b.npz"), {"a" * 65_531: F32([1])}, ""),
+    ):
+        if message:
+            with pytest.raises(ValueError, match=message):
+                cybn.save(lacks, state)
+            assert not lacks.exists()
+        cybn.save(holds, state)
+        assert arrays(cybn.load(holds)) == arrays(state)
+        holds.unlink()
+
+
+def test_a_name_as_long_as_there_may_be(path):
+    long = path.with_name("ä" * 100 + "a" * 30 + path.suffix)
+    cybn.save(long, {"a": F32([1])})
+    assert [each.name for each in path.parent.iterdir()] == [long.name]
+
+
+def test_a_file_is_written_over_the_one_that_it_comes_from(path):
+    cybn.save(path, {"a": np.arange(10_000.0)})
+    state = cybn.load(path)
+    cybn.save(path, {**state, "b": F32([np.nan, np.inf])})
+    np.testing.assert_array_equal(state["a"], np.arange(10_000.0))
+    assert arrays(cybn.load(path)) == arrays({**state, "b": F32([np.nan, np.inf])})
+
+
 def test_where_nothing_can_be_written(path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         cybn.save(path.parent / "no" / path.name, {})
+    assert caught.value.filename == str(path.parent / "no" / path.name)
     path.mkdir()
     with pytest.raises(ValueError, match="state is written to a file, and this is none"):
         cybn.save(path, {})

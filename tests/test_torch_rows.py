@@ -113,6 +113,7 @@ def test_signature_is_pytorchs(name):
 
     ours, theirs = options(getattr(cybn, name)), options(getattr(torch.nn, name))
     beyond = {"channel_axis", "weight", "unit_offset", "trainable"} | ({"bias"} - {*theirs})
+    beyond |= {"activation", "negative_slope", "alpha"}
     assert [item for item in ours.items() if item[0] not in beyond] == list(theirs.items())
 
 

@@ -52,7 +52,7 @@ def test_a_forward_that_cannot_be_written_as_a_graph(way):
     model.options = {"scale": 2.0}
     ours = convert(copy.deepcopy(model))
     found = report(ours)
-    assert len(found.swapped) == 2
+    assert len(found.swapped) == 3
     assert not found.fused
     (entry,) = found.unfused
     assert "its forward" in entry.why

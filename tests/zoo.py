@@ -156,18 +156,22 @@ def spec_of(module):
         options["num_features"] = WIDTH  # it takes any
     elif weight is not None and not {"num_features", "num_channels"} & options.keys():
         options["num_features"] = weight.numel()
-    if weight is not None and getattr(module, "bias", None) is None and cls == "LayerNorm":
+    if weight is not None and getattr(module, "bias", None) is None and "LayerNorm" in cls:
         options["bias"] = False
-    if type(getattr(module, "activation", None)).__name__ == "Identity":
+    act = getattr(module, "activation", None)
+    if type(act).__name__ == "Identity":
         options["apply_activation"] = False
+    elif callable(act):
+        options["hidden_act"] = type(act).__name__
     act = getattr(module, "act", None)
     if dialect == "timm" and act is not None:
         name = type(act).__name__
         options["act_layer" if name != "Identity" else "apply_act"] = (
             name if name != "Identity" else False
         )
-        if name == "LeakyReLU":
-            options["act_kwargs"] = {"negative_slope": act.negative_slope}
+        own = {key: getattr(act, key) for key in ("negative_slope", "alpha", "approximate")
+               if hasattr(act, key)}  # fmt: skip
+        options |= {"act_kwargs": own} if own else {}
     return dialect, cls, options
 
 

@@ -50,6 +50,17 @@ def a_norm_that_its_dialect_refuses(given):
     yield lambda: cybn.create({"type": "RMSNorm", "eps": 1e-06, "num_features": 4})
 
 
+def an_activation_that_no_norm_has(given):
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer="quick_gelu")
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer=None, num_features=4)
+
+
+def an_option_that_no_activation_has(given):
+    act = {"act_layer": "relu", "act_kwargs": {"threshold": 1}}
+    yield lambda: cybn.create({"type": "BatchNormAct2d", **act}, dialect="timm", num_features=4)
+    yield lambda: cybn.create("BatchNormAct2d", dialect="timm", act_layer=None, num_features=4)
+
+
 def hydra(given):
     spec = {"_target_": "torch.nn.BatchNorm2d", "num_features": 4}
     yield lambda: cybn.create(spec)
@@ -86,6 +97,25 @@ def a_class_that_hf_does_not_know(given):
     yield lambda: cybn.create({"type": "LlamaRMSNorm", "eps": 1e-06}, dialect="hf", num_features=4)
     for name in ("GemmaRMSNorm", "LayerNorm"):
         yield lambda name=name: cybn.create(name, dialect="hf", num_features=4)
+
+
+def a_value_to_be_filled_in(given):
+    spec = {"_target_": "torch.nn.GroupNorm", "num_groups": "${model.groups}"}
+
+    def layer(**options):
+        return cybn.create(spec, dialect="torch", num_features=4, **options)
+
+    yield layer
+    yield lambda: layer(num_groups=2)
+
+
+def groups_of_hf_by_their_number(given):
+    yield lambda: cybn.create(
+        {"type": "FalconH1RMSNormGated", "n_groups": 2}, dialect="hf", num_features=4
+    )
+    yield lambda: cybn.create(
+        {"type": "FalconH1RMSNormGated", "group_size": 2}, dialect="hf", num_features=4
+    )
 
 
 def no_rank(given):

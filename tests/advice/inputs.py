@@ -338,12 +338,6 @@ def one_valid_value_in_a_group_of_a_sample(given):
     yield lambda: layer(x, mask=mask)
 
 
-def a_mask_of_positions(given):
-    layer, x, mask = cybn.LayerNorm(3, channel_axis=1), _x(4, 3, 5), np.ones((4, 5), bool)
-    yield lambda: layer(x, mask=mask)
-    yield lambda: layer(x) * mask[:, None]
-
-
 def an_input_that_is_misspelt(given):
     yield lambda: cybn.BatchNorm1d(3)(_x(4, 3), masks=np.ones(4, bool))
     yield lambda: cybn.BatchNorm1d(3)(_x(4, 3), mask=np.ones(4, bool))

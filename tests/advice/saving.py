@@ -85,6 +85,19 @@ def bfloat16_in_an_npz(given):
     yield lambda: cybn.save(given.folder / "a.safetensors", state)
 
 
+def a_name_that_is_too_long_for_an_npz(given):
+    yield lambda: cybn.save(given.folder / "a.npz", {"a" * 70_000: ONE})
+    pytest.importorskip("safetensors", reason='needs safetensors: pip install ".[safetensors]"')
+    yield lambda: cybn.save(given.folder / "a.safetensors", {"a" * 70_000: ONE})
+
+
+def texts_in_an_npz(given):
+    path = given.folder / "a.npz"
+    np.savez(path, names=np.array(["weight"]), weight=ONE)
+    yield lambda: cybn.load(path)
+    yield lambda: cybn.load(path, only=["weight"])
+
+
 def a_page_that_unpacks_to_more(given):
     given.monkeypatch.setattr(saving, "UNPACKED", 1000)
     path, arrays = given.folder / "a.npz", {"large": np.zeros(9000), "weight": ONE}

@@ -30,4 +30,16 @@ ROWS = [
     *rows(f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml MODEL.FPN.NORM", ("SyncBN", BN)),
     *rows(f"{D2}configs/common/models/retinanet.py", ("FrozenBN", FROZEN)),
     *rows(f"{D2}configs/common/models/mask_rcnn_vitdet.py", ("LN", LN)),
+    *rows(
+        f"{D2}configs/Misc/panoptic_fpn_R_101_dconv_cascade_gn_3x.yaml RESNETS, FPN, ROI_MASK_HEAD",
+        ("GN", GN),
+    ),
+    *rows(
+        f"{D2}configs/Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml RESNETS, ROI_BOX_HEAD, ROI_MASK_HEAD",
+        ("SyncBN", BN),
+    ),
+    *rows(
+        f"{D2}configs/COCO-InstanceSegmentation/mask_rcnn_regnetx_4gf_dds_fpn_1x.py",
+        ("FrozenBN", FROZEN),
+    ),
 ]

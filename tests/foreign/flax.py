@@ -67,4 +67,15 @@ ROWS = [
         ("SpectralNorm", "normalizes the weights"),
         ("WeightNorm", "normalizes the weights"),
     ),
+    *rows(
+        "google-research/vision_transformer:vit_jax/models_resnet.py",
+        ({"type": "GroupNorm", "name": "gn1"}, {
+            "type": "GroupNorm", "num_groups": 32, "num_channels": 64, "eps": 1e-6,
+            "channel_axis": -1}),
+    ),
+    *rows(
+        f"{F}examples/imagenet/models.py",
+        ({"type": "BatchNorm", "use_running_average": False, "momentum": 0.9, "epsilon": 1e-5,
+          "dtype": "float32", "name": "bn_init"}, {**BN, "momentum": 0.1}),
+    ),
 ]  # fmt: skip

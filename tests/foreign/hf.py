@@ -103,4 +103,57 @@ ROWS = [
         f"{T}kimi_linear/modeling_kimi_linear.py",
         ("KimiLinearRMSNormGated", {**GATED, "activation": "sigmoid"}),
     ),
+    *model("gpt_oss/modeling_gpt_oss.py", rms(2880, 1e-5), hidden_size=2880, rms_norm_eps=1e-5),
+    *model("exaone4/modeling_exaone4.py", rms(4096, 1e-5), hidden_size=4096, rms_norm_eps=1e-5),
+    *rows(f"{T}llama4/modeling_llama4.py", ("Llama4TextRMSNorm", rms(64, 1e-5))),
+    *rows(
+        f"{T}llama4/modeling_llama4.py",
+        ("Llama4TextL2Norm", {**rms(64, 1e-6), "elementwise_affine": False}),
+    ),
+    *rows(f"{T}imagegpt/modeling_imagegpt.py", ("ImageGPTLayerNorm", rms(64, 1e-5))),
+    *rows(f"{T}olmoe/modeling_olmoe.py", ("OlmoeRMSNorm", rms(64, 1e-5))),
+    *rows(
+        f"{T}gemma3/modeling_gemma3.py",
+        ("Gemma3RMSNorm", {**rms(64, 1e-6), "unit_offset": True}),
+    ),
+    *rows(
+        f"{T}gemma3n/modeling_gemma3n.py",
+        ("Gemma3nRMSNorm", rms(64, 1e-6)),
+        (
+            {"type": "Gemma3nRMSNorm", "with_scale": False},
+            {**rms(64, 1e-6), "elementwise_affine": False},
+        ),
+    ),
+    *rows(
+        f"{T}detr/modeling_detr.py",
+        ("DetrFrozenBatchNorm2d", {"type": "FrozenBatchNorm2d", "num_features": 64}),
+    ),
+    *rows(
+        f"{T}convnextv2/modeling_convnextv2.py",
+        ("ConvNextV2GRN", {"type": "GRN", "num_features": 64, "channel_axis": -1}),
+    ),
+    *rows(f"{T}mobilebert/modeling_mobilebert.py", ("NoNorm", "it normalizes nothing")),
+    *rows(f"{T}deberta/modeling_deberta.py", ("DebertaLayerNorm", ln(64, 1e-12))),
+    *rows(
+        f"{T}squeezebert/modeling_squeezebert.py",
+        ("SqueezeBertLayerNorm", ln(64, 1e-12, channel_axis=1)),
+    ),
+    *rows(
+        f"{T}poolformer/modeling_poolformer.py",
+        ("PoolFormerGroupNorm", {"type": "GroupNorm", "num_groups": 1, "num_channels": 64}),
+    ),
+    *rows(
+        "huggingface/transformers:src/transformers/models/bit/configuration_bit.py",
+        (
+            {
+                "model_type": "bit",
+                "layer_type": "preactivation",
+                "hidden_act": "relu",
+                "num_groups": 32,
+                "embedding_size": 64,
+                "global_padding": None,
+            },
+            {"type": "GroupNorm", "num_groups": 32, "num_channels": 64, "activation": "relu"},
+        ),
+    ),
 ]

@@ -139,4 +139,23 @@ ROWS = [
         (of("LayerNormalization", epsilon=1e-6, name="head_layernorm"), {**LN, "eps": 1e-6}),
         (of("Normalization", mean=[123.675], variance=[3409.98]), "statistics are those of a data"),
     ),
+    *rows(
+        f"{K}applications/efficientnet.py",
+        (
+            of("BatchNormalization", axis=3, name="stem_bn"),
+            {**BN, "activation": "silu"},
+            {"num_features": 64, "activation": "swish"},
+        ),
+        (of("BatchNormalization", axis=1, name="top_bn"), {**BN, "channel_axis": 1}),
+        (of("Normalization", axis=3), "statistics are those of a data"),
+    ),
+    *rows(
+        f"{K}applications/inception_v3.py",
+        (of("BatchNormalization", axis=3, scale=False), {**BN, "weight": False}),
+        (
+            of("BatchNormalization", axis=1, scale=False),
+            {**BN, "weight": False, "channel_axis": 1, "activation": "relu"},
+            {"num_features": 64, "activation": "relu"},
+        ),
+    ),
 ]

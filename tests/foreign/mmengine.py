@@ -11,6 +11,13 @@ LN = {"type": "LayerNorm", "normalized_shape": 64}
 LN2 = {**LN, "channel_axis": 1}
 IN = {"type": "InstanceNorm2d", "num_features": 64}
 
+YOLO = {**BN, "momentum": 0.03, "eps": 1e-3}
+
+
+def with_act(name, **options):
+    return {"num_features": 64, "act_cfg": {"type": name, **options}}
+
+
 ROWS = [
     *rows(
         f"{MM}mmcv:mmcv/cnn/bricks/norm.py",
@@ -105,4 +112,63 @@ ROWS = [
         f"{MM}mmdetection:configs/_base_/models/faster_rcnn_r50_caffe_c4.py",
         ({"type": "BN", "requires_grad": False}, {**BN, "trainable": False}),
     ),
-]
+    *rows(
+        f"{MM}mmdetection:configs/panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py",
+        ({"type": "GN", "num_groups": 32, "requires_grad": True}, GN),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py",
+        ({"type": "BN", "eps": 0.001, "momentum": 0.03}, {**BN, "eps": 1e-3, "momentum": 0.03}),
+    ),
+    # what mmengine's Config takes out, and its registries, may stand beside
+    *rows(
+        f"{MM}mmengine:mmengine/config/config.py",
+        ({"type": "SyncBN", "_delete_": True, "_scope_": "mmdet"}, BN),
+    ),
+    # with the activation that stands beside the norm
+    *rows(
+        f"{MM}mmdetection:configs/yolox/yolox_s_8xb8-300e_coco.py",
+        ({"type": "BN", "momentum": 0.03, "eps": 0.001}, {**YOLO, "activation": "silu"},
+         with_act("Swish")),
+    ),
+    *rows(
+        f"{MM}mmyolo:configs/yolov5/yolov5_s-v61_syncbn_8xb16-300e_coco.py",
+        ({"type": "BN", "momentum": 0.03, "eps": 0.001}, YOLO),
+        ({"type": "BN", "momentum": 0.03, "eps": 0.001}, {**YOLO, "activation": "silu"},
+         with_act("SiLU", inplace=True)),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/rtmdet/rtmdet_l_8xb32-300e_coco.py",
+        ({"type": "SyncBN"}, {**BN, "activation": "silu"}, with_act("SiLU", inplace=True)),
+    ),
+    *rows(
+        f"{MM}mmpose:configs/body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py",
+        ({"type": "SyncBN"}, {**BN, "activation": "silu"}, with_act("SiLU")),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/dino/dino-4scale_r50_8xb2-12e_coco.py",
+        ({"type": "BN", "requires_grad": False}, {**BN, "trainable": False}),
+        ({"type": "GN", "num_groups": 32}, GN, {"num_features": 64, "act_cfg": None}),
+    ),
+    *rows(
+        f"{MM}mmdetection:configs/_base_/models/mask_rcnn_vit_base_fpn.py",
+        ({"type": "MMSyncBN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/upernet_vit-b16_ln_mln.py",
+        ({"type": "LN", "eps": 1e-6}, {**LN, "eps": 1e-6}),
+        ({"type": "BN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/stdc.py",
+        ({"type": "BN", "requires_grad": True}, {**BN, "activation": "relu"}, with_act("ReLU")),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/segformer_mit-b0.py",
+        ({"type": "SyncBN", "requires_grad": True}, BN),
+    ),
+    *rows(
+        f"{MM}mmsegmentation:configs/_base_/models/bisenetv1_r18-d32.py",
+        ({"type": "SyncBN", "requires_grad": True}, BN),
+    ),
+]  # fmt: skip

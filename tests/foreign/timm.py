@@ -52,9 +52,10 @@ ROWS = [
         ("inplaceabn", "'activation': 'leaky_relu'"),
         ("iabn", "'activation': 'leaky_relu'"),
         ("BatchNormAct2d", {**BN, "activation": "relu"}),
-        ("GroupNormAct", "apply it to the output"),
-        ("LayerNormAct", "{'type': 'LayerNorm', 'num_features': 64} and apply it"),
-        ("LayerNormAct2d", "ends in an activation"),
+        ("GroupNormAct", {**GN, "activation": "relu"}),
+        ("LayerNormAct", {**LN, "eps": 1e-5, "activation": "relu"}),
+        ("LayerNormAct2d", {**LN2, "eps": 1e-5, "activation": "relu"}),
+        ("RmsNormAct", {**RMS, "activation": "relu"}),
     ),
     *rows(
         f"{TIMM}models/maxxvit.py",
@@ -69,5 +70,26 @@ ROWS = [
             {"type": "EvoNormB0", "num_features": 64, "eps": 1e-3},
         ),
         ({"type": "EvoNorm2dB0", "apply_act": False}, "without its activation"),
+    ),
+    *rows(
+        f"{TIMM}models/metaformer.py",
+        ("LayerNormNoBias", {**LN, "bias": False}),
+        ("LayerNorm2dNoBias", {**LN2, "bias": False}),
+        ("GroupNorm1NoBias", {**GN, "num_groups": 1, "eps": 1e-6, "bias": False}),
+    ),
+    *rows(
+        f"{TIMM}layers/grn.py",
+        ("GlobalResponseNorm", {"type": "GRN", "num_features": 64, "channel_axis": -1}),
+    ),
+    *rows(
+        f"{TIMM}models/tresnet.py",
+        (
+            {
+                "type": "BatchNormAct2d",
+                "act_layer": "LeakyReLU",
+                "act_kwargs": {"negative_slope": 1e-3},
+            },
+            {**BN, "activation": "leaky_relu", "negative_slope": 1e-3},
+        ),
     ),
 ]

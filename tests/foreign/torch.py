@@ -62,4 +62,18 @@ ROWS = [
         f"{DOCS}utils.spectral_norm.html",
         ("torch.nn.utils.spectral_norm", "normalizes the weight"),
     ),
+    *rows(
+        "Michedev/slot-attention-pytorch:README.md",
+        (
+            {
+                "_target_": "torch.nn.GroupNorm",
+                "num_groups": 1,
+                "num_channels": 16,
+                "affine": True,
+                "eps": 0.001,
+            },
+            {"type": "GroupNorm", "num_groups": 1, "num_channels": 16, "eps": 1e-3},
+            {},
+        ),
+    ),
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..arrays.validation import (
 )
 from ._checked import let_through
 from .gates import OPEN, Gate, check_residual, gate_of
+from .masks import check_mask, pick
 
 new = tuple.__new__  # of a NamedTuple in half the time, for small calls
 
@@ -127,3 +128,22 @@ def check_again(who, x, dy, out, stats, weight, bias, residual, activation, dres
     if out is not None and residual is not None:
         check_separate(who, "out", out, residual=residual)
     return bias, residual, gate, dresidual
+
+
+def valid_parts(who, back, mask):
+    """dy, x and y at the valid positions, the axis of their channels, and the mask."""
+    dy, x, _, axis, y, *_ = back
+    if mask is None:
+        return dy, x, y, axis, None
+    mask = check_mask(who, mask, x, axis)
+    dy, x, y = (None if a is None else pick(a, mask, axis) for a in (dy, x, y))
+    return dy, x, y, 1, mask
+
+
+def check_sums(who: str, sums: Any, channels: int) -> np.ndarray:
+    if getattr(sums, "shape", None) != (2, channels) or sums.dtype != np.float64:
+        raise ValueError(
+            f"{who} needs the sums of all parts, (2, {channels}) float64 as "
+            f"batch_norm_backward_reduce returns them, got {getattr(sums, 'shape', sums)}"
+        )
+    return np.ascontiguousarray(sums)

@@ -32,7 +32,7 @@ from ..arrays.validation import (
 )
 from ._checked import backward_checked
 from .batch_checked import output_checked, products_checked, sums_checked
-from .batch_checks import check_backward, check_output, past_curve
+from .batch_checks import check_backward, check_output, check_sums, past_curve, valid_parts
 from .masks import check_mask, pick, put
 from .moments import Moments
 
@@ -248,7 +248,7 @@ def batch_norm_backward_reduce(
         bias, residual,
     )  # fmt: skip
     back = past_curve(back, weight, bias)
-    dy, x, y, axis, _ = _valid(who, back, mask)
+    dy, x, y, axis, _ = valid_parts(who, back, mask)
     return products_checked(dy, x, back.stats, axis, y, back.gate)
 
 
@@ -324,8 +324,8 @@ def batch_norm_backward_apply(
     )  # fmt: skip
     back = past_curve(back, weight, bias)
     channels = back.stats.shape[1]
-    sums = _check_sums(who, sums, channels)
-    dy, valid, y, axis, mask = _valid(who, back, mask)
+    sums = check_sums(who, sums, channels)
+    dy, valid, y, axis, mask = valid_parts(who, back, mask)
     n, count = valid.size // max(channels, 1), as_int(who, "count", count)
     if count < n:
         raise ValueError(
@@ -343,22 +343,3 @@ def batch_norm_backward_apply(
     if dresidual is not None:
         put(dz, mask, dresidual, channel_axis)
     return put(dx, mask, empty_like(back.x) if out is None else out, channel_axis)
-
-
-def _valid(who, back, mask):
-    """dy, x and y at the valid positions, the axis of their channels, and the mask."""
-    dy, x, _, axis, y, *_ = back
-    if mask is None:
-        return dy, x, y, axis, None
-    mask = check_mask(who, mask, x, axis)
-    dy, x, y = (None if a is None else pick(a, mask, axis) for a in (dy, x, y))
-    return dy, x, y, 1, mask
-
-
-def _check_sums(who: str, sums: object, channels: int) -> np.ndarray:
-    if getattr(sums, "shape", None) != (2, channels) or sums.dtype != np.float64:
-        raise ValueError(
-            f"{who} needs the sums of all parts, (2, {channels}) float64 as "
-            f"batch_norm_backward_reduce returns them, got {getattr(sums, 'shape', sums)}"
-        )
-    return np.ascontiguousarray(sums)

@@ -270,9 +270,15 @@ cdef inline always write_column_normal(Job *job, Py_ssize_t u, Py_ssize_t b, con
     coef += t.start
     for r in range(t.line, t.line + t.lines + (left_of(job, b) > 0)):
         n = t.n if r < job.lines else job.left
-        normalize_run(job.out + r * job.fold * job.out_stride + t.start,
-                      x + r * job.fold * x_stride + t.start,
-                      residual_at(job, r * job.fold, t.start),
-                      given_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w,
-                      coef, coef, True, False, job.slope, job.most, gating, adds, job.bend,
-                      bending, job.stream, job.ahead)
+        if bending:
+            bent_run(job.out + r * job.fold * job.out_stride + t.start,
+                     x + r * job.fold * x_stride + t.start,
+                     residual_at(job, r * job.fold, t.start),
+                     given_at(job, r * job.fold, t.start), n, coef, coef + w, coef + 2 * w, NULL,
+                     NULL, True, job.slope, job.most, job.bend, job.stream, job.ahead)
+        else:
+            normalize_run(job.out + r * job.fold * job.out_stride + t.start,
+                          x + r * job.fold * x_stride + t.start,
+                          residual_at(job, r * job.fold, t.start), n, coef, coef + w,
+                          coef + 2 * w, coef, coef, True, False, job.slope, job.most, gating,
+                          adds, job.stream, job.ahead)

@@ -66,22 +66,20 @@ cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
 
 
 cdef inline always raised(A *rest, A *power, A *more, A x, A low) noexcept nogil:
-    """e^(x + low) = (1 + rest)*power*more of x <= 0, to a few roundings, `low` being what x lacks.
+    """e^(x + low) = (1 + rest)*power*more to a few roundings, `low` being what x lacks.
 
-    With two powers of two, what is multiplied by them one after the other is right down to the
-    subnormal numbers.
+    0 >= x >= -760, and -120 of float. With two powers of two, what is multiplied by them one after
+    the other is right down to the subnormal numbers.
     """
-    cdef A lowest = <A>-760 if A is double else <A>-120
-    cdef A y = lowest if x < lowest else x, magic, k, half
-    magic = <A>6755399441055744.0 if A is double else <A>12582912.0
-    k = (y * <A>1.4426950408889634 + magic) - magic
+    cdef A y, k, half, magic = <A>6755399441055744.0 if A is double else <A>12582912.0
+    k = (x * <A>1.4426950408889634 + magic) - magic
     half = k * <A>0.5 + magic
     if A is double:
-        y = (y - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
+        y = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
         power[0] = power_of_double(half)
         more[0] = power_of_double(k - (half - magic) + magic)
     else:
-        y = (y - k * <float>0.693359375) - k * <float>-2.12194440e-4
+        y = (x - k * <float>0.693359375) - k * <float>-2.12194440e-4
         power[0] = power_of_float(half)
         more[0] = power_of_float(k - (half - magic) + magic)
     rest[0] = series(y + low)

@@ -17,12 +17,12 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    LANES, LINE, MOST_STRIP, STRIP, A, S as D, bfloat16, float16, _always as always,
+    FAR, LANES, LINE, MOST_STRIP, STRIP, A, S as D, bfloat16, float16, _always as always,
     _gradient as gradient_run, _normalize as normalize_run, _products as products_run,
-    _read as read, add_shifted, clear_lanes, fetch, fetch_far, fold_lanes, gate, gated, gradient,
-    gradient_each, gradient_each_gated, gradient_weighted, item as item_as, load, loaded, normalize,
-    normalize_each, normalize_each_gated, normalize_weighted, put, store, store_strip, stream_fence,
-    strip_of, sum_products, sum_shifted, sum_weighted, trusted, xhat,
+    _read as read, add_shifted, before_line, clear_lanes, fetch, fetch_far, fold_lanes, gate, gated,
+    gradient, gradient_each, gradient_each_gated, gradient_weighted, item as item_as, load, loaded,
+    normalize, normalize_each, normalize_each_gated, normalize_weighted, put, store, store_strip,
+    stream_fence, strip_of, sum_products, sum_shifted, sum_weighted, trusted, xhat,
 )
 
 from cybn.kernels import _machine
@@ -48,6 +48,7 @@ include "team.pxi"
 include "running.pxi"
 include "exponential.pxi"
 include "curves.pxi"
+include "bending.pxi"
 include "job.pxi"
 include "settle.pxi"
 include "rows.pxi"

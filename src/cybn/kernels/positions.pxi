@@ -181,22 +181,14 @@ cdef leaf write_normal_down(Positions *job, Band s, Py_ssize_t j, Py_ssize_t n) 
     cdef Py_ssize_t c, w = job.width, at = j
     for c in range(job.C):
         if job.bend != NULL:
-            bend_line(job, s, at, n, coef, c)
+            bent_run(s.out + at, s.x + at, from_at(s.residual, at), from_at(s.given, at), n, coef,
+                     coef + w, coef + 2 * w, job.row.weights + c, job.row.biases + c, True,
+                     job.slope, job.most, job.bend, job.stream and s.given == NULL, job.ahead)
         else:
-            normalize_run(s.out + at, s.x + at, s.x, s.x, n, coef, coef + w, coef + 2 * w,
+            normalize_run(s.out + at, s.x + at, s.x, n, coef, coef + w, coef + 2 * w,
                           job.row.weights + c, job.row.biases + c, True, True, <T>1, <T>1, False,
-                          False, NULL, False, job.stream, job.ahead)
+                          False, job.stream, job.ahead)
         at += job.L
-
-
-cdef leaf bend_line(Positions *job, Band s, Py_ssize_t at, Py_ssize_t n, const T *coef,
-                    Py_ssize_t c) noexcept nogil:
-    """n positions of a line, with what follows."""
-    cdef Py_ssize_t w = job.width
-    normalize_run(s.out + at, s.x + at, from_at(s.residual, at), from_at(s.given, at), n, coef,
-                  coef + w, coef + 2 * w, job.row.weights + c, job.row.biases + c, True, True,
-                  job.slope, job.most, False, False, job.bend, True, job.stream and s.given == NULL,
-                  job.ahead)
 
 
 cdef void normalize_band(Positions *job, Band s) noexcept nogil:

@@ -132,10 +132,16 @@ cdef inline always write_row_normal(Job *job, Py_ssize_t u, Py_ssize_t b, const 
                 continue
             at = c * job.L + p.start
             fetch_end(job, job.out + r * job.out_stride + at + p.n)
-            normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
-                          residual_at(job, r, at), given_at(job, r, at), p.n, coef + c,
-                          coef + w + c, coef + 2 * w + c, coef, coef, False, False, job.slope,
-                          job.most, gating, adds, job.bend, bending, job.stream, job.ahead)
+            if bending:
+                bent_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
+                         residual_at(job, r, at), given_at(job, r, at), p.n, coef + c,
+                         coef + w + c, coef + 2 * w + c, NULL, NULL, False, job.slope, job.most,
+                         job.bend, job.stream, job.ahead)
+            else:
+                normalize_run(job.out + r * job.out_stride + at, x + r * x_stride + at,
+                              residual_at(job, r, at), p.n, coef + c, coef + w + c,
+                              coef + 2 * w + c, coef, coef, False, False, job.slope, job.most,
+                              gating, adds, job.stream, job.ahead)
 
 
 # Of what is fused: the items of row r of the view, from `at` on; NULL where there is none.

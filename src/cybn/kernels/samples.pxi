@@ -213,20 +213,12 @@ cdef void write_given(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept 
     write_normal(&before, first * job.cells, last * job.cells)
 
 
-cdef leaf bend_items(Samples *job, S *y, Py_ssize_t at, Py_ssize_t n, T mean, T scale, T shift,
-                     Py_ssize_t place) noexcept nogil:
-    """A cell by items, whose weights are at place, with what follows."""
-    normalize_run(y + at, job.x + at, from_at(job.residual, at), from_at(job.given, at), n, &mean,
-                  &scale, &shift, job.weights + place, job.biases + place, False, True, job.slope,
-                  job.most, False, False, job.bend, True, job.stream, job.ahead)
-
-
-cdef leaf bend_run(Samples *job, S *y, Py_ssize_t at, Py_ssize_t n, T mean, T scale,
-                   T shift) noexcept nogil:
-    """A cell by runs, with what follows."""
-    normalize_run(y + at, job.x + at, from_at(job.residual, at), from_at(job.given, at), n, &mean,
-                  &scale, &shift, &mean, &mean, False, False, job.slope, job.most, False, False,
-                  job.bend, True, job.stream, job.ahead)
+cdef inline void bend_cell(Samples *job, Cell cell, T mean, T scale, T shift) noexcept nogil:
+    """A cell with what follows; by items with their weights."""
+    cdef Py_ssize_t at = cell.at
+    bent_run(job.out + at, job.x + at, from_at(job.residual, at), from_at(job.given, at), cell.n,
+             &mean, &scale, &shift, job.weights + cell.place if job.items else NULL,
+             job.biases + cell.place, False, job.slope, job.most, job.bend, job.stream, job.ahead)
 
 
 cdef inline const S *from_at(const S *a, Py_ssize_t at) noexcept nogil:
@@ -271,15 +263,12 @@ cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count)
             continue
         at = cell.at
         mean, scale, shift = <T>means[c], <T>scales[c], <T>biases[c]
-        if job.bend != NULL and items:
-            bend_items(job, job.out, at, cell.n, mean, scale, shift, cell.place)
-        elif job.bend != NULL:
-            bend_run(job, job.out, at, cell.n, mean, scale, shift)
+        if job.bend != NULL:
+            bend_cell(job, cell, mean, scale, shift)
         elif items:
-            normalize_run(job.out + at, job.x + at, job.x, job.x, cell.n, &mean, &scale, &shift,
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift,
                           job.weights + cell.place, job.biases + cell.place, False, True, <T>1,
-                          <T>1, False, False, NULL, False, stream, ahead)
+                          <T>1, False, False, stream, ahead)
         else:
-            normalize_run(job.out + at, job.x + at, job.x, job.x, cell.n, &mean, &scale, &shift,
-                          &mean, &mean, False, False, <T>1, <T>1, False, False, NULL, False,
-                          stream, ahead)
+            normalize_run(job.out + at, job.x + at, job.x, cell.n, &mean, &scale, &shift, &mean,
+                          &mean, False, False, <T>1, <T>1, False, False, stream, ahead)

@@ -257,18 +257,16 @@ cdef leaf write_items(S *out, const double *values, Py_ssize_t n) noexcept nogil
 
 cdef leaf bend_wide(double *wide, const S *given, Py_ssize_t n, T slope, T most,
                     const void *bend) noexcept nogil:
-    """f of n items, or its slope times what is given, in T."""
-    cdef T[MOST_STRIP] z
-    cdef T[MOST_STRIP] dy
-    cdef Py_ssize_t piece, i, at, strip = strip_of(sizeof(T))
-    for piece in range(ceil_div(n, strip)):
-        at = piece * strip
-        for i in range(strip):
-            z[i] = <T>wide[at + i] if at + i < n else 0
-            dy[i] = item(given + at + i) if given != NULL and at + i < n else 0
-        (<Bend>bend)(z, dy if given != NULL else NULL, slope, most)
-        for i in range(min(strip, n - at)):
-            wide[at + i] = z[i]
+    """f of n <= WIDE items, or its slope times what is given, in T."""
+    cdef T[2 * BENT] z
+    cdef Py_ssize_t i
+    for i in range(n):
+        z[i] = <T>wide[i]
+    if given != NULL:
+        read_run(z + BENT, given, n)
+    bend_piece(z, n, given != NULL, slope, most, bend)
+    for i in range(n):
+        wide[i] = z[i]
 
 
 cdef leaf write_lean(Job *job, S *lean, Py_ssize_t r, Py_ssize_t at,
@@ -280,9 +278,8 @@ cdef leaf write_lean(Job *job, S *lean, Py_ssize_t r, Py_ssize_t at,
     cdef const S *dy = job.dy + r * job.dy_stride + at
     cdef const S *y = job.y + r * job.y_stride + at
     if job.bend != NULL:
-        normalize_run(lean, x, residual_at(job, r, at), given_at(job, r, at), n, coef,
-                      coef + width, coef + 2 * width, coef, coef, True, False, job.slope, job.most,
-                      False, False, job.bend, True, False, 0)
+        bent_run(lean, x, residual_at(job, r, at), given_at(job, r, at), n, coef, coef + width,
+                 coef + 2 * width, NULL, NULL, True, job.slope, job.most, job.bend, False, 0)
     elif job.task < GRADIENT:
         normalize_each_gated(lean, x, residual_at(job, r, at), n, coef, coef + width,
                              coef + 2 * width, job.slope, job.most, False, 0)

@@ -52,11 +52,6 @@ cdef extern from *:
     { CYBN_APART for (int j = 0; j < 32; j++) to[j] = j < n ? from[j] : pad; }
     CYBN_PART(cybn_part_float, float)
     CYBN_PART(cybn_part_double, double)
-    /* f(strip, strip of dy or NULL, slope, most) by a pointer that knows of no type. */
-    #define CYBN_BEND(T, f, z, dy, slope, most) \
-        ((void (*)(T *, const T *, T, T))(f))(z, dy, slope, most)
-    #define cybn_bend_float(f, z, dy, slope, most) CYBN_BEND(float, f, z, dy, slope, most)
-    #define cybn_bend_double(f, z, dy, slope, most) CYBN_BEND(double, f, z, dy, slope, most)
     """
     ctypedef void _always "cybn_always"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
@@ -67,7 +62,3 @@ cdef extern from *:
     void prefetch_far "cybn_prefetch_far"(const void *p) noexcept nogil
     void _part_float "cybn_part_float"(float *, const float *, int, float) noexcept nogil
     void _part_double "cybn_part_double"(double *, const double *, int, double) noexcept nogil
-    void _call_bend_float "cybn_bend_float"(const void *f, float *z, const float *dy, float slope,
-                                            float most) noexcept nogil
-    void _call_bend_double "cybn_bend_double"(const void *f, double *z, const double *dy,
-                                              double slope, double most) noexcept nogil

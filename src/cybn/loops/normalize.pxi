@@ -12,8 +12,8 @@ cdef inline void normalize(S *y, const S *x, Py_ssize_t n, T mean, T scale, T sh
 
     OUT y: n; may be x. IN x: n. stream: write past the caches (call stream_fence at the end).
     """
-    _normalize(y, x, x, x, n, &mean, &scale, &shift, &mean, &mean, False, False, <T>1, <T>1, False,
-               False, NULL, False, stream, ahead)
+    _normalize(y, x, x, n, &mean, &scale, &shift, &mean, &mean, False, False, <T>1, <T>1, False,
+               False, stream, ahead)
 
 
 cdef inline void normalize_gated(S *y, const S *x, const S *z, Py_ssize_t n, T mean, T scale,
@@ -21,18 +21,18 @@ cdef inline void normalize_gated(S *y, const S *x, const S *z, Py_ssize_t n, T m
                                  Py_ssize_t ahead) noexcept nogil:
     """y = gate((x - mean) * scale + shift + z, slope, most); z, n items, may be NULL."""
     if z == NULL:
-        _normalize(y, x, x, x, n, &mean, &scale, &shift, &mean, &mean, False, False, slope, most,
-                   True, False, NULL, False, stream, ahead)
+        _normalize(y, x, x, n, &mean, &scale, &shift, &mean, &mean, False, False, slope, most,
+                   True, False, stream, ahead)
     else:
-        _normalize(y, x, z, x, n, &mean, &scale, &shift, &mean, &mean, False, False, slope, most,
-                   True, True, NULL, False, stream, ahead)
+        _normalize(y, x, z, n, &mean, &scale, &shift, &mean, &mean, False, False, slope, most,
+                   True, True, stream, ahead)
 
 
 cdef inline void normalize_each(S *y, const S *x, Py_ssize_t n, const T *mean, const T *scale,
                                 const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
-    _normalize(y, x, x, x, n, mean, scale, shift, mean, mean, True, False, <T>1, <T>1, False,
-               False, NULL, False, stream, ahead)
+    _normalize(y, x, x, n, mean, scale, shift, mean, mean, True, False, <T>1, <T>1, False, False,
+               stream, ahead)
 
 
 cdef inline void normalize_each_gated(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
@@ -40,11 +40,11 @@ cdef inline void normalize_each_gated(S *y, const S *x, const S *z, Py_ssize_t n
                                       bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize_gated, with a mean, scale and shift for every item."""
     if z == NULL:
-        _normalize(y, x, x, x, n, mean, scale, shift, mean, mean, True, False, slope, most, True,
-                   False, NULL, False, stream, ahead)
+        _normalize(y, x, x, n, mean, scale, shift, mean, mean, True, False, slope, most, True,
+                   False, stream, ahead)
     else:
-        _normalize(y, x, z, x, n, mean, scale, shift, mean, mean, True, False, slope, most, True,
-                   True, NULL, False, stream, ahead)
+        _normalize(y, x, z, n, mean, scale, shift, mean, mean, True, False, slope, most, True,
+                   True, stream, ahead)
 
 
 cdef inline void normalize_weighted(S *y, const S *x, const T *weight, const T *bias, Py_ssize_t n,
@@ -55,18 +55,16 @@ cdef inline void normalize_weighted(S *y, const S *x, const T *weight, const T *
     xhat = (x - mean)*rstd + shift, in which shift puts right what rounding the mean left out.
     OUT y: n; may be x. IN x, weight, bias: n. stream: as in normalize.
     """
-    _normalize(y, x, x, x, n, &mean, &rstd, &shift, weight, bias, False, True, <T>1, <T>1, False,
-               False, NULL, False, stream, ahead)
+    _normalize(y, x, x, n, &mean, &rstd, &shift, weight, bias, False, True, <T>1, <T>1, False,
+               False, stream, ahead)
 
 
-cdef inline _always _normalize(S *y, const S *x, const S *z, const S *dy, Py_ssize_t n,
-                               const T *mean, const T *scale, const T *shift, const T *weight,
-                               const T *bias, bint each, bint weighted, T slope, T most,
-                               bint gating, bint adds, const void *bend, bint bending, bint stream,
-                               Py_ssize_t ahead) noexcept nogil:
+cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
+                               const T *scale, const T *shift, const T *weight, const T *bias,
+                               bint each, bint weighted, T slope, T most, bint gating, bint adds,
+                               bint stream, Py_ssize_t ahead) noexcept nogil:
     # adds: z is there. A loop that asks for it item by item has no vectors. each and weighted: one
-    # weight and bias for all. bending: strips, and those of z and of dy where they are not NULL, go
-    # by `bend` before they are stored (kernels/curves.pxi).
+    # weight and bias for all.
     cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
@@ -82,92 +80,88 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, const S *dy, Py_ssi
     tail = (n - head) % strip
     if S is T:      # an end in its place: as a whole strip it is slower where rows stream
         if head:
-            _normalize_end(y, x, z, dy, 0, head, mean, scale, shift, weight, bias, each, weighted,
-                           slope, most, gating, adds, bend, bending)
+            _normalize_end(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted,
+                           slope, most, gating, adds)
     else:
         if n < strip:
-            _normalize_end(y, x, z, dy, 0, n, mean, scale, shift, weight, bias, each, weighted,
-                           slope, most, gating, adds, bend, bending)
+            _normalize_end(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                           most, gating, adds)
             return
         if head:
-            _normalize_some(first, x, z, dy, 0, strip, mean, scale, shift, weight, bias, each,
-                            weighted, slope, most, gating, adds, bend, bending, True, False)
+            _normalize_some(first, x, z, 0, strip, mean, scale, shift, weight, bias, each, weighted,
+                            slope, most, gating, adds, True, False)
         if tail:
-            _normalize_some(last, x, z, dy, n - strip, strip, mean, scale, shift, weight, bias,
-                            each, weighted, slope, most, gating, adds, bend, bending, True, False)
+            _normalize_some(last, x, z, n - strip, strip, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
     at = head + (n - head) // strip * strip
     # Where rows are short, a loop for each kind of store: a choice in it costs as much as a store.
-    if gating or each or S is not T or stream or bending:
-        _normalize_strips(y, x, z, dy, head, at, mean, scale, shift, weight, bias, each, weighted,
-                          slope, most, gating, adds, bend, bending, stream, ahead)
+    if gating or each or S is not T or stream:
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, adds, stream, ahead)
     else:
-        _normalize_strips(y, x, z, dy, head, at, mean, scale, shift, weight, bias, each, weighted,
-                          slope, most, gating, adds, bend, bending, False, ahead)
+        _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
+                          slope, most, gating, adds, False, ahead)
     if S is T:
         if tail:
-            _normalize_end(y + at, x, z, dy, at, tail, mean, scale, shift, weight, bias, each,
-                           weighted, slope, most, gating, adds, bend, bending)
+            _normalize_end(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
+                           slope, most, gating, adds)
     else:
         _store_ends(y, first, last, n, head, tail, stream)
 
 
-cdef inline _always _normalize_strips(S *y, const S *x, const S *z, const S *dy, Py_ssize_t at,
-                                      Py_ssize_t end, const T *mean, const T *scale, const T *shift,
+cdef inline _always _normalize_strips(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t end,
+                                      const T *mean, const T *scale, const T *shift,
                                       const T *weight, const T *bias, bint each, bint weighted,
-                                      T slope, T most, bint gating, bint adds, const void *bend,
-                                      bint bending, bint stream, Py_ssize_t ahead) noexcept nogil:
+                                      T slope, T most, bint gating, bint adds, bint stream,
+                                      Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
     for _s in range((end - at) // strip):
         _fetch(x + at, strip, ahead)
-        if adds or (bending and z != NULL):
+        if adds:
             _fetch(z + at, strip, ahead)
-        if bending and dy != NULL:
-            _fetch(dy + at, strip, ahead)
-        _normalize_some(y + at, x, z, dy, at, strip, mean, scale, shift, weight, bias, each,
-                        weighted, slope, most, gating, adds, bend, bending, True, stream)
+        _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each, weighted,
+                        slope, most, gating, adds, True, stream)
         at += strip
 
 
-cdef inline _always _normalize_end(S *y, const S *x, const S *z, const S *dy, Py_ssize_t at,
-                                   Py_ssize_t n, const T *mean, const T *scale, const T *shift,
-                                   const T *weight, const T *bias, bint each, bint weighted,
-                                   T slope, T most, bint gating, bint adds, const void *bend,
-                                   bint bending) noexcept nogil:
+cdef inline _always _normalize_end(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
+                                   const T *mean, const T *scale, const T *shift, const T *weight,
+                                   const T *bias, bint each, bint weighted, T slope, T most,
+                                   bint gating, bint adds) noexcept nogil:
     # Less than a strip, where rows are short in steps of known lengths, which are vectors.
     cdef Py_ssize_t i = 0
-    if S is T and not gating and not each and not bending:
+    if S is T and not gating and not each:
         if strip_of(sizeof(S)) > 16 and n & 16:
-            _normalize_some(y, x, z, dy, at, 16, mean, scale, shift, weight, bias, each, weighted,
-                            slope, most, gating, adds, bend, bending, True, False)
+            _normalize_some(y, x, z, at, 16, mean, scale, shift, weight, bias, each, weighted,
+                            slope, most, gating, adds, True, False)
             i = 16
         if n & 8:
-            _normalize_some(y + i, x, z, dy, at + i, 8, mean, scale, shift, weight, bias, each,
-                            weighted, slope, most, gating, adds, bend, bending, True, False)
+            _normalize_some(y + i, x, z, at + i, 8, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
             i += 8
         if n & 4:
-            _normalize_some(y + i, x, z, dy, at + i, 4, mean, scale, shift, weight, bias, each,
-                            weighted, slope, most, gating, adds, bend, bending, True, False)
+            _normalize_some(y + i, x, z, at + i, 4, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
             i += 4
         n = n & 3
-    _normalize_some(y + i, x, z, dy, at + i, n, mean, scale, shift, weight, bias, each, weighted,
-                    slope, most, gating, adds, bend, bending, False, False)
+    _normalize_some(y + i, x, z, at + i, n, mean, scale, shift, weight, bias, each, weighted, slope,
+                    most, gating, adds, False, False)
 
 
-cdef inline _always _normalize_some(S *y, const S *x, const S *z, const S *dy, Py_ssize_t at,
-                                    Py_ssize_t n, const T *mean, const T *scale, const T *shift,
-                                    const T *weight, const T *bias, bint each, bint weighted,
-                                    T slope, T most, bint gating, bint adds, const void *bend,
-                                    bint bending, bint strip, bint stream) noexcept nogil:
+cdef inline _always _normalize_some(S *y, const S *x, const S *z, Py_ssize_t at, Py_ssize_t n,
+                                    const T *mean, const T *scale, const T *shift, const T *weight,
+                                    const T *bias, bint each, bint weighted, T slope, T most,
+                                    bint gating, bint adds, bint strip,
+                                    bint stream) noexcept nogil:
     # to y, n items from `at` on: a strip, or less than one; strip: n is a literal
     cdef Py_ssize_t j, c
     cdef T x_room[MOST_STRIP]
     cdef T z_room[MOST_STRIP]
     cdef T out[MOST_STRIP]
     cdef T v
-    cdef bint ordered = each or weighted or bending
-    _read(x_room, x + at, n, strip, ordered)
+    _read(x_room, x + at, n, strip, each or weighted)
     if adds:
-        _read(z_room, z + at, n, strip, ordered)
+        _read(z_room, z + at, n, strip, each or weighted)
     for j in range(n):
         c = at + j if each else 0
         v = normal(loaded(x_room, x + at, j), mean[c], scale[c], shift[c])
@@ -175,39 +169,11 @@ cdef inline _always _normalize_some(S *y, const S *x, const S *z, const S *dy, P
             v = v * weight[0 if each else at + j] + bias[0 if each else at + j]
         if gating:
             v = gate(v + loaded(z_room, z + at, j) if adds else v, slope, most)
-        if strip or bending:
+        if strip:
             out[j] = v
         else:
             put(y, out, j, v)
-    if bending:
-        _bend_some(out, z, dy, at, n, slope, most, bend, strip)
-    if bending and not strip:
-        for j in range(n):
-            put(y, out, j, out[j])
     if strip:
-        _store_some(y, out, n, ordered, stream)
+        _store_some(y, out, n, each or weighted, stream)
     else:
         store(y, out, n)
-
-
-cdef inline _always _bend_some(T *v, const S *z, const S *dy, Py_ssize_t at, Py_ssize_t n, T slope,
-                               T most, const void *bend, bint strip) noexcept nogil:
-    # v + z to `bend`, with dy, as a whole strip: 0 is what it lacks
-    cdef T room[MOST_STRIP]
-    cdef T up[MOST_STRIP]
-    cdef Py_ssize_t j
-    if z != NULL:
-        _read(room, z + at, n, strip, True)
-        for j in range(n):
-            v[j] = v[j] + loaded(room, z + at, j)
-    if dy != NULL:
-        _read(room, dy + at, n, strip, True)
-        for j in range(n):
-            up[j] = loaded(room, dy + at, j)
-    if not strip:
-        for j in range(n, strip_of(sizeof(S))):
-            v[j] = up[j] = 0
-    if T is float:
-        _call_bend_float(bend, v, up if dy != NULL else NULL, slope, most)
-    else:
-        _call_bend_double(bend, v, up if dy != NULL else NULL, slope, most)

@@ -41,6 +41,7 @@ alpha, beta, k
 """
 
 from ..terms.docstrings import complete as _complete
+from .activations import activate, activate_backward
 from .batch import (
     backward_apply,
     backward_inference,
@@ -72,6 +73,8 @@ from .rows import (
 )
 
 __all__ = [
+    "activate",
+    "activate_backward",
     "backward_apply",
     "backward_conditional",
     "backward_inference",

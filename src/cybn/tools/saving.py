@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.dtypes import is_bfloat16
 from ..arrays.foreign import as_numpy
 from ..config.files import opened
 from ..layers.base.layer import Layer
@@ -31,6 +30,7 @@ from .state import state_dict
 __all__ = ["load", "save"]
 
 UNPACKED = 2**30  # bytes that the arrays of an .npz may have beyond those of the file
+_LONGEST = 2**16 - 1  # bytes of the name of a member of a zip file
 _ELSEWHERE = {  # how files of other kinds come here
     (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"): (
         "it is a pickle, which runs code when it is read; load it where it is from and pass the "
@@ -62,9 +62,10 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     ImportError
         For .safetensors without the library safetensors.
     TypeError
-        For what is neither layers nor arrays, and for arrays of Python objects.
+        For what is neither layers nor arrays, and for arrays of anything but numbers.
     ValueError
-        For another suffix, and for bfloat16 in an .npz, which has no word for it.
+        For another suffix, for bfloat16 in an .npz, which has no word for it, and for complex128 or
+        longdouble in a .safetensors file.
     OSError
         Where the file cannot be written.
 
@@ -114,7 +115,8 @@ def load(
     ImportError
         For .safetensors without the library safetensors.
     ValueError
-        For another suffix, and for a file that is malformed or cut off, or that has Python objects.
+        For another suffix, and for a file that is malformed or cut off, or that has arrays of
+        anything but numbers.
 
     Examples
     --------
@@ -161,16 +163,22 @@ def _plain(where: str, name: object, value: object) -> np.ndarray:
     if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in name):  # no text
         raise ValueError(f"{where}: {shown(name, False)} cannot be the name of an array in a file")
     array = as_numpy(where, name, value)
-    if array.dtype.hasobject:
+    if not _of_numbers(array.dtype):
         raise TypeError(f"{where}: {name} must hold numbers, got {shown(value)}")
     return array
+
+
+def _of_numbers(dtype: np.dtype) -> bool:
+    # bfloat16 and its kin, of ml_dtypes, are of kind V and of a type of their own
+    return dtype.kind in "biufc" or (dtype.kind == "V" and dtype.type is not np.void)
 
 
 @contextmanager
 def _in_place_of(path: str | os.PathLike[str]) -> Iterator[str]:
     """A file to be written, which takes the place of `path` when it is whole."""
     old = os.path.realpath(os.fsdecode(path))
-    new = f"{old}.{secrets.token_hex(6)}.tmp"
+    folder, name = os.path.split(old)
+    new = os.path.join(folder, f"{name[:50]}.{secrets.token_hex(6)}.tmp")  # a name has 255 bytes
     try:
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         with suppress(FileNotFoundError):
@@ -181,27 +189,34 @@ def _in_place_of(path: str | os.PathLike[str]) -> Iterator[str]:
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(new, old)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(new)
+        if isinstance(error, OSError) and error.filename == new:
+            error.filename, error.filename2 = os.fsdecode(path), None  # what the caller knows
         raise
     if hasattr(os, "O_DIRECTORY"):  # the name, too, is to outlive a loss of power
         with suppress(OSError):
-            folder = os.open(os.path.dirname(old), os.O_RDONLY | os.O_DIRECTORY)
+            opened_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(folder)
+                os.fsync(opened_folder)
             finally:
-                os.close(folder)
+                os.close(opened_folder)
 
 
 def _write_npz(path: str, where: str, arrays: Mapping[str, np.ndarray]) -> None:
     # np.savez takes no array that is called `file`
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            if is_bfloat16(array.dtype):
+            if len(f"{name}.npy".encode()) > _LONGEST:
                 raise ValueError(
-                    f"{where}: {name} is bfloat16, which .npz has no word for; save a .safetensors "
-                    f"file, or convert it with .astype(np.float32)"
+                    f"{where}: {shown(name, False)} has more than {_LONGEST:,} bytes, which .npz "
+                    f"has no room for; save a .safetensors file"
+                )
+            if array.dtype.kind == "V":
+                raise ValueError(
+                    f"{where}: {name} is {array.dtype}, which .npz has no word for; save a "
+                    f".safetensors file, or convert it with .astype(np.float32)"
                 )
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
@@ -235,6 +250,10 @@ def _array_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         shape, _, dtype = _HEADERS[version](member)
         if dtype.hasobject:
             raise ValueError(f"{shown(info.filename, False)} has Python objects, not numbers")
+        if not _of_numbers(dtype):  # of no use to a layer, and not every byte is text or a date
+            raise ValueError(
+                f"{shown(info.filename, False)} is of {dtype}, not numbers; leave it out with only="
+            )
         size = dtype.itemsize
         for n in shape:
             size *= n

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ...terms.messages import shown
 from ...terms.registry import UnknownName
+from . import acts, torch
 from . import hf_classes as classes
-from . import torch
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import SCALE, SHIFT, As, Only, Refusal, Unused, Word
@@ -157,12 +157,9 @@ NORMS = (
     ),
     Norm(
         ("BitGroupNormActivation",), "GroupNorm",
-        {**_GROUP, "num_groups": As("num_groups", default=32), "apply_activation": Only(
-            False,
-            Refusal("it ends in an activation of the config",
-                    {"type": "GroupNorm", "num_groups": 32}, "and apply it to the output"),
-            default=True,
-        )},
+        {**_GROUP, "num_groups": As("num_groups", default=32),
+         "hidden_act": acts.Act(acts.HF, default="relu"),
+         "apply_activation": acts.Apply(default=True)},
     ),
     Norm(("ChameleonLayerNorm", "StableLmLayerNormPerHead", "xLSTMMultiHeadLayerNorm"),
          refused=_HEADS),
@@ -202,7 +199,7 @@ NORMS = (
     Norm(("NoNorm",), refused=_NO_NORM),
     Norm(
         ("MuseGlimmerTextNormedEmbedding", "MuseSparkTextNormedEmbedding", "PatchTSMixerNormLayer"),
-        refused=Refusal("it is a block with a norm in it; give the class of that norm"),
+        refused=Refusal("it is a block with a norm in it, and no norm"),
     ),
 )  # fmt: skip
 
@@ -231,6 +228,38 @@ MODELS: dict[str, Model] = {
     **_models(
         "gemma gemma2 gemma3_text recurrent_gemma qwen3_next", "GemmaRMSNorm", "rms_norm_eps"
     ),
+    **_models(
+        "afmoe arcee aria_text bamba bitnet chameleon cosmos3_edge_text cwm deepseek_v4"
+        " diffllama doge dots1 emu3_text_model ernie4_5 evolla exaone4 exaone_moe falcon_h1"
+        " flex_olmo flint glm4_moe glm_image_text gpt_oss granite4_vision_text"
+        " granite_docling_text granite_swa granitemoe_swa granitemoehybrid granitemoeshared"
+        " helium higgs_audio_v2 hunyuan_v1_dense hunyuan_v1_moe hy_v3 hy_v4 hyperclovax"
+        " idefics kolibri1 laguna lara_mini mellum minimax minimax_m2 ministral3 mistral4"
+        " mistral_large4_text molmo2_text muse_glimmer_assistant neucodec olmo3 olmo_hybrid"
+        " openai_privacy_filter paddleocr_vl_text pe_audio_encoder pe_audio_video_encoder"
+        " pe_video_encoder phi4_multimodal qwen2_5_vl_text qwen2_vl_text qwen3_vl_text"
+        " qwen3_vl_moe_text seed_oss solar_open timesfm timesfm2_5 ultrabert"
+        " unlimited_ocr_text xcodec2 youtu zaya",
+        "LlamaRMSNorm", "rms_norm_eps",
+    ),
+    **_models(
+        "eurobert llama4_text",
+        "EuroBertRMSNorm", "rms_norm_eps",
+    ),
+    **_models(
+        "fun_asr_nano_encoder gpt_neox_japanese gradium_phonon_tts gte jais2"
+        " jina_embeddings_v3 nomic_bert pocket_tts",
+        "LayerNorm", "layer_norm_eps",
+    ),
+    **_models(
+        "mimi pocket_tts_audio_tokenizer",
+        "LayerNorm", "norm_eps",
+    ),
+    **_models(
+        "minimax_m3_vl_text muse_spark_text qwen3_5_text qwen3_5_moe_text step3p5"
+        " vaultgemma",
+        "GemmaRMSNorm", "rms_norm_eps",
+    ),
     **_models("t5 mt5 umt5 longt5", "T5LayerNorm", "layer_norm_epsilon", "d_model"),
     **_models("mamba falcon_mamba mamba2", "MambaRMSNorm", "layer_norm_epsilon"),
     **_models(
@@ -251,6 +280,10 @@ MODELS: dict[str, Model] = {
     **_models("olmo", "OlmoLayerNorm", 1e-5),
     **_models("nemotron", "NemotronLayerNorm1P", "norm_eps"),
     **_models("resnet", "BatchNorm2d", 1e-5, None),
+    **_models(
+        "bit", "BitGroupNormActivation", 1e-5, None, {},
+        {"num_groups": "num_groups", "hidden_act": "hidden_act"},
+    ),
     **_models("mobilenet_v1", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.9997}),
     **_models("mobilenet_v2", "BatchNorm2d", "layer_norm_eps", None, {"momentum": 0.997}),
     **_models(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...terms.messages import shown
+from .acts import KERAS, Act
 from .names import StateNames
 from .table import Dialect, Norm
 from .words import (
@@ -39,6 +40,7 @@ _LAYER: dict[str, Word] = {
     "input_shape": Unused("inputs are known when they come"),
     "autocast": Unused("inputs are taken in their own dtype"),
     "supports_masking": Unused("a mask is given in the call"),
+    "activation": Act(KERAS),  # that of the Activation layer after it
 }
 _AFFINE = {
     "center": As(SHIFT, default=True),

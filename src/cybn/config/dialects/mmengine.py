@@ -1,17 +1,24 @@
 """OpenMMLab: ``norm_cfg`` of MMEngine, MMCV and what is built on them.
 
 ``build_norm_layer`` hands the options to PyTorch's class, eps 1e-5 where none is given. It adds
-``requires_grad``: false holds weight and bias fixed, and lets running statistics move.
+``requires_grad``: false holds weight and bias fixed, and lets running statistics move. ``act_cfg``
+stands beside ``norm_cfg`` in a config; given in the call, the norm ends in that activation.
 """
 
 from __future__ import annotations
 
 from . import torch
+from .acts import Act
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
 from .words import As, Learns, Refusal, Unused, Word
 
-GRAD: dict[str, Word] = {"requires_grad": Learns(default=True)}
+GRAD: dict[str, Word] = {
+    "requires_grad": Learns(default=True),
+    "_delete_": Unused("it says what of a base file is left"),
+    "_scope_": Unused("it says in which registry the name is"),
+    "act_cfg": Act(),  # that of the ConvModule around it
+}
 BATCH = {**torch.BATCH, **GRAD}
 SYNC = {**torch.SYNC, **GRAD}
 MM_SYNC = {
@@ -58,6 +65,7 @@ DIALECT = Dialect(
     "OpenMMLab: MMEngine, MMCV, MMDetection, MMSegmentation, MMPretrain and others",
     (
         "https://github.com/open-mmlab/mmcv/blob/main/mmcv/cnn/bricks/norm.py",
+        "https://github.com/open-mmlab/mmcv/blob/main/mmcv/cnn/bricks/activation.py",
         "https://github.com/open-mmlab/mmcv/blob/main/mmcv/ops/sync_bn.py",
         "https://github.com/open-mmlab/mmpretrain/blob/main/mmpretrain/models/utils/norm.py",
         "https://github.com/open-mmlab/mmdetection3d/blob/main/mmdet3d/models/layers/norm.py",

@@ -6,17 +6,21 @@ The name says no rank, so that ``spatial_dims`` is to be given, as MONAI's facto
 from __future__ import annotations
 
 from . import torch
+from .acts import Act
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Form, Norm
 
-_GROUP = {**torch.GROUP, **torch.WIDTH}
+_ACT = {"act": Act()}  # of the same block
+_GROUP = {**torch.GROUP, **torch.WIDTH, **_ACT}
 
 NORMS = (
-    Norm(("batch",), "BatchNorm{}d", torch.BATCH, ranked=True),
-    Norm(("syncbatch",), "BatchNorm{}d", torch.SYNC, ranked=True, synchronized=True),
-    Norm(("instance", "instance_nvfuser"), "InstanceNorm{}d", torch.INSTANCE, ranked=True),
+    Norm(("batch",), "BatchNorm{}d", {**torch.BATCH, **_ACT}, ranked=True),
+    Norm(("syncbatch",), "BatchNorm{}d", {**torch.SYNC, **_ACT}, ranked=True, synchronized=True),
+    Norm(
+        ("instance", "instance_nvfuser"), "InstanceNorm{}d", {**torch.INSTANCE, **_ACT}, ranked=True
+    ),
     Norm(("group",), "GroupNorm", _GROUP),
-    Norm(("layer",), "LayerNorm", {**torch.LAYER, **torch.WIDTH}),
+    Norm(("layer",), "LayerNorm", {**torch.LAYER, **torch.WIDTH, **_ACT}),
     Norm(("localresponse",), "LocalResponseNorm", torch.RESPONSE),
 )
 

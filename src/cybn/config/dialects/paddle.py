@@ -1,7 +1,8 @@
 """PaddlePaddle: PyTorch's shapes, and momentum that weighs what was.
 
 ``weight_attr`` and ``bias_attr`` are false for no weight and no bias. The running variance is the
-biased one.
+biased one. PaddleDetection's ``norm_type`` stands among the options of a network, which are left
+alone; its group norm has 32 groups.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ NORMS = (
     Norm(("BatchNorm2D", "BatchNorm"), "BatchNorm2d", _BATCH, _BIASED),
     Norm(("BatchNorm1D",), "BatchNorm1d", _BATCH, _BIASED),
     Norm(("BatchNorm3D",), "BatchNorm3d", _BATCH, _BIASED),
-    Norm(("SyncBatchNorm",), "BatchNorm{}d", _BATCH, _BIASED, synchronized=True),
+    Norm(("SyncBatchNorm", "sync_bn"), "BatchNorm{}d", _BATCH, _BIASED, synchronized=True),
     Norm(("InstanceNorm1D",), "InstanceNorm1d", _INSTANCE),
     Norm(("InstanceNorm2D",), "InstanceNorm2d", _INSTANCE),
     Norm(("InstanceNorm3D",), "InstanceNorm3d", _INSTANCE),
@@ -76,15 +77,32 @@ NORMS = (
     Norm(("GroupNorm",), "GroupNorm", _GROUP),
 )  # fmt: skip
 
+_FREEZES = Refusal(
+    "PaddleDetection holds the statistics fixed with it in some blocks, and in others not",
+    {"type": "FrozenBatchNorm2d"}, "where they are",
+)  # fmt: skip
+
+
+def _parts(spec: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
+    if "norm_type" not in spec:
+        return None
+    if spec.get("freeze_norm") not in (None, False):
+        raise Refused(f"freeze_norm of PaddleDetection: {_FREEZES}")
+    name = spec["norm_type"]
+    return name, {"num_groups": spec.get("norm_groups", 32)} if name == "gn" else {}
+
+
 DIALECT = Dialect(
     "paddle",
     "PaddlePaddle",
     (
         "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/BatchNorm2D_en.html",
         "https://github.com/PaddlePaddle/Paddle/blob/develop/python/paddle/nn/layer/norm.py",
+        "https://github.com/PaddlePaddle/PaddleDetection/blob/develop/ppdet/modeling/layers.py",
     ),
     NORMS,
     packages=("paddle", "nn"),
+    parse=_parts,
     state=StateNames(
         {"weight": ("scale",), "running_mean": ("_mean",), "running_var": ("_variance",)}
     ),

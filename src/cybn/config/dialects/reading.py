@@ -14,6 +14,7 @@ from ...exchange.connect import processes
 from ...terms.messages import did_you_mean, folded, listed, shown, typos
 from ...terms.registry import UnknownName, UnknownOption, registry
 from ...terms.signature import options_of
+from .acts import ACT, ACT_OPTIONS, activation
 from .lacking import lacking
 from .table import Dialect, Norm
 from .words import ALL, AXIS, HELD, NDIM, REQUIRED, SCALE, SHIFT, UNSET, Onwards, Refused
@@ -74,16 +75,26 @@ def read(
         value = said.get(key, word.default)
         if value is REQUIRED:
             raise TypeError(f"{where} needs {key}")
+        if isinstance(value, str) and value.startswith(("$", "@")):
+            raise ValueError(
+                f"{where}: {key}={shown(value, False)} is to be filled in by who reads it, and "
+                f"here it is taken as it stands; write the value, or give {key} in the call"
+            )
         if value is not UNSET:
             try:
                 meant.update(word.read(value))
             except Refused as error:
                 raise Refused(f"{where}: {key}={error}") from None
+    act, more = meant.pop(ACT, None), meant.pop(ACT_OPTIONS, {})
     ndim = meant.pop(NDIM, None)
     dims = options.get(DIMS, defaults.get(DIMS, None if ndim is None else max(ndim - 2, 1)))
     own = {key: value for key, value in options.items() if key not in (*norm.words, DIMS)}
     free = {key: value for key, value in defaults.items() if key not in (*norm.words, DIMS)}
     type_, cls = _layer(norm, rank, dims, meant, where)
+    if act is not None:
+        ends = activation(act, more, where)
+        whole = "activation" in options_of(cls)  # else it is refused, for the activation alone
+        meant.update(ends if whole else {"activation": ends["activation"]})
     found = {**_ours(cls, meant, where, {**free, **own}), **own}
     used = {key for key in defaults if key in (*norm.words, DIMS)}
     for key, value in free.items():

@@ -10,57 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...functional.gates import ACTIVATIONS
 from ...terms.messages import shown
 from . import torch
+from .acts import Act, ActOptions, Apply
 from .names import TORCH as TORCH_STATE
 from .table import Dialect, Norm
-from .words import As, Only, Refusal, Refused, Unused, Word
-
-_ACTIVATIONS = {name.replace("_", ""): name for name in ACTIVATIONS}
-_ACTIVATIONS |= {"swish": "silu", "identity": None}
-
-
-class Act(Word):
-    """`act_layer`: an activation by its name."""
-
-    def read(self, value: Any) -> Mapping[str, Any]:
-        key = value.rpartition(".")[2].replace("_", "").lower() if isinstance(value, str) else value
-        if key in (None, "", "none"):
-            return {"activation": None}
-        if key not in _ACTIVATIONS:
-            known = ", ".join(map(repr, ACTIVATIONS))
-            raise Refused(f"{value!r}: the activations of a norm here are {known}")
-        return {"activation": _ACTIVATIONS[key]}
-
-    def says(self) -> str:
-        return "`activation`, of ReLU, leaky ReLU or none"
-
-
-class Given(Word):
-    """`act_kwargs`: options of the activation."""
-
-    def read(self, value: Any) -> Mapping[str, Any]:
-        rest = dict(value) if isinstance(value, Mapping) else {}
-        rest.pop("inplace", None)
-        slope = {"negative_slope": rest.pop("negative_slope")} if "negative_slope" in rest else {}
-        if rest or not isinstance(value, (Mapping, type(None))):
-            raise Refused(f"{shown(value, False)}: of the options of an activation, negative_slope "
-                          f"is read")  # fmt: skip
-        return slope
-
-    def says(self) -> str:
-        return "`negative_slope` alone"
-
-
-class Apply(Word):
-    """`apply_act`: false leaves the activation out."""
-
-    def read(self, value: Any) -> Mapping[str, Any]:
-        return {} if value is True else {"activation": None}
-
-    def says(self) -> str:
-        return "false: no `activation`"
+from .words import As, Only, Refusal, Unused, Word
 
 
 class Last(Word):
@@ -92,7 +47,7 @@ GROUP1 = {name: word for name, word in GROUP.items() if name != "num_groups"}
 GROUP1_NO_BIAS = {name: word for name, word in GROUP1.items() if name != "bias"} | {"eps": EPS6}
 ACT = {
     "act_layer": Act(default="relu"),
-    "act_kwargs": Given(),
+    "act_kwargs": ActOptions(),
     "inplace": Unused("out= is given in the call"),
     "drop_layer": Only(None, Refusal("there is no dropout here")),
     "apply_act": Apply(default=True),

@@ -269,9 +269,7 @@ class ConditionalBatchNorm(ChannelNorm):
             )
         return None if a is None else a.astype(np.float64)
 
-    def _stats(
-        self, x: np.ndarray, of_batch: bool, axis: int
-    ) -> tuple[np.ndarray, Step | None]:
+    def _stats(self, x: np.ndarray, of_batch: bool, axis: int) -> tuple[np.ndarray, Step | None]:
         """mean, var and rstd, (3, C), to normalize x with; and how the running ones then move."""
         running, who = self.running_arrays(), type(self).__name__
         if not of_batch:

@@ -235,9 +235,10 @@ class BatchRenorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, with r and d as constants, and the gradients of weight and bias."""
-        dy, (like, stats, scale, r, d, training, axis, mask, valid) = self.resume(
-            saved, dy, out
-        ), saved
+        dy, (like, stats, scale, r, d, training, axis, mask, valid) = (
+            self.resume(saved, dy, out),
+            saved,
+        )
         masked = mask is not None
         x, given, along = (valid, pick(dy, mask, axis), 1) if masked else (like, dy, axis)
         # dscale = Σ dy*xhat and dbias = Σ dy, where y = xhat*scale + weight*d + bias

@@ -134,9 +134,7 @@ class EvoNormS0(Featured):
         slope = dstd / (max(1, maps.positions) * std)
         dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
         slopes = {"v1": (scale * of_slope).sum(0)} if "v1" in self._parameters else {}
-        return dx, self.gradients(
-            weight=(along / std).sum(0), bias=dbias.sum(0), **slopes
-        )
+        return dx, self.gradients(weight=(along / std).sum(0), bias=dbias.sum(0), **slopes)
 
     def _slope(self) -> np.ndarray:
         return self.copied("v1")

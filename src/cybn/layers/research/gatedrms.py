@@ -195,9 +195,7 @@ class GatedRMSNorm(Featured):
             given = rows.gather(gate)[0]
             activated = _activated(given, activation)
         if gate is not None and before:
-            plain, _ = normalize_checked(
-                values, rest[0], weight, None, self.eps, False, None
-            )
+            plain, _ = normalize_checked(values, rest[0], weight, None, self.eps, False, None)
             dgate = _activation_back(g * plain, given, activation)
             g = g * activated
         elif gate is not None:

@@ -17,7 +17,8 @@ from ...functional.masks import check_item_mask, check_mask
 from ...functional.rows import rows_in
 from ..base.layer import Layer
 from ..base.pair import new
-from .masked import Masked, apply_holes, apply_rows, pullback_holes, pullback_rows
+from .holes import apply_holes, pullback_holes
+from .masked import Masked, apply_rows, pullback_rows
 
 
 class RowNorm(Layer):
