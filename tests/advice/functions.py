@@ -40,6 +40,11 @@ def moments_of_nothing(given):
     yield lambda: functional.batch_norm_apply(rest, functional.merge_moments(everything))
 
 
+def a_factor_of_elu(given):
+    yield lambda: functional.batch_norm_forward(_X, activation="elu", alpha=0.0)
+    yield lambda: functional.batch_norm_forward(_X, activation="elu", alpha=1.0)
+
+
 def an_average_without_a_count(given):
     state = [a.copy() for a in _STATE]
     yield lambda: functional.batch_norm_forward(_X, None, None, *state, momentum=None)
