@@ -13,7 +13,8 @@ from cybn.functional.gates import OPEN
 
 N, C, L = 4, 3, 5
 HOW = {"threads": 1, "cache": 1 << 20, "stream": False}
-GATE = dict(zip(("slope", "most"), OPEN, strict=True))
+GATE = {"slope": OPEN.slope, "most": OPEN.most}
+CURVED = {**GATE, "curve": OPEN.curve}
 
 
 def items(*shape, dtype=np.float32):
@@ -32,7 +33,7 @@ def training():
     return dict(
         y=items(N, C, L), stats=new_stats(), running_mean=per_channel(), running_var=per_channel(),
         num_batches_tracked=np.array([3]), x=items(N, C, L), residual=items(N, C, L),
-        weight=per_channel(), bias=per_channel(), eps=1e-5, momentum=0.1, **GATE,
+        weight=per_channel(), bias=per_channel(), eps=1e-5, momentum=0.1, **CURVED,
         training=True, **HOW,
     )  # fmt: skip
 
@@ -56,7 +57,7 @@ def moments():
 def output():
     return dict(
         y=items(N, C, L), stats=np.ones((6, C)), x=items(N, C, L), residual=items(N, C, L),
-        weight=per_channel(), bias=per_channel(), count=7.0, **GATE, **HOW,
+        weight=per_channel(), bias=per_channel(), count=7.0, **CURVED, **HOW,
     )  # fmt: skip
 
 
@@ -73,6 +74,18 @@ def gradient():
         **{name: call[name] for name in names}, sums=np.ones((2, C)), weight=per_channel(),
         **GATE, **HOW,
     )  # fmt: skip
+
+
+def given():
+    return dict(
+        out=items(N, C, L), stats=new_stats(), dy=items(N, C, L), x=items(N, C, L),
+        residual=items(N, C, L), weight=per_channel(), bias=per_channel(), **GATE, curve=1,
+        threads=1, cache=1 << 20,
+    )  # fmt: skip
+
+
+def backward_past_a_curve():
+    return backward() | {"y": None, "curve": 1, "bias": per_channel(), "residual": items(N, C, L)}
 
 
 def rows():
@@ -206,6 +219,8 @@ ENTRIES = [
     (KERNELS.batch_forward, moments, "running_mean running_var num_batches_tracked weight bias"),
     (KERNELS.batch_output, output, "residual weight bias"),
     (KERNELS.batch_backward, backward, "dresidual dweight dbias weight"),
+    (KERNELS.batch_backward, backward_past_a_curve, "dresidual dweight dbias weight bias residual"),
+    (KERNELS.batch_given, given, "residual weight bias"),
     (KERNELS.batch_sums, sums, "y"),
     (KERNELS.batch_gradient, gradient, "dresidual weight"),
     (KERNELS.rows_forward, rows, "weight bias"),

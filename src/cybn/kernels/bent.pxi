@@ -6,6 +6,8 @@ def batch_given(S[:, :, :] out, stats, const S[:, :, :] dy, const S[:, :, :] x,
     """OUT out: dy*f'(z), z being what went into a curve of the same y; it may be dy."""
     cdef Call call = Call.__new__(Call)
     cdef Job job
+    if out is None or dy is None:
+        refuse("out" if out is None else "dy", "shape (N, C, L)", None)
     open_forward(&job, call, INFERENCE, out, stats, x, residual, dy, weight, bias, slope, most,
                  curve, threads, False)
     start(&job, threads, cache)
