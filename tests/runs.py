@@ -33,7 +33,9 @@ def run_kernels(level, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=
     )
     result.update(y=y.copy(), stats=stats, running_mean=mean, running_var=var, count=count)
     dx, dweight, dbias = y, np.empty(channels, dtype), np.empty(channels, dtype)
-    module.batch_backward(dx, None, dweight, dbias, dy, x, None, stats, weight, *OPEN, True, *how)
+    module.batch_backward(
+        dx, None, dweight, dbias, dy, x, None, stats, weight, *OPEN[:2], True, *how
+    )
     result.update(dx=dx.copy(), dweight=dweight.copy(), dbias=dbias.copy())
 
     mean = np.linspace(-1, 1, channels).astype(dtype)
@@ -43,7 +45,9 @@ def run_kernels(level, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=
         y, given, mean, var, None, x, None, weight, bias, 1e-5, 0.1, *OPEN, False, *how
     )
     result.update(y_eval=y.copy(), stats_eval=given)
-    module.batch_backward(dx, None, dweight, dbias, dy, x, None, given, weight, *OPEN, False, *how)
+    module.batch_backward(
+        dx, None, dweight, dbias, dy, x, None, given, weight, *OPEN[:2], False, *how
+    )
     result.update(dx_eval=dx.copy(), dweight_eval=dweight.copy(), dbias_eval=dbias.copy())
 
     module.batch_forward(
@@ -52,7 +56,7 @@ def run_kernels(level, x, dy, *, parameters=None, threads=1, cache=HUGE, stream=
     result.update(y_gated=y.copy(), stats_gated=stats)
     kept, dresidual = y.copy(order="K"), np.empty_like(y)
     module.batch_backward(
-        dx, dresidual, dweight, dbias, dy, x, kept, stats, weight, *LEAKY6, True, *how
+        dx, dresidual, dweight, dbias, dy, x, kept, stats, weight, *LEAKY6[:2], True, *how
     )
     result.update(dx_gated=dx, dresidual=dresidual, dweight_gated=dweight, dbias_gated=dbias)
     return {name: bits(a) for name, a in result.items()}

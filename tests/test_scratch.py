@@ -21,12 +21,12 @@ kernels = of[x.dtype]
 y, stats = np.empty_like(x), np.empty((3, shape[1]))
 dweight, dbias, mean, var = (np.ones(shape[1], char) for _ in range(4))
 y.fill(0), stats.fill(0)
-gate, how = (1.0, float("inf")), (threads, 1 << 20, False)
+gate, how = (1.0, float("inf"), 0), (threads, 1 << 20, False)
 before = peak()
 kernels.batch_forward(
     y, stats, None, None, None, x, None, None, None, 1e-5, 0.1, *gate, True, *how
 )
-kernels.batch_backward(y, None, dweight, dbias, x, x, None, stats, None, *gate, True, *how)
+kernels.batch_backward(y, None, dweight, dbias, x, x, None, stats, None, *gate[:2], True, *how)
 kernels.batch_forward(y, stats, mean, var, None, x, None, None, None, 1e-5, 0.1, *gate, False, *how)
 print(peak() - before, x.nbytes)
 """
@@ -75,7 +75,7 @@ def run(x, dy, z):
         gated, stats, None, None, None, x, z, weight, bias, 1e-5, 0.1, *LEAKY6, True, *how
     )
     kernels.batch_backward(
-        dx, dz, dweight2, dbias2, dy, x, gated, stats, weight, *LEAKY6, True, *how
+        dx, dz, dweight2, dbias2, dy, x, gated, stats, weight, *LEAKY6[:2], True, *how
     )
     evaluated = np.empty_like(x)
     kernels.batch_forward(

@@ -97,7 +97,7 @@ def run(level, x, dy, z, threads=1, cache=HUGE, stream=False):
         gated = residual is not None
         module.batch_backward(
             words(dx), words(dz) if gated else None, dweight, dbias, words(dy), words(x),
-            words(y) if gated else None, stats, weight, *gate, True, *how,
+            words(y) if gated else None, stats, weight, *gate[:2], True, *how,
         )  # fmt: skip
         for key, a in zip(OUTPUTS, (y, dx, dweight, dbias, stats), strict=True):
             found[key + name] = a.copy()
