@@ -107,7 +107,7 @@ def theirs():
 
 def test_every_name_of_an_activation_is_theirs():
     """The layer's output is theirs of the norm's, for each that is not refused."""
-    import torch
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 
     spec = {
         "hf": lambda name: {"type": "BitGroupNormActivation", "hidden_act": name, "num_groups": 3},
