@@ -116,7 +116,7 @@ def covariances(out, a, a_before, b, b_before, Py_ssize_t groups, double scale, 
     job.units = groups * job.chunks
     call.doubles(job.units * wide * wide + threads * 2 * wide * DEEP + TILE)
     call.allocate()
-    job.sums = lined(call.doubles(job.units * wide * wide + threads * 2 * wide * DEEP + TILE))
+    job.sums = call.doubles(job.units * wide * wide + threads * 2 * wide * DEEP)
     scratch = job.sums + job.units * wide * wide
     with nogil:
         began = now()
@@ -217,7 +217,7 @@ def map_channels(out, after, a, a_before, b, b_before, matrices, Py_ssize_t grou
     job.units, room = groups * job.blocks, (job.deep + wide) * DEEP
     call.doubles(groups * job.deep * wide + threads * room + TILE)
     call.allocate()
-    job.matrices = lined(call.doubles(groups * job.deep * wide + threads * room + TILE))
+    job.matrices = call.doubles(groups * job.deep * wide + threads * room)
     scratch = job.matrices + groups * job.deep * wide
     for u in range(groups):
         at = u * job.deep * wide
@@ -307,7 +307,7 @@ def square_products(out, a, b, c, e, Py_ssize_t groups, Py_ssize_t d, int thread
     to = call.table(out, groups * d, d, "out")
     call.doubles(groups * job.wide * (job.wide + 2 * job.deep) + TILE)
     call.allocate()
-    job.out = lined(call.doubles(groups * job.wide * (job.wide + 2 * job.deep) + TILE))
+    job.out = call.doubles(groups * job.wide * (job.wide + 2 * job.deep))
     job.left = job.out + groups * job.wide * job.wide
     job.right = job.left + groups * job.wide * job.deep
     pack_squares(&job, job.left, call.table(a, groups * d, d, "a"), groups, 0)

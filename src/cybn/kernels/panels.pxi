@@ -17,11 +17,6 @@ cdef struct Field:      # what a matrix is made of: channels over positions, (x 
     const double *scale
 
 
-cdef inline double *lined(double *room) noexcept nogil:
-    """The first line of memory in it, less than TILE doubles on."""
-    return <double *>((<size_t>room + LINE - 1) // LINE * LINE)
-
-
 cdef inline Py_ssize_t panels(Py_ssize_t n) noexcept nogil:
     """n as far as whole panels go."""
     return ceil_div(n, TILE) * TILE
