@@ -31,6 +31,7 @@ project = "cybn"
 author = copyright = "The cybn developers"
 version = release = cybn.__version__
 language = "en"
+smartquotes = False  # 'float32' is code in many a sentence
 
 extensions = [
     "sphinx.ext.autodoc",

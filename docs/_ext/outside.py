@@ -50,7 +50,7 @@ def listed(text: str, folder: Path) -> str:
     """The text without the patterns of a table of contents for which there is no page (yet)."""
 
     def found(match: re.Match[str]) -> str:
-        return match[0] if any(folder.glob(f"{match[1]}.md")) else ""
+        return match[0] if any(folder.glob(f"{match[1]}.*")) else ""
 
     return re.sub(r"^([\w/]+\*)\n", found, text, flags=re.MULTILINE)
 
