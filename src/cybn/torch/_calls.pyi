@@ -35,6 +35,8 @@ def batch_gradient(
     training: bool,
     gate: Gate,
     wanted: Sequence[bool],
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
 ) -> tuple[Tensor | None, ...]: ...
 def move(
     mean: Tensor, var: Tensor, count: Tensor, stats: np.ndarray, m: int, momentum: float

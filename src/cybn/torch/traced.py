@@ -47,7 +47,7 @@ def batch_norm(module, x: Tensor, residual: Tensor | None, ranks: tuple[int, ...
         return None
     y, stats = OPS.batch_norm(
         x, weight, bias, None if of_batch else mean, None if of_batch else var, residual,
-        of_batch, module.eps, module.activation, module.negative_slope,
+        of_batch, module.eps, module.activation, module.negative_slope, module.alpha,
     )  # fmt: skip
     if tracked and mean is not None:
         m = x.numel() // x.shape[1]
