@@ -94,9 +94,7 @@ def _statistics(mean, var, eps):
     return torch.stack((mean, var, (var + eps).rsqrt()))
 
 
-def batch_again(
-    dy, x, y, stats, weight, training, eps, gate, wanted, bias=None, residual=None
-):
+def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted, bias=None, residual=None):
     """The gradients of x, weight, bias and residual, each where it is wanted.
 
     y: past a gate; bias and residual: past a curve.

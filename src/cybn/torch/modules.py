@@ -6,10 +6,10 @@ So a module becomes one of these, and PyTorch's own again, by an assignment to i
 parameters, hooks and optimizers, knows it still.
 
 A batch norm takes `residual=`, a tensor like x that is added to the norm, and has an `activation`,
-which comes last, all in one pass over memory: "relu", "relu6", "leaky_relu" (with `negative_slope`),
-"silu", "gelu", "gelu_tanh", "hardswish", "elu" (with `alpha`) or "mish". They are attributes of the
-class, None, 0.01 and 1.0, so that an instance that has none is PyTorch's; an instance for which they
-are set has them in its `__dict__`.
+which comes last, all in one pass over memory: "relu", "relu6", "leaky_relu" (`negative_slope`),
+"silu", "gelu", "gelu_tanh", "hardswish", "elu" (`alpha`) or "mish". They are attributes of the
+class, None, 0.01 and 1.0, so that an instance that has none is PyTorch's; one for which they are
+set has them in its `__dict__`.
 
     y = activation(norm(x) + residual)
 

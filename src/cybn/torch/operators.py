@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.library import Library, register_autograd, register_fake, register_vmap
 
-from ..functional.gates import CURVES, OPEN, Gate, gate_of
+from ..functional.gates import CURVES, Gate, gate_of
 from ..functional.running import CUMULATIVE
 from . import _calls, formulas
 from .tensors import dense
@@ -147,9 +147,7 @@ def _differentiate(ctx, dy, _):
     else:
         # Without an activation the residual's gradient is dy itself, which no operator returns.
         own = [*wanted[:3], wanted[3] and gate[0] is not None]
-        grads = OPS.batch_norm_backward(
-            dy, x, stats, weight, bias, residual, y, *ctx.options, own
-        )
+        grads = OPS.batch_norm_backward(dy, x, stats, weight, bias, residual, y, *ctx.options, own)
         grads = chosen(grads, own)
         if wanted[3] and gate[0] is None:
             grads[3] = dy
