@@ -21,7 +21,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 import torch
-from numpy import empty
+from numpy import add, empty
 from torch import (
     Tensor, contiguous_format, empty_like, get_num_threads, is_grad_enabled,
     is_inference_mode_enabled,
@@ -52,6 +52,7 @@ include "loans.pxi"
 include "ready.pxi"
 include "batch.pxi"
 include "bent.pxi"
+include "instances.pxi"
 include "rows.pxi"
 include "positions.pxi"
 include "response.pxi"

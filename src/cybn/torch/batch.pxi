@@ -246,14 +246,22 @@ cdef object weight_of(weight, x):
 
 
 def move(mean, var, count, stats, m, momentum):
-    """Move running statistics by those of a batch of m values per channel; -1: by 1/count."""
+    """Move running statistics by those of a batch of m values per channel; -1: by 1/count.
+
+    Or by the means of those of each sample, (3, N*C), of m values each.
+    """
     cdef Look mean_at, var_at, count_at
     given_mean, given_var = mean, var
-    if not look(&mean_at, mean) or not look(&var_at, var) or not look(&count_at, count):
+    if not look(&mean_at, mean) or not look(&var_at, var) or not (
+        count is None or look(&count_at, count)
+    ):
         raise ValueError("running statistics are tensors in memory, and not empty")
+    if stats.shape[1] != mean_at.size:
+        of_samples = stats.reshape(3, -1, mean_at.size)
+        stats = add.reduce(of_samples, 1) / of_samples.shape[1]
     mean, var = wide(mean, &mean_at), wide(var, &var_at)
     follow([Step(
-        lend(&mean_at, mean), lend(&var_at, var), lend(&count_at, count), stats, m, momentum
+        lend(&mean_at, mean), lend(&var_at, var), lent_values(count, &count_at), stats, m, momentum
     )])
     for given, moved in ((given_mean, mean), (given_var, var)):
         if moved is not given:

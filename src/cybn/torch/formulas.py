@@ -60,9 +60,11 @@ def batch(
 
 
 def move_running(mean, var, count, stats, m, momentum):
-    """As BatchNorm moves them; momentum None: 1/count."""
-    count.add_(1)
+    """As BatchNorm moves them; momentum None: 1/count. Or by the means of samples, (3, N*C)."""
+    if count is not None:
+        count.add_(1)
     weight = 1.0 / count if momentum is None else momentum
+    stats = stats.reshape(3, -1, mean.numel()).mean(1)
     for running, by in ((mean, stats[0]), (var, stats[1] * (m / (m - 1)))):
         running.copy_(running + weight * (by - running))
 

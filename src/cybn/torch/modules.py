@@ -111,10 +111,8 @@ class _InstanceNorm(_Norm):
         return super().forward(input) if y is None else y  # type: ignore[misc]
 
     def _apply_instance_norm(self, input: Tensor) -> Tensor:
-        y = None
-        if self.running_mean is None and self.running_var is None:
-            norm = traced.group_norm if is_compiling() else _calls.group_norm
-            y = norm(self, input, 0, True)
+        norm = traced.instance_norm if is_compiling() else _calls.instance_norm
+        y = norm(self, input)
         return super()._apply_instance_norm(input) if y is None else y  # type: ignore[misc]
 
 
@@ -160,7 +158,7 @@ class RMSNorm(_Norm, nn.RMSNorm):
 class GroupNorm(_Norm, nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         norm = traced.group_norm if is_compiling() else _calls.group_norm
-        y = norm(self, input, self.num_groups, False)
+        y = norm(self, input, self.num_groups)
         if y is None:
             y = _as_node(self, input)
         return super().forward(input) if y is None else y

@@ -180,7 +180,7 @@ def _move(mean, var, count, stats, m, momentum):
 
 
 define(
-    "move_running(Tensor(a!) mean, Tensor(b!) var, Tensor(c!) count, Tensor stats, SymInt m, "
+    "move_running(Tensor(a!) mean, Tensor(b!) var, Tensor(c!)? count, Tensor stats, SymInt m, "
     "float? momentum) -> ()",
     _move,
     formulas.move_running,
