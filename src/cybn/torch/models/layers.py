@@ -17,8 +17,8 @@ from ...terms.registry import registry
 from ...terms.signature import options_of
 from .. import modules as ours
 from ..modules import OURS
+from .acts import activation_of
 from .decide import verdict
-from .gated import activation_of
 from .swap import check_module
 from .swapped import recipe_of
 from .table import norm_like
@@ -35,7 +35,8 @@ _OPTIONS = {
     "GroupNorm": ("num_groups", "num_channels", "eps", "affine"),
     "LocalResponseNorm": ("size", "alpha", "beta", "k"),
 }
-_PLAIN_OPTIONS = ("activation", "negative_slope", "weight_init", "dtype", "type")
+_NUMBERS = ("negative_slope", "alpha")  # of an activation
+_PLAIN_OPTIONS = ("activation", *_NUMBERS, "weight_init", "dtype", "type")
 
 
 def from_module(model: nn.Module) -> dict[str, Layer]:
@@ -114,7 +115,9 @@ def _of_pytorch(module: nn.Module, kind: str, name: str) -> Layer:
     if kind.startswith("BatchNorm"):
         activation = getattr(module, "activation", None)
         if activation is not None:
-            options |= {"activation": activation, "negative_slope": module.negative_slope}
+            options |= {"activation": activation} | {
+                each: getattr(module, each) for each in _NUMBERS
+            }
     return _built(kind, options, state, module)
 
 
@@ -133,7 +136,8 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
         activation = activation_of(after[0]) if len(after) == 1 else None
         if activation is None or plan.norm != "batch_norm":
             return None
-        followed = dict(zip(("activation", "negative_slope"), activation, strict=True))
+        name, number = activation
+        followed = {"activation": name} | dict.fromkeys(_NUMBERS, number)
     if plan.norm.endswith("batch_norm"):
         arrays |= {each: a for each, a in state.items() if "running" in each or "num_" in each}
         if plan.norm == "frozen_batch_norm":
@@ -271,7 +275,8 @@ def to_module(layer: Layer) -> nn.Module:
     module = cls(**wanted)
     module.load_state_dict(state)
     if config.get("activation") is not None:
-        module.activation, module.negative_slope = layer.activation, layer.negative_slope
+        for each in ("activation", *_NUMBERS):
+            setattr(module, each, getattr(layer, each))
     return module.train(layer.training)
 
 

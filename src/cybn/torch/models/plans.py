@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ...functional.gates import OPEN
 from . import ops
-from .gated import activation_of, gate_for
+from .acts import activation_of, gate_for, goes_along
 
 __all__ = ["Plan"]
 
@@ -124,9 +124,10 @@ def _batch(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
     eps = plan.value(module, "eps")
     if plan.followed:
         *between, act = (module._modules[name] for name in plan.followed)
-        gate = activation_of(act) if ops.unhooked(act) else None
-        if gate is not None and all(type(m) is nn.Identity and ops.unhooked(m) for m in between):
-            return ops.batch_norm(module, x, eps, None, gate_for(gate))
+        how = activation_of(act) if ops.unhooked(act) else None
+        alone = all(type(m) is nn.Identity and ops.unhooked(m) for m in between)
+        if how is not None and alone and goes_along(how, x):
+            return ops.batch_norm(module, x, eps, None, gate_for(how))
     return plan.follows(module, ops.batch_norm(module, x, eps, None, OPEN))
 
 
