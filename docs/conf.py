@@ -55,6 +55,7 @@ nb_execution_timeout = 600  # seconds of a cell: some run commands
 nb_merge_streams = True
 
 # Docstrings
+default_role = "code"  # `x` in single ones
 autodoc_typehints = "none"  # numpydoc's sections have them
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

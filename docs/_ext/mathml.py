@@ -8,6 +8,7 @@ which does not know of aligned equations.
 
 from __future__ import annotations
 
+import html
 import re
 from xml.etree import ElementTree
 
@@ -19,6 +20,7 @@ from sphinx.writers.html5 import HTML5Translator
 logger = logging.getLogger(__name__)
 MATH = "http://www.w3.org/1998/Math/MathML"
 ElementTree.register_namespace("", MATH)
+_ENTITY = re.compile(r"&(?!amp;|lt;|gt;|quot;)\w+;")  # of HTML, which XML does not know
 
 #: what is kept (a command, text in braces), or a word, as `weight` or `running\_mean`
 _WORD = re.compile(
@@ -56,7 +58,7 @@ def mended(made: str) -> str:
     The index of a letter with an accent stands beside it and not below, and fractions and sums of
     aligned lines are as large as those of a line by itself.
     """
-    tree = ElementTree.fromstring(made)
+    tree = ElementTree.fromstring(_ENTITY.sub(lambda found: html.unescape(found[0]), made))
     for node in tree.iter(f"{{{MATH}}}munderover"):
         base, index, accent = node
         if accent.get("stretchy") == "false":

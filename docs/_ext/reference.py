@@ -252,7 +252,10 @@ def _methods(name: str) -> list[str]:
 def _auto(path: str, value: Any) -> Iterator[str]:
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, BaseException) else "class"
-        yield from (f".. auto{kind}:: {path}", "   :members:", "")
+        inner = (
+            "   :exclude-members: forward, cls_to_become"  # of a module, which says what it does
+        )
+        yield from (f".. auto{kind}:: {path}", "   :members:", inner, "")
     elif callable(value):
         yield from (f".. autofunction:: {path}", "")
 
