@@ -82,10 +82,12 @@ def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
 def peak(name: str, who: str, count: int, size: zoo.Size, threads: int) -> int:
     """Bytes that two training steps take in this fresh process at most; 0 where unknown.
 
-    who: "theirs", or "ours", converted.
+    who: "theirs", or "ours", converted. What a process loads once, both have loaded before.
     """
     torch.set_num_threads(threads)
-    zoo.build("llama" if zoo.library(name) == "transformers" else name)  # imports what is needed
+    for small in zoo.smallest(zoo.library(name)):
+        ready = cybn.torch.convert(small.model)
+        zoo.step_of(ready, small.x)()
     before = most_resident()
     model = zoo.build(name)
     if who == "ours":
