@@ -99,11 +99,12 @@ def smallest(name: str) -> Iterator[Small]:
     if name == "timm":
         import timm
 
-        yield Small(timm.create_model("test_efficientnet", num_classes=2), torch.randn(2, 3, 32, 32))
+        small_model = timm.create_model("test_efficientnet", num_classes=2)
+        yield Small(small_model, torch.randn(2, 3, 32, 32))
     else:
         import transformers
 
-        small = {each: 8 for each in _TEXT} | {"num_hidden_layers": 1, "num_attention_heads": 1}
+        small = dict.fromkeys(_TEXT, 8) | {"num_hidden_layers": 1, "num_attention_heads": 1}
         config = transformers.LlamaConfig(**small, num_key_value_heads=1)
         yield Small(transformers.LlamaForCausalLM(config), torch.zeros(1, 2, dtype=torch.long))
 
