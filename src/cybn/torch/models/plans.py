@@ -37,6 +37,7 @@ class Plan:
     eps: str | float = "eps"
     offset: float = 0.0  # added to weight
     channels_first: int = 0  # the rank of x whose axis 1 is normalized; 0 for the last axis
+    rank: int = 0  # the only one of x that the module takes; 0 for any
     turns: bool = False  # its output has channels last in memory, whatever x has
     promotes: bool = False  # x and weight of two dtypes give that of both, not that of x
     upcast: bool = False  # float32 arithmetic, of float64 too
@@ -73,7 +74,7 @@ class Plan:
 
 
 def _rows(plan: Plan, module: nn.Module, x: Tensor, *gates: Any) -> Tensor | None:
-    rank = plan.channels_first
+    rank = plan.channels_first or plan.rank
     if (rank and x.ndim != rank) or not x.ndim or (plan.upcast and x.dtype is torch.float64):
         return None
     weight = plan.value(module, "weight")
