@@ -1,4 +1,4 @@
-"""Activations with a curve after a batch norm: as an option of the modules, and fused by convert."""
+"""Activations with a curve after a batch norm: an option of modules, and fused by convert."""
 
 import copy
 

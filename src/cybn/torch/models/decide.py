@@ -17,6 +17,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..modules import OURS
 from . import probe
+from .own import OWN
 from .plans import Plan
 from .swapped import Recipe, made, origin
 from .table import candidates, fickle, known_name, norm_like
@@ -41,7 +42,7 @@ class Verdict(NamedTuple):
 def verdict(module: nn.Module) -> Verdict | None:
     """What to do with a module; None for one that is no norm, or was converted."""
     cls = type(module)
-    if origin(module) is not None or cls in OURS.values():
+    if origin(module) is not None or cls in (*OURS.values(), *OWN.values()):
         return None
     pair = OURS.get(cls)
     if pair is None and not norm_like(module):

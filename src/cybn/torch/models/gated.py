@@ -16,17 +16,21 @@ from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from . import ops
 from .acts import activation_of, gate_for, goes_along
 from .ops import unhooked
+from .own import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from .swapped import recipe_of
 
 __all__ = ["gated", "takes_gate"]
 
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+_FROZEN = (FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
 
 
 def takes_gate(norm: nn.Module) -> bool:
     """Is it a batch norm here, that nothing of its own follows?"""
     if type(norm) in _BATCH_NORMS:
         return norm.activation is None
+    if type(norm) in _FROZEN:
+        return True
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
         return False
