@@ -10,7 +10,7 @@ from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
 from ...arrays.validation import check_input, check_separate
-from ...functional._checked import BatchWay, backward_checked
+from ...functional._checked import BatchWay, backward_checked, batch_back
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
 from ...functional.running import Step, fits, follow
@@ -212,6 +212,10 @@ class BatchNorm(ChannelNorm):
         """Normalize x; in training update the running statistics. See the class."""
         checked = self._checked
         way = (checked and checked.get("way")) or self._find_way()
+        if out is None and residual is None and mask is None:
+            made = way.alone(x)
+            if made is not None:
+                return made
         values = way.values(x)
         if values < 0:
             who = type(self).__name__
@@ -294,6 +298,10 @@ class BatchNorm(ChannelNorm):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx and the gradients of weight, bias and residual."""
+        if out is None and type(saved) is BatchNorm.Saved:
+            made = batch_back(saved, dy, PARAMETERS[self.dtype], vars(self))
+            if made is not None:
+                return made
         dy = self.resume(saved, dy, out)
         if out is not None and saved.y is not None:
             check_separate(type(self).__name__, "out", out, y=saved.y)
