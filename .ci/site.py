@@ -36,6 +36,10 @@ FAULTS = """() => {
     const faults = [];
     const wide = document.documentElement.scrollWidth - window.innerWidth;
     if (wide > 1) faults.push(`${wide} px wider than the window`);
+    for (const text of document.querySelectorAll(".bd-article-container")) {
+        const more = text.scrollWidth - text.clientWidth;
+        if (more > 1) faults.push(`the text is ${more} px wider than its column`);
+    }
     for (const image of document.images)
         if (image.complete && !image.naturalWidth) faults.push(`no picture: ${image.src}`);
     for (const output of document.querySelectorAll(".cell_output pre"))
