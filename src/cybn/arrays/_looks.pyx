@@ -8,7 +8,7 @@ from cpython.buffer cimport (
     PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
 )
 
-from cybn.arrays._seen cimport alike_in, as_lent, plain_type, seen, struct_of
+from cybn.arrays._seen cimport alike_in, as_lent, plain_type, seen, shaped_alike, struct_of
 
 from numpy import asarray, ndarray
 
@@ -171,23 +171,40 @@ def ordered_grads(dict grads, dict parameters, dict learned) -> dict:
     return own
 
 
-def affine_grads(dict parameters, dweight, dbias, dresidual=None) -> dict:
+cpdef dict learned_of(dict own):
+    """The parameters of a layer, but for those that its option `trainable` holds fixed."""
+    cdef dict parameters = own["_parameters"]
+    trainable = own.get("trainable", True)
+    if trainable is True:
+        return parameters
+    return {name: a for name, a in parameters.items() if name.rpartition(".")[2] == trainable}
+
+
+cpdef dict affine_grads(dict parameters, dweight, dbias, dresidual=None):
     """What kernels found for weight and bias, in one piece, as the gradients of those there are.
 
     `parameters` are those that learn.
     """
     cdef dict own = {}
-    for name, g in (("weight", dweight), ("bias", dbias)):
-        a = parameters.get(name)
-        if a is not None:
-            own[name] = g if a.ndim == 1 else g.reshape(a.shape)
+    keep_affine(own, parameters, "weight", dweight)
+    keep_affine(own, parameters, "bias", dbias)
     if dresidual is not None:
         own["residual"] = dresidual
     return own
 
 
-def keep_grads(dict own, grads, dict parameters, dict learned, inputs) -> None:
-    """OUT own: grads, those of parameters in their dtypes, and by "d" + name those of inputs."""
+cdef int keep_affine(dict own, dict parameters, str name, g) except -1:
+    a = parameters.get(name)
+    if a is not None:
+        own[name] = g if of_one_shape(g, a) else g.reshape(a.shape)
+    return 0
+
+
+def keep_grads(dict own, found, inputs) -> None:
+    """OUT own, the attributes of a layer: grads, those of parameters in their dtypes, and by "d" +
+    name those of inputs."""
+    cdef dict parameters = own["_parameters"], learned = learned_of(own)
+    cdef dict grads = found if type(found) is dict else dict(found)
     for name in inputs:
         own[derivative(name)] = grads.pop(name, None)
     if learned is not parameters:  # a pullback of an author's may not know
@@ -215,3 +232,9 @@ cdef bint of_one_dtype(g, a):
     if type(g) is plain and type(a) is plain:
         return struct_of(g).dtype == struct_of(a).dtype
     return type(g) is ndarray and g.dtype is a.dtype
+
+
+cdef bint of_one_shape(g, a):
+    if type(g) is plain and type(a) is plain:
+        return shaped_alike(struct_of(g), struct_of(a))
+    return g.shape == a.shape

@@ -46,6 +46,11 @@ cdef inline Array *struct_of(object a) noexcept:
     return <Array *><void *>a
 
 
+cdef inline object dtype_of(object a):
+    """That of an array which was seen."""
+    return <object><void *>struct_of(a).dtype
+
+
 cdef inline bint writeable(const Array *a) noexcept nogil:
     """Without a warning, too, which the highest flag asks for."""
     return a.flags & WRITEABLE and a.flags > 0
@@ -53,8 +58,12 @@ cdef inline bint writeable(const Array *a) noexcept nogil:
 
 cdef inline bint alike_in(const Array *a, const Array *x) noexcept nogil:
     """Are they of one dtype and shape?"""
+    return a.dtype == x.dtype and shaped_alike(a, x)
+
+
+cdef inline bint shaped_alike(const Array *a, const Array *x) noexcept nogil:
     cdef int i
-    if a.dtype != x.dtype or a.ndim != x.ndim:
+    if a.ndim != x.ndim:
         return False
     for i in range(a.ndim):
         if a.shape[i] != x.shape[i]:

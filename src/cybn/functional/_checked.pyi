@@ -34,6 +34,7 @@ class BatchWay:
     ) -> None: ...
     def by_running(self) -> BatchWay: ...
     def values(self, x: object) -> int: ...
+    def alone(self, x: object) -> tuple[np.ndarray, Any] | None: ...
     def normalize(
         self,
         x: np.ndarray,
@@ -53,7 +54,10 @@ class RowsWay:
         bias: np.ndarray | None,
         centred: bool,
         unit_offset: bool = ...,
+        saved: type | None = ...,
+        rest: tuple[Any, ...] | None = ...,
     ) -> None: ...
+    def alone(self, x: object) -> tuple[np.ndarray, Any] | None: ...
     def known(self, x: object) -> tuple[Rows, float] | None: ...
     def learn(self, x: np.ndarray, rows: Rows, eps: float) -> tuple[Rows, float]: ...
     def normalize(
@@ -81,6 +85,9 @@ def forward_checked(
     residual: np.ndarray | None = None,
     gate: Gate = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
+def batch_back(
+    saved: Any, dy: object, dtype: np.dtype, own: dict[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]] | None: ...
 def backward_checked(
     dy: np.ndarray,
     x: np.ndarray,
@@ -108,6 +115,14 @@ def normalize_checked(
     residual: np.ndarray | None = ...,
     gate: Gate = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
+def rows_back(
+    saved: Any,
+    dy: object,
+    rest: tuple[Any, ...],
+    centred: bool,
+    dtype: np.dtype,
+    own: dict[str, Any],
+) -> tuple[np.ndarray, dict[str, np.ndarray]] | None: ...
 def gradient_checked(
     dy: np.ndarray,
     x: np.ndarray,

@@ -13,8 +13,9 @@ from cpython.object cimport PyObject
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcmp, memcpy
 
-from cybn.arrays._looks cimport values_per_channel
-from cybn.arrays._seen cimport plain_type, seen
+from cybn.arrays._looks cimport affine_grads, alike, learned_of, values_per_channel
+from cybn.arrays._made cimport Make, made, maker
+from cybn.arrays._seen cimport dtype_of, plain_type, seen
 
 from numpy import add, ascontiguousarray, empty, empty_like, may_share_memory, ndarray, zeros
 
@@ -29,6 +30,7 @@ from .running import Step, follow
 
 cdef object new = tuple.__new__     # of a NamedTuple, without a look at every field
 cdef type plain = plain_type(ndarray((2, 3), "f4")[:, 1:])      # whose memory is seen at once
+cdef Make make = maker()
 cdef Py_ssize_t SMALL = LARGE, BELOW = ALONE_BELOW
 
 include "lent.pxi"

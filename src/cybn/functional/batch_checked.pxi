@@ -28,7 +28,7 @@ cdef tuple forward(
     cdef Views views = views_of(x, out, channel_axis)
     if not views.size:
         return views.y, no_stats(views.C, eps)
-    stats, room = empty((3, views.C)), views.out
+    stats, room = table(views.C), views.out
     mean, var, count = running_mean, running_var, num_batches_tracked
     if views.out is None:
         room = views.room()
@@ -36,7 +36,7 @@ cdef tuple forward(
             mean = var = count = None
     if residual is not None:
         residual = views.gather(residual)
-    slope, most, curve = gate
+    slope, most, curve = <tuple>gate
     threads, cache, stream = plan_of(views)
     kernels_of(views).batch_forward(
         room, stats, mean, var, count, views.x, residual, weight, bias, eps, momentum, slope, most,
@@ -66,6 +66,7 @@ cdef class BatchWay:
     cdef int axis
     cdef object momentum, eps, gate
     cdef object saved               # the class of what is kept for backward
+    cdef object last_weight         # a copy of the weight, as the last call had it
 
     def __init__(
         self, saved, arrays, of_batch, moves, at_once, careful, ranks, channels, axis, momentum,
@@ -87,23 +88,38 @@ cdef class BatchWay:
         """How many values each channel has in x; -1 where it has to be looked at."""
         return values_per_channel(x, self.ranks, self.channels, self.axis)
 
+    def alone(self, x):
+        """y and what backward needs, of x and nothing else; None where there is more to see."""
+        cdef Py_ssize_t values = values_per_channel(x, self.ranks, self.channels, self.axis)
+        if (values < 1 + self.of_batch or self.careful or self.moves and not self.at_once
+                or self.gate is not OPEN):
+            return None
+        try:
+            return self.done(x, None, None, True, False)[:2]
+        except ValueError:      # an array was spoilt since it was checked: who looks says which
+            return None
+
     def normalize(self, x, residual, out, bint last, bint valid):
         """y, what backward needs, and whether running statistics are still to move.
 
         `last`: nothing is computed after this batch, so that its kernel may move them. `valid`: x
         is the positions that a mask leaves, (M, C).
         """
+        return self.done(x, residual, out, last, valid)
+
+    cdef tuple done(self, x, residual, out, bint last, bint valid):
         cdef bint later = self.moves and not (self.at_once and last)
         cdef int axis = 1 if valid else self.axis
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         if later or self.of_batch and not self.moves:
             mean = var = count = None
-        weight = None if self.weight is None else self.weight.copy()
         bias = kept = None
-        if self.gate[2]:        # a curve, of which backward computes again what went into it
+        if self.gate is not OPEN and (<tuple>self.gate)[2]:
+            # a curve, of which backward computes again what went into it
             bias, kept = None if self.bias is None else self.bias.copy(), residual
             if out is not None and residual is not None and may_share_memory(out, residual):
                 kept = residual.copy()
+        self.last_weight = weight = as_before(self.weight, self.last_weight)
         y, stats = forward(
             x, self.weight, self.bias, mean, var, count, self.of_batch, self.momentum, self.eps,
             axis, out, residual, self.gate,
@@ -114,6 +130,18 @@ cdef class BatchWay:
             residual is not None, None, None, bias, kept,
         )
         return y, new(self.saved, saved), later
+
+
+def batch_back(saved, dy, dtype, dict own):
+    """dx and the gradients of a batch without anything beside it; None where there is more.
+
+    own: the attributes of the layer.
+    """
+    x, stats, weight, of_batch, axis, _, gate, added, mask, _, _, _ = <tuple>saved
+    if gate is not OPEN or added or mask is not None or not alike(dy, x):
+        return None
+    dx, dweight, dbias = backward_checked(dy, x, stats, weight, of_batch, axis, None, dtype)
+    return dx, affine_grads(learned_of(own), dweight, dbias)
 
 
 def backward_checked(
@@ -127,11 +155,12 @@ def backward_checked(
     and dweight and dbias are zero.
     """
     cdef Views views = views_of(x, out, channel_axis)
-    new = empty if views.size and sums is None else zeros
-    dweight, dbias = new(views.C, dtype), new(views.C, dtype)
+    dweight, dbias = floats(views.C, dtype), floats(views.C, dtype)
+    if not views.size or sums is not None:
+        dweight[...] = dbias[...] = 0
     if not views.size:
         return views.y, dweight, dbias
-    slope, most, curve = gate
+    slope, most, curve = <tuple>gate
     if curve and views.itemsize == 2:   # of which dx is rounded once
         x = widened(x)
         dy = let_through(dy, x, stats, weight, bias, residual, channel_axis, gate)

@@ -108,9 +108,11 @@ cdef Views rows_of(x, out, arrangement):
 cdef Views views_in_order(Lent lent, x, out, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L):
     cdef Views views
     cdef Lent to
-    dtype, y = x.dtype, out
-    if out is None:
-        y = (empty if lent.own.len < SMALL else empty_large)(x.shape, dtype)
+    dtype, y = dtype_of(x), out
+    if out is None and lent.own.len < SMALL:
+        y = made(make, ndarray, dtype, lent.own.ndim, lent.own.shape)
+    elif out is None:
+        y = empty_large(x.shape, dtype)
     to = lend(y)
     if to is None:
         return views_by(Arrangement(None, (N, C, L)), x, out)
@@ -132,11 +134,37 @@ cdef Views views_by(arrangement, x, out):
     return views
 
 
-cdef inline object plan_of(Views views):
+cdef inline object floats(Py_ssize_t n, dtype):
+    """A new array (n,)."""
+    return made(make, ndarray, dtype, 1, &n)
+
+
+cdef inline object table(Py_ssize_t n):
+    """A new array (3, n) of float64, for statistics."""
+    cdef Py_ssize_t[2] shape
+    shape[0], shape[1] = 3, n
+    return made(make, ndarray, FLOAT64, 2, shape)
+
+
+cdef inline tuple plan_of(Views views):
     """How a kernel is to run on them; see kernels/policy.py."""
-    return ALONE if views.size < BELOW else plan(views.size, views.itemsize)
+    return <tuple>(ALONE if views.size < BELOW else plan(views.size, views.itemsize))
 
 
 cdef inline object kernels_of(Views views):
     cdef PyObject *found = PyDict_GetItemWithError(of, views.dtype)
     return of[views.dtype] if found == NULL else <object>found
+
+
+cdef object as_before(a, copy):
+    """A copy of what is learned, which nobody changes: the one that there is, if that is alike."""
+    cdef Py_buffer own, kept
+    if a is None:
+        return None
+    if (
+        copy is not None and alike(a, copy) and seen(&own, a, plain, False)
+        and seen(&kept, copy, plain, False) and PyBuffer_IsContiguous(&own, b"C")
+        and not memcmp(own.buf, kept.buf, own.len)
+    ):
+        return copy
+    return a.copy()

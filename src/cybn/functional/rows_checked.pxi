@@ -10,26 +10,28 @@ def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None, g
 
 
 cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual, gate):
-    arrangement, run, values, counted = rows
+    arrangement, run, values, counted = <tuple>rows
     cdef Views views = rows_of(x, out, arrangement)
     cdef Py_ssize_t count = views.C if run else views.N * views.L
     if not views.size:
         return views.y, no_stats(count, eps)
-    stats, room = empty((3, count)), views.out
+    stats, room = table(count), views.out
     if room is None:
         room = room_beside(x, views.x)
     threads, cache, stream = plan_of(views)
     weight, bias = flat(weight, values), flat(bias, values)
     if residual is not None:
         residual = views.gather(residual)
+    slope, most, curve = <tuple>gate
     if run:
         kernels_of(views).rows_forward(
             room, stats, views.x, weight, bias, run, eps, centred, threads, cache, stream,
-            counted, residual, *gate,
+            counted, residual, slope, most, curve,
         )
     else:
         kernels_of(views).positions_forward(
-            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual, *gate
+            room, stats, views.x, weight, bias, eps, centred, threads, stream, residual, slope,
+            most, curve,
         )
     if views.out is None:
         arrangement.scatter(room, views.y)
@@ -44,21 +46,23 @@ cdef class RowsWay:
     """
     cdef readonly object weight, bias
     cdef object centred, found, dtype
+    cdef object last_weight     # a copy of the weight, as the last call had it
+    cdef type saved             # what is kept for backward of x and nothing else: x, rows, stats,
+    cdef tuple rest             # weight and these; None where there is always something else
     cdef bint unit_offset       # the weight is what 1 lacks of the factor
     cdef Py_ssize_t[MOST_AXES] shape
     cdef int ndim
 
-    def __init__(self, weight, bias, centred, unit_offset=False):
+    def __init__(self, weight, bias, centred, unit_offset=False, saved=None, rest=None):
         self.weight, self.bias, self.centred = weight, bias, centred
+        self.saved, self.rest = saved, rest
         self.unit_offset = unit_offset and weight is not None
 
-    def known(self, x):
+    cpdef tuple known(self, x):
         """What was learnt of an array in C order of x's shape and dtype, if that was the last."""
         cdef Lent lent
-        if type(x) is not ndarray or x.dtype is not self.dtype:
-            return None
         lent = lend(x)
-        if (lent is None or lent.own.ndim != self.ndim
+        if (lent is None or lent.own.ndim != self.ndim or dtype_of(x) is not self.dtype
                 or memcmp(lent.own.shape, self.shape, self.ndim * sizeof(Py_ssize_t))):
             return None
         return self.found
@@ -72,17 +76,51 @@ cdef class RowsWay:
             memcpy(self.shape, lent.own.shape, self.ndim * sizeof(Py_ssize_t))
         return found
 
+    def alone(self, x):
+        """y and what backward needs, of x and nothing else; None where there is more to see."""
+        cdef tuple found = self.known(x) if self.rest is not None else None
+        if found is None:
+            return None
+        rows, eps = found
+        try:
+            y, stats, weight = self.done(x, rows, eps, None, None, OPEN)
+        except ValueError:      # an array was spoilt since it was checked: who looks says which
+            return None
+        return y, new(self.saved, (x, rows, stats, weight) + self.rest)
+
     def normalize(self, x, rows, eps, out, residual=None, gate=OPEN):
         """y, stats, and what it was multiplied by, as it is now."""
-        weight = self.weight
+        return self.done(x, rows, eps, out, residual, gate)
+
+    cdef tuple done(self, x, rows, eps, out, residual, gate):
         if self.unit_offset:
-            weight = add(weight, 1.0, dtype=FLOAT64)
-        elif weight is not None:
-            weight = weight.copy()
+            weight = add(self.weight, 1.0, dtype=FLOAT64)
+        else:
+            self.last_weight = weight = as_before(self.weight, self.last_weight)
         y, stats = normalize(
             x, rows, weight, self.bias, eps, self.centred, out, residual, gate
         )
         return y, stats, weight
+
+
+def rows_back(saved, dy, tuple rest, centred, dtype, dict own):
+    """dx and the gradients of rows without anything beside them; None where there is more.
+
+    saved: x, rows, stats, weight, then `rest` if there is no more. own: attributes of the layer.
+    """
+    cdef tuple all = <tuple>saved
+    cdef Py_ssize_t i
+    for i in range(len(rest)):
+        if all[4 + i] is not rest[i]:
+            return None
+    if not alike(dy, all[0]):
+        return None
+    cdef dict learned = learned_of(own)
+    wanted = learned.get("weight") is not None, learned.get("bias") is not None
+    dx, dweight, dbias = gradient_checked(
+        dy, all[0], all[1], all[2], all[3], centred, None, dtype, wanted
+    )
+    return dx, affine_grads(learned, dweight, dbias)
 
 
 def gradient_checked(
@@ -94,13 +132,15 @@ def gradient_checked(
     wanted: whether dweight and dbias are to be computed; else they are None. Past a gate there are
     bias, and the residual that there was; its gradient is written to dresidual, unless None.
     """
-    arrangement, run, values, counted = rows
-    of_weight, of_bias = wanted
+    arrangement, run, values, counted = <tuple>rows
+    of_weight, of_bias = <tuple>wanted
     cdef Views views = rows_of(x, out, arrangement)
-    new = empty if views.size else zeros
-    dweight = new(values, dtype) if of_weight else None
-    dbias = new(values, dtype) if of_bias else None
+    dweight = floats(values, dtype) if of_weight else None
+    dbias = floats(values, dtype) if of_bias else None
     if not views.size:
+        for a in (dweight, dbias):
+            if a is not None:
+                a[...] = 0
         return views.y, dweight, dbias
     if gate is OPEN:
         if dresidual is not None:
@@ -127,15 +167,16 @@ def gradient_checked(
     threads, cache, stream = plan_of(views)
     weight = flat(weight, values)
     bias = None if gate is OPEN else flat(bias, values)
+    slope, most, curve = <tuple>gate
     if run:
         kernels_of(views).rows_backward(
             room, dweight, dbias, dy_rows, views.x, stats, weight, run, centred, threads, cache,
-            stream, counted, bias, residual, *gate, dz_room,
+            stream, counted, bias, residual, slope, most, curve, dz_room,
         )
     else:
         kernels_of(views).positions_backward(
             room, dweight, dbias, dy_rows, views.x, stats, weight, centred, threads, stream,
-            bias, residual, *gate, dz_room,
+            bias, residual, slope, most, curve, dz_room,
         )
     if views.out is None:
         arrangement.scatter(room, views.y)

@@ -8,10 +8,11 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.limits cimport LLONG_MAX
-from libc.math cimport isfinite
+from libc.math cimport fabs, isfinite
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+include "values.pxi"
 include "call.pxi"
 include "running.pxi"
 include "merging.pxi"

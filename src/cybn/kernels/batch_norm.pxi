@@ -109,18 +109,20 @@ cdef void place(Job *job, Call call, Py_ssize_t part) noexcept:
 
 
 cdef int allocate_job(Job *job, Call call, double *stats) except -1:
-    """Scratch for parts of as many channels as there is room for."""
-    cdef Py_ssize_t fixed, room, part
-    place(job, call, 0)
-    fixed, call.size = call.size, 0
-    place(job, call, 1)
-    room = job.N * job.C * job.L * <Py_ssize_t>sizeof(S) // SCRATCH_SHARE
-    room = max(<Py_ssize_t>MOST_SCRATCH, room)
-    part = max(<Py_ssize_t>1, room // ((call.size - fixed) * <Py_ssize_t>sizeof(double)))
-    part = min(job.C, ceil_div(part, part_unit(job)) * part_unit(job))
-    part = job.C if job.fold > 1 else part
-    call.size = 0
+    """Scratch for all channels, or for parts of as many as there is room for."""
+    cdef Py_ssize_t fixed, room, part = job.C
     place(job, call, part)
+    if call.size * <Py_ssize_t>sizeof(double) > MOST_SCRATCH and job.fold == 1:
+        call.size = 0
+        place(job, call, 0)
+        fixed, call.size = call.size, 0
+        place(job, call, 1)
+        room = job.N * job.C * job.L * <Py_ssize_t>sizeof(S) // SCRATCH_SHARE
+        room = max(<Py_ssize_t>MOST_SCRATCH, room)
+        part = max(<Py_ssize_t>1, room // ((call.size - fixed) * <Py_ssize_t>sizeof(double)))
+        part = min(job.C, ceil_div(part, part_unit(job)) * part_unit(job))
+        call.size = 0
+        place(job, call, part)
     call.allocate()
     place(job, call, part)
     job.mean, job.var, job.rstd = stats, stats + job.C, stats + 2 * job.C

@@ -4,7 +4,6 @@
 # Statistics and what lies on channels (weight, bias, running statistics, gradients) are borrowed:
 # an ndarray is read where NumPy keeps it (arrays/_seen.pxd), and all else lends by the bare buffer
 # protocol. A typed memoryview of each would cost a small call more than its work.
-# Values on channels are read into double once, so that no loop comes in two dtypes.
 
 from cybn.arrays._seen cimport plain_type, seen
 
@@ -16,11 +15,11 @@ cdef enum:
     MOST_LOANS = 7
     LINE_OF = 8             # doubles
     AT_ONCE = 4096          # items: a job of less is over before another thread would get the GIL
+    KEPT = 1 << 13          # doubles that a call leaves for the next one, at the most
 
-cdef struct Channels:       # values on channels; at is NULL where there are none
-    char *at
-    Py_ssize_t step, n      # bytes from one to the next; how many
-    bint single             # float32, else float64
+# Scratch that was left; whoever looks at it holds the GIL.
+cdef double *idle = NULL
+cdef Py_ssize_t idle_size = 0   # doubles
 
 
 @cython.final
@@ -30,12 +29,18 @@ cdef class Call:
     cdef int lent
     cdef double *memory     # NULL while it is counted what is needed
     cdef Py_ssize_t size    # doubles that have been asked for
+    cdef Py_ssize_t room    # doubles that there are
 
     def __dealloc__(self):
         cdef int i
+        global idle, idle_size
         for i in range(self.lent):
             PyBuffer_Release(&self.loans[i])
-        free(self.memory)
+        if self.memory != NULL and idle_size < self.room <= KEPT:
+            free(idle)
+            idle, idle_size = self.memory, self.room
+        else:
+            free(self.memory)
 
     cdef double *doubles(self, Py_ssize_t n) noexcept:
         """Room for n doubles, from the start of a cache line on: no vector lies on two."""
@@ -47,7 +52,13 @@ cdef class Call:
 
     cdef int allocate(self) except -1:
         """Get what has been counted: whoever asked asks once more, and is given memory."""
-        self.memory = <double *>malloc((self.size + LINE_OF) * sizeof(double))
+        global idle, idle_size
+        self.room = self.size + LINE_OF
+        if self.room <= idle_size:
+            self.memory, self.room = idle, idle_size
+            idle, idle_size = NULL, 0
+        else:
+            self.memory = <double *>malloc(self.room * sizeof(double))
         if self.memory == NULL:
             raise MemoryError(f"a kernel needs {self.size * sizeof(double)} bytes of scratch")
         self.size = 0
@@ -120,43 +131,3 @@ cdef inline char type_of(const Py_buffer *loan) noexcept:
     """The letter of items in the machine's own byte order, else 0; "=" tells of misaligned ones."""
     cdef const char *letter = loan.format + (loan.format[0] == b"=")
     return letter[0] if letter[0] and not letter[1] else 0
-
-
-# Values are copied, since an array may be misaligned.
-
-cdef inline double value_at(const Channels *a, Py_ssize_t i) noexcept nogil:
-    cdef float single
-    cdef double value
-    if a.single:
-        memcpy(&single, a.at + i * a.step, sizeof(float))
-        return single
-    memcpy(&value, a.at + i * a.step, sizeof(double))
-    return value
-
-
-cdef inline void set_value(const Channels *a, Py_ssize_t i, double value) noexcept nogil:
-    cdef float single = <float>value
-    if a.single:
-        memcpy(a.at + i * a.step, &single, sizeof(float))
-    else:
-        memcpy(a.at + i * a.step, &value, sizeof(double))
-
-
-cdef inline void read_values(double *to, const Channels *a, double otherwise,
-                             Py_ssize_t n) noexcept nogil:
-    """to = the values, or all `otherwise` where there are none."""
-    cdef Py_ssize_t i
-    for i in range(n):
-        to[i] = otherwise if a.at == NULL else value_at(a, i)
-
-
-cdef inline void write_values(const Channels *a, const double *values, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    if a.at != NULL:
-        for i in range(n):
-            set_value(a, i, values[i])
-
-
-cdef inline double bounded(double value, double most) noexcept nogil:
-    """value, `most` instead of what is larger; NaN stays NaN."""
-    return min(max(value, -most), most) if value == value else value

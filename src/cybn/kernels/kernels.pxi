@@ -44,6 +44,7 @@ cdef inline T item(const S *x) noexcept nogil:
     return item_as(x, <T>0)
 
 
+include "values.pxi"
 include "call.pxi"
 include "team.pxi"
 include "running.pxi"

@@ -9,11 +9,10 @@ cdef struct Running:
     long long *count
 
 
-cdef inline double moved(double running, double value, double momentum) noexcept nogil:
-    """running + momentum * (value - running), exact where momentum is 0 or 1."""
-    if momentum == 0:
-        return running
-    return value if momentum == 1 else running + momentum * (value - running)
+cdef inline double bounded(double value, double most) noexcept nogil:
+    """value, `most` instead of what is larger; NaN stays NaN."""
+    cdef double held = -most if value < -most else value
+    return most if held > most else held
 
 
 cdef inline int settled() except -1:
@@ -28,19 +27,39 @@ cdef inline double weight_of(double momentum, const long long *count) noexcept:
     return 0 if count == NULL else 1 / (count[0] + 1.0)
 
 
-cdef inline void move(const Channels *running, const double *values, const double *mean,
-                      double m, double weight) noexcept:
-    """running towards values, which are biased variances of m values; m = 0: as they are.
-
-    A finite batch, which its mean tells, leaves a running value finite: the largest number of its
-    dtype stands for what is larger, from where later batches bring it back.
-    """
-    cdef double most = FLT_MAX if running.single else DBL_MAX, before, to
+cdef inline void move_each(char *at, Py_ssize_t step, bint single, Py_ssize_t n,
+                           const double *values, const double *mean, double m,
+                           double weight, bint whole) noexcept nogil:
+    """See move. whole: the weight is 1. One question at a time, for vectors."""
+    cdef double most = FLT_MAX if single else DBL_MAX, before, value, to, held
+    cdef double count = m if m != 0 else 1, others = m - 1 if m != 0 else 1
     cdef Py_ssize_t c
-    for c in range(running.n):
-        before = value_at(running, c)
-        to = moved(before, values[c] if m == 0 else values[c] * m / (m - 1), weight)
-        set_value(running, c, bounded(to, most) if isfinite(mean[c]) and isfinite(before) else to)
+    for c in range(n):
+        before = number_at(at + c * step, single)
+        value = values[c] * count / others
+        to = value if whole else before + weight * (value - before)
+        held = bounded(to, most)
+        held = held if fabs(before) <= DBL_MAX else to
+        set_number(at + c * step, single, held if fabs(mean[c]) <= DBL_MAX else to)
+
+
+cdef void move(const Channels *running, const double *values, const double *mean, double m,
+               double weight) noexcept nogil:
+    """running += weight * (values - running), exact where the weight is 0 or 1.
+
+    values are biased variances of m values; m = 0: as they are. A finite batch, which its mean
+    tells, leaves a running value finite: the largest number of its dtype stands for what is
+    larger, from where later batches bring it back.
+    """
+    if weight == 0:
+        return
+    if weight != 1 and are_floats(running):
+        move_each(running.at, sizeof(float), True, running.n, values, mean, m, weight, False)
+    elif weight != 1 and are_doubles(running):
+        move_each(running.at, sizeof(double), False, running.n, values, mean, m, weight, False)
+    else:
+        move_each(running.at, running.step, running.single, running.n, values, mean, m, weight,
+                  weight == 1)
 
 
 cdef inline void follow(const Running *running, const double *mean, const double *var, Py_ssize_t m,

@@ -4,26 +4,49 @@
 # weight, bias, dweight, dbias (values,), each of which is that of `run` items side by side. Row r
 # begins at value r % (values*run/n) * n/run.
 
-cdef inline void spread_values(A *to, const Channels *values, double otherwise, Py_ssize_t count,
-                               Py_ssize_t run) noexcept:
-    """to = values, `run` times each; all `otherwise` where there are none."""
+cdef inline void spread_each(A *to, const char *at, Py_ssize_t step, bint single, Py_ssize_t count,
+                             Py_ssize_t run) noexcept nogil:
     cdef Py_ssize_t i, j
     cdef A value
     for i in range(count // run):
-        value = <A>(otherwise if values.at == NULL else value_at(values, i))
+        value = <A>number_at(at + i * step, single)
         for j in range(run):
             to[i * run + j] = value
 
 
-cdef inline bint any_odd(const Channels *values, double most) noexcept nogil:
-    """Is there a value that T should not multiply others by, or loses bits of?"""
-    cdef bint odd = False, rounded = sizeof(T) < sizeof(double) and not values.single
+cdef inline void spread_values(A *to, const Channels *values, double otherwise, Py_ssize_t count,
+                               Py_ssize_t run) noexcept nogil:
+    """to = values, `run` times each; all `otherwise` where there are none."""
+    cdef Py_ssize_t i
+    if values.at == NULL:
+        for i in range(count):
+            to[i] = <A>otherwise
+    elif run == 1 and are_floats(values):
+        spread_each(to, values.at, sizeof(float), True, count, 1)
+    elif run == 1 and are_doubles(values):
+        spread_each(to, values.at, sizeof(double), False, count, 1)
+    else:
+        spread_each(to, values.at, values.step, values.single, count, run)
+
+
+cdef inline bint odd_in(const char *at, Py_ssize_t step, bint single, Py_ssize_t n,
+                        double most) noexcept nogil:
+    cdef bint odd = False, rounded = sizeof(T) < sizeof(double) and not single
     cdef Py_ssize_t i
     cdef double size
-    for i in range(values.n):
-        size = fabs(value_at(values, i))
+    for i in range(n):
+        size = fabs(number_at(at + i * step, single))
         odd |= (not size < most) | (rounded & (size < FLT_MIN) & (size != 0))
     return odd
+
+
+cdef bint any_odd(const Channels *values, double most) noexcept nogil:
+    """Is there a value that T should not multiply others by, or loses bits of?"""
+    if are_floats(values):
+        return odd_in(values.at, sizeof(float), True, values.n, most)
+    if are_doubles(values):
+        return odd_in(values.at, sizeof(double), False, values.n, most)
+    return odd_in(values.at, values.step, values.single, values.n, most)
 
 
 cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint near) noexcept:

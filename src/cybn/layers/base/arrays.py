@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...arrays._looks import learned_of
 from ...arrays.validation import as_plain_array
 from ...options import Bounds
 from .state import IncompatibleKeys, Names, Place, load
@@ -230,11 +231,7 @@ class Arrays:
 
     def _learned(self) -> dict[str, np.ndarray | None]:
         """The parameters, but for those that the option `trainable` holds fixed."""
-        trainable = vars(self).get("trainable", True)
-        if trainable is True:
-            return self._parameters
-        own = self._parameters.items()
-        return {name: a for name, a in own if name.rpartition(".")[2] == trainable}
+        return learned_of(vars(self))
 
     def _like_parameter(self, name: str, grad: Any) -> Any:
         """A gradient in its parameter's dtype, as an optimizer wants it."""

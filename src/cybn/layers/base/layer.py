@@ -219,7 +219,7 @@ class Layer(Pair):
                 f"{type(self).__name__}.backward needs a forward first: call the layer with x"
             )
         dx, grads = self.pullback(saved, dy, out=out)
-        keep_grads(self.__dict__, grads, self._parameters, self._learned(), self.differentiated)
+        keep_grads(self.__dict__, grads, self.differentiated)
         return dx
 
     def fixed(self, who: str) -> Fixed:

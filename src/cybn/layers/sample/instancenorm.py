@@ -15,7 +15,13 @@ from ...arrays.validation import (
     check_eps,
     check_rank,
 )
-from ...functional._checked import RowsWay, backward_checked, forward_checked, gradient_checked
+from ...functional._checked import (
+    RowsWay,
+    backward_checked,
+    forward_checked,
+    gradient_checked,
+    rows_back,
+)
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, gate_of
 from ...functional.instance import check_instance_size, follow_samples
 from ...functional.masks import check_mask
@@ -25,6 +31,9 @@ from ..base.channelnorm import ChannelNorm
 from ..base.pair import new
 from ..base.ranks import ranked
 from .masked import Masked, apply_planes, check_counts, pullback_planes
+
+# What a Saved has beside x, its rows, statistics and weight, of x in C order and nothing else
+ALONE = False, 1, None, OPEN, None, None
 
 
 class InstanceNorm(ChannelNorm):
@@ -153,6 +162,10 @@ class InstanceNorm(ChannelNorm):
             return self._apply_masked(x, mask, out)
         checked = self._checked
         way, running = (checked and checked.get("way")) or self._find_way()
+        if out is None:
+            made = way.alone(x)
+            if made is not None:
+                return made
         found = way.known(x)
         if found is None:
             x = self._looked_at(x, running)
@@ -211,7 +224,12 @@ class InstanceNorm(ChannelNorm):
     def _find_way(self) -> tuple[RowsWay, bool]:
         # How a batch is gone about, until an array or an option is another; by running statistics?
         weight, bias, mean, var, _ = self.channel_arrays()
-        way = RowsWay(weight, bias, True), not (self.training or mean is None or var is None)
+        running = not (self.training or mean is None or var is None)
+        moves = self.training and self.track_running_stats
+        in_order = self.channel_axis == 1  # one sample's rows lie as those of a batch of one
+        alone = in_order and self.activation is None and not running and not moves
+        rest = ALONE if alone else None
+        way = RowsWay(weight, bias, True, False, InstanceNorm.Saved, rest), running
         self._checked = {**(self._checked or {}), "way": way}
         return way
 
@@ -250,6 +268,10 @@ class InstanceNorm(ChannelNorm):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and the gradients of weight and bias."""
         dtype, parameters = PARAMETERS[self.dtype], self._learned()
+        if out is None and type(saved) is InstanceNorm.Saved:
+            made = rows_back(saved, dy, ALONE, True, dtype, vars(self))
+            if made is not None:
+                return made
         dy = self.resume(saved, dy, out)
         x, rows, stats, weight, running, axis, masked, gate, bias, y = saved
         alone = x.ndim == self.ranks[0]

@@ -11,7 +11,7 @@ from ...arrays.dtypes import PARAMETERS
 from ...arrays.layout import Rows
 from ...arrays.outputs import empty_like
 from ...arrays.validation import as_float_array, check_parameters, check_separate
-from ...functional._checked import RowsWay, gradient_checked
+from ...functional._checked import RowsWay, gradient_checked, rows_back
 from ...functional.gates import OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_item_mask, check_mask
 from ...functional.rows import rows_in
@@ -19,6 +19,9 @@ from ..base.layer import Layer
 from ..base.pair import new
 from .holes import apply_holes, pullback_holes
 from .masked import Masked, apply_rows, pullback_rows
+
+# What a Saved has beside x, its rows, statistics and weight, of x and nothing else
+ALONE = False, None, OPEN, None, None
 
 
 class RowNorm(Layer):
@@ -80,6 +83,10 @@ class RowNorm(Layer):
                 residual = check_residual(who, residual, x)
             return self._apply_masked(x, mask, out, residual)
         way = self._checked or self._check_arrays()
+        if out is None and residual is None:
+            made = way.alone(x)
+            if made is not None:
+                return made
         found = way.known(x)
         if found is None:
             x = as_float_array(type(self).__name__, "x", x)
@@ -117,6 +124,11 @@ class RowNorm(Layer):
         self, saved: Saved, dy: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute dx, in `out` where it is given, and gradients of weight, bias and residual."""
+        if out is None and type(saved) is RowNorm.Saved:
+            dtype, own = PARAMETERS[self.dtype], vars(self)
+            made = rows_back(saved, dy, ALONE, self.centred, dtype, own)
+            if made is not None:
+                return made
         dy = self.resume(saved, dy, out)
         x, rows, stats, weight, added, masked, gate, bias, residual = saved
         if masked is not None:
@@ -169,6 +181,7 @@ class RowNorm(Layer):
         who, dtype, arrays = type(self).__name__, PARAMETERS[self.dtype], self._parameters
         check_parameters(who, arrays, self._affine_shape(), self.affine_meaning, dtype)
         self._checked = RowsWay(
-            arrays.get("weight"), arrays.get("bias"), self.centred, self.unit_offset
-        )
+            arrays.get("weight"), arrays.get("bias"), self.centred, self.unit_offset,
+            RowNorm.Saved, ALONE if self.activation is None else None,
+        )  # fmt: skip
         return self._checked
