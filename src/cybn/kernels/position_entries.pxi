@@ -197,6 +197,6 @@ def positions_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const
         job.dy, job.dy_stride = job.g, job.g_stride
     with nogil:
         run_positions(&job, threads, True)
-    add_items(&job.row, job.row.shared, job.row.shared + job.C, 1)
-    write_values(&dweights, job.row.shared, job.C)
-    write_values(&dbiases, job.row.shared + job.C, job.C)
+    add_items(&job.row, 1)
+    write_values(&dbiases, job.row.shared, job.C)
+    write_values(&dweights, job.row.shared + job.C, job.C)
