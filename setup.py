@@ -74,7 +74,8 @@ else:
     # Nobody reads errno or the flags of floating point exceptions: square roots and choices between
     # two values become vectors. Neither changes a result.
     FLAGS += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-    FLAGS += ["-Wno-unused-function", "-Wno-sign-compare"]
+    # gcc does not see that both ends of a row are written under the condition they are read under.
+    FLAGS += ["-Wno-unused-function", "-Wno-sign-compare", "-Wno-maybe-uninitialized"]
     if not DEBUG:
         # What makes code larger and no loop quicker: copies of functions for some arguments and of
         # loops for some conditions, inlining that the source does not ask for, tables to unwind.

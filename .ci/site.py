@@ -1,7 +1,8 @@
 """Opens the built site in headless Chromium, as a reader would, and looks for what is broken.
 
 Every page, in a wide window on light and in a narrow one on dark: no console error, nothing
-fetched from elsewhere, no picture missing, no formula of size 0, nothing wider than the window.
+fetched from elsewhere, no picture missing or only named, no formula of size 0, nothing wider than
+the window.
 Then the search, and the keyboard alone. It needs playwright and a Chromium: that of the system, or
 playwright's own. Where there is none it says so and does nothing.
 
@@ -36,6 +37,9 @@ FAULTS = """() => {
     if (wide > 1) faults.push(`${wide} px wider than the window`);
     for (const image of document.images)
         if (image.complete && !image.naturalWidth) faults.push(`no picture: ${image.src}`);
+    for (const output of document.querySelectorAll(".cell_output pre"))
+        if (/^<[A-Z].*>$/.test(output.textContent.trim()))
+            faults.push(`named and not shown: ${output.textContent}`);
     for (const formula of document.querySelectorAll("math")) {
         const box = formula.getBoundingClientRect();
         if (formula.checkVisibility() && (!box.width || !box.height))

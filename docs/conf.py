@@ -20,17 +20,18 @@ ROOMS = [str(DOCS / "_ext"), str(DOCS.parent / "examples")]
 sys.path[:0] = ROOMS
 os.environ["PYTHONPATH"] = os.pathsep.join([*ROOMS, *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the networks of the pages are small
-# A kernel tells of its own transport what is no matter of a page.
+# A kernel tells of its own transport what is no matter of a page, and shows figures as pictures.
 os.environ["IPYTHONDIR"] = folder = tempfile.mkdtemp()
 (Path(folder) / "profile_default").mkdir()
 (Path(folder) / "profile_default" / "ipython_kernel_config.py").write_text(
-    "c.Application.log_level = 40"
+    "c.Application.log_level = 40\nc.InteractiveShellApp.matplotlib = 'inline'\n"
 )
 
 project = "cybn"
 author = copyright = "The cybn developers"
 version = release = cybn.__version__
 language = "en"
+smartquotes = False  # 'float32' is code in many a sentence
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -54,6 +55,7 @@ nb_execution_timeout = 600  # seconds of a cell: some run commands
 nb_merge_streams = True
 
 # Docstrings
+default_role = "code"  # `x` in single ones
 autodoc_typehints = "none"  # numpydoc's sections have them
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -67,6 +69,7 @@ highlight_language = "none"
 html_theme = "pydata_sphinx_theme"
 html_title = "cybn"
 html_context = {"default_mode": "auto"}
+html_sidebars = {"tutorial/lecture": [], "training": []}  # which no other pages are beside
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rank == 0:
             print(f"epoch {epoch}: loss {torch.stack(losses).mean():.6f}", flush=True)
     if rank == 0:
-        print(f"{size} processes", flush=True)
+        print(f"{size} process{'es' if size > 1 else ''}", flush=True)
     dist.destroy_process_group()
     return 0
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,9 +163,10 @@ def draw(runs: dict[str, list[Curves]], setting: Setting) -> Figure:
 
 
 def report(found: list[tuple[str, str, bool]]) -> str:
-    """The findings, a line for each."""
+    """The findings, in lines of 79 letters."""
+    wrapper = textwrap.TextWrapper(79, subsequent_indent=" " * 9)
     return "\n".join(
-        f"{'agrees' if agrees else 'DIFFERS':8} {claim}: {measured}"
+        wrapper.fill(f"{'agrees' if agrees else 'DIFFERS':8} {claim}: {measured}")
         for claim, measured, agrees in found
     )
 

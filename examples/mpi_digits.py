@@ -62,7 +62,8 @@ def train(data: Digits, norm: str, epochs: int, batch: int, rate: float) -> Iter
         yield float(np.mean(losses))
     if rank == 0:
         accuracy = network.accuracy(data.test_x, data.test_labels)  # nothing is exchanged for it
-        print(f"{size} processes, test accuracy {accuracy:.3f}", flush=True)
+        said = f"{size} process{'es' if size > 1 else ''}"
+        print(f"{said}, test accuracy {accuracy:.3f}", flush=True)
 
 
 def rank_and_size() -> tuple[int, int]:

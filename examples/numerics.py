@@ -88,13 +88,11 @@ def measure() -> dict[str, np.ndarray]:
 
 def table(errors: dict[str, np.ndarray]) -> str:
     """Relative errors of the variance, in Markdown."""
-    shown = [i for i, ratio in enumerate(RATIOS) if np.log10(ratio) % 1 == 0 and ratio >= 1]
-    lines = [
-        "| mean / std | " + " | ".join(f"{RATIOS[i]:,.0f}" for i in shown) + " |",
-        "|---|" + "---|" * len(shown),
-    ]
-    for name, (var, _) in errors.items():
-        lines.append(f"| {name} | " + " | ".join(f"{var[i]:.0e}" for i in shown) + " |")
+    lines = ["| mean / std | " + " | ".join(errors) + " |", "|---|" + "---|" * len(errors)]
+    for i, ratio in enumerate(RATIOS):
+        if np.log10(ratio) % 1 == 0 and ratio >= 1:
+            of_var = (f"{each[0, i]:.0e}" for each in errors.values())
+            lines.append(f"| {ratio:,.0f} | {' | '.join(of_var)} |")
     return "\n".join(lines)
 
 

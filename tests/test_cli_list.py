@@ -93,6 +93,8 @@ def test_a_filter_and_a_family(command, options, found):
         assert names_in(out) == found
     report = json.loads(command("list", "--json", *options)[1])
     assert [layer["name"] for layer in report["layers"]] == sorted(names_in(out), key=str.casefold)
+    alone = command("list", "--names", *options)[1].split()
+    assert alone == [layer["name"] for layer in report["layers"]]
 
 
 @pytest.mark.parametrize(

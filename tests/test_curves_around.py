@@ -60,20 +60,6 @@ def test_a_norm_with_a_curve_is_not_folded_until_it_is_gone(activation):
     cybn.fold(weight, None, norm)
 
 
-@pytest.mark.parametrize("activation", CURVES)
-def test_modules_of_pytorch_refuse_curves(activation):
-    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install cybn[torch]")
-    import cybn.torch as modules
-
-    norm = modules.BatchNorm2d(2)
-    norm.activation = activation
-    x = torch.zeros(2, 2, 3, 3)
-    with pytest.raises(ValueError, match=f"got '{activation}'; put a module of its own after"):
-        norm(x)
-    norm.activation = None
-    assert norm(x).shape == x.shape
-
-
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 def test_the_reference_of_rows_with_a_residual(activation):
     x, z, dy = np.random.default_rng(4).normal(0, 2, (3, 7, 8))

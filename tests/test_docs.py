@@ -198,7 +198,8 @@ def test_the_table_of_features_is_what_layers_do(tools):
     assert found["IBN"].training == "places; or samples, places"
     assert batch.learned == ["weight", "bias"]
     assert (batch.fused, batch.folds, batch.recalibrated) == (True, True, True)
-    assert batch.inputs[:2] == ["residual", "mask"]
+    assert batch.inputs == found["LazyBatchNorm"].inputs == ["residual", "mask"]
+    assert found["DomainSpecificBatchNorm"].inputs == ["domain", "residual", "mask"]
     assert not layer.folds
 
 
@@ -226,10 +227,22 @@ def test_every_formula_becomes_mathml(tools, name):
     formulas = re.findall(r"\.\. math::(.*?)(?=\n\S|\Z)", notes, re.DOTALL)
     assert formulas
     for formula in formulas:
-        made = tex2mathml(mathml.words(mathml.aligned(formula)), as_block=True)
+        made = mathml.mended(tex2mathml(mathml.words(mathml.aligned(formula)), as_block=True))
         assert made.startswith("<math")
         if "weight" in formula:
             assert "<mi>weight</mi>" in made  # one name, not six
+
+
+def test_an_index_stands_beside_a_letter_with_an_accent(tools):
+    pytest.importorskip("sphinx", reason='the site needs Sphinx: pip install ".[docs]"')
+    import mathml
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    made = "".join(
+        mathml.mended(tex2mathml(r"\hat{x}_i + \sum_{j=1}^m a_j", as_block=True)).split()
+    )
+    assert '<msub><moveraccent="true"><mi>x</mi>' in made
+    assert "<munderover><mo" in made  # the sum keeps its limits
 
 
 TABLE = re.compile(r"<!-- each line is a test: dialect (\w+) -->\n\n(.*?)\n\n", re.DOTALL)

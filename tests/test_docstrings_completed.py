@@ -47,6 +47,45 @@ def test_what_a_parent_explains(own_registry):
     assert cybn.describe("Child")["options"]["kind"]["description"] == "Of which kind."
 
 
+def test_what_a_base_explains_whose_init_is_taken_as_it_is():
+    class Base(cybn.Layer):
+        """A base.
+
+        Of a paper [1]_.
+
+        Parameters
+        ----------
+        size
+            How large.
+
+        Attributes
+        ----------
+        weight : (C,)
+            Learned.
+
+        References
+        ----------
+        .. [1] A paper.
+        """
+
+        def __init__(self, size: int = 3): ...
+
+    class Variant(Base):
+        """A variant.
+
+        Attributes
+        ----------
+        bias : (C,)
+            Learned.
+        """
+
+    doc = parts_of(Variant.__doc__)
+    assert (doc.summary, doc.more) == ("A variant.", "Of a paper [1]_.")
+    assert [entry.names for entry in doc.entries()] == [("size",)]
+    assert list(doc.named("Attributes")) == ["bias", "grads"]
+    assert doc.sections["References"] == ".. [1] A paper."
+
+
 def test_a_docstring_in_another_form_is_left_alone(own_registry):
     @cybn.register("Free")
     class Free(cybn.Layer):

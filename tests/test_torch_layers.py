@@ -123,8 +123,10 @@ def test_a_lazy_layer_that_knows_its_width():
     ("layer", "error", "match"),
     [
         (3, TypeError, "takes a layer of cybn"),
-        (cybn.FrozenBatchNorm2d(3), TypeError, "cybn.unfreeze"),
-        (cybn.IterNorm(4), TypeError, "to_module takes BatchNorm1d"),
+        (cybn.IterNorm(4), TypeError, "to_module takes AdaIN, AdaptiveLayerNorm, BatchNorm1d"),
+        (cybn.FrozenBatchNorm1d(3, channel_axis=-1), ValueError, "channel_axis=-1"),
+        (cybn.LayerNorm(3, channel_axis=1, activation="relu"), ValueError, "activation='relu'"),
+        (cybn.RMSNorm(3, channel_axis=1, unit_offset=True), ValueError, "unit_offset=True"),
         (cybn.BatchNorm1d(3, channel_axis=-1), ValueError, "channel_axis=-1"),
         (cybn.BatchNorm1d(3, unbiased=False), ValueError, "unbiased=False"),
     ],
@@ -136,9 +138,10 @@ def test_what_pytorch_has_not(layer, error, match):
 
 
 def test_the_advice_is_followed():
-    to_module(cybn.unfreeze(cybn.FrozenBatchNorm2d(3)))
     layer = cybn.BatchNorm1d(3, unbiased=False)
     to_module(cybn.convert(layer, "BatchNorm1d", unbiased=True))
+    layer = cybn.RMSNorm(3, channel_axis=1, unit_offset=True)
+    to_module(cybn.convert(layer, "RMSNorm", unit_offset=False))
 
 
 def test_the_meta_device_has_no_values():
@@ -207,3 +210,14 @@ def test_a_norm_whose_weight_is_of_no_effect():
     np.testing.assert_allclose(layer(x.numpy()), expected.numpy(), rtol=1e-5)
     torch.testing.assert_close(convert(norm)(x), expected)
     assert type(norm).__name__ == "WeightlessRMSNorm"
+
+
+@pytest.mark.parametrize("family", ["GroupNormAct", "LayerNormAct"])
+def test_an_activation_after_a_norm_of_a_sample(family):
+    norms = pytest.importorskip("timm.layers", reason="timm is not installed: pip install timm")
+    width = (6, 2) if family == "GroupNormAct" else (6,)
+    norm = perturbed(getattr(norms, family)(*width, act_layer=nn.SiLU))
+    (layer,) = from_module(norm).values()
+    assert layer.activation == "silu"
+    x = torch.randn((2, 6, 3, 4) if family == "GroupNormAct" else (2, 3, 6))
+    np.testing.assert_allclose(layer(x.numpy()), norm(x).detach().numpy(), rtol=1e-5, atol=1e-5)

@@ -22,6 +22,8 @@ def batch_arguments():
         "relu": (x, w, b, None, None, z, True, 1e-5, "relu"),
         "evaluation, relu6": (x, w, b, mean, var, z, False, 1e-5, "relu6"),
         "leaky": (x, w, b, None, None, z, True, 1e-5, "leaky_relu", 0.1),
+        "silu": (x, w, b, None, None, z, True, 1e-5, "silu"),
+        "evaluation, elu": (x, w, b, mean, var, None, False, 1e-5, "elu", 0.01, 0.7),
     }
 
 

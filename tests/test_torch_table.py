@@ -114,6 +114,39 @@ def test_what_a_plan_does_not_take_is_the_modules_own():
     assert frozen(torch.empty(2, 4, 3, 3, device="meta")).device.type == "meta"
 
 
+class HeadRMSNorm(LlamaRMSNorm):
+    """Of as many parts of a row as a number, or the first of a tuple, says."""
+
+    def __init__(self, width, heads):
+        super().__init__(width)
+        self.heads = heads
+
+    def forward(self, x):
+        heads = self.heads if isinstance(self.heads, int) else self.heads[0]
+        parts = x.unflatten(-1, (heads, -1))
+        variance = parts.pow(2).mean(-1, keepdim=True)
+        return (parts * torch.rsqrt(variance + self.variance_epsilon)).flatten(-2) * self.weight
+
+
+@pytest.mark.filterwarnings("ignore:convert leaves HeadRMSNorm alone")
+@pytest.mark.parametrize("wrap", [int, lambda n: (n,), lambda n: [n]], ids=["int", "tuple", "list"])
+def test_numbers_of_a_module_tell_it_from_its_likes(wrap):
+    """What was found for a module of one head does not hold for one of two, nor of width 1."""
+    for width, heads, swapped in ((1, 1, True), (8, 8, False), (8, 1, True), (8, 2, False)):
+        theirs = HeadRMSNorm(width, wrap(heads))
+        ours = convert(copy.deepcopy(theirs))
+        x = torch.randn(3, 4, width)
+        torch.testing.assert_close(ours(x), theirs(x))
+        assert bool(report(ours).swapped) is swapped
+
+
+def test_a_plan_takes_the_ranks_that_the_module_takes():
+    norm = convert(FAMILIES["gated rows"][0]())
+    x = torch.randn(2, 3, 4, 8)
+    with pytest.raises(ValueError, match="unpack"):
+        norm(x, x)
+
+
 class OtherEps(LlamaRMSNorm):
     def forward(self, x):
         return self.weight * x / (x.pow(2).mean(-1, keepdim=True).sqrt() + self.variance_epsilon)

@@ -1,6 +1,8 @@
 """Which forwards are written as a graph, and when the graph is taken."""
 
 import copy
+import types
+from collections import OrderedDict
 
 import pytest
 
@@ -34,7 +36,7 @@ class Unsound(Norm):
         return y if x.sum() > 0 else -y
 
     def by_object(self, x):
-        return self.relu(self.bn(x)) * self.options["scale"]
+        return self.relu(self.bn(x)) * self.options.scale
 
     def by_global(self, x):
         return self.relu(self.bn(x)) * SCALE[0]
@@ -49,7 +51,7 @@ SCALE = [2.0]
 def test_a_forward_that_cannot_be_written_as_a_graph(way):
     cls = type("Case", (Unsound,), {"forward": getattr(Unsound, way)})
     model = cls().double()
-    model.options = {"scale": 2.0}
+    model.options = types.SimpleNamespace(scale=2.0)
     ours = convert(copy.deepcopy(model))
     found = report(ours)
     assert len(found.swapped) == 3
@@ -119,3 +121,64 @@ def test_other_arguments_take_the_way_of_the_original():
         torch.testing.assert_close(ours(*args, **kwargs), model(*args, **kwargs))
     with pytest.raises(TypeError):
         ours()
+
+
+class Getter(nn.ModuleDict):
+    """As torchvision's IntermediateLayerGetter: runs its children, and keeps some outputs."""
+
+    def __init__(self):
+        super().__init__({"conv": nn.Conv2d(6, 6, 1), "bn": nn.BatchNorm2d(6), "act": nn.ReLU()})
+        self.kept = {"act": "out"}
+
+    def forward(self, x):
+        out = OrderedDict()
+        for name, module in self.items():
+            x = module(x)
+            if name in self.kept:
+                out[self.kept[name]] = x
+        return out
+
+
+def test_children_by_name_and_a_dict_of_options():
+    model = perturbed(Getter().double())
+    ours = convert(copy.deepcopy(model))
+    assert report(ours).fused[0].why == "bn + act"
+    for kept in ({"act": "out"}, {"bn": "norm", "act": "other"}, {}):
+        found = []
+        for each in (model, ours):
+            each.kept.clear()
+            each.kept.update(kept)  # the same dict, with other options
+            found.append(each(image()))
+        assert type(found[1]) is OrderedDict
+        assert list(found[1]) == list(kept.values())
+        torch.testing.assert_close(found[1], found[0])
+
+
+class Output(OrderedDict):
+    """As those of transformers."""
+
+
+def test_a_class_of_its_own_for_what_is_returned():
+    class Case(Norm):
+        def forward(self, x):
+            return Output(y=self.relu(self.bn(x)))
+
+    ours = convert(Case().double())
+    assert type(ours(image())) is Output
+    assert "returns a Output" in report(ours).unfused[0].why
+
+
+def test_the_forward_of_a_child_is_called_by_itself():
+    class Case(Norm):
+        def __init__(self):
+            super().__init__()
+            self.branch = nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6))
+
+        def forward(self, x):
+            return self.relu(self.branch.forward(x) + x)
+
+    ours = assert_trains_alike(perturbed(Case().double()), image(), convert)
+    assert report(ours).fused[0].why == "branch.1 + residual + relu"
+    x = image()
+    ours.branch.forward = lambda x: x  # is heeded
+    torch.testing.assert_close(ours(x), ours.relu(x + x))

@@ -148,6 +148,21 @@ class Qwen3NextRMSNormGated(LlamaRMSNorm):
         return hidden_states.to(dtype)
 
 
+class FalconH1RMSNormGated(LlamaRMSNorm):
+    """Gated after it, and for three axes alone."""
+
+    def forward(self, hidden_states, gate=None):
+        dtype = hidden_states.dtype
+        batch, length, width = hidden_states.shape
+        groups = hidden_states.to(torch.float32).view(batch, length, 1, width)
+        variance = groups.pow(2).mean(-1, keepdim=True)
+        groups = groups * torch.rsqrt(variance + self.variance_epsilon)
+        hidden_states = (self.weight.view(1, width) * groups).view(batch, length, width)
+        if gate is not None:
+            hidden_states = hidden_states * functional.silu(gate.to(torch.float32))
+        return hidden_states.to(dtype)
+
+
 class GroupedRMSNorm(GemmaRMSNorm):
     """1 + weight, and a norm of groups."""
 
@@ -209,6 +224,7 @@ FAMILIES = {
     "gated groups": (lambda: MambaRMSNormGated(8, 4), PAIR, "rms_norm"),
     "grouped": (lambda: GroupedRMSNorm(8, 4), ROWS, "rms_norm"),
     "gated after": (lambda: Qwen3NextRMSNormGated(8), PAIR, "rms_norm"),
+    "gated rows": (lambda: FalconH1RMSNormGated(8), PAIR, "rms_norm"),
     "FrozenBatchNorm2d": (lambda: FrozenBatchNorm2d(8), IMAGE, "frozen_batch_norm"),
     "GroupNorm1": (lambda: GroupNorm1(8), IMAGE, "group_norm"),
 }  # fmt: skip

@@ -4,13 +4,14 @@ A maker gives names and functions, each of which makes a model and a call of it:
 dtype)``. Nothing is downloaded.
 """
 
+import importlib
 import inspect
 import re
 
 import torch
 
 PIXELS = 64
-MOST = 90_000_000  # parameters of a model that is worth the time
+MOST = 30_000_000  # parameters of a model that is worth the time
 _COUNTS = {
     2: "num_hidden_layers num_layers n_layer n_layers encoder_layers decoder_layers depth "
        "num_encoder_layers num_decoder_layers layers num_experts_per_tok num_key_value_heads "
@@ -25,6 +26,7 @@ _COUNTS = {
     128: "vocab_size text_vocab_size max_position_embeddings n_positions",
 }  # fmt: skip
 _SIZES = {name: size for size, names in _COUNTS.items() for name in names.split()}
+_IMAGES = {"image_size": 64, "img_size": 64, "num_frames": 4}
 _DEPTHS = {name: size for name, size in _SIZES.items() if size == 2 and "layer" in name}
 
 
@@ -38,33 +40,44 @@ def hf(pattern=""):
 
 
 def _hf(name):
-    from transformers import AutoModel
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    error = None
-    for sizes in (_SIZES, {**_DEPTHS, "vocab_size": 128}):
+    error = made = None
+    for sizes in ({**_SIZES, **_IMAGES}, _SIZES, {**_DEPTHS, "vocab_size": 128}):
         try:
-            torch.manual_seed(0)
             config = shrunk(CONFIG_MAPPING[name](), sizes)
             config._attn_implementation = "eager"
             with torch.device("meta"):
-                size = sum(p.numel() for p in AutoModel.from_config(config).parameters())
+                size = sum(p.numel() for p in _of_config(config).parameters())
             if size > MOST:
                 raise ValueError(f"{size / 1e6:.0f} million parameters")
             torch.manual_seed(0)
-            model = AutoModel.from_config(config).float()
+            model = _of_config(config).float()
             call = hf_call(model)
+            made = made or (model, call)
             with torch.no_grad():
                 call(model, torch.float32)
+            return model, call
         except Exception as reason:
             error = error or reason
-            made = locals().get("model"), locals().get("call")
-            continue
-        return model, call
-    model, call = made
-    if model is None:
+    if made is None:
         raise error
-    return model, call
+    return made
+
+
+def _of_config(config):
+    # Parts of models are no architectures of their own, and have a class beside their config
+    from transformers import AutoModel, PreTrainedModel
+
+    try:
+        return AutoModel.from_config(config)
+    except ValueError as error:
+        room = type(config).__module__.replace("configuration", "modeling")
+        for cls in vars(importlib.import_module(room)).values():
+            model = isinstance(cls, type) and issubclass(cls, PreTrainedModel)
+            if model and cls.config_class is type(config) and "forward" in vars(cls):
+                return cls(config)
+        raise error
 
 
 def shrunk(config, sizes):

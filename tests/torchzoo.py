@@ -1,38 +1,41 @@
 """Whole models of transformers, timm and torchvision, small and with random weights, converted.
 
-Each model is made from its config, and a copy of it goes through `cybn.torch.convert`. Outputs,
-gradients and running statistics of both are compared, in training and in evaluation, in float32 and
-float64; then what a user would do next: a deep copy, pickling, the keys of the state dict, and
-`revert`. `test_torch_zoo.py` does so with a few models; all of them, with what becomes of their
-norms and why:
+Each model is made from its config, and a copy of it goes through `cybn.torch.convert`. Both take a
+step of training, with an optimizer, and are evaluated after it; outputs, gradients, statistics and
+parameters are compared (torchapart.py), in float64 and float32. Then what a user would do next: a
+deep copy, pickling, the keys of the state dict, and `revert`, after which the bits are the
+original's. `test_torch_zoo.py` does so with a few models; all of them, or some at random, with what
+becomes of their norms and why:
 
-    python tests/torchzoo.py [hf|timm|torchvision] [PATTERN]
+    python tests/torchzoo.py [hf|timm|torchvision] [PATTERN] [--sample N] [--seed N]
 """
 
+import argparse
 import copy
 import gc
 import io
 import random
 import re
 import signal
-import sys
 import warnings
 from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
 import torch
+from torchapart import NotMade, compared, evaluated
 from torchinputs import MAKERS
 
 from cybn.torch import convert, report, revert
 
-#: how far apart results may be, by the length of all of them together
-CLOSE = {torch.float64: 1e-7, torch.float32: 1e-3}
-SECONDS = 150  # for one model
+SECONDS = 60  # of a processor, for one model
 
 
 class Outcome(NamedTuple):
-    """What has become of a model: "alike", "differs", "not made", and why; with its report."""
+    """What has become of a model, and why; with its report.
+
+    "alike", "rounding" where the original is as far from itself, "differs", "not made" or "not
+    called".
+    """
 
     name: str
     what: str
@@ -40,93 +43,14 @@ class Outcome(NamedTuple):
     report: object = None
 
 
-class NotMade(Exception):  # noqa: N818  it is no error
-    """Why there is no model to convert."""
-
-
-def tensors_of(output, seen=None):
-    """The tensors of floats in an output, however nested."""
-    if isinstance(output, torch.Tensor):
-        return [output] if output.is_floating_point() else []
-    if isinstance(output, dict):
-        output = output.values()
-    elif not isinstance(output, (list, tuple)):
-        return []
-    return [t for each in output for t in tensors_of(each)]
-
-
-def step(model, call, training):
-    """Output, gradients and buffers of one call, by name; two models draw the same numbers."""
-    torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002  what masks of some speech models are drawn by
-    random.seed(0)
-    model.train(training).zero_grad()
-    found = {f"output {i}": t for i, t in enumerate(tensors_of(call(model)))}
-    generator = torch.Generator().manual_seed(1)
-    loss = sum(
-        (t * torch.randn(t.shape, generator=generator).to(t.dtype)).mean()
-        for t in found.values()
-        if t.requires_grad and t.numel()
-    )
-    if isinstance(loss, torch.Tensor):
-        loss.backward()
-    found = {name: t.detach() for name, t in found.items()}
-    found |= {f"d{n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
-    return found | {n: b.clone() for n, b in model.named_buffers() if b.is_floating_point()}
-
-
-def apart(theirs, ours):
-    """The largest difference of outputs, of gradients and of buffers, by the length of each."""
-    if theirs.keys() != ours.keys():
-        return f"not the same arrays: {sorted(theirs.keys() ^ ours.keys())[:3]}", float("inf")
-    worst = ("", 0.0)
-    for kind in ("output", "d", ""):
-        names = [n for n in theirs if (n.startswith("output") and kind == "output")
-                 or (n.startswith("d") and kind == "d")
-                 or (not n.startswith(("output", "d")) and not kind)]  # fmt: skip
-        total = 1e-30 + sum(float(theirs[n].double().nan_to_num().square().sum()) for n in names)
-        for n in names:
-            a, b = theirs[n].double(), ours[n].double()
-            if a.shape != b.shape or not torch.equal(a.isfinite(), b.isfinite()):
-                return f"{n} has another shape or other infinities", float("inf")
-            square = float((a - b).nan_to_num().square().sum())
-            difference = (square / total) ** 0.5
-            if difference > worst[1]:
-                worst = n, difference
-    return worst
-
-
-def steps(model, call, dtype):
-    """What a step is in training, and then in evaluation."""
-    return [step(model, lambda m: call(m, dtype), mode) for mode in (True, False)]
-
-
-def compared(model, call):
-    """What differs between a model and a converted copy, or an empty text; and the copy."""
-    exact = None
-    for dtype, close in CLOSE.items():
-        try:
-            expected = steps(copy.deepcopy(model).to(dtype), call, dtype)
-        except Exception as error:
-            if dtype is torch.float32:
-                raise NotMade(f"{type(error).__name__}: {error}") from error
-            continue  # float64 is not for all
-        exact = exact or expected
-        ours = convert(copy.deepcopy(model).to(dtype))
-        found = steps(ours, call, dtype)
-        for word, got, expect, limit in zip(
-            ("training", "evaluation"), found, expected, exact, strict=True
-        ):
-            name, difference = apart(limit, got)
-            # Rounding that a deep model makes much of is to be not much worse than theirs
-            if difference > max(close, 3 * apart(limit, expect)[1]):
-                return f"{name} by {difference:.1e} in {word}, {dtype}", ours
-    return "", ours
+class TooLong(BaseException):
+    """No code of a library takes it for an error of its own."""
 
 
 def citizen(model, call):
     """What of copies, pickles, keys and the way back is not as it was; or an empty text."""
     before = [(type(m), dict(vars(m))) for m in model.modules()]
+    original = evaluated(model, call)
     ours = convert(model)
     found = str(report(ours))
     keys, parameters = list(ours.state_dict()), [id(p) for p in ours.parameters()]
@@ -144,20 +68,28 @@ def citizen(model, call):
             convert(ours)
         else:
             return f"cannot be pickled: {error}"
-    expected = step(ours, lambda m: call(m, torch.float32), False)
+    expected = evaluated(ours, call)
     for word, new in made.items():
         if str(report(new)) != found:
             return f"{word} has another report"
-        name, difference = apart(expected, step(new, lambda m: call(m, torch.float32), False))
-        if difference > 1e-5:
-            return f"{word} differs in {name}"
+        if differing := unlike(expected, evaluated(new, call)):
+            return f"{word} differs in {differing}"
     revert(ours).zero_grad()
     if list(ours.state_dict()) != keys or [id(p) for p in ours.parameters()] != parameters:
         return "other keys or parameters"
     for module, (cls, own) in zip(ours.modules(), before, strict=True):
         if type(module) is not cls or vars(module).keys() - own.keys():
             return f"{cls.__name__} does not come back"
+    if differing := unlike(original, evaluated(ours, call)):
+        return f"reverted, it has other bits in {differing}"
     return ""
+
+
+def unlike(expected, found):
+    """The first array that has other bits, or None."""
+    if expected.keys() != found.keys():
+        return f"the names {sorted(expected.keys() ^ found.keys())[:3]}"
+    return next((n for n, a in expected.items() if not a.equal_bits(found[n])), None)
 
 
 def outcome(name, make):
@@ -167,43 +99,51 @@ def outcome(name, make):
     except Exception as error:
         return Outcome(name, "not made", f"{type(error).__name__}: {error}"[:110])
     try:
-        why, ours = compared(model, call)
+        why, rounding, ours = compared(model, call)
         found = report(ours)
         why = why or citizen(model, call)
     except NotMade as error:
         found, why = report(convert(model)), str(error)[:110]
         return Outcome(name, "not called", why, found)
-    return Outcome(name, "differs" if why else "alike", why, found)
+    what = "differs" if why else "rounding" if rounding else "alike"
+    return Outcome(name, what, why or rounding, found)
 
 
 def _late(*_):
-    raise TimeoutError("takes too long")
+    raise TooLong
 
 
-def survey(library, pattern=""):
-    """The outcome of each model of a library."""
-    for name, make in MAKERS[library](pattern):
-        signal.signal(signal.SIGALRM, _late)
-        signal.alarm(SECONDS)
+def survey(library, pattern="", sample=None, seed=0):
+    """The outcome of each model of a library, or of so many at random."""
+    models = list(MAKERS[library](pattern))
+    if sample is not None:
+        models = random.Random(seed).sample(models, min(sample, len(models)))
+    for name, make in models:
+        signal.signal(signal.SIGPROF, _late)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
-            yield outcome(name, make)
-        except TimeoutError as error:
-            yield Outcome(name, "not called", str(error))
+            found = outcome(name, make)
+        except TooLong:
+            found = Outcome(name, "not called", f"takes more than {SECONDS} s")
         except Exception as error:
-            yield Outcome(name, "differs", f"raises {type(error).__name__}: {error}")
+            found = Outcome(name, "differs", f"raises {type(error).__name__}: {error}")
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        yield found
         gc.collect()
 
 
 def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("library", nargs="?", choices=MAKERS)
+    parser.add_argument("pattern", nargs="?", default="", help="of names, a regular expression")
+    parser.add_argument("--sample", type=int, help="so many at random")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    which, pattern = [*arguments, "", ""][:2]
-    for library in MAKERS:
-        if which not in ("", library):
-            continue
+    for library in [options.library] if options.library else MAKERS:
         found = []
-        for each in survey(library, pattern):
+        for each in survey(library, options.pattern, options.sample, options.seed):
             found.append(each)
             short = str(each.report).partition("\n")[0] if each.report else ""
             print(f"{each.name}: {each.what}. {each.why} [{short}]", flush=True)
@@ -231,4 +171,4 @@ def told(library, found):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(None)

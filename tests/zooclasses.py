@@ -108,7 +108,7 @@ def made(text):
         given = {"num_groups": 4, "num_channels": WIDTH}
     try:
         return zoo.with_values(cls(**given))
-    except TypeError:
+    except (AttributeError, NameError, TypeError):  # or it takes more
         return None
 
 

@@ -17,7 +17,7 @@ from ..results import machine
 from ..runner import apart, progress
 
 PROGRAM = "python -m benchmarks.models"
-FORMAT = "cybn models 1"
+FORMAT = "cybn models 2"
 #: what --quick makes of the sizes
 QUICK = {"side": 64, "words": 16, "rounds": 3, "seconds": 0.0, "batches": [1, 8]}
 FULL = {"side": 224, "words": 128, "rounds": 21, "seconds": 10.0, "batches": [1, 8, 32]}

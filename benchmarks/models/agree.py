@@ -1,16 +1,17 @@
 """Do a model and its converted copy compute the same, and in how much memory?
 
-In float64 the losses of some steps are compared. In float32 the gradient of a whole step, all
-parameters as one vector, is held against PyTorch's own in float64: its distance from that, in
-lengths of that, for the model as it was and converted; the median over some batches. Memory is the
-peak of a fresh process for each, above what it holds after its imports.
+In float64 the losses of some steps are compared, with PyTorch's and with those of batch norms in
+long double (exact.py). In float32 the gradient of a whole step, all parameters as one vector, is
+held against PyTorch's own in float64: its distance from that, in lengths of that, for the model as
+it was and converted, over some seeds, and for images in both orders of memory. One ReLU that opens
+or closes by a last place is worth a thousand times all rounding, so a single seed tells nothing.
+Memory is the peak of a fresh process for each, above what it holds after its imports.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
 import torch
@@ -20,50 +21,69 @@ import cybn.torch
 
 from ..footprint import most_resident
 from . import zoo
+from .exact import with_long_norms
 
-STEPS, COUNT, SEEDS = 5, 4, 7
+STEPS, COUNT, SEEDS = 5, 4, 11
 
 
-def losses_apart(name: str, size: zoo.Size, steps: int = STEPS) -> tuple[float, float | None]:
-    """How far losses in float64 are from PyTorch's: the converted model's, and PyTorch's own.
+def losses_apart(name: str, size: zoo.Size, steps: int = STEPS) -> dict[str, float | None]:
+    """How far losses in float64 are apart, beside the larger of 1 and the loss, at most.
 
-    The largest difference, beside the larger of 1 and the loss. PyTorch's own are those of the
-    model channels last, which sums in another order; None for text.
+    "losses": of the converted model from PyTorch's; "itself": of PyTorch's channels last, which
+    sums in another order; "long" and "theirs_long": of the converted model and of PyTorch's from
+    those of batch norms in long double. None where there is nothing to compare.
     """
     theirs = zoo.build(name).double()
-    models = [theirs, cybn.torch.convert(copy.deepcopy(theirs))]
+    models = {
+        "theirs": theirs,
+        "ours": cybn.torch.convert(copy.deepcopy(theirs)),
+        "long": with_long_norms(theirs),
+        "last": _last(theirs) if zoo.takes(name) == zoo.IMAGES else None,
+    }
     x = _as(zoo.batch(name, COUNT, size), torch.float64)
-    if zoo.takes(name) == zoo.IMAGES:
-        models.append(copy.deepcopy(theirs).to(memory_format=torch.channels_last))
-    every = [zoo.step_of(model, x) for model in models]
-    wanted, *others = zip(*([step() for step in every] for _ in range(steps)), strict=True)
-    apart = [
-        max(abs(b - a) / max(1.0, abs(a)) for a, b in zip(wanted, other, strict=True))
-        for other in others
-    ]
-    return apart[0], apart[1] if len(apart) > 1 else None
+    losses: dict[str, list[float]] = {}
+    for which, model in models.items():
+        if model is not None:
+            step = zoo.step_of(model, x)
+            losses[which] = [step() for _ in range(steps)]
+
+    def apart(these: str, those: str) -> float | None:
+        if these not in losses or those not in losses:
+            return None
+        pairs = zip(losses[those], losses[these], strict=True)
+        return max(abs(b - a) / max(1.0, abs(a)) for a, b in pairs)
+
+    return {
+        "losses": apart("ours", "theirs"), "itself": apart("last", "theirs"),
+        "long": apart("ours", "long"), "theirs_long": apart("theirs", "long"),
+    }  # fmt: skip
 
 
 def gradients_apart(
     name: str, size: zoo.Size, seeds: Sequence[int] = range(SEEDS)
-) -> tuple[float, float, float | None]:
-    """How far float32 gradients are from float64's: PyTorch's, the converted model's, and again.
+) -> dict[str, list[list[float]]]:
+    """How far float32 gradients are from float64's, [PyTorch's, the converted model's] by seed.
 
-    Again: PyTorch's of the same model channels last, which rounds otherwise; None for text.
+    By the order of memory of weights and images, "first" and "last"; "" for text.
     """
-    found = []
+    orders = ("first", "last") if zoo.takes(name) == zoo.IMAGES else ("",)
+    found: dict[str, list[list[float]]] = {order: [] for order in orders}
     for seed in seeds:
         theirs = zoo.build(name, seed)
-        exact, ours = copy.deepcopy(theirs).double(), cybn.torch.convert(copy.deepcopy(theirs))
-        models = [theirs, ours]
-        if zoo.takes(name) == zoo.IMAGES:
-            models.append(copy.deepcopy(theirs).to(memory_format=torch.channels_last))
         x = zoo.batch(name, COUNT, size, seed=seed)
-        wanted = gradient(exact, _as(x, torch.float64))
-        length = wanted.norm()
-        found.append([float((gradient(m, x).double() - wanted).norm() / length) for m in models])
-    apart = [median(each) for each in zip(*found, strict=True)]
-    return apart[0], apart[1], apart[2] if len(apart) > 2 else None
+        wanted = gradient(copy.deepcopy(theirs).double(), _as(x, torch.float64))
+        for order, pairs in found.items():
+            model = _last(theirs) if order == "last" else theirs
+            given = zoo.batch(name, COUNT, size, order == "last", seed=seed)
+            both = copy.deepcopy(model), cybn.torch.convert(copy.deepcopy(model))
+            pairs.append(
+                [float((gradient(m, given).double() - wanted).norm() / wanted.norm()) for m in both]
+            )
+    return found
+
+
+def _last(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).to(memory_format=torch.channels_last)
 
 
 def gradient(model: nn.Module, x: Tensor) -> Tensor:
@@ -82,10 +102,12 @@ def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
 def peak(name: str, who: str, count: int, size: zoo.Size, threads: int) -> int:
     """Bytes that two training steps take in this fresh process at most; 0 where unknown.
 
-    who: "theirs", or "ours", converted.
+    who: "theirs", or "ours", converted. What a process loads once, both have loaded before.
     """
     torch.set_num_threads(threads)
-    zoo.build("llama" if zoo.library(name) == "transformers" else name)  # imports what is needed
+    for small in zoo.smallest(zoo.library(name)):
+        ready = cybn.torch.convert(small.model)
+        zoo.step_of(ready, small.x)()
     before = most_resident()
     model = zoo.build(name)
     if who == "ours":
@@ -98,8 +120,4 @@ def peak(name: str, who: str, count: int, size: zoo.Size, threads: int) -> int:
 
 def agreement(name: str, size: zoo.Size) -> dict[str, Any]:
     """Of a model, in plain JSON."""
-    losses, itself = losses_apart(name, size)
-    theirs, ours, again = gradients_apart(name, size)
-    return {
-        "losses": losses, "itself": itself, "theirs": theirs, "ours": ours, "again": again,
-    }  # fmt: skip
+    return {**losses_apart(name, size), "gradients": gradients_apart(name, size)}

@@ -8,7 +8,7 @@ be named, `timm:NAME`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -83,6 +83,30 @@ def build(name: str, seed: int = 0) -> nn.Module:
         labels = {"num_labels": CLASSES} if kind.takes == IMAGES else {}
         config = getattr(transformers, f"{kind.family}Config")(**kind.options, **labels)
         return getattr(transformers, kind.family + kind.task)(config)
+
+
+class Small(NamedTuple):
+    """A model that is nothing beside those of the paper, and its input."""
+
+    model: nn.Module
+    x: Tensor
+
+
+def smallest(name: str) -> Iterator[Small]:
+    """Models that have a library imported, and the kernels of norms loaded."""
+    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.LayerNorm(32)
+    yield Small(nn.Sequential(*layers), torch.randn(2, 3, 4, 4))
+    if name == "timm":
+        import timm
+
+        small_model = timm.create_model("test_efficientnet", num_classes=2)
+        yield Small(small_model, torch.randn(2, 3, 32, 32))
+    else:
+        import transformers
+
+        small = dict.fromkeys(_TEXT, 8) | {"num_hidden_layers": 1, "num_attention_heads": 1}
+        config = transformers.LlamaConfig(**small, num_key_value_heads=1)
+        yield Small(transformers.LlamaForCausalLM(config), torch.zeros(1, 2, dtype=torch.long))
 
 
 def batch(name: str, count: int, size: Size, last: bool = False, seed: int = 0) -> Tensor:

@@ -43,10 +43,14 @@ def missing(command: str, needs: tuple[str, ...]) -> list[str]:
 
 def run(command: str) -> str | None:
     """What it prints, in the root of the repository; None where it fails."""
+    env = {
+        **os.environ,
+        "OMP_WAIT_POLICY": "passive",
+    }  # threads that spin while they wait slow all others
     words = [sys.executable if word == "python" else word for word in shlex.split(command)]
     try:
         done = subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=True
+            words, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=True, env=env
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -8,7 +8,9 @@ which does not know of aligned equations.
 
 from __future__ import annotations
 
+import html
 import re
+from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -16,6 +18,9 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
+MATH = "http://www.w3.org/1998/Math/MathML"
+ElementTree.register_namespace("", MATH)
+_ENTITY = re.compile(r"&(?!amp;|lt;|gt;|quot;)\w+;")  # of HTML, which XML does not know
 
 #: what is kept (a command, text in braces), or a word, as `weight` or `running\_mean`
 _WORD = re.compile(
@@ -47,10 +52,29 @@ def aligned(text: str) -> str:
     return inner
 
 
+def mended(made: str) -> str:
+    """The MathML of docutils, with two things set right.
+
+    The index of a letter with an accent stands beside it and not below, and fractions and sums of
+    aligned lines are as large as those of a line by itself.
+    """
+    tree = ElementTree.fromstring(_ENTITY.sub(lambda found: html.unescape(found[0]), made))
+    for node in tree.iter(f"{{{MATH}}}munderover"):
+        base, index, accent = node
+        if accent.get("stretchy") == "false":
+            marked = ElementTree.Element(f"{{{MATH}}}mover", accent="true")
+            marked.extend([base, accent])
+            node.tag = f"{{{MATH}}}msub"
+            node[:] = [marked, index]
+    for table in tree.iter(f"{{{MATH}}}mtable"):
+        table.set("displaystyle", "true")
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
 def mathml(text: str, block: bool, where: nodes.Node) -> str:
     """One formula; what is no LaTeX is a warning, and stands as it was written."""
     try:
-        return tex2mathml(words(text), as_block=block)
+        return mended(tex2mathml(words(text), as_block=block))
     except Exception as error:
         logger.warning("a formula is no LaTeX: %r (%s)", text, error, location=where)
         return f"<code>{nodes.Text(text)}</code>"

@@ -2,7 +2,8 @@
 
 `../CONTRIBUTING.md` is right for whoever reads a page as it stands. In the site it is the page
 `project/contributing`, which has that file. A link to what is not there stays, is a warning and so
-ends the build.
+ends the build. A link that is named by its file is named by the title of the page in the site, and
+the empty line that ends a doctest is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PAGES = {
     "examples/README.md": "project/examples",
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+_SAMPLE = re.compile(r"^(```pycon\n.*?)\n+^```$", re.DOTALL | re.MULTILINE)
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,20 +36,21 @@ def rewritten(text: str, folder: Path) -> str:
         if not target.exists() or not target.is_relative_to(ROOT):
             return match[0]
         path = target.relative_to(ROOT).as_posix()
+        words = "" if words.endswith(f"{target.stem}.md") else words  # MyST puts the title in
         if path in PAGES:
             return f"[{words}](/{PAGES[path]}.md{anchor})"
         if path.startswith("docs/"):
             return f"{image}[{words}](/{path.removeprefix('docs/')}{anchor})"
-        return words
+        return match[2]
 
-    return _LINK.sub(link, text)
+    return _SAMPLE.sub(r"\1\n```", _LINK.sub(link, text))
 
 
 def listed(text: str, folder: Path) -> str:
     """The text without the patterns of a table of contents for which there is no page (yet)."""
 
     def found(match: re.Match[str]) -> str:
-        return match[0] if any(folder.glob(f"{match[1]}.md")) else ""
+        return match[0] if any(folder.glob(f"{match[1]}.*")) else ""
 
     return re.sub(r"^([\w/]+\*)\n", found, text, flags=re.MULTILINE)
 

@@ -30,6 +30,8 @@ MODULES = {
     "functional": "Functions without state",
     "testing": "The conformance check",
     "dialects": "Configs of other libraries",
+    "distributed": "Several processes",
+    "torch": "PyTorch",
     "options": "Declaring options of a layer",
     "reference": "The specification in NumPy",
 }
@@ -58,12 +60,12 @@ def write(app: Any = None) -> None:
 def modules() -> dict[str, str]:
     """Public modules that are there to be imported: one of an extra may not be."""
     found = {}
-    for name in dict.fromkeys([*cybn._MODULES, "options"]):
+    for name in dict.fromkeys([*cybn._MODULES, "torch", "options"]):
         try:
             importlib.import_module(f"cybn.{name}")
         except ImportError:
             continue
-        found[name] = MODULES.get(name, f"cybn.{name}")
+        found[name] = MODULES[name]
     return found
 
 
@@ -72,8 +74,6 @@ def layer_page(name: str) -> str:
     about = cybn.describe(name)
     lines = [
         *rst.title(name),
-        about["summary"],
-        "",
         ":Short names: " + (", ".join(f"``{each}``" for each in about["aliases"]) or "none"),
         f":Module: ``{about['module']}``",
         "",
@@ -252,7 +252,10 @@ def _methods(name: str) -> list[str]:
 def _auto(path: str, value: Any) -> Iterator[str]:
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, BaseException) else "class"
-        yield from (f".. auto{kind}:: {path}", "   :members:", "")
+        inner = (
+            "   :exclude-members: forward, cls_to_become"  # of a module, which says what it does
+        )
+        yield from (f".. auto{kind}:: {path}", "   :members:", inner, "")
     elif callable(value):
         yield from (f".. autofunction:: {path}", "")
 

@@ -201,21 +201,31 @@ def _row(family: Family) -> Row:
     layer = build(name)
     if (x := input_of(layer)) is not None:
         layer.forward(x)  # a lazy one then has its arrays
-    further = [p.name for p in inspect.signature(cls.apply).parameters.values()
-               if p.kind is p.KEYWORD_ONLY and p.name != "out"]  # fmt: skip
     return Row(
         family,
         over(name, training=True),
         over(name, training=False),
         [key for key, _ in layer.named_parameters()],
         [key for key, _ in layer.named_buffers()],
-        further,
+        further(cls),
         "activation" in cybn.describe(name)["options"],
         folds(name),
         (cls.frozen_form or "").replace("{}", ""),
         cls.running_moments,
         {"native": "in the kernels", "widened": "by float32 copies"}.get(cls.sixteen_bits, "no"),
     )
+
+
+def further(cls: type[cybn.Layer]) -> list[str]:
+    """What `apply` takes beside x, by name; what it hands on is for the class above to take."""
+    names: list[str] = []
+    for each in cls.__mro__:
+        if "apply" in vars(each):
+            taken = inspect.signature(vars(each)["apply"]).parameters.values()
+            names += [p.name for p in taken if p.kind is p.KEYWORD_ONLY and p.name not in names]
+            if not any(p.kind is p.VAR_KEYWORD for p in taken):
+                break
+    return [name for name in names if name != "out"]
 
 
 def elsewhere(name: str) -> Iterator[tuple[str, str, list[str]]]:

@@ -30,10 +30,10 @@ from .layers.dataset.normalize import Normalize as _Normalize
 from .layers.research.adain import AdaIN as _AdaIN
 from .layers.research.adaptive_layernorm import AdaptiveLayerNorm as _AdaptiveLayerNorm
 from .layers.research.dyt import DyT as _DyT
-from .layers.research.evonorm import EvoNormB0 as _EvoNormB0
-from .layers.research.evonorm import EvoNormS0 as _EvoNormS0
+from .layers.research.evonorm_b import EvoNormB0 as _EvoNormB0
 from .layers.research.evonorm_b import EvoNormB1 as _EvoNormB1
 from .layers.research.evonorm_b import EvoNormB2 as _EvoNormB2
+from .layers.research.evonorm_s import EvoNormS0 as _EvoNormS0
 from .layers.research.evonorm_s import EvoNormS1 as _EvoNormS1
 from .layers.research.evonorm_s import EvoNormS2 as _EvoNormS2
 from .layers.research.frn import FilterResponseNorm as _FilterResponseNorm

@@ -74,10 +74,13 @@ def _drop_output() -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    if args.names:  # no plugin is imported to know its name
+    if args.names and not args.family and args.filter is None:  # no plugin is imported for its name
         print(*available(), sep="\n")
         return
     layers = chosen(listed(available()), args.family, args.filter)
+    if args.names:
+        print(*(each.name for each in layers), sep="\n")
+        return
     broken = [each for each in layers if each.layer is None]
     if args.json:
         fields = ("name", "aliases", "origin", "summary")

@@ -56,16 +56,6 @@ def gate_of(
     return Gate(float(negative_slope), inf)
 
 
-def straight_gate_of(who: str, activation: str | None, negative_slope: float = 0.01) -> Gate:
-    """As gate_of, where backward has the output alone: ValueError for a curve."""
-    if activation in CURVES:
-        raise ValueError(
-            f"{who} knows the activations {', '.join(map(repr, GATES))} and None, got "
-            f"{activation!r}; put a module of its own after the norm"
-        )
-    return gate_of(who, activation, negative_slope)
-
-
 def _alpha(who: str, activation: str, alpha: object) -> float:
     if activation != "elu":
         return 1.0

@@ -116,9 +116,9 @@ cdef extern from *:
     #endif
     #define CYBN_CONVERTER(name, OUT, IN, eight, convert, EIGHT, HERE) \\
       static inline void name##_here(OUT *to, const IN *from, ptrdiff_t n) { \\
-        ptrdiff_t i = 0; \\
-        if (EIGHT) for (; i < n - 7; i += 8) eight(to + i, from + i); \\
-        for (; i < n; i++) to[i] = convert(from[i]); \\
+        ptrdiff_t i, whole = EIGHT ? n - n % 8 : 0; \\
+        for (i = 0; i < whole; i += 8) eight(to + i, from + i); \\
+        for (i = whole; i < n; i++) to[i] = convert(from[i]); \\
       } \\
       cybn_apart void name##_apart(OUT *to, const IN *from, ptrdiff_t n) { \\
         name##_here(to, from, n); \\

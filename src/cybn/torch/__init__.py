@@ -12,7 +12,17 @@ brings; nothing else in cybn imports it.
 
 from . import version  # noqa: F401  first: it says what is needed
 from .models.fold import fold
-from .models.layers import from_module, to_module
+from .models.layers import from_module
+from .models.making import to_module
+from .models.own import (
+    AdaIN,
+    AdaptiveLayerNorm,
+    ChannelNorm,
+    FrozenBatchNorm1d,
+    FrozenBatchNorm2d,
+    FrozenBatchNorm3d,
+    GatedRMSNorm,
+)
 from .models.report import Entry, Report, report
 from .models.swap import convert, revert
 from .models.table import register
@@ -39,10 +49,17 @@ from .sync import SyncBatchNorm
 
 __all__ = [
     "OURS",
+    "AdaIN",
+    "AdaptiveLayerNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "ChannelNorm",
     "Entry",
+    "FrozenBatchNorm1d",
+    "FrozenBatchNorm2d",
+    "FrozenBatchNorm3d",
+    "GatedRMSNorm",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",

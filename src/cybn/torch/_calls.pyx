@@ -21,7 +21,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 import torch
-from numpy import empty
+from numpy import add, empty
 from torch import (
     Tensor, contiguous_format, empty_like, get_num_threads, is_grad_enabled,
     is_inference_mode_enabled,
@@ -31,8 +31,7 @@ from torch.autograd.graph import increment_version
 from torch.nn import Parameter
 from torch.utils._device import DeviceContext
 
-from ..functional.gates import OPEN
-from ..functional.gates import straight_gate_of as gate_of
+from ..functional.gates import OPEN, gate_of
 from ..functional.running import Step, follow
 from ..kernels import LEVEL, kernels_in, levels
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
@@ -53,6 +52,8 @@ include "look.pxi"
 include "loans.pxi"
 include "ready.pxi"
 include "batch.pxi"
+include "bent.pxi"
+include "instances.pxi"
 include "rows.pxi"
 include "positions.pxi"
 include "response.pxi"

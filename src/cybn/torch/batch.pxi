@@ -50,7 +50,7 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
     if gate is None:
         activation = module.activation
         gate = OPEN if activation is None else gate_of(
-            type(module).__name__, activation, module.negative_slope
+            type(module).__name__, activation, module.negative_slope, module.alpha
         )
     made = batch_forward(
         x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate
@@ -106,14 +106,14 @@ def batch_forward(
     moving = [a for a in (mean, var, count) if a is not None] if of_batch else None
     given_mean, given_var = mean, var
     mean, var = wide(mean, &mean_at), wide(var, &var_at)
-    slope, most, _ = gate
+    slope, most, curve = gate
     threads, cache, stream = plan_for(&at)
     kernels_for(&at).batch_forward(
         lend_new_cut(y, &axes), stats, lent_values(mean, &mean_at), lent_values(var, &var_at),
         lent_values(count, &count_at), lend_cut(&at, x, &axes),
         None if residual is None else lend_cut(&residual_at, residual, &axes),
         lent_values(weight, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope, most,
-        0, of_batch, threads, cache, stream,
+        curve, of_batch, threads, cache, stream,
     )
     if moving:
         for given, moved in ((given_mean, mean), (given_var, var)):
@@ -127,24 +127,28 @@ def batch_begin(ctx, x, weight, bias, residual, OfBatch done):
     """Keep what the gradient needs; the output that was computed."""
     y, done.y = done.y, None
     ctx.done = done
-    ctx.save_for_backward(x, weight, None if done.gate is OPEN else y)
+    if done.gate[2]:
+        ctx.save_for_backward(x, weight, None, bias, residual)
+    else:
+        ctx.save_for_backward(x, weight, None if done.gate is OPEN else y)
     return y
 
 
 def batch_end(ctx, dy):
     """The gradients of x, weight, bias and residual."""
     cdef OfBatch done = ctx.done
-    x, weight, y = ctx.saved_tensors
+    x, weight, y, *more = ctx.saved_tensors
+    bias, residual = more or (None, None)
     of_x, of_weight, of_bias, of_residual, _ = ctx.needs_input_grad
     wanted = of_x, of_weight, of_bias, of_residual
     if is_grad_enabled() or not can_take(dy):
         grads = formulas.batch_again(
             dy, x, y, torch.from_numpy(done.stats), weight, done.training, done.eps, done.gate,
-            wanted,
+            wanted, bias, residual,
         )
     else:
         grads = batch_gradient(
-            dy, x, y, done.stats, weight, done.training, done.gate, wanted
+            dy, x, y, done.stats, weight, done.training, done.gate, wanted, bias, residual
         )
     return *grads, None
 
@@ -155,16 +159,22 @@ def can_take(x) -> bool:
     return look_at_input(&at, x)
 
 
-def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
+def batch_gradient(
+    dy, x, y, stats, weight, bint training, gate, wanted, bias=None, residual=None
+):
     """The gradients of x, weight, bias and residual, each where it is wanted.
 
-    y: the output, past a gate.
+    y: the output, past a gate; bias and residual: what there was, past a curve.
     """
-    cdef Look at, dy_at, y_at, weight_at
+    cdef Look at, dy_at, y_at, weight_at, bias_at, residual_at
     cdef Cut axes
-    cdef bint of_x, of_weight, of_bias, of_residual, gated = gate is not OPEN
+    cdef bint of_x, of_weight, of_bias, of_residual, gated = gate is not OPEN, bent = gate[2] != 0
     of_x, of_weight, of_bias, of_residual = wanted
     look(&at, x)
+    if bent and (
+        is_sixteen(&at) or not of_x or not (training or of_weight or of_bias)
+    ):
+        return gradient_apart(dy, x, stats, weight, training, gate, wanted, bias, residual)
     if at.order == OTHER:
         x = dense(x)
         look(&at, x)
@@ -172,7 +182,7 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
     if dy_at.order != at.order:
         dy = ordered(dy, x)
         look(&dy_at, dy)
-    if gated:
+    if gated and not bent:
         look(&y_at, y)
         if y_at.order != at.order:
             y = ordered(y, x)
@@ -181,7 +191,7 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
     dx = dweight = dbias = dresidual = None
     if of_residual and not gated:
         dresidual = dy
-    if gated and (not training or (of_residual and not of_x)):
+    if gated and not bent and (not training or (of_residual and not of_x)):
         # Past constant statistics nothing is summed that the gate's pass could be shared with.
         dy = ordered(formulas.opened(dy, y, gate), x)
         look(&dy_at, dy)
@@ -193,8 +203,10 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
         look(&weight_at, weight)
         weight_used = wide(weight, &weight_at)
     lent_dy, lent_x = lend_cut(&dy_at, dy, &axes), lend_cut(&at, x, &axes)
-    lent_y = lend_cut(&y_at, y, &axes) if gated else None
-    slope, most, _ = gate
+    lent_y = lend_cut(&y_at, y, &axes) if gated and not bent else None
+    slope, most, curve = gate
+    if bent:
+        bias, residual = as_given(&bias_at, bias), as_added(&residual_at, residual, x, &axes)
     threads, cache, stream = plan_for(&at)
     kernels = kernels_for(&at)
     if not of_x and not (gated and of_residual):
@@ -222,7 +234,8 @@ def batch_gradient(dy, x, y, stats, weight, bint training, gate, wanted):
     kernels.batch_backward(
         lend_new_cut(dx, &axes), lend_new_cut(dresidual, &axes) if gated else None,
         lend_new(dweight), lend_new(dbias), lent_dy, lent_x, lent_y, stats,
-        lent_values(weight_used, &weight_at), slope, most, training, threads, cache, stream,
+        lent_values(weight_used, &weight_at), slope, most, training, threads, cache, stream, curve,
+        lent_values(bias, &bias_at) if bent else None, residual if bent else None,
     )
     if is_sixteen(&at) and shared.itemsize == 2:
         dweight = None if dweight is None else dweight.to(shared.dtype)
@@ -236,14 +249,22 @@ cdef object weight_of(weight, x):
 
 
 def move(mean, var, count, stats, m, momentum):
-    """Move running statistics by those of a batch of m values per channel; -1: by 1/count."""
+    """Move running statistics by those of a batch of m values per channel; -1: by 1/count.
+
+    Or by the means of those of each sample, (3, N*C), of m values each.
+    """
     cdef Look mean_at, var_at, count_at
     given_mean, given_var = mean, var
-    if not look(&mean_at, mean) or not look(&var_at, var) or not look(&count_at, count):
+    if not look(&mean_at, mean) or not look(&var_at, var) or not (
+        count is None or look(&count_at, count)
+    ):
         raise ValueError("running statistics are tensors in memory, and not empty")
+    if stats.shape[1] != mean_at.size:
+        of_samples = stats.reshape(3, -1, mean_at.size)
+        stats = add.reduce(of_samples, 1) / of_samples.shape[1]
     mean, var = wide(mean, &mean_at), wide(var, &var_at)
     follow([Step(
-        lend(&mean_at, mean), lend(&var_at, var), lend(&count_at, count), stats, m, momentum
+        lend(&mean_at, mean), lend(&var_at, var), lent_values(count, &count_at), stats, m, momentum
     )])
     for given, moved in ((given_mean, mean), (given_var, var)):
         if moved is not given:

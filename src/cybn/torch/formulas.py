@@ -10,16 +10,32 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from ..functional.gates import CURVES
+
+# slope: of "leaky_relu" below 0, and alpha of "elu"
 ACTIVATIONS = {
     None: lambda x, slope: x,
     "relu": lambda x, slope: F.relu(x),
     "relu6": lambda x, slope: F.relu6(x),
     "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
+    "silu": lambda x, slope: F.silu(x),
+    "gelu": lambda x, slope: F.gelu(x),
+    "gelu_tanh": lambda x, slope: F.gelu(x, approximate="tanh"),
+    "hardswish": lambda x, slope: F.hardswish(x),
+    "elu": lambda x, slope: F.elu(x, slope),
+    "mish": lambda x, slope: F.mish(x),
 }
 
 
-def after(y: Tensor, residual: Tensor | None, activation: str | None, slope: float) -> Tensor:
+def after(
+    y: Tensor,
+    residual: Tensor | None,
+    activation: str | None,
+    negative_slope: float,
+    alpha: float,
+) -> Tensor:
     """What follows a norm in the same pass: a residual is added, then comes the activation."""
+    slope = alpha if activation == "elu" else negative_slope
     return ACTIVATIONS[activation](y if residual is None else y + residual, slope)
 
 
@@ -31,21 +47,24 @@ def opened(dy: Tensor, y: Tensor, gate: tuple[float, float, int]) -> Tensor:
 
 
 def batch(
-    x, weight, bias, mean, var, residual, training, eps, activation=None, negative_slope=0.01
-):
+    x, weight, bias, mean, var, residual, training, eps, activation=None, negative_slope=0.01,
+    alpha=1.0,
+):  # fmt: skip
     """y and statistics, (3, C)."""
     if training:
         mean = var = None
     y = F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps)
     if training:
         mean, var = _moments(x, [i for i in range(x.dim()) if i != 1], x.shape[1])
-    return after(y, residual, activation, negative_slope), _statistics(mean, var, eps)
+    return after(y, residual, activation, negative_slope, alpha), _statistics(mean, var, eps)
 
 
 def move_running(mean, var, count, stats, m, momentum):
-    """As BatchNorm moves them; momentum None: 1/count."""
-    count.add_(1)
+    """As BatchNorm moves them; momentum None: 1/count. Or by the means of samples, (3, N*C)."""
+    if count is not None:
+        count.add_(1)
     weight = 1.0 / count if momentum is None else momentum
+    stats = stats.reshape(3, -1, mean.numel()).mean(1)
     for running, by in ((mean, stats[0]), (var, stats[1] * (m / (m - 1)))):
         running.copy_(running + weight * (by - running))
 
@@ -77,17 +96,45 @@ def _statistics(mean, var, eps):
     return torch.stack((mean, var, (var + eps).rsqrt()))
 
 
-def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted):
-    """The gradients of x, weight, bias and residual, each where it is wanted; y: past a gate."""
-    dv = dy if y is None else opened(dy, y, gate)
+def batch_again(dy, x, y, stats, weight, training, eps, gate, wanted, bias=None, residual=None):
+    """The gradients of x, weight, bias and residual, each where it is wanted.
+
+    y: past a gate; bias and residual: past a curve.
+    """
     mean = var = None
     if not training:
         mean, var, _ = stats.to(x.dtype if weight is None else weight.dtype)
-    grads = _gradient(
-        lambda x, weight, bias: F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps),
-        dv, x, weight, x.shape[1:2], wanted[:3],
-    )  # fmt: skip
+
+    def norm(x, weight, bias):
+        return F.batch_norm(x, mean, var, weight, bias, training, 0.0, eps)
+
+    if gate[2]:
+        return _past_curve(norm, dy, (x, weight, bias, residual), gate, wanted)
+    dv = dy if y is None else opened(dy, y, gate)
+    grads = _gradient(norm, dv, x, weight, x.shape[1:2], wanted[:3])
     return *grads, dv if wanted[3] else None
+
+
+def _past_curve(norm, dy, given, gate, wanted):
+    slope, _, curve = gate
+    activate = ACTIVATIONS[CURVES[curve - 1]]
+    with torch.enable_grad():
+        # A view of each, so that one that is given twice has two gradients.
+        x, weight, bias, residual = given = [
+            a if a is None or (not a.requires_grad and not is_wanted)
+            else a.view_as(a) if a.requires_grad else a.detach().requires_grad_()
+            for a, is_wanted in zip(given, wanted, strict=True)
+        ]  # fmt: skip
+        h = norm(x, weight, bias)
+        y = activate(h if residual is None else h + residual, slope)
+    inputs = [a for a, is_wanted in zip(given, wanted, strict=True) if is_wanted]
+    return _placed(torch.autograd.grad(y, inputs, dy, create_graph=True), wanted)
+
+
+def _placed(found, wanted):
+    """What was found, in order, each in its place."""
+    found = iter(found)
+    return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
 def rows_again(dy, x, weight, eps, centred, axes, wanted):
@@ -137,5 +184,4 @@ def _gradient(norm, dy, x, weight, shape, wanted):
             weight = weight.view_as(weight)
         y = norm(x, weight, bias)
     inputs = [a for a, is_wanted in zip((x, weight, bias), wanted, strict=True) if is_wanted]
-    found = iter(torch.autograd.grad(y, inputs, dy, create_graph=True))
-    return [next(found) if is_wanted else None for is_wanted in wanted]
+    return _placed(torch.autograd.grad(y, inputs, dy, create_graph=True), wanted)

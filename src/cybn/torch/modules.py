@@ -6,9 +6,10 @@ So a module becomes one of these, and PyTorch's own again, by an assignment to i
 parameters, hooks and optimizers, knows it still.
 
 A batch norm takes `residual=`, a tensor like x that is added to the norm, and has an `activation`,
-"relu", "relu6" or "leaky_relu" (with `negative_slope`), which comes last: all in one pass over
-memory. Both are attributes of the class, None and 0.01, so that an instance that has neither is
-PyTorch's; an instance for which they are set has them in its `__dict__`.
+which comes last, all in one pass over memory: "relu", "relu6", "leaky_relu" (`negative_slope`),
+"silu", "gelu", "gelu_tanh", "hardswish", "elu" (`alpha`) or "mish". They are attributes of the
+class, None, 0.01 and 1.0, so that an instance that has none is PyTorch's; one for which they are
+set has them in its `__dict__`.
 
     y = activation(norm(x) + residual)
 
@@ -61,6 +62,7 @@ def _as_node(module: nn.Module, input: Any, **options: Any) -> Any:
 class _BatchNorm(_Norm):
     activation: str | None = None
     negative_slope: float = 0.01
+    alpha: float = 1.0
     _ranks: tuple[int, ...] = ()
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -71,7 +73,7 @@ class _BatchNorm(_Norm):
             y = _as_node(self, input, **options)
         if y is None:
             y = super().forward(input)  # type: ignore[misc]
-            y = after(y, residual, self.activation, self.negative_slope)
+            y = after(y, residual, self.activation, self.negative_slope, self.alpha)
         return y
 
     def extra_repr(self) -> str:
@@ -109,10 +111,8 @@ class _InstanceNorm(_Norm):
         return super().forward(input) if y is None else y  # type: ignore[misc]
 
     def _apply_instance_norm(self, input: Tensor) -> Tensor:
-        y = None
-        if self.running_mean is None and self.running_var is None:
-            norm = traced.group_norm if is_compiling() else _calls.group_norm
-            y = norm(self, input, 0, True)
+        norm = traced.instance_norm if is_compiling() else _calls.instance_norm
+        y = norm(self, input)
         return super()._apply_instance_norm(input) if y is None else y  # type: ignore[misc]
 
 
@@ -158,7 +158,7 @@ class RMSNorm(_Norm, nn.RMSNorm):
 class GroupNorm(_Norm, nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         norm = traced.group_norm if is_compiling() else _calls.group_norm
-        y = norm(self, input, self.num_groups, False)
+        y = norm(self, input, self.num_groups)
         if y is None:
             y = _as_node(self, input)
         return super().forward(input) if y is None else y

@@ -8,7 +8,7 @@ the way through the dispatcher costs more than all else of a small call.
 
 | operator | returns |
 |---|---|
-| `batch_norm(x, weight, bias, mean, var, residual, training, eps, activation, negative_slope)` | y, stats |
+| `batch_norm(x, weight, bias, mean, var, residual, training, eps, activation, negative_slope, alpha)` | y, stats |
 | `layer_norm(x, normalized_shape, weight, bias, eps)` | y, stats |
 | `rms_norm(x, normalized_shape, weight, bias, eps)` | y, stats |
 | `group_norm(x, num_groups, weight, bias, eps)` | y, stats |
@@ -24,8 +24,7 @@ import torch
 from torch import Tensor
 from torch.library import Library, register_autograd, register_fake, register_vmap
 
-from ..functional.gates import OPEN, Gate
-from ..functional.gates import straight_gate_of as gate_of
+from ..functional.gates import CURVES, Gate, gate_of
 from ..functional.running import CUMULATIVE
 from . import _calls, formulas
 from .tensors import dense
@@ -78,18 +77,17 @@ def chosen(grads: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tenso
     return [a if is_wanted else None for a, is_wanted in zip(grads, wanted, strict=True)]
 
 
-def _gate(activation: str | None, negative_slope: float) -> Gate:
-    if activation is None:
-        return OPEN
-    return gate_of("cybn::batch_norm", activation, negative_slope)
+def _gate(activation: str | None, negative_slope: float, alpha: float) -> Gate:
+    return gate_of("cybn::batch_norm", activation, negative_slope, alpha)
 
 
 def _forward(
-    x, weight, bias, mean, var, residual, training, eps, activation=None, negative_slope=0.01
-):
+    x, weight, bias, mean, var, residual, training, eps, activation=None, negative_slope=0.01,
+    alpha=1.0,
+):  # fmt: skip
     if training:
         mean = var = None
-    gate = _gate(activation, negative_slope)
+    gate = _gate(activation, negative_slope, alpha)
     made = _calls.batch_forward(
         x, residual, weight, bias, mean, var, None, training, 0.0, eps, gate
     )
@@ -100,21 +98,26 @@ def _forward_fake(x, *arguments):
     return torch.empty_like(dense(x)), x.new_empty((3, x.shape[1]), dtype=torch.float64)
 
 
-def _backward(dy, x, stats, weight, y, training, eps, activation, negative_slope, wanted):
+def _backward(dy, x, stats, weight, bias, residual, y, training, eps, *how):
+    *gate, wanted = how
     if not _calls.can_take(x) or not _calls.can_take(dy):
         return NotImplemented
-    gate = _gate(activation, negative_slope)
-    grads = _calls.batch_gradient(dy, x, y, stats.numpy(), weight, training, gate, wanted)
+    grads = _calls.batch_gradient(
+        dy, x, y, stats.numpy(), weight, training, _gate(*gate), wanted, bias, residual
+    )
     return or_empty(grads, x)
 
 
-def _backward_other(dy, x, stats, weight, y, training, eps, activation, negative_slope, wanted):
-    gate = _gate(activation, negative_slope)
-    grads = formulas.batch_again(dy, x, y, stats, weight, training, eps, gate, wanted)
+def _backward_other(dy, x, stats, weight, bias, residual, y, training, eps, *how):
+    *gate, wanted = how
+    grads = formulas.batch_again(
+        dy, x, y, stats, weight, training, eps, _gate(*gate), wanted, bias, residual
+    )
     return or_empty([None if a is None else a.detach().clone() for a in grads], x)
 
 
-def _backward_fake(dy, x, stats, weight, y, training, eps, activation, negative_slope, wanted):
+def _backward_fake(dy, x, stats, weight, *others):
+    wanted = others[-1]
     dx = torch.empty_like(dense(x))
     of_channels = x.new_empty(x.shape[1]) if weight is None else torch.empty_like(weight)
     grads = dx, of_channels, torch.empty_like(of_channels), torch.empty_like(dx)
@@ -122,41 +125,48 @@ def _backward_fake(dy, x, stats, weight, y, training, eps, activation, negative_
 
 
 def _keep(ctx, inputs, output):
-    x, weight, _, _, _, _, training, eps, activation, negative_slope = inputs
+    x, weight, bias, _, _, residual, *ctx.options = inputs
     y, stats = output
-    ctx.options = training, eps, activation, negative_slope
+    activation = ctx.options[2]
+    if activation not in CURVES:
+        bias = residual = None
     ctx.mark_non_differentiable(stats)
-    ctx.save_for_backward(x, stats, weight, None if activation is None else y)
+    ctx.save_for_backward(
+        x, stats, weight, bias, residual, None if activation in (None, *CURVES) else y
+    )
 
 
 def _differentiate(ctx, dy, _):
-    x, stats, weight, y = ctx.saved_tensors
-    training, eps, activation, negative_slope = ctx.options
+    x, stats, weight, bias, residual, y = ctx.saved_tensors
+    training, eps, *gate = ctx.options
     wanted = [ctx.needs_input_grad[i] for i in (0, 1, 2, 5)]
     if torch.is_grad_enabled():
-        gate = _gate(activation, negative_slope)
-        grads = formulas.batch_again(dy, x, y, stats, weight, training, eps, gate, wanted)
+        grads = formulas.batch_again(
+            dy, x, y, stats, weight, training, eps, _gate(*gate), wanted, bias, residual
+        )
     else:
         # Without an activation the residual's gradient is dy itself, which no operator returns.
-        own = [*wanted[:3], wanted[3] and activation is not None]
-        grads = chosen(OPS.batch_norm_backward(dy, x, stats, weight, y, *ctx.options, own), own)
-        if wanted[3] and activation is None:
+        own = [*wanted[:3], wanted[3] and gate[0] is not None]
+        grads = OPS.batch_norm_backward(dy, x, stats, weight, bias, residual, y, *ctx.options, own)
+        grads = chosen(grads, own)
+        if wanted[3] and gate[0] is None:
             grads[3] = dy
     dx, dweight, dbias, dresidual = grads
-    return dx, dweight, dbias, None, None, dresidual, None, None, None, None
+    return dx, dweight, dbias, None, None, dresidual, None, None, None, None, None
 
 
 _batch_norm = define(
     "batch_norm(Tensor x, Tensor? weight, Tensor? bias, Tensor? mean, Tensor? var, "
     "Tensor? residual, bool training, float eps, str? activation=None, "
-    "float negative_slope=0.01) -> (Tensor, Tensor)",
+    "float negative_slope=0.01, float alpha=1.0) -> (Tensor, Tensor)",
     _forward,
     formulas.batch,
     _forward_fake,
 )
 define(
-    "batch_norm_backward(Tensor dy, Tensor x, Tensor stats, Tensor? weight, Tensor? y, "
-    "bool training, float eps, str? activation, float negative_slope, bool[] wanted) -> "
+    "batch_norm_backward(Tensor dy, Tensor x, Tensor stats, Tensor? weight, Tensor? bias, "
+    "Tensor? residual, Tensor? y, bool training, float eps, str? activation, "
+    "float negative_slope, float alpha, bool[] wanted) -> "
     "(Tensor, Tensor, Tensor, Tensor)",
     _backward,
     _backward_other,
@@ -170,7 +180,7 @@ def _move(mean, var, count, stats, m, momentum):
 
 
 define(
-    "move_running(Tensor(a!) mean, Tensor(b!) var, Tensor(c!) count, Tensor stats, SymInt m, "
+    "move_running(Tensor(a!) mean, Tensor(b!) var, Tensor(c!)? count, Tensor stats, SymInt m, "
     "float? momentum) -> ()",
     _move,
     formulas.move_running,

@@ -39,17 +39,15 @@ def layer_norm(module, x, bint centred):
     return normalize(x, weight, bias, n, at.size // n, 1, eps, centred, sizes)
 
 
-def group_norm(module, x, Py_ssize_t groups, bint of_instances):
-    """The output of a GroupNorm, or of an InstanceNorm without running statistics."""
+def group_norm(module, x, Py_ssize_t groups):
+    """The output of a GroupNorm."""
     cdef Look at
     cdef dict own = module.__dict__
     cdef Py_ssize_t C, N
     if not look_at_input(&at, x) or at.at.ndim < 2:
         return None
     N, C = at.at.shape[0], at.at.shape[1]
-    if of_instances:
-        groups = C
-    elif at.order != C_ORDER and stays_last(x):
+    if at.order != C_ORDER and stays_last(x):
         return None
     if groups < 1 or C % groups != 0 or at.size <= N * groups:
         return None
@@ -63,6 +61,7 @@ def group_norm(module, x, Py_ssize_t groups, bint of_instances):
 
 cdef object normalize(
     x, weight, bias, Py_ssize_t values, Py_ssize_t count, Py_ssize_t run, eps, bint centred, axes,
+    Followers followers=None,
 ):
     """The output, with a gradient where one may be asked for; None where it is PyTorch's."""
     cdef OfRows done
@@ -70,6 +69,8 @@ cdef object normalize(
     if differentiable and x.is_inference():
         return None
     made = rows_forward(x, weight, bias, values, count, run, eps, centred)
+    if made is not None and followers is not None:
+        followers.follow(made[1], run)
     if made is None or not differentiable:
         return made and made[0]
     done = OfRows.__new__(OfRows)

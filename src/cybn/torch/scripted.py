@@ -28,7 +28,7 @@ def as_pytorchs(module: nn.Module, theirs: type[nn.Module]) -> nn.Module:
 class _Fused(nn.Module):
     """y = activation(norm(x) + residual), with the state dict of the norm."""
 
-    __constants__ = ("activation", "negative_slope", "momentum", "eps", "track_running_stats")
+    __constants__ = ("activation", "slope", "momentum", "eps", "track_running_stats")
 
     def __init__(self, module: nn.Module, theirs: type[nn.Module]):
         super().__init__()
@@ -37,7 +37,8 @@ class _Fused(nn.Module):
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(module, name))
         self.activation = list(ACTIVATIONS).index(module.activation)
-        self.negative_slope = float(module.negative_slope)
+        of_elu = module.activation == "elu"
+        self.slope = float(module.alpha if of_elu else module.negative_slope)
         self.momentum = module.momentum
         self.eps, self.track_running_stats = module.eps, module.track_running_stats
         self.train(module.training)
@@ -66,5 +67,17 @@ class _Fused(nn.Module):
         if self.activation == 2:
             return F.relu6(y)
         if self.activation == 3:
-            return F.leaky_relu(y, self.negative_slope)
+            return F.leaky_relu(y, self.slope)
+        if self.activation == 4:
+            return F.silu(y)
+        if self.activation == 5:
+            return F.gelu(y)
+        if self.activation == 6:
+            return F.gelu(y, approximate="tanh")
+        if self.activation == 7:
+            return F.hardswish(y)
+        if self.activation == 8:
+            return F.elu(y, self.slope)
+        if self.activation == 9:
+            return F.mish(y)
         return y

@@ -34,6 +34,7 @@ from ..functional import (
     batch_norm_backward_reduce,
     batch_norm_moments,
 )
+from ..functional.gates import CURVES
 from ..functional.merging import added
 from ..functional.running import CUMULATIVE, Step, follow
 from .modules import OURS, _BatchNorm
@@ -101,7 +102,8 @@ class SyncBatchNorm(_BatchNorm, _Alone):
                     f"SyncBatchNorm expects a residual like its input, {tuple(input.shape)} of "
                     f"{input.dtype}, got {tuple(residual.shape)} of {residual.dtype}"
                 )
-            gate = {"activation": self.activation, "negative_slope": self.negative_slope}
+            names = "activation", "negative_slope", "alpha"
+            gate = {name: getattr(self, name) for name in names}
             how = _How(self, link, place, gate)
         return _Sync.apply(input, self.weight, self.bias, residual, how)
 
@@ -178,28 +180,38 @@ class _Sync(Function):
             _move(module, stats, whole.count)
         y = _tensor(y, x)
         ctx.stats, ctx.count, ctx.how, ctx.added = stats, whole.count, how, residual is not None
-        ctx.save_for_backward(x, weight, None if gate["activation"] is None else y)
+        bent = gate["activation"] in CURVES
+        ctx.save_for_backward(
+            x, weight, None if bent or gate["activation"] is None else y,
+            bias if bent else None, residual if bent else None,
+        )  # fmt: skip
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy):
-        x, weight, y = ctx.saved_tensors
+        x, weight, y, bias, residual = ctx.saved_tensors
         module, link, place, gate = ctx.how
         of_x, of_weight, of_bias, of_residual = ctx.needs_input_grad[:4]
         place = place.replace("the forward", "the backward", 1)
         with link.reporting(place, 2 * module.num_features):
             kept = dense(x)
             a, g = _array(kept), _array(ordered(dy, kept))
-            how = {"y": None if y is None else _array(ordered(y, kept)), **gate}
-            sums = batch_norm_backward_reduce(g, a, ctx.stats, **how)
+            how = {
+                "y": None if y is None else _array(ordered(y, kept)),
+                "bias": _array(_wide(bias)),
+                "residual": None if residual is None else _array(ordered(residual, kept)),
+                **gate,
+            }
+            w = _array(_wide(weight))
+            sums = batch_norm_backward_reduce(g, a, ctx.stats, weight=w, **how)
         dx, dz = None, np.empty_like(a) if of_residual else None
         if of_x or of_residual:
             total = sums
             if ctx.count:
                 total = added(link.exchange(place, 0, sums).sums)
             dx = batch_norm_backward_apply(
-                g, a, ctx.stats, total, ctx.count, _array(_wide(weight)), dresidual=dz, **how
+                g, a, ctx.stats, total, ctx.count, w, dresidual=dz, **how
             )
         dbias, dweight = torch.from_numpy(sums)
         return (

@@ -47,7 +47,7 @@ def batch_norm(module, x: Tensor, residual: Tensor | None, ranks: tuple[int, ...
         return None
     y, stats = OPS.batch_norm(
         x, weight, bias, None if of_batch else mean, None if of_batch else var, residual,
-        of_batch, module.eps, module.activation, module.negative_slope,
+        of_batch, module.eps, module.activation, module.negative_slope, module.alpha,
     )  # fmt: skip
     if tracked and mean is not None:
         m = x.numel() // x.shape[1]
@@ -71,12 +71,34 @@ def layer_norm(module, x: Tensor, centred: bool) -> Tensor | None:
     return norm(x, list(sizes), module.weight, bias, eps)[0]
 
 
-def group_norm(module, x: Tensor, groups: int, of_instances: bool) -> Tensor | None:
+def instance_norm(module, x: Tensor) -> Tensor | None:
+    weight, bias, eps, momentum = module.weight, module.bias, module.eps, module.momentum
+    mean, var = module.running_mean, module.running_var
+    of_samples = module.training or not module.track_running_stats
+    if (
+        x.dim() not in (3, 4, 5)
+        or not takes(x, weight, bias, mean, var, n=x.shape[1])
+        or (mean is None) is not (var is None)
+        or eps <= 0
+        or (mean is None and not of_samples)
+        or (of_samples and x.numel() <= x.shape[0] * x.shape[1])
+        or (momentum is not None and not 0 <= momentum <= 1)
+    ):
+        return None
+    if not of_samples:
+        return OPS.batch_norm(x.contiguous(), weight, bias, mean, var, None, False, eps)[0]
+    y, stats = OPS.group_norm(x, x.shape[1], weight, bias, eps)
+    if mean is not None and momentum is not None:
+        m = x.numel() // (x.shape[0] * x.shape[1])
+        OPS.move_running(mean, var, None, stats, m, momentum)
+    return y
+
+
+def group_norm(module, x: Tensor, groups: int) -> Tensor | None:
     if x.dim() < 2 or not takes(x, module.weight, module.bias, n=x.shape[1]) or module.eps <= 0:
         return None
-    if not of_instances and not x.is_contiguous() and stays_last(x):
+    if not x.is_contiguous() and stays_last(x):
         return None
-    groups = x.shape[1] if of_instances else groups
     if x.shape[1] % groups != 0 or x.numel() <= x.shape[0] * groups:
         return None
     return OPS.group_norm(x, groups, module.weight, module.bias, module.eps)[0]

@@ -1,10 +1,10 @@
 """Documented: the docstring of a layer class, completed from what the class says otherwise.
 
 A docstring explains each option once, in words. Its type and its default are those of the
-signature, what a relative takes from its parent (`takes_options_of`) is explained where the parent
-explains it, and what all norms share in `words`. All of it is put in when somebody asks for the
-docstring, so that importing a hundred classes costs nothing. Rejected: the same lines pasted into
-every class, which drift apart.
+signature, what a relative takes from its parent (`takes_options_of`, or the `__init__` itself) is
+explained where the parent explains it, and what all norms share in `words`. All of it is put in
+when somebody asks for the docstring, so that importing a hundred classes costs nothing. Rejected:
+the same lines pasted into every class, which drift apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from ...terms.docstrings import STANDARD, Entry, entries_of, parts_of
+from ...terms.docstrings import STANDARD, Entry, Parts, entries_of, parts_of
 from ...terms.signature import Option, options_of
 from ...terms.words import NOTE
 
@@ -44,8 +44,11 @@ def _completed(cls: type, text: str) -> str:
     said = entries_of(cls)
     entries = dict.fromkeys(said[name] for name in options if name in said)
     sections = {"Parameters": [_typed(entry, options) for entry in entries]} if entries else {}
-    parent = getattr(inspect.unwrap(cls.__init__), "options_of", None)
-    theirs = parts_of(parent.__doc__ if parent else None)
+    theirs = _of_parent(cls)
+    if "__init__" not in vars(cls):  # a variant of its base, of the same paper
+        parts = parts._replace(more=parts.more or theirs.more)
+        sources = (parts if "References" in parts.sections else theirs).sections.get("References")
+        sections |= {"References": [sources]} if sources else {}
     for name in _SHARED:
         own = (parts if name in parts.sections else theirs).named(name)
         shared = STANDARD.named(name)
@@ -54,6 +57,13 @@ def _completed(cls: type, text: str) -> str:
     if "memory order" not in parts.sections.get("Notes", "memory order"):
         sections["Notes"] = [parts.sections["Notes"], "", NOTE.rstrip()]
     return str(parts.replaced(**sections))
+
+
+def _of_parent(cls: type) -> Parts:
+    """What the class says that the options come from; its base where `__init__` is that one's."""
+    its_own = "__init__" in vars(cls)
+    parent = getattr(inspect.unwrap(cls.__init__), "options_of", None) if its_own else cls.__base__
+    return parts_of(parent.__doc__ if parent else None)
 
 
 def _typed(entry: Entry, options: Mapping[str, Option]) -> Entry:

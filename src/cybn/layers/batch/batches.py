@@ -7,17 +7,53 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays.fixes import eval_fix
+from ...arrays.validation import check_eps
+from ...functional import batch_norm_stats
+from ...functional.masks import pick
 
 if TYPE_CHECKING:
     from ...functional._checked import BatchWay
     from .batchnorm import BatchNorm
 
-__all__ = ["Batch", "check_running", "single_value", "unfit_batch"]
+__all__ = ["Batch", "check_running", "looked_at", "single_value", "unfit_batch"]
 
 
 #: A batch, or a part of one, to be normalized, of which nothing is left that is not in order: x, or
 #: its valid positions, (M, C), where there is a mask; residual; mask; and how it is gone about
 Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, "BatchWay"]
+
+
+def looked_at(
+    layer: BatchNorm,
+    x: np.ndarray,
+    residual: np.ndarray | None,
+    mask: np.ndarray | None,
+    way: BatchWay,
+    place: slice | None = None,
+) -> Batch:
+    """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
+    batch, valid = x, mask
+    if place is not None:
+        x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
+    if mask is not None:
+        axis = layer.channel_axis
+        x = pick(x, mask, axis)
+        residual = None if residual is None else pick(residual, mask, axis)
+    if way.of_batch and x.size == way.channels:
+        if not (layer.training and layer.on_single == "running"):
+            raise ValueError(single_value(layer, batch.shape, mask is not None, place))
+        check_running(layer, way)
+        way = way.by_running()
+    if way.careful:
+        if layer.eps == 0:
+            check_eps(type(layer).__name__, layer.eps, True)
+        if layer.training and layer.on_nonfinite == "error" and x.size:
+            axis = layer.channel_axis if mask is None else 1
+            stats = batch_norm_stats(x, eps=layer.eps, channel_axis=axis)
+            fit = layer._fit(stats, x)
+            if not (fit if way.moves else np.isfinite(stats)).all():
+                raise ValueError(unfit_batch(layer, stats, fit, batch, valid, place))
+    return x, residual, mask, way
 
 
 def check_running(layer: BatchNorm, way: BatchWay) -> None:

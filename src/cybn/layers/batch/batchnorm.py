@@ -9,8 +9,7 @@ import numpy as np
 from ...arrays._looks import affine_grads, clear
 from ...arrays.dtypes import PARAMETERS
 from ...arrays.outputs import empty_like
-from ...arrays.validation import check_eps, check_input, check_separate
-from ...functional import batch_norm_stats
+from ...arrays.validation import check_input, check_separate
 from ...functional._checked import BatchWay, backward_checked, batch_back
 from ...functional.gates import ACTIVATIONS, OPEN, Gate, check_residual, gate_of
 from ...functional.masks import check_mask, pick, put
@@ -19,7 +18,7 @@ from ...options import Bounds, DType, Needs, PositiveInt, Trainable
 from ..base.channelnorm import ChannelArrays, ChannelNorm
 from ..base.fixed import Fixed, fixed_batch_norm
 from ..base.ranks import ranked
-from .batches import Batch, check_running, single_value, unfit_batch
+from .batches import Batch, looked_at
 
 
 class BatchNorm(ChannelNorm):
@@ -230,7 +229,7 @@ class BatchNorm(ChannelNorm):
             kept = self.begin(x, out, residual=residual)
         batch = kept, residual, mask, way
         if mask is not None or values < 2 or way.careful:
-            batch = self._looked_at(*batch)
+            batch = looked_at(self, *batch)
         try:
             y, saved, step = self._normalize(batch, kept, out)
         except BaseException:
@@ -260,38 +259,6 @@ class BatchNorm(ChannelNorm):
             channels=self.num_features, axis=self.channel_axis,
             momentum=self.step_size(count), eps=self.eps, gate=gate,
         )  # fmt: skip
-
-    def _looked_at(
-        self,
-        x: np.ndarray,
-        residual: np.ndarray | None,
-        mask: np.ndarray | None,
-        way: BatchWay,
-        place: slice | None = None,
-    ) -> Batch:
-        """A batch, or its samples at `place`, of which all was looked at that can be wrong."""
-        batch, valid = x, mask
-        if place is not None:
-            x, residual, mask = (None if a is None else a[place] for a in (x, residual, mask))
-        if mask is not None:
-            axis = self.channel_axis
-            x = pick(x, mask, axis)
-            residual = None if residual is None else pick(residual, mask, axis)
-        if way.of_batch and x.size == way.channels:
-            if not (self.training and self.on_single == "running"):
-                raise ValueError(single_value(self, batch.shape, mask is not None, place))
-            check_running(self, way)
-            way = way.by_running()
-        if way.careful:
-            if self.eps == 0:
-                check_eps(type(self).__name__, self.eps, True)
-            if self.training and self.on_nonfinite == "error" and x.size:
-                axis = self.channel_axis if mask is None else 1
-                stats = batch_norm_stats(x, eps=self.eps, channel_axis=axis)
-                if not (self._fit(stats, x) if way.moves else np.isfinite(stats)).all():
-                    fit = self._fit(stats, x)
-                    raise ValueError(unfit_batch(self, stats, fit, batch, valid, place))
-        return x, residual, mask, way
 
     def _normalize(
         self, batch: Batch, kept: np.ndarray, out: np.ndarray | None, last: bool = True

@@ -22,6 +22,7 @@ from ...functional.gates import check_residual
 from ...functional.masks import check_mask
 from ...functional.running import follow
 from ..base.channelnorm import ChannelArrays
+from .batches import looked_at
 from .batchnorm import BatchNorm
 
 MEMBERS = 65_536  # the most that a layer has
@@ -117,7 +118,7 @@ class PartedBatchNorm(BatchNorm):
         batches = []
         for place, _, arrays in parts:
             way = self._way_with(arrays)
-            batches.append(self._looked_at(kept, residual, mask, way, place))
+            batches.append(looked_at(self, kept, residual, mask, way, place))
         y = empty_like(x) if out is None else out
         saved, steps = [], []
         try:

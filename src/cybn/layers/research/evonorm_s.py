@@ -1,23 +1,26 @@
-"""EvoNorm S1 and S2: SiLU over the size of a group of channels of one sample.
+"""EvoNorm S0, S1 and S2: a swish over the size of a group of channels of one sample.
 
-S0 with a slope of 1 that is not learned; S2 takes the root mean square of a group in place of its
-deviation. timm's S0a, S1a and S2a are these with an eps of 1e-3.
+S1 is S0 with a slope of 1 that is not learned; S2 takes the root mean square of a group in place of
+its deviation. timm's S0a, S1a and S2a are these with an eps of 1e-3.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from math import prod
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...options import Bounds, DType, PositiveInt, Trainable
+from ...functional.maps import Maps, Point, maps_of
+from ...functional.running import Step
+from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
-from .evonorm import EvoNormS0
+from .evonorm import EvoNorm
 
 
-@register("EvoNormS1")
-class EvoNormS1(EvoNormS0):
-    r"""EvoNormS1: SiLU over the deviation of its group of channels.
+@register("EvoNormS0")
+class EvoNormS0(EvoNorm):
+    r"""EvoNormS0: a swish of learned slope, over the deviation of its group of channels.
 
     No activation is to follow. It is the same in training and evaluation [1]_.
 
@@ -31,8 +34,8 @@ class EvoNormS1(EvoNormS0):
 
     Attributes
     ----------
-    weight, bias : (C,)
-        The learned scale and shift, ones and zeros at first.
+    weight, bias, v1 : (C,)
+        The learned scale, shift and slope; ones, zeros and ones at first.
 
     Raises
     ------
@@ -43,7 +46,7 @@ class EvoNormS1(EvoNormS0):
 
     Notes
     -----
-    .. math:: y = weight \cdot \frac{x \cdot \sigma(x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
+    .. math:: y = weight \cdot \frac{x \cdot \sigma(v_1 x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
 
     with sigma the logistic function and var the biased variance over a group of channels and all
     positions of one sample.
@@ -59,11 +62,25 @@ class EvoNormS1(EvoNormS0):
     --------
     >>> import numpy as np
     >>> import cybn
-    >>> layer = cybn.EvoNormS1(2, groups=1)
+    >>> layer = cybn.EvoNormS0(2, groups=1)
     >>> layer(np.array([[[-2.0, 0.0], [0.0, 2.0]]])).round(4)  # var is 2
     array([[[-0.1686,  0.    ],
             [ 0.    ,  1.2456]]])
     """
+
+    centred: ClassVar[bool] = True  # of one value the deviation is 0
+    rules = (Divides("groups", "num_features", capped=True),)
+    sized_by = ("num_features",)
+
+    class Saved(NamedTuple):
+        """What pullback needs. Moments are those of each map's group, (N, C)."""
+
+        x: np.ndarray
+        maps: Maps
+        mean: np.ndarray | float
+        std: np.ndarray
+        weight: np.ndarray
+        v1: np.ndarray
 
     def __init__(
         self,
@@ -75,8 +92,88 @@ class EvoNormS1(EvoNormS0):
         channel_axis: Literal[1, -1] = 1,
         trainable: Trainable = True,
     ) -> None:
-        self.learn("weight", 1)
-        self.learn("bias", 0)
+        self._start()
+
+    def _accepted(self, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        kept = super()._accepted(x, out)
+        values = prod(kept.shape[1:]) // (self.num_features // self._unit())
+        if self.centred and values == 1:
+            raise ValueError(
+                f"{type(self).__name__} needs more than 1 value in each group of channels of a "
+                f"sample, got x of shape {kept.shape} and groups of {self._unit()}; pass larger "
+                f"maps, or build the layer with fewer groups"
+            )
+        return kept
+
+    def _computed(
+        self, x: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, Saved, list[Step]]:
+        maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self._slope()
+        each_mean, each_var = maps.moments(x)
+        mean = self._centre(each_mean)
+        std = np.sqrt(self._over_groups(each_var + (each_mean - mean) ** 2) + self.eps)
+        y = maps.output(x, Point.SWISH, v1, a=weight / std, b=self.copied("bias"), out=out)
+        return y, self.Saved(x, maps, mean, std, weight, v1), []
+
+    def _pulled_back(
+        self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x, maps, mean, std, weight, v1 = saved
+        dbias, along, of_slope = maps.sums(dy, x, Point.SWISH, v1)
+        scale = weight / std
+        dstd = -self._over_groups(weight * along) / std**2  # a mean over the channels of a group
+        slope = dstd / (max(1, maps.positions) * std)
+        dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
+        return dx, self._of_maps(along / std, dbias, scale * of_slope)
+
+    def _slope(self) -> np.ndarray:
+        return self.copied("v1")
+
+    def _centre(self, means: np.ndarray) -> np.ndarray | float:
+        """What the squares are about, for the means of maps, (N, C)."""
+        return self._over_groups(means)
+
+    def _unit(self) -> int:
+        """How many channels make a group."""
+        return self.num_features // min(self.groups, self.num_features)
+
+    def _over_groups(self, a: np.ndarray) -> np.ndarray:
+        """(N, C), the mean of each group spread again."""
+        unit = self._unit()
+        grouped = a.reshape(len(a), self.num_features // unit, unit)
+        mean = grouped.mean(2, keepdims=True)
+        return np.broadcast_to(mean, grouped.shape).reshape(a.shape)
+
+
+@register("EvoNormS1")
+class EvoNormS1(EvoNormS0):
+    r"""EvoNormS1: SiLU over the deviation of its group of channels.
+
+    Attributes
+    ----------
+    weight, bias : (C,)
+        The learned scale and shift, ones and zeros at first.
+
+    Notes
+    -----
+    .. math:: y = weight \cdot \frac{x \cdot \sigma(x)}{\sqrt{\mathrm{var} + \epsilon}} + bias
+
+    with sigma the logistic function and var the biased variance over a group of channels and all
+    positions of one sample.
+
+    x is (N, C, L), (N, C, H, W) or (N, C, D, H, W).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cybn
+    >>> layer = cybn.EvoNormS1(2, groups=1)
+    >>> layer(np.array([[[-2.0, 0.0], [0.0, 2.0]]])).round(4)  # var is 2
+    array([[[-0.1686,  0.    ],
+            [ 0.    ,  1.2456]]])
+    """
+
+    learns_slope: ClassVar[bool] = False
 
     def _slope(self) -> np.ndarray:
         return np.ones(1)
@@ -86,20 +183,10 @@ class EvoNormS1(EvoNormS0):
 class EvoNormS2(EvoNormS1):
     r"""EvoNormS2: SiLU over the root mean square of its group of channels.
 
-    No activation is to follow. It is the same in training and evaluation [1]_.
-
     Parameters
     ----------
-    groups
-        The number of groups of channels, a divisor of C; C groups where there are fewer channels
-        than that.
     eps
         Added to the mean square.
-
-    Attributes
-    ----------
-    weight, bias : (C,)
-        The learned scale and shift, ones and zeros at first.
 
     Raises
     ------
@@ -115,11 +202,6 @@ class EvoNormS2(EvoNormS1):
     sample.
 
     x is (N, C, L), (N, C, H, W) or (N, C, D, H, W).
-
-    References
-    ----------
-    .. [1] Liu, Brock, Simonyan and Le, Evolving Normalization-Activation Layers, 2020 (arXiv
-       2004.02967).
 
     Examples
     --------

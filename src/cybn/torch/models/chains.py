@@ -8,30 +8,18 @@ residual is known; what lies in between must not change the input of the norm.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import fx, nn
-from torch.nn import functional
 
-from .gated import Activation, activation_of, takes_gate
+from .acts import FUSED, Activation, activation_of, function_of
+from .gated import takes_gate
 
 __all__ = ["Chain", "chains_of", "ending"]
 
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _ONTO = (operator.iadd, "add_")  # change their first operand
-_RELUS = {
-    "relu": "relu",
-    "relu_": "relu",
-    torch.relu: "relu",
-    torch.relu_: "relu",
-    functional.relu: "relu",
-    functional.relu_: "relu",
-    functional.relu6: "relu6",
-    functional.leaky_relu: "leaky_relu",
-    functional.leaky_relu_: "leaky_relu",
-}
 
 
 class Chain(NamedTuple):
@@ -107,7 +95,12 @@ def activation_after(container: nn.Module, node: fx.Node) -> fx.Node | Activatio
     if len(node.users) != 1:
         return None
     (user,) = node.users
-    return user if activation_of(module_of(container, user)) else _function(user, node)
+    module = module_of(container, user)
+    if module is None:
+        found = _function(user, node)
+        return found if found and found[0] in FUSED else None
+    found = activation_of(module)
+    return user if found and found[0] in FUSED else None
 
 
 def _from(container: nn.Module, norm: fx.Node) -> Chain | None:
@@ -137,15 +130,9 @@ def _from(container: nn.Module, norm: fx.Node) -> Chain | None:
 
 
 def _function(user: fx.Node, node: fx.Node) -> Activation | None:
-    name = _RELUS.get(user.target) if isinstance(user.target, (str, Callable)) else None
-    if user.op == "call_module" or name is None or not user.args or user.args[0] is not node:
+    if user.op == "call_module" or not user.args or user.args[0] is not node:
         return None
-    slope = 0.01
-    if name == "leaky_relu":
-        slope = user.args[1] if len(user.args) > 1 else user.kwargs.get("negative_slope", 0.01)
-        if not isinstance(slope, float) or not 0 < slope < 1:
-            return None
-    return name, slope
+    return function_of(user.target, user.args[1:], user.kwargs)
 
 
 def _undisturbed(graph: fx.Graph, chain: Chain) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..modules import OURS
 from . import probe
+from .own import OWN
 from .plans import Plan
 from .swapped import Recipe, made, origin
 from .table import candidates, fickle, known_name, norm_like
@@ -25,6 +27,7 @@ __all__ = ["Verdict", "verdict"]
 # Names that promise what they compute: a class that does otherwise is worth a warning
 _PROMISING = re.compile(r"(RMSNorm|RmsNorm|T5LayerNorm|FrozenBatchNorm2d|BatchNormAct2d)$")
 _CLOSE = probe.CLOSE
+_OF_EVERY_MODULE = {"training", *nn.Module().__dict__}
 _found: dict[Any, Plan | str] = {}
 
 
@@ -39,7 +42,7 @@ class Verdict(NamedTuple):
 def verdict(module: nn.Module) -> Verdict | None:
     """What to do with a module; None for one that is no norm, or was converted."""
     cls = type(module)
-    if origin(module) is not None or cls in OURS.values():
+    if origin(module) is not None or cls in (*OURS.values(), *OWN.values()):
         return None
     pair = OURS.get(cls)
     if pair is None and not norm_like(module):
@@ -88,23 +91,32 @@ def _by_plan(module: nn.Module) -> Verdict:
 
 def _key(module: nn.Module) -> Any:
     # All that the search depends on: modules that differ in their width alone are computed alike
-    arrays = (
-        (name, None if a is None else a.ndim)
-        for name, a in (*module._parameters.items(), *module._buffers.items())
-    )
-    plain = (
-        (name, value)
+    given = {**module._parameters, **module._buffers}
+    arrays = ((name, None if a is None else a.ndim) for name, a in given.items())
+    widths = {a.numel() for a in given.values() if a is not None and a.ndim}
+    own = (
+        (name, _as_key(value, widths))
         for name, value in sorted(module.__dict__.items())
-        if isinstance(value, (bool, float, str)) and name != "training"
+        if name not in _OF_EVERY_MODULE
     )
     children = ((name, type(child), _shown(child)) for name, child in module._modules.items())
     cls = type(module)
-    return cls, cls.forward, *arrays, *plain, *children, *candidates(module)
+    return cls, cls.forward, *arrays, *own, *children, *candidates(module)
 
 
-def _shown(child: nn.Module | None) -> str:
+def _as_key(value: Any, widths: set[int]) -> Any:
+    # What a module keeps; a width is one whatever it is, but of 1, which groups can be of, too
+    if isinstance(value, (tuple, list)):
+        length = math.prod(value) if all(type(n) is int for n in value) else None
+        return "width" if length in widths - {1} else (*(_as_key(v, widths) for v in value),)
+    if type(value) is int:
+        return "width" if value in widths - {1} else value
+    return (type(value), value if isinstance(value, (bool, float, str)) else _shown(value))
+
+
+def _shown(what: Any) -> str:
     try:
-        return "" if child is None else repr(child)
+        return repr(what)
     except Exception:  # whatever another library's code does
         return ""
 
@@ -121,6 +133,9 @@ def _search(module: nn.Module) -> Plan | str:
         tried = True
         plan = _with_autocast(module, plan)
         worst = _worst(module, plan, torch.float32)
+        if worst == float("inf") and not plan.channels_first and not probe.takes(module, plan, 4):
+            plan = dataclasses.replace(plan, rank=3)
+            worst = _worst(module, plan, torch.float32)
         if 0 <= worst <= _CLOSE[torch.float32]:
             return _with_dtypes(module, plan)
         nearest = min(nearest, worst if worst >= 0 else float("inf"))
@@ -132,8 +147,8 @@ def _search(module: nn.Module) -> Plan | str:
 
 
 def _worst(module: nn.Module, plan: Plan, dtype: torch.dtype) -> float:
-    if plan.channels_first:
-        ranks = (plan.channels_first,)
+    if plan.channels_first or plan.rank:
+        ranks = (plan.channels_first or plan.rank,)
     elif plan.norm.endswith("batch_norm"):
         ranks = (4,)
     else:

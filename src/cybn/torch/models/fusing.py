@@ -104,7 +104,8 @@ def _way(container: nn.Module) -> Way | None:
         for name, value in source.globals.items()
         if name in source.src
     )
-    return Way(trace.guards, tuple(sorted(inline)), trace.inputs, source.src, names, words)
+    passed = tuple(sorted(inline | trace.passed))
+    return Way(trace.guards, passed, trace.inputs, source.src, names, words)
 
 
 def _inline(container: nn.Module, depth: int) -> frozenset[str]:

@@ -6,43 +6,31 @@ after the conversion is heeded: what is not as plain as it was is called as it s
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ...functional.gates import OPEN, Gate
-from ...functional.gates import straight_gate_of as gate_of
+from ..formulas import ACTIVATIONS
 from ..modules import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from . import ops
+from .acts import activation_of, gate_for, goes_along
 from .ops import unhooked
+from .own import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from .swapped import recipe_of
 
-__all__ = ["activation_of", "gated", "takes_gate"]
+__all__ = ["gated", "takes_gate"]
 
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
-
-Activation = tuple[str, float]  # the name and the slope of "leaky_relu"
-
-
-def activation_of(act: Any) -> Activation | None:
-    """What kernels call an activation, a module of PyTorch's."""
-    kind = type(act)
-    if kind is nn.ReLU:
-        return "relu", 0.01
-    if kind is nn.ReLU6:
-        return "relu6", 0.01
-    if kind is nn.LeakyReLU and 0 < act.negative_slope < 1:
-        return "leaky_relu", act.negative_slope
-    return None
+_FROZEN = (FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
 
 
 def takes_gate(norm: nn.Module) -> bool:
     """Is it a batch norm here, that nothing of its own follows?"""
     if type(norm) in _BATCH_NORMS:
         return norm.activation is None
+    if type(norm) in _FROZEN:
+        return True
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
         return False
@@ -73,10 +61,11 @@ def gated(
         and all(type(m) is nn.Identity and unhooked(m) for m in (*between, *after))
     ):
         how = act if named else activation_of(act)
-        if how is not None or act is None:
-            y = ops.batch_norm(norm, x, _eps(norm), residual, gate_for(how))
-            if y is not None:
-                return y
+        if how is not None and not goes_along(how, x, residual):
+            how = None
+        y = ops.batch_norm(norm, x, _eps(norm), residual, gate_for(how))
+        if y is not None:
+            return y if how is not None else _activated(act, y)
     y = norm(x)
     for module in between:
         y = module(y)
@@ -84,24 +73,15 @@ def gated(
         y = y + residual
     for module in after:
         y = module(y)
+    return _activated(act, y)
+
+
+def _activated(act: Any, y: Any) -> Any:
     if act is None:
         return y
-    return _FUNCTIONS[act[0]](y, act[1]) if named else act(y)
-
-
-@lru_cache(64)
-def gate_for(activation: Activation | None) -> Gate:
-    """What kernels take for it."""
-    return OPEN if activation is None else gate_of("convert", *activation)
+    return ACTIVATIONS[act[0]](y, act[1]) if isinstance(act, tuple) else act(y)
 
 
 def _eps(norm: nn.Module) -> float:
     recipe = recipe_of(norm)
     return norm.eps if recipe is None else recipe.plan.value(norm, "eps")
-
-
-_FUNCTIONS = {
-    "relu": lambda y, slope: functional.relu(y),
-    "relu6": lambda y, slope: functional.relu6(y),
-    "leaky_relu": functional.leaky_relu,
-}

@@ -1,4 +1,4 @@
-"""The norms of a model as cybn's layers, and a layer as a module."""
+"""The norms of a model as cybn's layers."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from ...layers.base.layer import Layer
 from ...terms.messages import listed
 from ...terms.registry import registry
 from ...terms.signature import options_of
-from .. import modules as ours
+from .. import sync  # noqa: F401  which adds to OURS
 from ..modules import OURS
+from .acts import activation_of
 from .decide import verdict
-from .gated import activation_of
+from .own import OWN
 from .swap import check_module
 from .swapped import recipe_of
 from .table import norm_like
 
-__all__ = ["from_module", "layer_of", "to_module"]
+__all__ = ["from_module", "layer_of"]
 
-_THEIRS = {mine: theirs for theirs, mine in OURS.items()}
+THEIRS = {mine: theirs for theirs, mine in OURS.items()}
 _BATCH = ("num_features", "eps", "momentum", "affine", "track_running_stats")
-_OPTIONS = {
+OPTIONS = {
     "BatchNorm": _BATCH,
+    "SyncBatchNorm": _BATCH,
     "InstanceNorm": _BATCH,
     "LayerNorm": ("normalized_shape", "eps", "elementwise_affine"),
     "RMSNorm": ("normalized_shape", "eps", "elementwise_affine"),
     "GroupNorm": ("num_groups", "num_channels", "eps", "affine"),
     "LocalResponseNorm": ("size", "alpha", "beta", "k"),
 }
-_PLAIN_OPTIONS = ("activation", "negative_slope", "weight_init", "dtype", "type")
+NUMBERS = ("negative_slope", "alpha")  # of an activation
 
 
 def from_module(model: nn.Module) -> dict[str, Layer]:
@@ -92,12 +94,15 @@ def from_module(model: nn.Module) -> dict[str, Layer]:
 
 def layer_of(module: nn.Module, name: str) -> Layer | None:
     """The layer of one norm; None where there is none."""
+    if type(module) in OWN.values():
+        spec = module.spec()
+        return _built(spec.pop("type"), spec, _state(module, name), module)
     recipe = recipe_of(module)
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
         return None
     if recipe is None:
         cls = type(module)
-        if cls in OURS or cls in _THEIRS:
+        if cls in OURS or cls in THEIRS:
             return _of_pytorch(module, OURS.get(cls, cls).__name__, name)
         said = verdict(module)
         recipe = None if said is None or said.cls is None else said.cls._cybn_recipe
@@ -107,14 +112,16 @@ def layer_of(module: nn.Module, name: str) -> Layer | None:
 
 
 def _of_pytorch(module: nn.Module, kind: str, name: str) -> Layer:
-    options = {each: getattr(module, each) for each in _OPTIONS[kind.rstrip("123d")]}
+    options = {each: getattr(module, each) for each in OPTIONS[kind.rstrip("123d")]}
     state = _state(module, name)
     if "weight" in state and "bias" not in state and kind != "RMSNorm":
         options["bias"] = False
-    if kind.startswith("BatchNorm"):
+    if kind.endswith(("BatchNorm", "1d", "2d", "3d")):
         activation = getattr(module, "activation", None)
         if activation is not None:
-            options |= {"activation": activation, "negative_slope": module.negative_slope}
+            options |= {"activation": activation} | {
+                each: getattr(module, each) for each in NUMBERS
+            }
     return _built(kind, options, state, module)
 
 
@@ -131,9 +138,10 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
     after = [m for m in map(module.get_submodule, plan.followed) if type(m) is not nn.Identity]
     if after:
         activation = activation_of(after[0]) if len(after) == 1 else None
-        if activation is None or plan.norm != "batch_norm":
+        if activation is None or plan.norm == "frozen_batch_norm":
             return None
-        followed = dict(zip(("activation", "negative_slope"), activation, strict=True))
+        name, number = activation
+        followed = {"activation": name} | dict.fromkeys(NUMBERS, number)
     if plan.norm.endswith("batch_norm"):
         arrays |= {each: a for each, a in state.items() if "running" in each or "num_" in each}
         if plan.norm == "frozen_batch_norm":
@@ -142,7 +150,7 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
         options = {each: getattr(module, each) for each in _BATCH} | followed
         return _built("BatchNorm2d", options, arrays, module)
     if plan.norm == "group_norm":
-        options = {each: getattr(module, each) for each in _OPTIONS["GroupNorm"]}
+        options = {each: getattr(module, each) for each in OPTIONS["GroupNorm"]} | followed
         return _built("GroupNorm", options, arrays, module)
     kind = "RMSNorm" if plan.norm == "rms_norm" else "LayerNorm"
     shape = next((a.shape for a in (*arrays.values(), *state.values())), None)
@@ -155,7 +163,7 @@ def _of_plan(module: nn.Module, plan: Any, name: str) -> Layer | None:
         if "channel_axis" not in options_of(registry.find(kind)):
             return None
         options["channel_axis"] = 1
-    return _built(kind, options, arrays, module)
+    return _built(kind, options | followed, arrays, module)
 
 
 def _gated(module: nn.Module, plan: Any, arrays: dict[str, Any], eps: float) -> Layer | None:
@@ -212,81 +220,3 @@ def _built(
     layer = create({"type": kind, **options})
     layer.load_state_dict(state)
     return layer.train(module.training)
-
-
-def to_module(layer: Layer) -> nn.Module:
-    """Make a PyTorch module of a layer, with its options, state and mode.
-
-    The module is of the class of the same name in `cybn.torch`, which is a subclass of PyTorch's;
-    `activation` of a batch norm goes with it.
-
-    Parameters
-    ----------
-    layer
-        A layer that PyTorch has: a batch, instance, layer, group, RMS or local response norm. It is
-        not changed, and shares no memory with the module.
-
-    Returns
-    -------
-    Module
-        The module, on CPU.
-
-    Raises
-    ------
-    TypeError
-        For what is no layer, and a layer that PyTorch has not.
-    ValueError
-        For an option that PyTorch has not.
-
-    Examples
-    --------
-    >>> import torch
-    >>> import cybn
-    >>> import cybn.torch
-    >>> module = cybn.torch.to_module(cybn.BatchNorm2d(8, eps=1e-3))
-    >>> isinstance(module, torch.nn.BatchNorm2d), module.eps
-    (True, 0.001)
-    """
-    if not isinstance(layer, Layer):
-        raise TypeError(f"to_module takes a layer of cybn, got {type(layer).__name__}")
-    kind = type(layer).__name__
-    lazy = kind.startswith("Lazy")
-    kind = kind.removeprefix("Lazy")
-    cls = getattr(ours, kind, None)
-    known = registry.builtins().get(type(layer).__name__)
-    if cls not in _THEIRS or type(layer) is not known:
-        advice = "; cybn.unfreeze makes a batch norm of it" if layer.thawed_form else ""
-        names = listed(sorted(c.__name__ for c in _THEIRS if "Lazy" not in c.__name__), "and")
-        raise TypeError(f"to_module takes {names}, got {layer!r}{advice}")
-    config = dict(layer.get_config())
-    if lazy and getattr(layer, "num_features", None) is None:
-        raise ValueError(f"to_module got {layer!r}, which has no width yet; call it with x first")
-    _check_options(layer, config)
-    wanted = {each: getattr(layer, each) for each in _OPTIONS[kind.rstrip("123d")]}
-    state = {name: torch.from_numpy(np.array(a)) for name, a in layer.state_dict().items()}
-    if kind != "LocalResponseNorm":
-        wanted["dtype"] = getattr(torch, str(np.dtype(config.get("dtype", "float32"))))
-    if "weight" in state and "bias" not in state and kind != "RMSNorm":
-        wanted["bias"] = False
-    module = cls(**wanted)
-    module.load_state_dict(state)
-    if config.get("activation") is not None:
-        module.activation, module.negative_slope = layer.activation, layer.negative_slope
-    return module.train(layer.training)
-
-
-def _check_options(layer: Layer, config: dict[str, Any]) -> None:
-    known = options_of(type(layer))
-    theirs = {*_OPTIONS[type(layer).__name__.removeprefix("Lazy").rstrip("123d")], "bias"}
-    others = {
-        name: value for name, value in config.items()
-        if name not in theirs and name not in _PLAIN_OPTIONS and value != known[name].default
-    }  # fmt: skip
-    if others:
-        said = listed((f"{name}={value!r}" for name, value in others.items()), "and")
-        names = tuple(others)
-        raise ValueError(
-            f"to_module cannot keep {said} of {layer!r}, which PyTorch has not; "
-            f"cybn.convert(layer, {type(layer).__name__!r}, "
-            f"{', '.join(f'{name}={known[name].default!r}' for name in names)}) makes one without"
-        )

@@ -63,7 +63,7 @@ def over_channels(
 
 def group_norm(module: nn.Module, x: Tensor) -> Tensor | None:
     """By the attributes of a GroupNorm."""
-    return _calls.group_norm(module, x, module.num_groups, False)
+    return _calls.group_norm(module, x, module.num_groups)
 
 
 def batch_norm(

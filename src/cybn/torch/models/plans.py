@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ...functional.gates import OPEN
 from . import ops
-from .gated import activation_of, gate_for
+from .acts import activation_of, gate_for, goes_along
 
 __all__ = ["Plan"]
 
@@ -37,6 +37,7 @@ class Plan:
     eps: str | float = "eps"
     offset: float = 0.0  # added to weight
     channels_first: int = 0  # the rank of x whose axis 1 is normalized; 0 for the last axis
+    rank: int = 0  # the only one of x that the module takes; 0 for any
     turns: bool = False  # its output has channels last in memory, whatever x has
     promotes: bool = False  # x and weight of two dtypes give that of both, not that of x
     upcast: bool = False  # float32 arithmetic, of float64 too
@@ -73,7 +74,7 @@ class Plan:
 
 
 def _rows(plan: Plan, module: nn.Module, x: Tensor, *gates: Any) -> Tensor | None:
-    rank = plan.channels_first
+    rank = plan.channels_first or plan.rank
     if (rank and x.ndim != rank) or not x.ndim or (plan.upcast and x.dtype is torch.float64):
         return None
     weight = plan.value(module, "weight")
@@ -124,9 +125,10 @@ def _batch(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
     eps = plan.value(module, "eps")
     if plan.followed:
         *between, act = (module._modules[name] for name in plan.followed)
-        gate = activation_of(act) if ops.unhooked(act) else None
-        if gate is not None and all(type(m) is nn.Identity and ops.unhooked(m) for m in between):
-            return ops.batch_norm(module, x, eps, None, gate_for(gate))
+        how = activation_of(act) if ops.unhooked(act) else None
+        alone = all(type(m) is nn.Identity and ops.unhooked(m) for m in between)
+        if how is not None and alone and goes_along(how, x):
+            return ops.batch_norm(module, x, eps, None, gate_for(how))
     return plan.follows(module, ops.batch_norm(module, x, eps, None, OPEN))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .plans import Plan
 
-__all__ = ["CLOSE", "EXACT", "difference", "outputs", "probed", "promotes", "rank_of", "turns"]
+__all__ = ["CLOSE", "EXACT", "difference", "outputs", "probed", "promotes", "rank_of", "takes", "turns"]
 
 _WIDTH = 8  # of x where no array of the module tells
 # Of the output's scale; two ways to write a norm in float32 differ by less
@@ -133,6 +133,13 @@ def difference(
     ours = probed(module, dtype, training)
     object.__setattr__(ours, "__class__", made_class)
     return _difference(before, outputs(ours, *given))
+
+
+def takes(module: nn.Module, plan: Plan, rank: int) -> bool:
+    """Does the module take an x of that rank?"""
+    x = inputs(module, rank, -1, torch.float32)
+    given = (x,) if plan.gate is None else (x, x.flip(0))
+    return outputs(probed(module, torch.float32, False), *given) is not None
 
 
 def rank_of(plan: Plan) -> int:

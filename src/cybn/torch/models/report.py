@@ -12,6 +12,7 @@ from ..modules import OURS
 from .decide import verdict
 from .fusing import fused_class
 from .gated import takes_gate
+from .own import OWN
 from .swap import check_module, fusible_containers, is_compiled, was_converted
 from .swapped import origin, recipe_of
 from .tracing import Untraceable
@@ -138,7 +139,7 @@ def report(model: nn.Module) -> Report:
     for name, module in model.named_modules():
         was = origin(module)
         recipe = recipe_of(module)
-        if type(module) in OURS.values():
+        if type(module) in (*OURS.values(), *OWN.values()):
             swapped.append(Entry(name, type(module).__name__, ""))
         elif "_cybn_folded" in module.__dict__:
             folded.append(Entry(name, *module._cybn_folded))

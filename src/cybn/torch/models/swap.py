@@ -36,9 +36,9 @@ def convert(model: Model, *, fuse: bool = True) -> Model:
     model
         The model, or a norm. One that was converted before is looked through for new norms.
     fuse
-        Compute ReLU, ReLU6 and LeakyReLU behind a batch norm, and a sum before them, in the same
-        pass over memory, where nobody would notice: no hook, no other consumer, and a forward that
-        is the same code for each input.
+        Compute ReLU, ReLU6, LeakyReLU, Hardswish, ELU and Mish behind a batch norm, and a sum
+        before them, in the same pass over memory, where nobody would notice: no hook, no other
+        consumer, and a forward that is the same code for each input.
 
     Returns
     -------

@@ -35,12 +35,15 @@ _APART = ("__init__", "extra_repr", "__repr__", "reset_parameters", "_load_from_
           "_save_to_state_dict", "__setstate__", "__getstate__", "from_pretrained")  # fmt: skip
 
 _registered: dict[str, Plan] = {}
-_FOLLOWED = {
+_NAMED_PLANS = {
     "timm.layers.norm_act.BatchNormAct2d": Plan(
         "batch_norm", bias="bias", followed=("drop", "act")
     ),
     "timm.layers.norm_act.FrozenBatchNormAct2d": Plan(
         "frozen_batch_norm", bias="bias", followed=("drop", "act")
+    ),
+    "transformers.models.videoprism.modeling_videoprism.VideoPrismLayerNorm": Plan(
+        "layer_norm", bias="bias", offset=1.0
     ),
 }
 
@@ -131,7 +134,7 @@ def full_name(cls: type) -> str:
 def known_name(module: nn.Module) -> bool:
     """Is the class in a table?"""
     name = full_name(type(module))
-    return name in _registered or name in _FOLLOWED
+    return name in _registered or name in _NAMED_PLANS
 
 
 def norm_like(module: nn.Module) -> bool:
@@ -158,8 +161,8 @@ def candidates(module: nn.Module) -> Iterator[Plan]:
     if name in _registered:
         yield _registered[name]
         return
-    if name in _FOLLOWED:
-        yield _FOLLOWED[name]
+    if name in _NAMED_PLANS:
+        yield _NAMED_PLANS[name]
         return
     has = {n for n, a in (*module._parameters.items(), *module._buffers.items()) if a is not None}
     own = vars(module)

@@ -15,8 +15,8 @@ import builtins
 import dis
 import inspect
 import operator
-import sys
 import types
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import GraphAppendingTracer
 
 from .ops import unhooked
+from .proxies import Proxy, Unknown, Untraceable
 from .swapped import recipe_of
 from .table import codes_of, writes
 
@@ -38,11 +39,6 @@ _ROOMS = ("torch", "torch.nn.functional", "torch._C._nn", "torch.functional", "t
 _UNSEEN = {"no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
            "autocast", "is_autocast_enabled", "checkpoint", "manual_seed", "is_compiling",
            "is_inference_mode_enabled", "register_forward_hook", "detach_", "backward"}  # fmt: skip
-_IN_PLACE = ("add", "sub", "mul", "truediv", "matmul", "floordiv", "mod", "pow", "and", "or", "xor")
-
-
-class Untraceable(Exception):  # noqa: N818  it is no error
-    """Why a forward cannot be written as a graph."""
 
 
 class Guard(NamedTuple):
@@ -53,10 +49,15 @@ class Guard(NamedTuple):
     value: Any
 
 
+class Items(tuple):
+    """A dict of options as it was, which may change."""
+
+
 class Trace(NamedTuple):
     graph: fx.Graph
     guards: tuple[Guard, ...]
     inputs: int  # so many tensors are given
+    passed: frozenset[str]  # modules whose own forward is in the graph
 
 
 def sort_of(module: nn.Module, name: str) -> Any:
@@ -70,55 +71,21 @@ def sort_of(module: nn.Module, name: str) -> Any:
         return A_MODULE
     if isinstance(value, Tensor):
         return "a tensor"
-    return value
-
-
-class _Proxy(fx.Proxy):
-    """A tensor to be, for isinstance too; what is done to it in place is written down as such."""
-
-    __class__ = property(lambda self: Tensor)  # type: ignore[assignment]
-
-    def __bool__(self) -> bool:
-        raise Untraceable("its forward depends on values")
-
-    def __iter__(self) -> Any:
-        raise Untraceable("its forward goes through a tensor")
-
-
-class _Unknown(_Proxy):
-    """What a module or function returns: a tensor as a rule, but nothing may depend on that."""
-
-    @property
-    def __class__(self) -> Any:
-        if sys._getframe(1).f_globals.get("__name__", "").startswith("torch."):
-            return _Unknown  # fx, which looks through arguments
-        raise Untraceable("its forward asks what it was returned")
-
-
-def _in_place(name: str) -> Any:
-    target = getattr(operator, name)
-
-    def method(self, other):
-        return self.tracer.create_proxy("call_function", target, (self, other), {})
-
-    return method
-
-
-for _name in _IN_PLACE:
-    setattr(_Proxy, f"__i{_name}__", _in_place(f"i{_name}"))
+    return Items(value.items()) if type(value) is dict else value
 
 
 class _Tracer(GraphAppendingTracer):
     def __init__(self, inline: frozenset[str]) -> None:
         super().__init__(fx.Graph())
         self.inline = inline
+        self.passed: set[str] = set()  # modules whose forward is called, and not they themselves
         self.opaque: set[Any] = set()  # functions that are called as they are
         self.guards: dict[tuple[str, str], Guard] = {}
         self.param_shapes_constant = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         unknown = node.op == "call_module" or node.target in (*self.opaque, operator.getitem)
-        return (_Unknown if unknown else _Proxy)(node, self)
+        return (Unknown if unknown else Proxy)(node, self)
 
     def is_leaf(self, path: str) -> bool:
         return path not in self.inline
@@ -136,6 +103,11 @@ class _Stand:
         module, path, tracer = self._at
         if tracer.is_leaf(path) and path:
             return tracer.create_proxy("call_module", path, args, kwargs)
+        return _run(module, path, tracer, args, kwargs)
+
+    def _inlined(self, *args: Any, **kwargs: Any) -> Any:
+        module, path, tracer = self._at
+        tracer.passed.add(path)
         return _run(module, path, tracer, args, kwargs)
 
     def _as_argument(self) -> fx.Proxy:
@@ -179,6 +151,10 @@ class _Stand:
         module, path, tracer = self._at
         if name.startswith("__"):
             raise AttributeError(name)
+        if name == "_modules":
+            return {each: self._child(each) for each in self._noted("()")}
+        if name == "forward" and path:
+            return self._inlined
         if name in module.__dict__.get("_modules", ()):
             self._noted(name)
             return None if module._modules[name] is None else self._child(name)
@@ -202,8 +178,9 @@ class _Stand:
         if value is NotImplemented:
             raise AttributeError(name)
         if not _is_plain(value):
-            raise Untraceable(f"its forward reads {name}, a {type(value).__name__}")
-        return value
+            kind = "dict" if type(value) is Items else type(value).__name__
+            raise Untraceable(f"its forward reads {name}, a {kind}")
+        return dict(value) if type(value) is Items else value
 
 
 def _is_plain(value: Any) -> bool:
@@ -329,9 +306,19 @@ def traced(module: nn.Module, inline: frozenset[str] = frozenset()) -> Trace:
     try:
         inputs = [tracer.create_proxy("placeholder", name, (), {}) for name in names]
         result = _run(module, "", tracer, inputs, {})
-        tracer.create_proxy("output", "output", (result,), {})
+        tracer.create_proxy("output", "output", (_written(tracer, result),), {})
     except Untraceable:
         raise
     except Exception as error:  # whatever another library's code does with a proxy
         raise Untraceable(f"its forward does not trace: {type(error).__name__}") from error
-    return Trace(tracer.graph, tuple(tracer.guards.values()), len(names))
+    passed = frozenset(tracer.passed)
+    return Trace(tracer.graph, tuple(tracer.guards.values()), len(names), passed)
+
+
+def _written(tracer: _Tracer, result: Any) -> Any:
+    # A graph makes a plain dict of any
+    if type(result) is OrderedDict:
+        return tracer.create_proxy("call_function", OrderedDict, ([*result.items()],), {})
+    if issubclass(type(result), dict) and type(result) is not dict:
+        raise Untraceable(f"its forward returns a {type(result).__name__}")
+    return result
