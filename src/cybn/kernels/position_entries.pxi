@@ -69,12 +69,13 @@ cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_s
 
 cdef void run_positions(Positions *job, int threads, bint backward) noexcept nogil:
     cdef Py_ssize_t t, tasks = job.row.shards if backward else job.units
-    cdef double start, busy = 0, began = now()
+    cdef Team team
+    gather(&team, threads, tasks)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         walk_positions(job, t, tasks * t // threads, tasks * (t + 1) // threads, backward)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
