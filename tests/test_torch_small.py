@@ -18,7 +18,7 @@ def handed_over():
 def call(module, x):
     """What the kernels give for a call; None where it is left to PyTorch."""
     if isinstance(module, nn.GroupNorm):
-        return _calls.group_norm(module, x, module.num_groups, False)
+        return _calls.group_norm(module, x, module.num_groups)
     if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         return _calls.layer_norm(module, x, isinstance(module, nn.LayerNorm))
     return _calls.batch_norm(module, x, None, (2, 4))

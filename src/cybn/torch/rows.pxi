@@ -52,7 +52,7 @@ def group_norm(module, x, Py_ssize_t groups):
     if groups < 1 or C % groups != 0 or at.size <= N * groups:
         return None
     weight, bias = held(module, own, "weight"), held(module, own, "bias")
-    if not of_instances and is_small(&at, x, weight, bias, SMALL_ROWS):
+    if is_small(&at, x, weight, bias, SMALL_ROWS):
         return None
     return normalize(
         x, weight, bias, C, N * groups, at.size // (N * C), module.eps, True, groups
