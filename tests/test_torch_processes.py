@@ -13,7 +13,7 @@ def values(ran, word):
 @pytest.fixture(scope="module", params=[2, 3])
 def ran(request):
     """All that goes well, in one run: starting PyTorch is what takes long."""
-    ran = torchrun(request.param, PROGRAM, "split,split:gate,double,parallel,converted")
+    ran = torchrun(request.param, PROGRAM, "split,split:relu,split:silu,double,parallel,converted")
     assert ran.status == 0, ran.output
     return ran
 

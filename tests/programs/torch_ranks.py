@@ -38,22 +38,23 @@ def apart(got, want):
     return float((got.detach() - want.detach()).abs().max()) if got.numel() else 0.0
 
 
-def split(dtype=torch.float32, **gate):
+def split(dtype=torch.float32, activation=None):
     x, dy, z = (data(3 * SIZE + 1, 4, 5, 6, seed=i).to(dtype) for i in range(3))
     mine = parts(len(x))
     layer, plain = cybn.torch.SyncBatchNorm(4).to(dtype), nn.BatchNorm2d(4).to(dtype)
     part, whole = x[mine].clone().requires_grad_(), x.clone().requires_grad_()
     residual, all_z = z[mine].clone().requires_grad_(), z.clone().requires_grad_()
-    if gate:
-        layer.activation = "relu"
-        y, want = layer(part, residual), torch.relu(plain(whole) + all_z)
+    if activation:
+        layer.activation = activation
+        y = layer(part, residual)
+        want = getattr(nn.functional, activation)(plain(whole) + all_z)
     else:
         y, want = layer(part), plain(whole)
     y.backward(dy[mine])
     want.backward(dy)
     tell("y", apart(y, want[mine]))
     tell("dx", apart(part.grad, whole.grad[mine]))
-    if gate:
+    if activation:
         tell("dx", apart(residual.grad, all_z.grad[mine]))
     sums = layer.weight.grad.clone()
     dist.all_reduce(sums)
@@ -168,7 +169,7 @@ def fault(what):
 for each in sys.argv[1].split(","):
     name, _, argument = each.partition(":")
     if name == "split":
-        split(**{"activation": True} if argument == "gate" else {})
+        split(activation=argument or None)
     elif name == "double":
         split(torch.float64)
     else:
