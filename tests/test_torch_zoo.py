@@ -12,7 +12,7 @@ import torchzoo
 
 # Of each library: a pattern and how many models it finds
 MODELS = {
-    "hf": ("^(bit|gpt2|falcon_mamba|gemma2|levit|poolformer)$", 6),
+    "hf": ("^(bit|gpt2|falcon_mamba|gemma2|poolformer)$", 5),
     "timm": ("^(test_convnext|test_efficientnet|test_byobnet|test_nfnet|test_vit)$", 5),
     "torchvision": ("^(mobilenet_v3_small|regnet_y_400mf)$", 2),
 }

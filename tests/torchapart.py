@@ -58,7 +58,7 @@ def step(model, call, training):
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  what masks of some speech models are drawn by
     random.seed(0)
-    model.train(training).zero_grad()
+    model.train().train(training).zero_grad()  # some keep tensors of evaluation until then
     outputs = tensors_of(call(model))
     generator = torch.Generator().manual_seed(1)
     loss = sum(
@@ -129,7 +129,7 @@ def shaken(model, dtype, seed):
     with torch.no_grad():
         for p in model.parameters():
             if p.is_floating_point():
-                signs = torch.randint(-1, 2, p.shape, generator=generator)
+                signs = torch.randint(-1, 2, p.shape, generator=generator).double()
                 p.mul_(1 + signs * torch.finfo(p.dtype).eps)
     return model
 

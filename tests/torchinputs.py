@@ -26,7 +26,7 @@ _COUNTS = {
     128: "vocab_size text_vocab_size max_position_embeddings n_positions",
 }  # fmt: skip
 _SIZES = {name: size for size, names in _COUNTS.items() for name in names.split()}
-_IMAGES = {"image_size": 64, "img_size": 64, "num_frames": 4}
+_IMAGES = {"image_size": 96, "img_size": 96, "num_frames": 4}
 _DEPTHS = {name: size for name, size in _SIZES.items() if size == 2 and "layer" in name}
 
 

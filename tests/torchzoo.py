@@ -50,7 +50,7 @@ class TooLong(BaseException):
 def citizen(model, call):
     """What of copies, pickles, keys and the way back is not as it was; or an empty text."""
     before = [(type(m), dict(vars(m))) for m in model.modules()]
-    original = evaluated(model, call)
+    original = evaluated(copy.deepcopy(model), call)
     ours = convert(model)
     found = str(report(ours))
     keys, parameters = list(ours.state_dict()), [id(p) for p in ours.parameters()]
