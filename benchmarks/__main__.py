@@ -146,6 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.plot:
             plot(results, options.plot)
             print(f"\n{options.plot} written")
+    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2

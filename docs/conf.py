@@ -68,6 +68,7 @@ highlight_language = "none"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cybn"
+html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}
 html_sidebars = {"tutorial/lecture": [], "training": []}  # which no other pages are beside
 html_static_path = ["_static"]

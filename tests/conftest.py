@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Tests use more threads than there may be CPUs; waiting ones are to sleep, not to spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Tests of PyTorch's modules are of the kernels, which small calls are not left to by themselves.
+os.environ.setdefault("CYBN_TORCH_SMALL", "0")
+
 BUILDS = pytest.StashKey()
 
 # An example takes as long as it takes. In CI the examples are the same every time.

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def test_the_cells_of_a_page_run(page, tmp_path):
         command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_site_brings_what_examples_need():
+    """Pages run them, in an environment that may have nothing but the extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {*extras["examples"]} <= {*extras["docs"]}
 
 
 def test_there_are_executed_pages():

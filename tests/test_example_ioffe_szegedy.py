@@ -31,8 +31,10 @@ def test_the_quick_run_agrees_with_the_paper_and_draws(example, tmp_path):
     with contextlib.redirect_stdout(io.StringIO()) as output:
         assert example.main(["--quick", "--out", str(tmp_path / "new")]) == 0
     *lines, path = output.getvalue().splitlines()
-    assert len(lines) == 5
-    assert [line.split()[0] for line in lines[:4]] == ["agrees"] * 4
+    assert max(map(len, lines)) < 80
+    verdicts = [line.split()[0] for line in lines if not line.startswith(" ")]  # others go on
+    assert verdicts[:4] == ["agrees"] * 4
+    assert len(verdicts) == 5
     picture = Path(path)
     assert picture == tmp_path / "new" / "ioffe-szegedy.png"
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -29,17 +29,17 @@ cdef extern from *:
     int cybn_has_v3()
 
 
-# What threads have waited for each other (team.pxi), as time to be worked on one thread yet.
+# What threads have lost by waiting for each other (team.pxi), as time to work on one thread yet.
 cdef enum:
-    REPAY = 16                  # times what was waited, so that it is a small part of all work
+    REPAY = 16                  # times what was lost, so that it is a small part of all work
 cdef double MOST_DEBT = 1       # seconds
 cdef double debt = 0
 
 
-def owe(double waited) -> None:
-    """Threads have waited for each other so many seconds."""
+def owe(double lost) -> None:
+    """Threads have lost so many seconds, beside one thread, by waiting for each other."""
     global debt
-    debt = min(debt + REPAY * waited, MOST_DEBT)
+    debt = min(debt + REPAY * lost, MOST_DEBT)
 
 
 def pays(double seconds) -> bool:

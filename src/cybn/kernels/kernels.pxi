@@ -17,12 +17,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    FAR, LANES, LINE, MOST_STRIP, STRIP, A, S as D, bfloat16, float16, _always as always,
-    _gradient as gradient_run, _normalize as normalize_run, _products as products_run,
-    _read as read, add_shifted, before_line, clear_lanes, fetch, fetch_far, fold_lanes, gate, gated,
-    gradient, gradient_each, gradient_each_gated, gradient_weighted, item as item_as, load, loaded,
-    normalize, normalize_each, normalize_each_gated, normalize_weighted, put, store, store_strip,
-    stream_fence, strip_of, sum_products, sum_shifted, sum_weighted, trusted, xhat,
+    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always,
+    _fold_eight as fold_eight, _gradient as gradient_run, _halve_lanes as halve_lanes,
+    _normalize as normalize_run, _products as products_run, _read as read,
+    _weighted as weighted_run, add_shifted, before_line, clear_lanes, fetch, fetch_far, fold_lanes,
+    gate, gated, gradient, gradient_each, gradient_each_gated, item as item_as, load, loaded,
+    normalize, normalize_each, normalize_each_gated, put, store, store_strip, stream_fence,
+    strip_of, sum_shifted, trusted, xhat,
 )
 
 from cybn.kernels import _machine
@@ -63,6 +64,7 @@ include "checks.pxi"
 include "batch_norm.pxi"
 include "bent.pxi"
 include "samples.pxi"
+include "sample_forward.pxi"
 include "sample_back.pxi"
 include "sample_wide.pxi"
 include "sample_norm.pxi"

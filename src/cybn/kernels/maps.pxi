@@ -219,7 +219,7 @@ def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int thr
     cdef char letter
     cdef Py_ssize_t N, t, room
     cdef double *scratch
-    cdef double start, busy = 0, began
+    cdef Team team
     memset(&job, 0, sizeof(Maps))
     check_threads(threads)
     if words < 0 or words > 2 or (words and sizeof(S) != sizeof(float)):
@@ -254,10 +254,10 @@ def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int thr
     call.allocate()
     scratch = call.doubles(threads * room)
     with nogil:
-        began = now()
+        gather(&team, threads, job.units)
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             walk_maps(&job, job.units * t // threads, job.units * (t + 1) // threads,
                       scratch + t * room)
-            busy += now() - start
-        settle_wait(began, busy, threads)
+            end_share(&team, t)
+        part_ways(&team)

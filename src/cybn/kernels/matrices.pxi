@@ -99,7 +99,7 @@ def covariances(out, a, a_before, b, b_before, Py_ssize_t groups, double scale, 
     cdef Py_ssize_t C, wide, u
     cdef double *to
     cdef double *scratch
-    cdef double start, busy = 0, began
+    cdef Team team
     cdef int t
     memset(&job, 0, sizeof(Gram))
     check_threads(threads)
@@ -119,12 +119,12 @@ def covariances(out, a, a_before, b, b_before, Py_ssize_t groups, double scale, 
     job.sums = call.doubles(job.units * wide * wide + threads * 2 * wide * DEEP)
     scratch = job.sums + job.units * wide * wide
     with nogil:
-        began = now()
+        gather(&team, threads, job.units)
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             sum_chunks(&job, t, threads, scratch + t * 2 * wide * DEEP)
-            busy += now() - start
-        settle_wait(began, busy, threads)
+            end_share(&team, t)
+        part_ways(&team)
         for u in range(groups):
             merge_chunks(&job, to + u * job.d * job.d, u, scale)
 
@@ -197,7 +197,7 @@ def map_channels(out, after, a, a_before, b, b_before, matrices, Py_ssize_t grou
     cdef Py_ssize_t C, wide, u, room, at
     cdef const double *given
     cdef double *scratch
-    cdef double start, busy = 0, began
+    cdef Team team
     cdef int t
     memset(&job, 0, sizeof(Mapped))
     check_threads(threads)
@@ -227,12 +227,12 @@ def map_channels(out, after, a, a_before, b, b_before, matrices, Py_ssize_t grou
         else:
             pack_rows(job.matrices + at, given + u * job.deep * job.d, job.deep, job.d, job.deep)
     with nogil:
-        began = now()
+        gather(&team, threads, job.units)
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             map_blocks(&job, t, threads, scratch + t * room)
-            busy += now() - start
-        settle_wait(began, busy, threads)
+            end_share(&team, t)
+        part_ways(&team)
 
 
 # Square matrices.
@@ -296,7 +296,7 @@ def square_products(out, a, b, c, e, Py_ssize_t groups, Py_ssize_t d, int thread
     cdef Call call = Call.__new__(Call)
     cdef Square job
     cdef double *to
-    cdef double start, busy = 0, began
+    cdef Team team
     cdef int t
     cdef Py_ssize_t u
     check_threads(threads)
@@ -316,11 +316,11 @@ def square_products(out, a, b, c, e, Py_ssize_t groups, Py_ssize_t d, int thread
         pack_squares(&job, job.left, call.table(c, groups * d, d, "c"), groups, d)
         pack_squares(&job, job.right, call.table(e, groups * d, d, "e"), groups, d)
     with nogil:
-        began = now()
+        gather(&team, threads, job.units)
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             multiply_panels(&job, t, threads)
-            busy += now() - start
-        settle_wait(began, busy, threads)
+            end_share(&team, t)
+        part_ways(&team)
         for u in range(groups):
             mirror(to + u * d * d, job.out + u * job.wide * job.wide, d, job.wide)

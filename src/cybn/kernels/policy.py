@@ -85,9 +85,9 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(n: int) -> None:
     """Use up to `n` threads in every later call, in this process.
 
-    Small inputs stay on the calling thread, and so do others for a while after threads had to wait
-    for each other, as they do on cores that other processes use. Results are the same, to the bit,
-    for any `n`.
+    Small inputs stay on the calling thread, and so do others for a while after threads have lost
+    time by waiting for each other, as they do on cores that other processes use. Results are the
+    same, to the bit, for any `n`.
 
     Parameters
     ----------

@@ -69,12 +69,13 @@ cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_s
 
 cdef void run_positions(Positions *job, int threads, bint backward) noexcept nogil:
     cdef Py_ssize_t t, tasks = job.row.shards if backward else job.units
-    cdef double start, busy = 0, began = now()
+    cdef Team team
+    gather(&team, threads, tasks)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         walk_positions(job, t, tasks * t // threads, tasks * (t + 1) // threads, backward)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
@@ -197,6 +198,6 @@ def positions_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const
         job.dy, job.dy_stride = job.g, job.g_stride
     with nogil:
         run_positions(&job, threads, True)
-    add_items(&job.row, job.row.shared, job.row.shared + job.C, 1)
-    write_values(&dweights, job.row.shared, job.C)
-    write_values(&dbiases, job.row.shared + job.C, job.C)
+    add_items(&job.row, 1)
+    write_values(&dbiases, job.row.shared, job.C)
+    write_values(&dweights, job.row.shared + job.C, job.C)

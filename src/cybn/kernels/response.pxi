@@ -252,12 +252,13 @@ cdef int set_response(Response *job, const S[:, :, :] x, Py_ssize_t size, double
 cdef void run_response(Response *job, double *scratch, Py_ssize_t room, int threads) noexcept nogil:
     """Share the panels out to threads, with `room` items of scratch for each."""
     cdef Py_ssize_t t, total = job.N * job.panels
-    cdef double start, busy = 0, began = now()
+    cdef Team team
+    gather(&team, threads, total)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         respond_panels(job, total * t // threads, total * (t + 1) // threads, scratch + t * room)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef int check_size(Py_ssize_t size, int threads) except -1:

@@ -10,53 +10,137 @@ cdef leaf reduce_products(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexc
 
 cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     cdef double *out = job.sums + 2 * (start - job.row * job.cells)
-    cdef double means[MOST_CELLS]
+    cdef double room[2][MOST_CELLS]
     cdef double rests[MOST_CELLS]
-    cdef double rstds[MOST_CELLS]
-    cdef Py_ssize_t c
-    cdef T s[LANES]
-    cdef T q[LANES]
-    cdef bint items = job.items
+    cdef Py_ssize_t rows[MOST_CELLS]
+    rows_of(job, rows, start, count)
+    cdef const double *means = of_rows(job, room[0], job.mean, rows, start, count)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, rows, start, count)
+    cdef Lines lines
+    cdef Py_ssize_t c, step = count if job.parts == 1 else 1
     cdef Cell cell
-    of_rows(job, means, job.mean, start, count)
-    of_rows(job, rstds, job.rstd, start, count)
     for c in range(count):
-        rests[c] = (means[c] - <T>means[c]) * rstds[c]
+        lines.mean[c] = <T>means[c]
     for c in range(count):
-        cell = cell_of(job, start + c)
-        if items:
-            sum_weighted(s, q, job.dy + cell.at, job.x + cell.at, job.weights + cell.place, cell.n,
-                         <T>means[c], clamped(rstds[c]), <T>-rests[c])
+        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    for c in range(count):
+        lines.shift[c] = <T>-rests[c]
+    for c in range(count):
+        lines.scale[c] = clamped(rstds[c])
+    for c in range(count // step):
+        cell = cell_of(job, start + c * step)
+        if job.items:
+            sum_weighted_lines(job, out + 2 * c, cell, &lines, c, c + step)
         else:
-            sum_products(s, q, job.dy + cell.at, job.x + cell.at, cell.n, <T>means[c],
-                         clamped(rstds[c]), STRIDE_AHEAD, STRIDE_AHEAD)
-        fold_pair(out + 2 * c, s, q)
-    if not items:
+            sum_lines(job, out + 2 * c, cell, &lines, c, c + step)
+    if not job.items:
         for c in range(count):
             out[2 * c + 1] -= rests[c] * out[2 * c]
 
 
+# Lines: cells that lie one after the other, the first of them given.
+
+cdef leaf sum_weighted_lines(Samples *job, double *out, Cell cell, const Lines *lines,
+                             Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """OUT out: the sums of dy*weight and dy*weight*xhat of lines."""
+    cdef const S *dy = job.dy + cell.at
+    cdef const S *x = job.x + cell.at
+    cdef const T *weights = job.weights
+    cdef Py_ssize_t i, n = cell.n, width = job.groups * job.n, at = cell.place
+    cdef Halves halves
+    for i in range(first, last):
+        products_halved(&halves, i - first, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
+                        lines.shift[i], True)
+        dy, x = dy + n, x + n
+        at = place_after(at, n, width)
+    fold_halves(out, &halves, last - first)
+
+
+cdef leaf sum_lines(Samples *job, double *out, Cell cell, const Lines *lines, Py_ssize_t first,
+                    Py_ssize_t last) noexcept nogil:
+    """OUT out: the sums of dy and dy*(x - mean)*scale of lines."""
+    cdef const S *dy = job.dy + cell.at
+    cdef const S *x = job.x + cell.at
+    cdef Py_ssize_t i, n = cell.n
+    cdef Halves halves
+    for i in range(first, last):
+        products_halved(&halves, i - first, dy, x, lines.mean, n, lines.mean[i], lines.scale[i],
+                        <T>0, False)
+        dy, x = dy + n, x + n
+    fold_halves(out, &halves, last - first)
+
+
+cdef inline always products_halved(Halves *to, Py_ssize_t i, const S *dy, const S *x,
+                                   const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
+                                   bint weighted) noexcept nogil:
+    cdef T s[LANES]
+    cdef T q[LANES]
+    products_run(s, q, dy, x, dy, weight, n, mean, rstd, shift, <T>1, <T>1, False, weighted, True,
+                 STRIDE_AHEAD, STRIDE_AHEAD)
+    halve_lanes(to.sums[2 * i], s)
+    halve_lanes(to.sums[2 * i + 1], q)
+
+
 cdef leaf settle_back(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     """g_mean and g_xhat of rows, from the sums of their cells."""
+    cdef Py_ssize_t b
+    for b in range(ceil_div(stop - start, TILE_ROWS)):
+        settle_tile(job, start + b * TILE_ROWS,
+                    min(<Py_ssize_t>TILE_ROWS, stop - start - b * TILE_ROWS))
+
+
+cdef inline always settle_tile(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    cdef double *g_mean = job.g_mean + start
+    cdef double *g_xhat = job.g_xhat + start
+    cdef double *unit = job.unit + start
+    cdef double g[TILE_ROWS]
+    cdef double products[TILE_ROWS]
+    cdef int fine[TILE_ROWS]
+    cdef double n = <double>job.n, counted = <double>job.counted
+    cdef bint centred = job.centred
+    cdef int all_fine = True
+    cdef Py_ssize_t r
+    add_cells(job, g, products, start, count)
+    for r in range(count):
+        g_mean[r] = g[r] / n if centred else 0
+    for r in range(count):
+        g_xhat[r] = products[r] / counted
+    for r in range(count):
+        unit[r] = 0
+    for r in range(count):
+        fine[r] = (not doubtful_row(job, start + r)) & sums_clear(job, start + r, g[r], products[r])
+    for r in range(count):
+        all_fine &= fine[r]
+    if not all_fine:
+        for r in range(count):
+            if not fine[r]:
+                doubt_back(job, start + r, g[r], products[r])
+
+
+cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize_t start,
+                             Py_ssize_t count) noexcept nogil:
+    """OUT g, products: the sums of rows, from those of their cells, weighted where they are not."""
     cdef const double *cell = job.sums + (start - job.row) * job.row_sums
     cdef const double *weights
-    cdef double g, products, weight = 1
     cdef bint weighted = job.affine and not job.items
-    cdef Py_ssize_t r, i
-    for r in range(start, stop):
-        g = products = 0
-        weights = job.weight + (group_of(job, r) * job.owners if weighted else 0)
-        for i in range(job.cells):
+    cdef Py_ssize_t cells = job.cells, parts = job.parts, r, i
+    cdef double s1, s2, weight = 1
+    if cells == 1 and not weighted:
+        for r in range(count):
+            g[r] = cell[2 * r]
+        for r in range(count):
+            products[r] = cell[2 * r + 1]
+        return
+    for r in range(count):
+        s1 = s2 = 0
+        weights = job.weight + (group_of(job, start + r) * job.owners if weighted else 0)
+        for i in range(cells):
             if weighted:
-                weight = weights[i if job.parts == 1 else i // job.parts]
-            g += weight * cell[0]
-            products += weight * cell[1]
+                weight = weights[i if parts == 1 else i // parts]
+            s1 += weight * cell[0]
+            s2 += weight * cell[1]
             cell += 2
-        job.g_mean[r] = g / job.n if job.centred else 0
-        job.g_xhat[r] = products / job.counted
-        job.unit[r] = 0
-        if unlikely(doubtful_row(job, r) or not sums_clear(job, r, g, products)):
-            doubt_back(job, r, g, products)
+        g[r], products[r] = s1, s2
 
 
 cdef inline Py_ssize_t counted_in(Samples *job, Cell cell) noexcept nogil:
@@ -82,54 +166,93 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
 
 cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
                                     Py_ssize_t count) noexcept nogil:
-    cdef double means[MOST_CELLS]
+    cdef double room[5][MOST_CELLS]
     cdef double rests[MOST_CELLS]
-    cdef double rstds[MOST_CELLS]
-    cdef double units[MOST_CELLS]
-    cdef double g_means[MOST_CELLS]
-    cdef double g_xhats[MOST_CELLS]
     cdef double weights[MOST_CELLS]
-    cdef Py_ssize_t c, at, place, first, stop, width = job.groups * job.n, ahead = job.ahead
-    cdef bint wide = False, stream = job.stream, items = job.items
-    cdef T mean, rstd, along, dy_mean
+    cdef Py_ssize_t rows[MOST_CELLS]
+    rows_of(job, rows, start, count)
+    cdef const double *means = of_rows(job, room[0], job.mean, rows, start, count)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, rows, start, count)
+    cdef const double *units = of_rows(job, room[2], job.unit, rows, start, count)
+    cdef const double *g_means = of_rows(job, room[3], job.g_mean, rows, start, count)
+    cdef const double *g_xhats = of_rows(job, room[4], job.g_xhat, rows, start, count)
+    cdef Py_ssize_t c, step, n
+    cdef bint wide = False, items = job.items
+    cdef Lines lines
     cdef Cell cell
-    of_rows(job, means, job.mean, start, count)
-    of_rows(job, rstds, job.rstd, start, count)
-    of_rows(job, units, job.unit, start, count)
-    of_rows(job, g_means, job.g_mean, start, count)
-    of_rows(job, g_xhats, job.g_xhat, start, count)
-    for c in range(MOST_CELLS):
-        weights[c] = 1
-    if job.affine and not items:
-        of_runs(job, weights, job.weight, start, count)
-    for c in range(count):
-        rests[c] = (means[c] - <T>means[c]) * rstds[c]
-    if not items:
-        # xhat is without its shift: the mean of dy makes up for it
-        for c in range(count):
-            g_means[c] -= rests[c] * g_xhats[c]
-        for c in range(count):
-            g_xhats[c] *= rstds[c]
     for c in range(count):
         wide |= units[c] != 0
     for c in range(count):
-        cell = cell_of(job, start + c)
+        lines.mean[c] = <T>means[c]
+    for c in range(count):
+        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    if items:
+        for c in range(count):
+            lines.shift[c] = <T>-rests[c]
+        for c in range(count):
+            lines.dy_mean[c] = <T>g_means[c]
+        for c in range(count):
+            lines.along[c] = <T>g_xhats[c]
+    else:
+        for c in range(MOST_CELLS):
+            weights[c] = 1
+        if job.affine:
+            of_runs(job, weights, job.weight, start, count)
+        for c in range(count):
+            lines.weight[c] = <T>weights[c]
+        # xhat is without its shift: the mean of dy makes up for it
+        for c in range(count):
+            lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
+        for c in range(count):
+            lines.along[c] = clamped(g_xhats[c] * rstds[c])
+    for c in range(count):
+        lines.scale[c] = <T>rstds[c]
+    step = count if job.parts == 1 and not wide and job.counted == job.n else 1
+    for c in range(count // step):
+        cell = cell_of(job, start + c * step)
         if unlikely(wide) and units[c] != 0:
             write_wide_cell(job, shared, cell, True)
             continue
-        mean, rstd, dy_mean = <T>means[c], <T>rstds[c], <T>g_means[c]
-        along = <T>g_xhats[c] if items else clamped(g_xhats[c])
-        first, stop = 0, counted_in(job, cell)
-        while True:
-            at, place = cell.at + first, cell.place + first
+        n = counted_in(job, cell)
+        if items:
+            write_weighted_lines(job, item_sums, cell, n, &lines, c, c + step)
+        else:
+            write_lines(job, cell, n, &lines, c, c + step)
+        if n < cell.n:          # what has no part in the moments
+            lines.along[c] = 0
+            cell.at, cell.place, cell.n = cell.at + n, cell.place + n, cell.n - n
             if items:
-                gradient_weighted(job.out + at, item_sums + place, item_sums + width + place,
-                                  job.dy + at, job.x + at, job.weights + place, stop - first, mean,
-                                  rstd, <T>-rests[c], dy_mean, along, stream, ahead)
+                write_weighted_lines(job, item_sums, cell, cell.n, &lines, c, c + 1)
             else:
-                gradient_run(job.out + at, <S *>NULL, job.dy + at, job.x + at, job.dy, stop - first,
-                             <T>weights[c], &mean, &along, &dy_mean, &rstd, False, <T>1, <T>1,
-                             False, stream, ahead)
-            if stop == cell.n:
-                break
-            first, stop, along = stop, cell.n, 0        # what has no part in the moments
+                write_lines(job, cell, cell.n, &lines, c, c + 1)
+
+
+cdef leaf write_weighted_lines(Samples *job, T *item_sums, Cell cell, Py_ssize_t n,
+                               const Lines *lines, Py_ssize_t first,
+                               Py_ssize_t last) noexcept nogil:
+    """dx of lines of n items, and what they add to dbias and dweight."""
+    cdef S *dx = job.out + cell.at
+    cdef const S *dy = job.dy + cell.at
+    cdef const S *x = job.x + cell.at
+    cdef const T *weights = job.weights
+    cdef Py_ssize_t i, ahead = job.ahead, width = job.groups * job.n, at = cell.place
+    cdef bint stream = job.stream
+    for i in range(first, last):
+        weighted_run(dx, item_sums + at, item_sums + width + at, dy, x, weights + at, n,
+                     lines.mean[i], lines.scale[i], lines.shift[i], lines.dy_mean[i],
+                     lines.along[i], stream, ahead)
+        dx, dy, x = dx + n, dy + n, x + n
+        at = place_after(at, n, width)
+
+
+cdef leaf write_lines(Samples *job, Cell cell, Py_ssize_t n, const Lines *lines, Py_ssize_t first,
+                      Py_ssize_t last) noexcept nogil:
+    cdef S *dx = job.out + cell.at
+    cdef const S *dy = job.dy + cell.at
+    cdef const S *x = job.x + cell.at
+    cdef Py_ssize_t i, ahead = job.ahead
+    cdef bint stream = job.stream
+    for i in range(first, last):
+        gradient_run(dx, <S *>NULL, dy, x, dy, n, lines.weight[i], lines.mean + i, lines.along + i,
+                     lines.dy_mean + i, lines.scale + i, False, <T>1, <T>1, False, stream, ahead)
+        dx, dy, x = dx + n, dy + n, x + n

@@ -98,22 +98,25 @@ cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bi
                       run if job.items else 1)
 
 
-cdef void add_items(Samples *job, double *dweight, double *dbias, Py_ssize_t run) noexcept:
-    """OUT dweight, dbias: from the sums of the shards, in their order."""
+cdef void add_items(Samples *job, Py_ssize_t run) noexcept nogil:
+    """The sums of the shards, in their order: dbias is at `shared` then, dweight a width later."""
     cdef Py_ssize_t width = job.groups * job.n, s, i, j
-    cdef double dw, db
+    cdef double total
     cdef const double *more
     cdef double *sums = job.shared
     for s in range(1, job.shards):
         more = sums + 2 * s * width
         for i in range(2 * width):
             sums[i] += more[i]
-    for i in range(width // run):
-        dw = db = 0
-        for j in range(run):
-            db += sums[i * run + j]
-            dw += sums[width + i * run + j]
-        dweight[i], dbias[i] = dw, db
+    if run == 1:
+        return
+    for s in range(2):
+        for i in range(width // run):
+            total = 0
+            for j in range(run):
+                total += sums[i * run + j]
+            sums[i] = total
+        sums += width
 
 
 cdef void add_runs(Samples *job, double *dweight, double *dbias, Py_ssize_t values) noexcept:
@@ -241,10 +244,9 @@ def rows_backward(S[:, :, :] dx, dweight, dbias, const S[:, :, :] dy, const S[:,
     with nogil:
         run_samples(&job, threads, near, True)
     if job.items:
-        # to where nobody needs what is there any more
-        add_items(&job, job.shared, job.shared + job.groups * job.n, run)
-        write_values(&dweights, job.shared, values)
-        write_values(&dbiases, job.shared + job.groups * job.n, values)
+        add_items(&job, run)
+        write_values(&dbiases, job.shared, values)
+        write_values(&dweights, job.shared + job.groups * job.n, values)
     elif job.affine:
         add_runs(&job, job.weight, job.bias, values)
         write_values(&dweights, job.weight, values)

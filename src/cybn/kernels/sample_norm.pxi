@@ -101,39 +101,42 @@ cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexc
     cdef bint share = backward and job.items
     cdef Py_ssize_t room = job.tile * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
-    cdef double start, busy = 0, began = now()
+    cdef Team team
+    gather(&team, threads, shards * columns if share else parts)
     if near:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             if share:
                 walk_shards(job, sums + t * room, t, shards * t // threads * columns,
                             shards * (t + 1) // threads * columns, columns, False)
             else:
                 walk_rows(job, sums + t * room if sums != NULL else NULL, NULL, NULL,
                           rows * t // threads, rows * (t + 1) // threads, backward)
-            busy += now() - start
-        settle_wait(began, busy, threads)
+            end_share(&team, t)
+        part_ways(&team)
         return
     if job.given != NULL:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             write_given(job, rows * t // threads, rows * (t + 1) // threads)
-            busy += now() - start
+            end_share(&team, t)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         walk_cells(job, parts * t // threads, parts * (t + 1) // threads, 0, backward)
-        busy += now() - start
+        end_share(&team, t)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        begin_share(&team, t)
         settle_rows(job, rows * t // threads, rows * (t + 1) // threads, backward)
+        end_share(&team, t)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         if share:
             walk_shards(job, sums, t, shards * columns * t // threads,
                         shards * columns * (t + 1) // threads, columns, True)
         else:
             walk_cells(job, total * t // threads, total * (t + 1) // threads, 1, backward)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,

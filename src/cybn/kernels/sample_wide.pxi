@@ -10,14 +10,15 @@ cdef inline double most_factor() noexcept nogil:
 cdef inline bint doubtful_row(Samples *job, Py_ssize_t r) noexcept nogil:
     """Can T not hold what is between x, xhat and the output?"""
     cdef double most = most_factor(), rstd = job.rstd[r]
-    return job.odd or not (fabs(job.mean[r]) < most_of() and rstd < most and rstd * most > 1)
+    return job.odd | (not ((fabs(job.mean[r]) < most_of()) & (rstd < most) & (rstd * most > 1)))
 
 
 cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
-    """Do the sums of g and g*xhat clear themselves? See doubt_sums."""
+    """Do the sums of g and g*xhat clear themselves? See doubt_sums. No branch."""
+    cdef double rstd = job.rstd[r]
     s1, s2 = fabs(s1), fabs(s2)
-    return ((s1 + s2 * (1 + job.rstd[r]) < most_of()) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
-            & (s2 * min(1.0, job.rstd[r]) > least_products(<double>job.n, 1)))
+    return ((s1 + s2 * (1 + rstd) < most_of()) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
+            & (s2 * (rstd if rstd < 1 else 1.0) > least_products(<double>job.n, 1)))
 
 
 cdef leaf fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_t n,
@@ -76,6 +77,20 @@ cdef bint cleared_row(Samples *job, Py_ssize_t r, const S *x, const S *dy, Py_ss
         spread = s1 * mean / (MOST_MEAN * MOST_MEAN)
     if fabs(s2) <= least:
         products = least
+    if products == 0 and job.n >= STRIP and not job.odd:    # the spread alone is to be shown
+        for i in range(STRIP):
+            g[i] = item(dy + i * step)
+        if job.items:
+            for i in range(STRIP):
+                g[i] *= job.weights[r % job.groups * job.n + i]
+        elif job.affine:
+            for i in range(STRIP):
+                g[i] *= job.weight[(r % job.groups * job.n + i) // job.run]
+        for i in range(STRIP):
+            found_spread += (g[i] - mean) * (g[i] - mean)
+        if found_spread >= spread:
+            return True
+        found_spread = 0
     for piece in range(ceil_div(job.n, STRIP)):
         at = piece * STRIP
         items = min(<Py_ssize_t>STRIP, job.n - at)

@@ -71,37 +71,39 @@ cdef void finish_units(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nog
 
 cdef void run_by_units(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units
-    cdef double start, busy = 0, began = now()
+    cdef Team team
+    gather(&team, threads, units)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         walk_units(job, units * t // threads, units * (t + 1) // threads)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef void run_by_blocks(Job *job, int threads) noexcept nogil:
     cdef Py_ssize_t t, units = job.units, total = job.units * job.blocks
-    cdef double start, busy = 0, began = now()
+    cdef Team team
     if job.before != NULL:
         run_by_blocks(job.before, threads)
+    gather(&team, threads, total)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         prepare_units(job, units * t // threads, units * (t + 1) // threads)
-        busy += now() - start
+        end_share(&team, t)
     if job.task != INFERENCE:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             reduce_blocks(job, total * t // threads, total * (t + 1) // threads)
-            busy += now() - start
+            end_share(&team, t)
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            start = now()
+            begin_share(&team, t)
             finish_units(job, units * t // threads, units * (t + 1) // threads)
-            busy += now() - start
+            end_share(&team, t)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        start = now()
+        begin_share(&team, t)
         apply_blocks(job, total * t // threads, total * (t + 1) // threads)
-        busy += now() - start
-    settle_wait(began, busy, threads)
+        end_share(&team, t)
+    part_ways(&team)
 
 
 cdef inline void skip_channels(Job *job, Py_ssize_t n) noexcept nogil:

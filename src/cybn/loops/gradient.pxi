@@ -177,6 +177,13 @@ cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, con
 
     OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
     """
+    _weighted(dx, dbias, dweight, dy, x, weight, n, mean, rstd, shift, g_mean, g_xhat, stream,
+              ahead)
+
+
+cdef inline _always _weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
+                              const T *weight, Py_ssize_t n, T mean, T rstd, T shift, T g_mean,
+                              T g_xhat, bint stream, Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
     cdef Py_ssize_t strip = strip_of(sizeof(S)), at = head + (n - head) // strip * strip
     if head:
@@ -197,12 +204,15 @@ cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, c
                                      T rstd, T shift, T g_mean, T g_xhat, bint stream,
                                      Py_ssize_t ahead) noexcept nogil:
     # Of floats, registers hold half a strip.
-    cdef Py_ssize_t _s, strip = STRIP if S is T else strip_of(sizeof(S))
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S)), some = STRIP if S is T else strip
     for _s in range((end - at) // strip):
         _fetch(dy + at, strip, ahead)
         _fetch(x + at, strip, ahead)
-        _weighted_some(dx, dbias, dweight, dy, x, weight, at, strip, mean, rstd, shift, g_mean,
+        _weighted_some(dx, dbias, dweight, dy, x, weight, at, some, mean, rstd, shift, g_mean,
                        g_xhat, True, stream)
+        if some < strip:
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at + some, some, mean, rstd, shift,
+                           g_mean, g_xhat, True, stream)
         at += strip
 
 

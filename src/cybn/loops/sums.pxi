@@ -20,13 +20,21 @@ cdef inline _always _settle_lanes(A *s, A *q, const A *a, const A *b, bint fresh
 
 cdef inline double fold_lanes(const A *s) noexcept nogil:
     """The sum of the LANES values at s, by halves; the last eight are added in double."""
-    cdef A h[16]
+    cdef A h[8]
+    _halve_lanes(h, s)
+    return _fold_eight(h)
+
+
+cdef inline _always _halve_lanes(A *h, const A *s) noexcept nogil:
+    # OUT h: eight sums of the LANES values at s
+    cdef Py_ssize_t j
+    for j in range(8):
+        h[j] = (s[j] + s[j + 16]) + (s[j + 8] + s[j + 24])
+
+
+cdef inline double _fold_eight(const A *h) noexcept nogil:
     cdef double d[4]
     cdef Py_ssize_t j
-    for j in range(16):
-        h[j] = s[j] + s[j + 16]
-    for j in range(8):
-        h[j] = h[j] + h[j + 8]
     for j in range(4):
         d[j] = <double>h[j] + <double>h[j + 4]
     return (d[0] + d[2]) + (d[1] + d[3])

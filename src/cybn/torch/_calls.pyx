@@ -35,6 +35,7 @@ from ..functional.gates import OPEN, gate_of
 from ..functional.running import Step, follow
 from ..kernels import LEVEL, kernels_in, levels
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
+from ..terms.environment import number_from
 from . import formulas
 from .tensors import dense, ordered, stays_last
 

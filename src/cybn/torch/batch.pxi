@@ -35,11 +35,14 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
         momentum = 0.0 if count is None else -1.0
     elif not 0 <= momentum <= 1:
         return None
-    differentiable = is_grad_enabled() and (
-        x.requires_grad or (weight is not None and weight.requires_grad)
-        or (bias is not None and bias.requires_grad)
-        or (residual is not None and residual.requires_grad)
+    differentiable = is_differentiable(x, weight, bias) or (
+        residual is not None and is_differentiable(residual, None, None)
     )
+    if (
+        differentiable and at.size < SMALL_BATCH and at.at.dtype.bits >= 32 and residual is None
+        and gate is None and module.activation is None
+    ):
+        return None
     if (differentiable and x.is_inference()) or (
         training and mean is not None and mean.is_inference() and not is_inference_mode_enabled()
     ):

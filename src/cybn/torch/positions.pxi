@@ -16,10 +16,7 @@ def over_channels(x, weight, bias, eps, bint centred):
     weight, bias: (C,) or None.
     """
     cdef OfPositions done
-    differentiable = is_grad_enabled() and (
-        x.requires_grad or (weight is not None and weight.requires_grad)
-        or (bias is not None and bias.requires_grad)
-    )
+    differentiable = is_differentiable(x, weight, bias)
     if differentiable and x.is_inference():
         return None
     made = positions_forward(x, weight, bias, eps, centred)

@@ -34,6 +34,8 @@ def layer_norm(module, x, bint centred):
     if eps is None:
         eps = EPS64 if at.at.dtype.bits == 64 else EPS32
     weight, bias = held(module, own, "weight"), held(module, own, "bias") if centred else None
+    if centred and is_small(&at, x, weight, bias, SMALL_ROWS):
+        return None
     return normalize(x, weight, bias, n, at.size // n, 1, eps, centred, sizes)
 
 
@@ -50,6 +52,8 @@ def group_norm(module, x, Py_ssize_t groups):
     if groups < 1 or C % groups != 0 or at.size <= N * groups:
         return None
     weight, bias = held(module, own, "weight"), held(module, own, "bias")
+    if is_small(&at, x, weight, bias, SMALL_ROWS):
+        return None
     return normalize(
         x, weight, bias, C, N * groups, at.size // (N * C), module.eps, True, groups
     )
@@ -61,10 +65,7 @@ cdef object normalize(
 ):
     """The output, with a gradient where one may be asked for; None where it is PyTorch's."""
     cdef OfRows done
-    differentiable = is_grad_enabled() and (
-        x.requires_grad or (weight is not None and weight.requires_grad)
-        or (bias is not None and bias.requires_grad)
-    )
+    differentiable = is_differentiable(x, weight, bias)
     if differentiable and x.is_inference():
         return None
     made = rows_forward(x, weight, bias, values, count, run, eps, centred)

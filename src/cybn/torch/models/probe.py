@@ -18,16 +18,8 @@ from torch import Tensor, nn
 from .plans import Plan
 
 __all__ = [
-    "CLOSE",
-    "EXACT",
-    "difference",
-    "outputs",
-    "probed",
-    "promotes",
-    "rank_of",
-    "takes",
-    "turns",
-]
+    "CLOSE", "EXACT", "difference", "outputs", "probed", "promotes", "rank_of", "takes", "turns",
+]  # fmt: skip
 
 _WIDTH = 8  # of x where no array of the module tells
 # Of the output's scale; two ways to write a norm in float32 differ by less
