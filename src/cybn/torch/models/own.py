@@ -54,9 +54,14 @@ class _Own(nn.Module):
         for name in self._options:
             setattr(self, name, options[name])
 
+    def _learn(self, dtype: torch.dtype | None, **there: bool) -> None:
+        for name, is_there in there.items():
+            made = _filled(float(name == "weight"), self.num_features, dtype)
+            self.register_parameter(name, nn.Parameter(made) if is_there else None)
 
-def _parameter(value: float, shape: Any, dtype: torch.dtype | None) -> nn.Parameter:
-    return nn.Parameter(torch.full(shape, value, dtype=dtype or torch.get_default_dtype()))
+
+def _filled(value: float, width: int, dtype: torch.dtype | None) -> Tensor:
+    return torch.full((width,), value, dtype=dtype or torch.get_default_dtype())
 
 
 def _plain(x: Tensor) -> bool:
@@ -94,8 +99,7 @@ class GatedRMSNorm(_Own):
     ) -> None:
         super().__init__()
         self._keep(locals())
-        weight = _parameter(1, (num_features,), dtype) if affine else None
-        self.register_parameter("weight", weight)
+        self._learn(dtype, weight=affine)
 
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         """The norm of x, and of the gate, of x's shape."""
@@ -133,11 +137,7 @@ class AdaptiveLayerNorm(_Own):
     ) -> None:
         super().__init__()
         self._keep(locals())
-        weight = _parameter(1, (num_features,), dtype) if affine else None
-        self.register_parameter("weight", weight)
-        self.register_parameter(
-            "bias", _parameter(0, (num_features,), dtype) if affine and bias else None
-        )
+        self._learn(dtype, weight=affine, bias=affine and bias)
 
     def spec(self) -> dict[str, Any]:
         """The config of the layer that it is."""
@@ -189,7 +189,7 @@ class _FrozenBatchNorm(_Own):
         super().__init__()
         self._keep(locals())
         for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
-            self.register_buffer(name, _parameter(value, (num_features,), dtype).detach())
+            self.register_buffer(name, _filled(value, num_features, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """The norm by the statistics as they are, of each channel."""
@@ -229,9 +229,7 @@ class ChannelNorm(_Own):
     ) -> None:
         super().__init__()
         self._keep(locals())
-        for name, there, value in (("weight", weight, 1), ("bias", bias, 0)):
-            made = _parameter(value, (num_features,), dtype) if there else None
-            self.register_parameter(name, made)
+        self._learn(dtype, weight=weight, bias=bias)
 
     def spec(self) -> dict[str, Any]:
         """The config of the layer that it is."""
