@@ -38,7 +38,6 @@ ELSEWHERE = {
     "config/dialects/shelf.py: ; uninstall": "of plugins that clash, in test_dialects.py",
     "config/dialects/onnx.py: 21 or later": "a phrase of a table",
     "config/plugins.py": "of plugins that clash, in test_plugins.py and test_broken_plugins.py",
-    "functional/gates.py: ; put a module": "of PyTorch's modules, in test_curves_around.py",
     "torch/models": "of PyTorch models, in test_torch_convert.py, _fold_models, _layers and _table",
     "tools/recalibrate.py: recalibrate left out": "tells what was done",
     "tools/safetensors.py": "in test_saving.py and test_hostile_state.py",
