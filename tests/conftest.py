@@ -97,7 +97,7 @@ def write(tmp_path):
 @pytest.fixture(scope="session")
 def builds(pytestconfig, tmp_path_factory):
     """What is built while other tests run."""
-    return pytestconfig.stash[BUILDS]
+    return _built(pytestconfig, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -106,13 +106,29 @@ def distribution(builds):
     return builds.distribution.result()
 
 
-def pytest_collection_modifyitems(items):
-    """What waits for a build comes last."""
-    items.sort(key=_waits)
+def pytest_collection_modifyitems(config, items):
+    """What waits for a build comes last; of several processes (-n), the first has it first.
+
+    `--dist worksteal` gives that one the beginning of all tests and others take from the end, so
+    that one process builds, and waits for it while the others go on.
+    """
+    items.sort(key=_waits, reverse=_is_one_of_several(config))
 
 
 def _waits(item):
     return "builds" in getattr(item, "fixturenames", ())
+
+
+def _is_one_of_several(config):
+    return hasattr(config, "workerinput")
+
+
+def _built(config, tmp_path_factory):
+    if BUILDS not in config.stash:
+        from builds import Builds
+
+        config.stash[BUILDS] = Builds(tmp_path_factory.mktemp("builds"))
+    return config.stash[BUILDS]
 
 
 def pytest_unconfigure(config):
@@ -124,11 +140,11 @@ def pytest_collection_finish(session):
     # The tests themselves are no garbage: what looks for some need not go over all of them.
     gc.collect()
     gc.freeze()
-    if any(map(_waits, session.items)) and not session.config.option.collectonly:
-        from builds import Builds
-
-        folder = session.config._tmp_path_factory.mktemp("builds")
-        session.config.stash[BUILDS] = Builds(folder)
+    config = session.config
+    if _is_one_of_several(config) or config.option.collectonly:
+        return
+    if any(map(_waits, session.items)):
+        _built(config, config._tmp_path_factory)
 
 
 def pytest_generate_tests(metafunc):
