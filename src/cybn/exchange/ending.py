@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ __all__ = ["aborting", "end_together"]
 
 _groups: WeakSet[Any] = WeakSet()
 _witness: list[Witness] = []
+
+# Seconds in which a launcher forwards what was written; what it has not read at an abort is lost.
+_FORWARDING = 0.1
 
 
 def end_together(group: Any) -> Witness:
@@ -76,6 +80,7 @@ def _tell(group: Any, error: BaseException) -> None:
         file=sys.stderr,
         flush=True,
     )
+    time.sleep(_FORWARDING)
 
 
 def _leave() -> None:
