@@ -259,7 +259,7 @@ def test_the_command_for_a_layer_that_fails(capsys, monkeypatch):
 @pytest.mark.parametrize(
     "module", ["testing", "testing._run", "testing._compare", "layers.base.layer"]
 )
-def test_the_samples_of_docstrings(module):
+def test_the_samples_of_docstrings(module, own_registry):
     done = doctest.testmod(importlib.import_module(f"cybn.{module}"))
     assert done.attempted
     assert not done.failed
