@@ -128,15 +128,14 @@ def positions_backward():
     }
 
 
+RESPONSE = {"size": 2, "alpha": 1.0, "beta": 0.75, "k": 1.0, "threads": 1}
+
+
 def response():
     return {
         "y": items(N, C, L),
         "x": items(N, C, L),
-        "size": 2,
-        "alpha": 1.0,
-        "beta": 0.75,
-        "k": 1.0,
-        "threads": 1,
+        **RESPONSE,
     }
 
 
@@ -145,11 +144,7 @@ def response_backward():
         "dx": items(N, C, L),
         "dy": items(N, C, L),
         "x": items(N, C, L),
-        "size": 2,
-        "alpha": 1.0,
-        "beta": 0.75,
-        "k": 1.0,
-        "threads": 1,
+        **RESPONSE,
     }
 
 
