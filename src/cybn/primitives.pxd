@@ -55,6 +55,7 @@ ctypedef fused A:
 
 cdef enum:
     LANES = 32          # partial sums; a multiple of every vector width
+    FEW = 8             # partial sums of a short run
     STRIP = 16          # items that one streaming step writes, and of sixteen bits
     MOST_STRIP = 32     # twice as many: whole cache lines
     LINE = 64           # bytes of a cache line

@@ -49,7 +49,7 @@ cdef inline void bend_piece(T *v, Py_ssize_t n, bint back, T slope, T most,
 cdef inline void fetch_run(const S *x, Py_ssize_t n, Py_ssize_t ahead) noexcept nogil:
     if ahead > FAR:
         fetch_far(x + ahead, n)
-    else:
+    elif ahead:
         fetch(x + ahead, n)
 
 

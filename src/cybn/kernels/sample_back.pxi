@@ -11,71 +11,87 @@ cdef leaf reduce_products(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexc
 
 cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     cdef double *out = job.sums + 2 * (start - job.row * job.cells)
-    cdef double room[2][MOST_CELLS]
     cdef double rests[MOST_CELLS]
-    cdef const double *means = of_rows(job, room[0], job.mean, start)
-    cdef const double *rstds = of_rows(job, room[1], job.rstd, start)
+    cdef bint each = job.cells == 1
+    cdef Py_ssize_t c, rows = count if each else 1, row = start if each else start // job.cells
+    cdef const double *means = job.mean + row
+    cdef const double *rstds = job.rstd + row
+    cdef Cell cell = cell_of(job, start)
     cdef Lines lines
-    cdef Py_ssize_t c, step = count if job.parts == 1 else 1
-    cdef Cell cell
-    for c in range(count):
+    for c in range(rows):
         lines.mean[c] = <T>means[c]
-    for c in range(count):
+    for c in range(rows):
         rests[c] = (means[c] - lines.mean[c]) * rstds[c]
-    for c in range(count):
+    for c in range(rows):
         lines.shift[c] = <T>-rests[c]
-    for c in range(count):
+    for c in range(rows):
         lines.scale[c] = clamped(rstds[c])
-    for c in range(count // step):
-        cell = cell_of(job, start + c * step)
-        if job.items:
-            sum_weighted_lines(job, out + 2 * c, cell, &lines, c, c + step)
-        else:
-            sum_lines(job, out + 2 * c, cell, &lines, c, c + step)
-    if not job.items:
-        for c in range(count):
-            out[2 * c + 1] -= rests[c] * out[2 * c]
+    if job.items:
+        sum_weighted_lines(job, out, cell, &lines, count)
+        return
+    if job.short:
+        sum_short_lines(job, out, cell, &lines, count, each)
+    else:
+        sum_lines(job, out, cell, &lines, count, each)
+    for c in range(count):
+        out[2 * c + 1] -= rests[c * each] * out[2 * c]
 
 
-# Lines: cells that lie one after the other, the first of them given.
+# Lines: cells that lie one after the other, the first of them given; each: each is a row.
 
 cdef leaf sum_weighted_lines(Samples *job, double *out, Cell cell, const Lines *lines,
-                             Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+                             Py_ssize_t count) noexcept nogil:
     """OUT out: the sums of dy*weight and dy*weight*xhat of lines."""
     cdef const S *dy = job.dy + cell.at
     cdef const S *x = job.x + cell.at
     cdef const T *weights = job.weights
     cdef Py_ssize_t i, n = cell.n, width = job.groups * job.n, at = cell.place
     cdef Halves halves
-    for i in range(first, last):
-        products_halved(&halves, i - first, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
-                        lines.shift[i], True)
+    for i in range(count):
+        products_halved(&halves, i, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
+                        lines.shift[i], True, 0)
         dy, x = dy + n, x + n
         at = place_after(at, n, width)
-    fold_halves(out, &halves, last - first)
+    fold_halves(out, &halves, count)
 
 
-cdef leaf sum_lines(Samples *job, double *out, Cell cell, const Lines *lines, Py_ssize_t first,
-                    Py_ssize_t last) noexcept nogil:
+cdef leaf sum_lines(Samples *job, double *out, Cell cell, const Lines *lines, Py_ssize_t count,
+                    bint each) noexcept nogil:
     """OUT out: the sums of dy and dy*(x - mean)*scale of lines."""
     cdef const S *dy = job.dy + cell.at
     cdef const S *x = job.x + cell.at
-    cdef Py_ssize_t i, n = cell.n
+    cdef Py_ssize_t i, r = 0, n = cell.n
     cdef Halves halves
-    for i in range(first, last):
-        products_halved(&halves, i - first, dy, x, lines.mean, n, lines.mean[i], lines.scale[i],
-                        <T>0, False)
+    for i in range(count):
+        products_halved(&halves, i, dy, x, lines.mean, n, lines.mean[r], lines.scale[r], <T>0,
+                        False, job.sum_ahead)
         dy, x = dy + n, x + n
-    fold_halves(out, &halves, last - first)
+        r += each
+    fold_halves(out, &halves, count)
+
+
+cdef leaf sum_short_lines(Samples *job, double *out, Cell cell, const Lines *lines,
+                          Py_ssize_t count, bint each) noexcept nogil:
+    """As sum_lines, of short ones."""
+    cdef const S *dy = job.dy + cell.at
+    cdef const S *x = job.x + cell.at
+    cdef Py_ssize_t i, r = 0, n = cell.n
+    cdef Halves halves
+    for i in range(count):
+        products_in_eight(halves.sums[2 * i], halves.sums[2 * i + 1], dy, x, n, lines.mean[r],
+                          lines.scale[r])
+        dy, x = dy + n, x + n
+        r += each
+    fold_halves(out, &halves, count)
 
 
 cdef inline always products_halved(Halves *to, Py_ssize_t i, const S *dy, const S *x,
                                    const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
-                                   bint weighted) noexcept nogil:
+                                   bint weighted, Py_ssize_t ahead) noexcept nogil:
     cdef T s[LANES]
     cdef T q[LANES]
     products_run(s, q, dy, x, dy, weight, n, mean, rstd, shift, <T>1, <T>1, False, weighted, True,
-                 STRIDE_AHEAD, STRIDE_AHEAD)
+                 ahead, ahead)
     halve_lanes(to.sums[2 * i], s)
     halve_lanes(to.sums[2 * i + 1], q)
 
@@ -158,16 +174,57 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
     What doubtful rows add is beyond T: it goes to `shared` at once.
     """
     cdef Py_ssize_t count
+    if job.whole and start % job.cells == 0 and stop % job.cells == 0:
+        write_whole_rows(job, start // job.cells, stop // job.cells)
+        return
     while start < stop:
         count = together(job, start, stop)
         write_back_cells(job, item_sums, shared, start, count)
         start += count
 
 
+cdef inline always lay_out_back(Samples *job, Lines *lines, const double *means,
+                                const double *rstds, const double *g_means, const double *g_xhats,
+                                Py_ssize_t count) noexcept nogil:
+    """OUT lines: all but the weight, by runs."""
+    cdef double rests[MOST_CELLS]
+    cdef Py_ssize_t c
+    for c in range(count):
+        lines.mean[c] = <T>means[c]
+    for c in range(count):
+        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    # xhat is without its shift: the mean of dy makes up for it
+    for c in range(count):
+        lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
+    for c in range(count):
+        lines.along[c] = clamped(g_xhats[c] * rstds[c])
+    for c in range(count):
+        lines.scale[c] = <T>rstds[c]
+
+
+cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """As write_back_cells, of rows of short runs: the same numbers, without an end to each run."""
+    cdef Py_ssize_t count, r
+    cdef bint wide
+    cdef Lines lines
+    while first < last:
+        count = min(<Py_ssize_t>MOST_CELLS, last - first)
+        wide = False
+        for r in range(first, first + count):
+            wide |= job.unit[r] != 0
+        if unlikely(wide):
+            for r in range(first * job.cells, (first + count) * job.cells):
+                write_back_cells(job, NULL, NULL, r, 1)
+        else:
+            lay_out_back(job, &lines, job.mean + first, job.rstd + first, job.g_mean + first,
+                         job.g_xhat + first, count)
+            write_spread_lines(job, first, &lines, count)
+        first += count
+
+
 cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
                                     Py_ssize_t count) noexcept nogil:
     cdef double room[6][MOST_CELLS]
-    cdef double rests[MOST_CELLS]
     cdef const double *means = of_rows(job, room[0], job.mean, start)
     cdef const double *rstds = of_rows(job, room[1], job.rstd, start)
     cdef const double *units = of_rows(job, room[2], job.unit, start)
@@ -180,32 +237,21 @@ cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, 
     cdef Cell cell
     for c in range(count):
         wide |= units[c] != 0
-    for c in range(count):
-        lines.mean[c] = <T>means[c]
-    for c in range(count):
-        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    lay_out_back(job, &lines, means, rstds, g_means, g_xhats, count)
     if items:
         for c in range(count):
-            lines.shift[c] = <T>-rests[c]
+            lines.shift[c] = <T>-((means[c] - lines.mean[c]) * rstds[c])
         for c in range(count):
             lines.dy_mean[c] = <T>g_means[c]
         for c in range(count):
             lines.along[c] = <T>g_xhats[c]
+    elif job.affine:
+        weights = of_runs(job, room[5], job.weight, start, count)
+        for c in range(count):
+            lines.weight[c] = <T>weights[c]
     else:
-        if job.affine:
-            weights = of_runs(job, room[5], job.weight, start, count)
-            for c in range(count):
-                lines.weight[c] = <T>weights[c]
-        else:
-            for c in range(count):
-                lines.weight[c] = 1
-        # xhat is without its shift: the mean of dy makes up for it
         for c in range(count):
-            lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
-        for c in range(count):
-            lines.along[c] = clamped(g_xhats[c] * rstds[c])
-    for c in range(count):
-        lines.scale[c] = <T>rstds[c]
+            lines.weight[c] = 1
     step = count if job.parts == 1 and not wide and job.counted == job.n else 1
     for c in range(count // step):
         cell = cell_of(job, start + c * step)
@@ -239,7 +285,24 @@ cdef leaf write_weighted_lines(Samples *job, T *item_sums, Cell cell, Py_ssize_t
     for i in range(first, last):
         weighted_run(dx, item_sums + at, item_sums + width + at, dy, x, weights + at, n,
                      lines.mean[i], lines.scale[i], lines.shift[i], lines.dy_mean[i],
-                     lines.along[i], stream, ahead)
+                     lines.along[i], True, stream, ahead)
+        dx, dy, x = dx + n, dy + n, x + n
+        at = place_after(at, n, width)
+
+
+cdef leaf write_spread_lines(Samples *job, Py_ssize_t first, const Lines *lines,
+                             Py_ssize_t count) noexcept nogil:
+    """dx of rows."""
+    cdef Py_ssize_t i, n = job.n, ahead = job.ahead, width = job.groups * n
+    cdef Py_ssize_t at = group_of(job, first) * n
+    cdef S *dx = job.out + first * n
+    cdef const S *dy = job.dy + first * n
+    cdef const S *x = job.x + first * n
+    cdef const T *weights = job.weights
+    cdef bint stream = job.stream
+    for i in range(count):
+        weighted_run(dx, <T *>NULL, <T *>NULL, dy, x, weights + at, n, lines.mean[i],
+                     lines.scale[i], <T>0, lines.dy_mean[i], lines.along[i], False, stream, ahead)
         dx, dy, x = dx + n, dy + n, x + n
         at = place_after(at, n, width)
 

@@ -4,6 +4,10 @@
 # weight, bias, dweight, dbias (values,), each of which is that of `run` items side by side. Row r
 # begins at value r % (values*run/n) * n/run.
 
+cdef enum:
+    RUNS = 4        # whose sums are added up at a time
+
+
 cdef inline void spread_each(A *to, const char *at, Py_ssize_t step, bint single, Py_ssize_t count,
                              Py_ssize_t run) noexcept nogil:
     cdef Py_ssize_t i, j
@@ -66,8 +70,9 @@ cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint n
     job.row_sums = 2 * job.cells if backward else 3 * job.pieces
     job.weight = call.doubles(values)
     job.bias = call.doubles(values)
-    if job.items:
+    if job.items or job.whole:
         job.weights = <T *>call.doubles(width)
+    if job.items:
         job.biases = <T *>call.doubles(width)
     if job.items and backward:
         job.shared = call.doubles(2 * width * job.shards)
@@ -88,8 +93,9 @@ cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Ch
 cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bias,
                         Py_ssize_t run) noexcept:
     cdef Py_ssize_t width = job.groups * job.n
-    if job.items:
+    if job.items or job.whole:
         spread_values(job.weights, weight, 1.0, width, run)
+    if job.items:
         spread_values(job.biases, bias, 0.0, width, run)
     if job.affine and (job.odd or not job.items):
         spread_values(job.weight, weight, 1.0, width if job.items else width // run,
@@ -98,10 +104,23 @@ cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bi
                       run if job.items else 1)
 
 
+cdef inline always sum_runs(double *to, const double *values, Py_ssize_t run,
+                            Py_ssize_t count) noexcept nogil:
+    """OUT to: `count` sums of `run` values side by side; may be where the values are."""
+    cdef double totals[RUNS]
+    cdef Py_ssize_t i, j
+    for i in range(count):
+        totals[i] = 0
+    for j in range(run):
+        for i in range(count):
+            totals[i] += values[i * run + j]
+    for i in range(count):
+        to[i] = totals[i]
+
+
 cdef void add_items(Samples *job, Py_ssize_t run) noexcept nogil:
     """The sums of the shards, in their order: dbias is at `shared` then, dweight a width later."""
-    cdef Py_ssize_t width = job.groups * job.n, s, i, j
-    cdef double total
+    cdef Py_ssize_t width = job.groups * job.n, values = width // run, s, i
     cdef const double *more
     cdef double *sums = job.shared
     for s in range(1, job.shards):
@@ -111,11 +130,10 @@ cdef void add_items(Samples *job, Py_ssize_t run) noexcept nogil:
     if run == 1:
         return
     for s in range(2):
-        for i in range(width // run):
-            total = 0
-            for j in range(run):
-                total += sums[i * run + j]
-            sums[i] = total
+        for i in range(values // RUNS):     # some at a time: an addition waits for the one before
+            sum_runs(sums + i * RUNS, sums + i * RUNS * run, run, RUNS)
+        for i in range(values - values % RUNS, values):
+            sum_runs(sums + i, sums + i * run, run, 1)
         sums += width
 
 
@@ -126,6 +144,13 @@ cdef void add_runs(Samples *job, double *dweight, double *dbias, Py_ssize_t valu
     memset(dweight, 0, values * sizeof(double))
     memset(dbias, 0, values * sizeof(double))
     for _v in range(job.rows // job.groups):
+        if job.parts == 1:
+            for i in range(values):
+                dbias[i] += cell[2 * i]
+            for i in range(values):
+                dweight[i] += cell[2 * i + 1]
+            cell += 2 * values
+            continue
         for i in range(values):
             for _j in range(job.parts):
                 dbias[i] += cell[0]

@@ -29,7 +29,7 @@ cdef leaf sum_pieces(Samples *job, double *out, const S *x, Py_ssize_t n,
     if sizeof(T) < sizeof(double) and n <= FEW_ITEMS:
         sum_wide_lines(sums, x, stride, n, k, count)
     else:
-        sum_shifted_lines(sums, x, stride, n, k, count)
+        sum_shifted_lines(sums, x, stride, n, k, count, job.sum_ahead)
     for i in range(count):
         out[3 * i], out[3 * i + 1], out[3 * i + 2] = k[i], sums[2 * i], sums[2 * i + 1]
     if sizeof(T) < sizeof(double) and n <= FEW_ITEMS:
@@ -48,13 +48,13 @@ cdef leaf sum_pieces(Samples *job, double *out, const S *x, Py_ssize_t n,
 
 
 cdef leaf sum_shifted_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize_t n, const T *k,
-                            Py_ssize_t count) noexcept nogil:
+                            Py_ssize_t count, Py_ssize_t ahead) noexcept nogil:
     cdef T s[LANES]
     cdef T q[LANES]
     cdef Halves halves
     cdef Py_ssize_t i
     for i in range(count):
-        sum_shifted(s, q, x, n, k[i], STRIDE_AHEAD)
+        sum_shifted(s, q, x, n, k[i], ahead)
         halve_lanes(halves.sums[2 * i], s)
         halve_lanes(halves.sums[2 * i + 1], q)
         x += stride
@@ -63,18 +63,34 @@ cdef leaf sum_shifted_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize
 
 cdef leaf sum_wide_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize_t n, const T *k,
                          Py_ssize_t count) noexcept nogil:
-    """As sum_shifted_lines, in double."""
-    cdef double s[LANES]
-    cdef double q[LANES]
-    cdef double h[8]
+    """As sum_shifted_lines, in double, of n <= FEW_ITEMS: two items to a lane at the most.
+
+    Of the same lanes, eight at a time: those of double are more than there are registers.
+    """
+    cdef T row[FEW_ITEMS]
+    cdef double s[8]
+    cdef double q[8]
     cdef Py_ssize_t i
     for i in range(count):
-        sum_shifted(s, q, x, n, <double>k[i], 0)
-        halve_lanes(h, s)
-        out[2 * i] = fold_eight(h)
-        halve_lanes(h, q)
-        out[2 * i + 1] = fold_eight(h)
+        load_part(row, x, min(n, <Py_ssize_t>LANES), k[i])
+        load_part(row + LANES, x + LANES, max(<Py_ssize_t>0, n - LANES), k[i])
+        sum_few(s, q, row, <double>k[i])
+        out[2 * i], out[2 * i + 1] = fold_eight(s), fold_eight(q)
         x += stride
+
+
+cdef inline always sum_few(double *s, double *q, const T *row, double k) noexcept nogil:
+    """OUT s, q: lanes of FEW_ITEMS items about k, halved to eight."""
+    cdef double d[8]
+    cdef Py_ssize_t j
+    for j in range(8):
+        d[0], d[4] = row[j] - k, row[j + 32] - k
+        d[1], d[5] = row[j + 8] - k, row[j + 40] - k
+        d[2], d[6] = row[j + 16] - k, row[j + 48] - k
+        d[3], d[7] = row[j + 24] - k, row[j + 56] - k
+        s[j] = ((d[0] + d[4]) + (d[2] + d[6])) + ((d[1] + d[5]) + (d[3] + d[7]))
+        q[j] = (((d[0] * d[0] + d[4] * d[4]) + (d[2] * d[2] + d[6] * d[6]))
+                + ((d[1] * d[1] + d[5] * d[5]) + (d[3] * d[3] + d[7] * d[7])))
 
 
 cdef leaf settle_samples(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:

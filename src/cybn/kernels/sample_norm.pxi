@@ -152,6 +152,9 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.groups = values * run // n if job.affine else 1
     job.items = job.affine and run < (SHORT_RUN if inputs == 1 else SHORT_BACK) and run < n
     job.run = n if job.items or not job.affine else run
+    job.short = job.run < min(n, <Py_ssize_t>FEW_LANES)
+    job.whole = (inputs == 2 and job.run < min(n, <Py_ssize_t>WHOLE_RUN) and job.counted == n
+                 and rows >= LEAST_SPREAD * job.groups)
     job.parts = ceil_div(job.run, ROW_BLOCK)
     job.owners = n // job.run
     job.cells = job.owners * job.parts
@@ -160,10 +163,13 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.shards = ceil_div(rows // job.groups, job.shard)
     # Streaming stores leave half a line behind at the ends of short cells.
     job.stream = job.stream and (n * sizeof(S) % 64 == 0 or n >= WHOLE_LINES)
-    job.stream = job.stream and (job.items or job.run >= WHOLE_LINES
+    job.stream = job.stream and (job.items or job.whole or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
-    job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
+    # What a cache holds needs no fetching: asking for it is in the way of what is done with it.
+    if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > cache:
+        job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
+        job.sum_ahead = STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows
     return inputs * n * <Py_ssize_t>sizeof(S) <= cache and (
         threads == 1 or tasks % threads == 0 or tasks >= 8 * threads)

@@ -8,23 +8,28 @@
 #   own.
 # - by runs (group and instance norm): `run` items side by side share one. A cell is a run or a
 #   piece of one, its coefficients are scalars, and its sums of dy and dy*xhat are kept, to be added
-#   up per channel in the end. Runs too short for that are spread out to items first.
+#   up per channel in the end. Where runs are short, rows are written whole, with weights spread out
+#   to items. Runs too short for sums of their own are spread out to items from the first.
 #
 # The moments are those of rows.pxi: sums about an item of the row, looked at again in double where
 # they are not to be trusted. Where nothing is centred they may be those of a row's first items.
 
 cdef enum:
-    SHORT_RUN = 128         # shorter runs are spread out to items,
-    SHORT_BACK = 96         # in backward, where sums by items cost more, shorter ones than this
+    SHORT_RUN = 64          # shorter runs are spread out to items,
+    SHORT_BACK = 32         # in backward, where sums by items cost more, shorter ones than this;
+    FEW_LANES = 96          # shorter runs are summed in eight lanes,
+    WHOLE_RUN = 256         # and of shorter ones than this rows are written whole,
+    LEAST_SPREAD = 4        # if weights that are spread out serve so many rows
     FEWEST_SHARED = 32      # rows to a shard, and
     MOST_SHARDS = 64        # shards, at the most
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
     TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
-    TILE_ITEMS = 4096       # of x, or of x and dy: as many again are fetched meanwhile
+    TILE_ITEMS = 8192       # of x, or of x and dy: as many again are fetched meanwhile
     MOST_CELLS = 16         # cells that are laid out together
 
 cdef struct Samples:
     bint centred, items, affine
+    bint short, whole       # backward by runs: are they short, are rows written whole?
     bint odd                # are there weights, or biases, that T should not multiply?
     S *out
     const S *x
@@ -44,7 +49,8 @@ cdef struct Samples:
     Py_ssize_t shard, shards
     bint stream
     Py_ssize_t tile         # rows taken together where they are near
-    Py_ssize_t ahead
+    Py_ssize_t ahead        # from what is written to what is to be fetched meanwhile, in items,
+    Py_ssize_t sum_ahead    # and from what is summed; 0: nothing is
     double eps
     double *mean            # (rows,) each
     double *var
@@ -59,7 +65,7 @@ cdef struct Samples:
     Py_ssize_t row_sums     # so many for each
     double *weight          # by runs (groups * n/run,); by items (groups * n,) where they are odd
     double *bias
-    T *weights              # by items: (groups * n,)
+    T *weights              # by items, or NULL: (groups * n,)
     T *biases
     T *item_sums            # by items: (threads, 2, groups * n), on the way to `shared`
     double *shared          # by items: (shards, 2, groups * n): sums of dy, of dy*xhat

@@ -52,6 +52,20 @@ cdef inline _always _load_part(T *room, const S *x, Py_ssize_t n, T pad) noexcep
             room[j] = loaded(room, part, j) if j < items else pad
 
 
+cdef inline _always _load_few(T *room, const S *x, Py_ssize_t n, T pad) noexcept nogil:
+    # As _load_part, FEW of them.
+    cdef int j, items = <int>n
+    if S is T:
+        if S is float:
+            _few_float(room, x, items, pad)
+        else:
+            _few_double(room, x, items, pad)
+    else:
+        load(room, x, n)
+        for j in range(FEW):
+            room[j] = loaded(room, x, j) if j < items else pad
+
+
 cdef inline void _load_words(float *room, const S *x, Py_ssize_t n) noexcept nogil:
     if S is float16:
         _load_float16(room, x, n)
@@ -118,8 +132,8 @@ cdef inline void fetch_far(const S *x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void _fetch(const S *x, Py_ssize_t n, Py_ssize_t ahead) noexcept nogil:
-    # what lies `ahead` items after x[0:n]
+    # what lies `ahead` items after x[0:n]; nothing if that is 0
     if ahead > FAR:
         fetch_far(x + ahead, n)
-    else:
+    elif ahead:
         fetch(x + ahead, n)

@@ -41,17 +41,19 @@ cdef extern from *:
       #define cybn_known(n) 1
       typedef unsigned cybn_pair;
     #endif
-    /* to[0:32] = from[0:n], the rest `pad`: with masks where the CPU has them. A compiler is told
+    /* to[0:N] = from[0:n], the rest `pad`: with masks where the CPU has them. A compiler is told
        that `to` is apart from `from`, or it makes a second loop for the case that it is not. */
     #if defined(__GNUC__) && !defined(__clang__)
       #define CYBN_APART _Pragma("GCC ivdep")
     #else
       #define CYBN_APART
     #endif
-    #define CYBN_PART(name, T) static inline void name(T *to, const T *from, int n, T pad) \
-    { CYBN_APART for (int j = 0; j < 32; j++) to[j] = j < n ? from[j] : pad; }
-    CYBN_PART(cybn_part_float, float)
-    CYBN_PART(cybn_part_double, double)
+    #define CYBN_PART(name, T, N) static inline void name(T *to, const T *from, int n, T pad) \
+    { CYBN_APART for (int j = 0; j < N; j++) to[j] = j < n ? from[j] : pad; }
+    CYBN_PART(cybn_part_float, float, 32)
+    CYBN_PART(cybn_part_double, double, 32)
+    CYBN_PART(cybn_few_float, float, 8)
+    CYBN_PART(cybn_few_double, double, 8)
     """
     ctypedef void _always "cybn_always"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
@@ -62,3 +64,5 @@ cdef extern from *:
     void prefetch_far "cybn_prefetch_far"(const void *p) noexcept nogil
     void _part_float "cybn_part_float"(float *, const float *, int, float) noexcept nogil
     void _part_double "cybn_part_double"(double *, const double *, int, double) noexcept nogil
+    void _few_float "cybn_few_float"(float *, const float *, int, float) noexcept nogil
+    void _few_double "cybn_few_double"(double *, const double *, int, double) noexcept nogil

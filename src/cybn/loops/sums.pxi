@@ -45,7 +45,7 @@ cdef inline void add_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
     """s[j] += x - k and q[j] += (x - k)^2 over x[0:n], lane by lane.
 
     OUT s, q: LANES each, accumulated into. IN x: n. k: the shift, near the mean of x.
-    ahead: what lies so many items after x is read next, and fetched on the way.
+    ahead: what lies so many items after x is read next, and fetched on the way; 0: nothing is.
     """
     _shifted(s, q, x, n, k, ahead, False)
 
@@ -63,7 +63,8 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
     cdef A b[LANES]
     clear_lanes(a, b)
     for i in range(n // LANES):
-        fetch_far(x + i * LANES + ahead, LANES)
+        if ahead:
+            fetch_far(x + i * LANES + ahead, LANES)
         _shifted_some(a, b, x + i * LANES, LANES, k, True)
     if fresh and whole < n:
         _shifted_rest(a, b, x + whole, n - whole, k)
