@@ -166,8 +166,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.stream = job.stream and (job.items or job.whole or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
-    # What a cache holds needs no fetching: asking for it is in the way of what is done with it.
-    if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > cache:
+    # Where there is more to load, asking for what a cache holds is in the way of it.
+    if inputs == 1 or 3 * rows * n * <Py_ssize_t>sizeof(S) > cache:
         job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
         job.sum_ahead = STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows
