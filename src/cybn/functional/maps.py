@@ -2,8 +2,8 @@ r"""Norms with a function of their own, one number to each map: y = a·f(x; v, s
 
 A map is one channel of one sample. What a norm is made of here are sums by map and outputs item by
 item, both compiled (kernels/maps.pxi); in between a norm turns sums into coefficients, a few
-numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once, of sixteen
-bits by way of float32.
+numbers for each map, in NumPy. Everything is float64 and rounded once, but for exponentials, which
+are of the dtype of the data; sixteen bits go by way of float32.
 
 Memory with channels last is taken as it lies, any other with channels first; what fits neither is
 copied. Samples and positions are in the order of the axes.
@@ -35,6 +35,7 @@ class Point(IntEnum):
     SWISH = 2  # x·sigma(v·x): of dy, dy·f, and dy times the slope along v
     SQUASH = 3  # tanh(v·x): the same
     LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
+    # what is linear is a THRESHOLD without one: its defaults
 
     @property
     def terms(self) -> int:
@@ -62,34 +63,56 @@ class Maps(NamedTuple):
         left, squares = self._about(x, mean) / m
         return mean + left, np.maximum(squares - left * left, 0)
 
-    def output(self, x, point: Point, v, s=0.0, t=0.0, a=1.0, b=0.0, *, out=None) -> np.ndarray:
+    def output(self, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, b=0.0, *, out=None) -> np.ndarray:
         """a·f(x; v, s, t) + b, like x, in `out` where it is given."""
-        return self._written(None, x, out, (v, s, t, a, b), None, point)
+        return self._written(None, x, out, (v, s, t, a, b), point)
 
-    def sums(self, dy, x, point: Point, v, s=0.0, t=0.0) -> np.ndarray:
-        """(terms, N, C): what `Point` says of each function."""
-        dy, x, sums = self.arrangement.gather(dy), self.arrangement.gather(x), self._room(point)
-        self._walk(None, x, dy, (v, s, t), sums, point)
+    def sums(self, dy, x, v, s=0.0, t=-np.inf) -> np.ndarray:
+        """(3, N, C): the sums of THRESHOLD."""
+        dy, x = self.arrangement.gather(dy), self.arrangement.gather(x)
+        sums = self._room(Point.THRESHOLD)
+        self._walk(None, x, dy, (v, s, t), sums, Point.THRESHOLD)
         return _joined(sums)
 
     def gradient(
-        self, dy, x, point: Point, v, s=0.0, t=0.0, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
+        self, dy, x, v, s=0.0, t=-np.inf, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
     ) -> np.ndarray:
-        """dx = dy·a·f_x + (x - m)·k + c, like x, in `out` where it is given; it may be dy."""
-        return self._written(dy, x, out, (v, s, t, a, m, k, c), None, point)
+        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, like x, in `out` where it is given; it may be
+        dy."""
+        return self._written(dy, x, out, (v, s, t, a, m, k, c), Point.THRESHOLD)
 
-    def squash_back(self, dy, x, v, a, *, out=None) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient and sums of SQUASH, at once: no sum is needed for its dx."""
-        sums = self._room(Point.SQUASH)
-        coefs = (v, 0.0, 0.0, a, 0.0, 0.0, 0.0)
-        return self._written(dy, x, out, coefs, sums, Point.SQUASH), _joined(sums)
+    def slopes(
+        self, dy, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, *, out=None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dy·a·f_x, like x, in `out` where it is given, and the sums, (terms, N, C); all but
+        THRESHOLD."""
+        sums = self._room(point)
+        dx = self._written(dy, x, out, (v, s, t, a), point, sums)
+        return dx, _joined(sums)
+
+    def through_moments(
+        self, dy, x, point: Point, inside, a, follow, *, out=None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dx = dy·a·f_x + (x - m)·k + c, where m, k, c = follow(sums), and these sums."""
+        sums = self._room(point)
+        x, dx, target = self.arrangement.with_output(x, out)
+        values = np.empty_like(x) if target is None else target
+        # between its two summands dx has the bits of float32 at least
+        between = values if x.itemsize > 2 else np.empty(x.shape, np.float32)
+        self._walk(between, x, self.arrangement.gather(dy), (*inside, a), sums, point)
+        sums = _joined(sums)
+        linear = (1.0, 0.0, -np.inf, 1.0, *follow(sums))
+        self._walk(values, x, between, linear, None, Point.THRESHOLD)
+        if target is None:
+            self.arrangement.scatter(values, dx)
+        return dx, sums
 
     def _about(self, x, shift) -> np.ndarray:
         sums = self._room(Point.MOMENTS)
         self._walk(None, self.arrangement.gather(x), None, (shift,), sums, Point.MOMENTS)
         return _joined(sums)
 
-    def _written(self, dy, x, out, coefs, sums, point) -> np.ndarray:
+    def _written(self, dy, x, out, coefs, point, sums=None) -> np.ndarray:
         x, y, target = self.arrangement.with_output(x, out)
         values = np.empty_like(x) if target is None else target
         dy = None if dy is None else self.arrangement.gather(dy)

@@ -65,6 +65,22 @@ cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
     power[0] = <A>0 if x < lowest else power[0]
 
 
+cdef inline A e_to(A x) noexcept nogil:
+    """e^x to a few roundings, of -87 <= x <= 89 (-708 and 710 of double): infinite at that end."""
+    cdef A shifted, k, power
+    if A is double:
+        shifted = x * 1.4426950408889634 + 6755399441055744.0
+        k = shifted - 6755399441055744.0
+        x = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
+        power = power_of_double(shifted)
+    else:
+        shifted = x * <float>1.4426950408889634 + <float>12582912.0
+        k = shifted - <float>12582912.0
+        x = (x - k * <float>0.693359375) - k * <float>-2.12194440e-4
+        power = power_of_float(shifted)
+    return power * (<A>1 + series(x))
+
+
 cdef inline always raised(A *rest, A *power, A *more, A x, A low) noexcept nogil:
     """e^(x + low) = (1 + rest)*power*more to a few roundings, `low` being what x lacks.
 

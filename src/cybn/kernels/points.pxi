@@ -18,8 +18,9 @@ cdef enum:
 
 cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t,
                        Point which) noexcept nogil:
-    """OUT f and its slopes along x, v, s and t. `which` is a literal."""
-    cdef A one = 1, zero = 0, u = v * x, power, rest, e, along, share
+    """OUT f and its slopes along x, v, s and t; of SWISH that along v over f. `which` is a literal."""
+    cdef A one = 1, zero = 0, u = v * x, power, rest, e, along, share, far, near
+    cdef A largest = <A>DBL_MAX if A is double else <A>FLT_MAX
     if which == MOMENTS:
         f[0] = x - v
     elif which == THRESHOLD:
@@ -30,14 +31,17 @@ cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t,
         f_s[0] = one if u > t else zero
         f_t[0] = zero if u > t else one
     elif which == SWISH:
-        exponential(-u if u > 0 else u, &power, &rest)
-        e = power + power * rest
-        share = one / (one + e)         # of the larger of sigma(u) and sigma(-u)
-        along = x * (e * share * share)
-        share = share if u > 0 else e * share
+        far = <A>708 if A is double else <A>87      # e^-far is a normal number
+        near = <A>710 if A is double else <A>89     # and e^near infinite
+        power = u if u < far else far
+        power = power if power > -near else -near
+        e = e_to(-power)
+        share = one / (one + e)
         f[0] = x * share
-        f_x[0] = share + v * along
-        f_v[0] = x * along
+        e = (e if e < largest else largest) * share     # 1 - share, to its last digit
+        e = zero if u > far else e
+        f_x[0] = share * (one + power * e)
+        f_v[0] = x * e                  # over f: no more than x
     elif which == SQUASH:
         exponential(-2 * u if u > 0 else 2 * u, &power, &rest)
         e = power + power * rest

@@ -133,14 +133,19 @@ class EvoNormB0(EvoNorm):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """dx, through both deviations; in evaluation std is a constant."""
         x, maps, mean_i, std_i, mean, std, weight, v1 = saved
-        dbias, dweight, of_v1, of_own, of_std = maps.sums(dy, x, Point.LARGER, v1, std_i, std)
         m = max(1, maps.positions)
-        slope, shift = self._own_slope(weight * of_own, weight * of_v1, mean_i, std_i * m)
-        if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
-            of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
-            slope, shift = slope + of_batch, shift + (mean_i - mean) * of_batch
-        dx = maps.gradient(
-            dy, x, Point.LARGER, v1, std_i, std, weight, mean_i, slope, shift, out=out
+
+        def follow(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
+            _, _, of_v1, of_own, of_std = sums
+            slope, shift = self._own_slope(weight * of_own, weight * of_v1, mean_i, std_i * m)
+            if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
+                of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
+                slope, shift = slope + of_batch, shift + (mean_i - mean) * of_batch
+            return mean_i, slope, shift
+
+        inside = v1, std_i, std
+        dx, (dbias, dweight, of_v1, _, _) = maps.through_moments(
+            dy, x, Point.LARGER, inside, weight, follow, out=out
         )
         return dx, self._of_maps(dweight, dbias, weight * of_v1)
 

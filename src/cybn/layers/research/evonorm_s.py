@@ -119,11 +119,16 @@ class EvoNormS0(EvoNorm):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, maps, mean, std, weight, v1 = saved
-        dbias, along, of_slope = maps.sums(dy, x, Point.SWISH, v1)
         scale = weight / std
-        dstd = -self._over_groups(weight * along) / std**2  # a mean over the channels of a group
-        slope = dstd / (max(1, maps.positions) * std)
-        dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
+
+        def follow(sums: np.ndarray) -> tuple[np.ndarray | float, np.ndarray, float]:
+            dstd = -self._over_groups(weight * sums[1]) / std**2  # a mean over the group
+            return mean, dstd / (max(1, maps.positions) * std), 0.0
+
+        inside = v1, 0.0, 0.0
+        dx, (dbias, along, of_slope) = maps.through_moments(
+            dy, x, Point.SWISH, inside, scale, follow, out=out
+        )
         return dx, self._of_maps(along / std, dbias, scale * of_slope)
 
     def _slope(self) -> np.ndarray:

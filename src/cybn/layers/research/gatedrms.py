@@ -247,5 +247,5 @@ def _activation_back(dy: np.ndarray, z: np.ndarray, activation: str) -> np.ndarr
     """The gradient to the gate, from that of its activation."""
     if activation == "silu":
         maps = maps_of(z[None], -1, shared=True)
-        return maps.gradient(dy[None], z[None], Point.SWISH, 1.0)[0]
+        return maps.slopes(dy[None], z[None], Point.SWISH, 1.0)[0][0]
     return dy * (_sigmoid(z) * _sigmoid(-z))

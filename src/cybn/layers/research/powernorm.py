@@ -18,7 +18,7 @@ from ...arrays.validation import (
     check_updatable,
 )
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
-from ...functional.maps import Point, maps_of
+from ...functional.maps import maps_of
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt, Trainable
@@ -206,4 +206,4 @@ class PowerNorm(Guarded):
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
         """dx -= x·coefficient, one for each channel."""
         maps = maps_of(x, axis, shared=True)
-        maps.gradient(dx, x, Point.THRESHOLD, 1.0, t=-np.inf, k=-coefficient, out=dx)
+        maps.gradient(dx, x, 1.0, k=-coefficient, out=dx)
