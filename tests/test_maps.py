@@ -8,7 +8,7 @@ from runs import bits
 from strategies import DTYPES
 from test_bitwise import every_level
 
-from cybn.functional.maps import PIECE, Point, maps_of
+from cybn.functional.maps import PIECE, TERMS, Point, maps_of
 from cybn.kernels import levels
 
 # (N, C, P) around the borders of the kernel: strips of 32, 4096 places for channels over and over,
@@ -97,7 +97,7 @@ def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype,
         dx, again = maps.through_moments(dy, x, point, inside, a, lambda sums: (m, k, c))
         assert bits(again) == bits(sums)
     close(np.moveaxis(dx, axis, 1), wide[1] * a_ * f_x + linear, size, 2 * once)
-    terms = [np.ones_like(f), f, f_v, f_s, f_t][: point.terms]
+    terms = [np.ones_like(f), f, f_v, f_s, f_t][: TERMS[point]]
     if point is Point.THRESHOLD:
         terms = [f_v, f_s, f_t]
     for got, term in zip(sums, terms, strict=True):
@@ -160,7 +160,7 @@ def run(level, point, x, dy, coefs, last, threads, in_place):
     module = levels.load(level, x.dtype.name)
     samples, channels, positions = (x.shape[0], *x.shape[:0:-1]) if last else x.shape
     pieces = -(-positions // max(1, PIECE // channels)) if last else 1
-    sums = np.zeros((point.terms, samples * pieces, channels))
+    sums = np.zeros((TERMS[point], samples * pieces, channels))
     how, packed = (last, int(point), 0, threads), [b.reshape(-1, channels) for b in coefs]
     flat = sums.reshape(-1, channels)
     if point is Point.MOMENTS:

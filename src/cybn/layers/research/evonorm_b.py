@@ -114,9 +114,10 @@ class EvoNormB0(EvoNorm):
     ) -> tuple[np.ndarray, Saved, list[Step]]:
         running, training, m = self.running_var, self.training, x.size // self.num_features
         maps, weight = maps_of(x, self.channel_axis), self.copied("weight")
-        mean_i, var_i = maps.moments(x)
-        mean, var = mean_i.sum(0) / max(1, len(x)), running.astype(np.float64)
+        mean_i, var_i = self._moments(maps, x)
+        mean, var = None, running.astype(np.float64)
         if training:
+            mean = mean_i.sum(0) / max(1, len(x))
             var = (var_i + (mean_i - mean) ** 2).sum(0) / max(1, len(x))
         v1, std_i = self._line(mean_i, var_i)
         std = np.sqrt(var + self.eps)
@@ -125,7 +126,6 @@ class EvoNormB0(EvoNorm):
         steps = []
         if training and m:
             steps = [Step(None, running, None, np.stack([mean, var]), m, self.momentum)]
-        mean = mean if training else None
         return y, self.Saved(x, maps, mean_i, std_i, mean, std, weight, v1), steps
 
     def _pulled_back(
@@ -148,6 +148,10 @@ class EvoNormB0(EvoNorm):
             dy, x, Point.LARGER, inside, weight, follow, out=out
         )
         return dx, self._of_maps(dweight, dbias, weight * of_v1)
+
+    def _moments(self, maps: Maps, x: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        """Mean and variance of each map, (N, C)."""
+        return maps.moments(x)
 
     def _line(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """v and s of the bound v·x + s, for the moments of each map, (N, C)."""
@@ -202,6 +206,11 @@ class EvoNormB1(EvoNormB0):
     """
 
     learns_slope: ClassVar[bool] = False
+
+    def _moments(self, maps: Maps, x: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        if self.training:
+            return maps.moments(x)
+        return 0.0, maps.squares(x) / max(1, maps.positions)  # which is all that a bound needs
 
     def _line(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         size = np.sqrt(var + mean**2 + self.eps)
