@@ -19,7 +19,7 @@ VIEWS = [
 ]  # fmt: skip
 views = pytest.mark.parametrize("view", VIEWS, ids=lambda v: "x".join(map(str, v)))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-POINTS = [point for point in Point if point is not Point.MOMENTS]
+POINTS = [point for point in Point if point not in (Point.MOMENTS, Point.SWISHED)]
 NARROW = Point.SWISH, Point.SQUASH  # in the dtype of the data
 points = pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name.lower())
 sides = pytest.mark.parametrize("axis", [1, -1], ids=["first", "last"])
@@ -141,6 +141,38 @@ def test_squash_and_swish_of_every_size(dtype, v):
         assert (abs(dx - f_x) <= u * (abs(f_x) + flat) + 1e-37).all()
 
 
+@views
+@both_dtypes
+@sides
+def test_products_with_a_swish_and_its_slope(view, dtype, axis):
+    x, dy, (v, *_), (a, *_) = data(view, dtype)
+    wide, upstream = x.astype(np.longdouble), dy.astype(np.longdouble)
+    f, f_x, *_ = function(Point.SWISH, wide, v[:, :, None], 0, 0)
+    x, dy = moved(x, axis), moved(dy, axis)
+    maps, size = maps_of(x, axis), abs(upstream * a[:, :, None])
+    for point, by in ((Point.SWISHED, f), (Point.SWISH, f_x)):
+        got = np.moveaxis(maps.product(dy, x, point, v, a), axis, 1)
+        slack = 8 * np.finfo(dtype).eps * size * (abs(by) + abs(f / wide))
+        slack *= 1 + abs(wide * v[:, :, None])
+        assert (abs(got - upstream * a[:, :, None] * by) <= slack).all()
+
+
+@pytest.mark.parametrize("size", [1e-35, 1e33])
+def test_coefficients_that_float32_has_not_all_digits_of(size):
+    """They are computed in double: what comes out is what float32 holds of it."""
+    x, dy, (v, *_), _ = data((2, 3, 40), np.float32)
+    maps, a = maps_of(x, 1), np.full((2, 3), 1 / size)
+    wide, upstream = x.astype(np.longdouble), dy.astype(np.longdouble)
+    f, f_x, f_v, *_ = function(Point.SWISH, wide, v[:, :, None], 0, 0)
+    y = maps.output(x, Point.SWISH, v, a=a * 1e-38)
+    dx, sums = maps.slopes(dy, x, Point.SWISH, v, a=a * 1e-38)
+    with np.errstate(over="ignore"):
+        for got, expected in ((y, f / size * 1e-38), (dx, upstream * f_x / size * 1e-38)):
+            np.testing.assert_allclose(got, expected.astype(np.float32), 2e-7, 2e-45)
+    for got, term in zip(sums, (upstream, upstream * f, upstream * f_v), strict=True):
+        np.testing.assert_allclose(got, term.sum(2).astype(float), 1e-12, 1e-12)
+
+
 @both_dtypes
 @points
 def test_what_is_not_finite_comes_out(point, dtype):
@@ -167,6 +199,9 @@ def run(level, point, x, dy, coefs, last, threads, in_place):
         module.map_points(None, x, None, packed[0], flat, *how)
         return [bits(sums)]
     y, dx = (b.copy() if in_place else np.empty_like(b) for b in (x, dy))
+    if point is Point.SWISHED:
+        module.map_points(dx, x, dx if in_place else dy, np.concatenate(packed), None, *how)
+        return [bits(dx)]
     module.map_points(y, y if in_place else x, None, np.concatenate(packed[:5]), None, *how)
     upstream = dx if in_place else dy
     if point is Point.THRESHOLD:

@@ -38,6 +38,7 @@ class Point(IntEnum):
     SWISH = 2  # x·sigma(v·x): of dy, dy·f, and dy times the slope along v
     SQUASH = 3  # tanh(v·x): the same
     LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
+    SWISHED = 5  # SWISH that is multiplied by another array; no sums
     # what is linear is a THRESHOLD without one: its defaults
 
 
@@ -95,6 +96,10 @@ class Maps(NamedTuple):
         sums = self._room(point)
         dx = self._written(dy, x, out, (v, s, t, a), point, sums)
         return dx, _joined(sums)
+
+    def product(self, dy, x, point: Point, v=1.0, a=1.0, *, out=None) -> np.ndarray:
+        """dy·a·f_x of SWISH, or dy·a·f of SWISHED, like x, in `out` where it is given; it may be dy."""
+        return self._written(dy, x, out, (v, 0.0, 0.0, a, 0.0, 0.0, 0.0), point)
 
     def through_moments(
         self, dy, x, point: Point, inside, a, follow, *, out=None

@@ -18,12 +18,13 @@ cdef struct Run:            # what a loop does
     # Unless there are no maps, they lie one after the other, and coefficients and sums, (count, coef)
     # and (terms, term) of double, have a number for each.
     Py_ssize_t maps, coef, term
+    double far, near            # of the type of the loop, as `point` has them
 
 ctypedef void (*Loop)(Run run) noexcept nogil
 
 
-cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *coefs, bint each,
-                         Point which, bint backward, bint writing, bint adding) noexcept nogil:
+cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *coefs, A far, A near,
+                         bint each, Point which, bint backward, bint writing, bint adding) noexcept nogil:
     """OUT y and terms: of a strip, in the type of `coefs`. Only literals tell what is done.
 
     each: coefficients of their own for every place.
@@ -38,9 +39,9 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
             d = <A>dy[j]
         if which == THRESHOLD or which == LARGER:
             s, t = coefs[n + k], coefs[2 * n + k]
-        point(&f, &f_x, &f_v, &f_s, &f_t, item, coefs[k], s, t, which)
+        point(&f, &f_x, &f_v, &f_s, &f_t, item, coefs[k], s, t, far, near, which)
         if writing and backward:
-            f_x = d * (coefs[3 * n + k] * f_x)
+            f_x = d * (coefs[3 * n + k] * (f if which == SWISHED else f_x))
             if which == THRESHOLD:
                 f_x = f_x + ((item - coefs[4 * n + k]) * coefs[5 * n + k] + coefs[6 * n + k])
             y[j] = <S>f_x
@@ -54,6 +55,9 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
             elif which == THRESHOLD:
                 terms[j], terms[MAP_STRIP + j] = d * f_v, d * f_s
                 terms[2 * MAP_STRIP + j] = d * f_t
+            elif which == SQUASH:       # of 1 at the most
+                terms[j], terms[MAP_STRIP + j] = d, d * f
+                terms[2 * MAP_STRIP + j] = d * f_v
             else:                       # products of narrow numbers may be wide
                 terms[j], wide = d, <double>d * <double>f
                 terms[MAP_STRIP + j] = wide
@@ -69,8 +73,9 @@ cdef inline always strips(Run run, Point which, bint backward, bint writing, bin
     cdef double[MOST_TERMS * MAP_STRIP] terms
     cdef Py_ssize_t i, j, next_sums = terms_of(which) * MAP_STRIP if run.step else 0
     cdef const A *coefs = <const A *>run.coefs
+    cdef A far = <A>run.far, near = <A>run.near
     for i in range(run.n):
-        strip(y, terms, run.x, run.dy, coefs, True, which, backward, writing, adding)
+        strip(y, terms, run.x, run.dy, coefs, far, near, True, which, backward, writing, adding)
         if writing:
             memcpy(run.out, y, sizeof(y))
         if adding:
@@ -96,6 +101,7 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
     cdef S[MAP_STRIP] y, room, upstream
     cdef double[MOST_TERMS * MAP_STRIP] sums, terms
     cdef A[MAP_COEFS] mine
+    cdef A far = <A>run.far, near = <A>run.near
     cdef const double *coefs = <const double *>run.coefs
     cdef Py_ssize_t map, i, j, left = run.n % MAP_STRIP
     cdef int count = count_of(which, backward, writing, adding), k
@@ -105,7 +111,7 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
         for j in range(terms_of(which) * MAP_STRIP):
             sums[j] = 0
         for i in range(run.n // MAP_STRIP):
-            strip(y, terms, run.x, run.dy, mine, False, which, backward, writing, adding)
+            strip(y, terms, run.x, run.dy, mine, far, near, False, which, backward, writing, adding)
             if writing:
                 memcpy(run.out, y, sizeof(y))
             if adding:
@@ -118,7 +124,7 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
             if backward:
                 for j in range(MAP_STRIP):
                     upstream[j] = run.dy[j] if j < left else <S>0
-            strip(y, terms, room, upstream, mine, False, which, backward, writing, adding)
+            strip(y, terms, room, upstream, mine, far, near, False, which, backward, writing, adding)
             if writing:
                 for j in range(left):
                     run.out[j] = y[j]
@@ -174,6 +180,14 @@ cdef void slope_swish_wide(Run run) noexcept nogil:
     walk_run(run, SWISH, True, True, True, <double>0)
 
 
+cdef void pull_swish(Run run) noexcept nogil:
+    walk_run(run, SWISH, True, True, False, <S>0)
+
+
+cdef void multiply_swish(Run run) noexcept nogil:
+    walk_run(run, SWISHED, True, True, False, <S>0)
+
+
 cdef void write_squash(Run run) noexcept nogil:
     walk_run(run, SQUASH, False, True, False, <S>0)
 
@@ -212,8 +226,13 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
             return slope_larger
     elif task == 6 and which == THRESHOLD:      # sums
         return sum_threshold
-    elif task == 3 and which == THRESHOLD:      # the gradient
-        return pull_threshold
+    elif task == 3:         # the gradient
+        if which == THRESHOLD:
+            return pull_threshold
+        if which == SWISH and not wide:
+            return pull_swish
+        if which == SWISHED:
+            return multiply_swish
     elif task == 4 and which == MOMENTS:
         return sum_moments
     return NULL

@@ -6,6 +6,7 @@
 #                                                             coefs v, s, t, a; not of THRESHOLD
 #     sums        of dy times the slopes along v, s and t     coefs v, s, t; of THRESHOLD
 #     gradient    dx = dy*a*f_x + (x - m)*k + c               coefs v, s, t, a, m, k, c; of THRESHOLD
+#     product     dy*a*f_x of SWISH, dy*a*f of SWISHED           the same
 #
 # with sums by map. So what is costly is computed once on the way back: slopes are written where dx
 # will be, and what goes through moments is added by a gradient of THRESHOLD, as it is of that as dy.
@@ -46,6 +47,7 @@ cdef struct Items:              # an array, or NULL
 cdef struct Maps:
     Loop loop
     bint narrow                 # coefficients are of S
+    double far, near
     bint moments
     Items out, x, dy
     bint words                  # any of them
@@ -100,10 +102,10 @@ cdef void spread_coefs(Maps *job, Stretch run, A *to) noexcept nogil:
                 to[i * MAP_STRIP + j] = <A>values[0]
             continue
         k = 0
-        for place in range(job.strips * MAP_STRIP):
-            j = place // MAP_STRIP * job.count * MAP_STRIP + place % MAP_STRIP
-            to[j + i * MAP_STRIP] = <A>values[k] if place < job.width else <A>0
-            k = k + 1 if k + 1 < job.C else 0
+        for place in range(job.strips):
+            for j in range(MAP_STRIP):
+                to[(place * job.count + i) * MAP_STRIP + j] = <A>values[k]
+                k = k + 1 if k + 1 < job.C else 0
 
 
 cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept nogil:
@@ -182,6 +184,7 @@ cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) no
     cdef char *out = start_of(job.out, unit) if job.out.at != NULL else x
     cdef const char *own
     cdef Run run
+    run.far, run.near = job.far, job.near
     run.step, run.maps, run.sums = job.count * MAP_STRIP if job.last else 0, 0, sums
     while left > 0:
         n = left
@@ -210,6 +213,7 @@ cdef Py_ssize_t walk_whole(Maps *job, Py_ssize_t unit, Py_ssize_t stop) noexcept
     cdef Stretch first = stretch_of(job, unit)
     cdef Py_ssize_t at = first.sample * job.each + first.channel
     cdef Run run
+    run.far, run.near = job.far, job.near
     run.maps, run.n, run.step = min(stop - unit, job.C - first.channel), job.P, 0
     run.x = run.dy = <const S *>start_of(job.x, first)
     run.out = <S *>run.x
@@ -322,15 +326,20 @@ def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int thr
     job.coefs = call.table(coefs, job.count * N, job.C, "coefs", job.count)
     job.each = job.C if N > 1 and len(coefs) > job.count else 0
     job.coef = N * job.C if job.each else job.C
-    job.narrow = which == SQUASH or which == SWISH
+    job.narrow = which == SQUASH or which == SWISH or which == SWISHED
     n = len(coefs) // job.count * job.C         # of each; those of s and t are nobody's
     if which == SWISH and not (within(job.coefs, n)
                                and within(job.coefs + 3 * n, (job.count - 3) * n)):
         job.narrow = False
         job.loop = loop_for(which, True, dy is not None, sums is not None, True)
+        if job.loop == NULL:
+            refuse("coefs", "numbers of which the dtype has all digits", None)
     if sums is not None:
         job.term = N * job.pieces * job.C
         job.sums = call.table(sums, job.terms * N * job.pieces, job.C, "sums")
+    job.far, job.near = 708, 710
+    if job.narrow and sizeof(S) < sizeof(double):
+        job.far, job.near = 87, 89
     room = (MAP_COEFS + job.terms) * job.strips * MAP_STRIP
     call.doubles(threads * room)
     call.allocate()
