@@ -7,6 +7,8 @@ Rejected: to keep the gated x for backward, which is computed again.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -230,10 +232,15 @@ def _rounded(values: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 def _rows(x: np.ndarray, axis: int) -> Arrangement:
     """x as (1, rows, C)."""
-    order = (*(i for i in range(x.ndim) if i != axis % x.ndim), axis % x.ndim)
-    features = x.shape[axis]
-    in_place = order == tuple(range(x.ndim))
-    return Arrangement(None if in_place else order, (1, x.size // features, features))
+    return _arranged(x.shape, axis)
+
+
+@lru_cache(maxsize=1024)
+def _arranged(shape: tuple[int, ...], axis: int) -> Arrangement:
+    n, features = len(shape), shape[axis]
+    order = (*(i for i in range(n) if i != axis % n), axis % n)
+    in_place = order == tuple(range(n))
+    return Arrangement(None if in_place else order, (1, prod(shape) // features, features))
 
 
 def _size(a: np.ndarray) -> float:

@@ -118,4 +118,4 @@ class ScaleNorm(Featured):
 
 def _last(a: np.ndarray, axis: int) -> np.ndarray:
     """A view of a with the features on the last axis."""
-    return np.moveaxis(a, axis, -1)
+    return a if axis in (-1, a.ndim - 1) else np.moveaxis(a, axis, -1)
