@@ -185,11 +185,12 @@ cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) no
     cdef const char *own
     cdef Run run
     run.far, run.near = job.far, job.near
-    run.step, run.maps, run.sums = job.count * MAP_STRIP if job.last else 0, 0, sums
+    # one channel is a map, wherever it lies
+    run.step, run.maps, run.sums = job.count * MAP_STRIP if job.last and job.C > 1 else 0, 0, sums
     while left > 0:
         n = left
         own = coefs
-        if job.last:
+        if run.step:
             own += place // MAP_STRIP * run.step * size
             run.sums = sums + place * job.terms
             n = min(job.width - place, left)

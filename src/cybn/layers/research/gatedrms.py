@@ -257,8 +257,8 @@ def _in_range(*products: float) -> bool:
 
 
 def _maps(a: np.ndarray) -> Maps:
-    """Rows as maps, whose coefficients are no feature's own."""
-    return Maps(Arrangement(None, a.shape), False, *a.shape, a.dtype)
+    """All items as those of one channel."""
+    return Maps(Arrangement(None, (1, a.size, 1)), True, 1, 1, a.size, a.dtype)
 
 
 def _gated(
