@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays.validation import (
     check_updatable,
 )
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
+from ...functional import batch_norm_backward, batch_norm_forward
 from ...functional.maps import maps_of
 from ...functional.running import Step
 from ...kernels import move_anew
@@ -199,8 +199,8 @@ class PowerNorm(Guarded):
 
     def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
         """Σx²/m of each channel in float64."""
-        moments = batch_norm_moments(x, channel_axis=self.channel_axis, who=type(self).__name__)
-        return moments.mean**2 + moments.var()
+        squares = maps_of(x, self.channel_axis, shared=True).squares(x)
+        return np.add.reduce(squares, 0) / (x.size // self.num_features)
 
     @staticmethod
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
