@@ -58,6 +58,7 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.left = N % job.fold * C * L
         job.block_lines = COLUMN_RUN if task == INFERENCE else COLUMN_BLOCK
         job.blocks = ceil_div(job.lines, job.block_lines)
+        job.step = COLUMN_STEP
         job.wide = sizeof(T) < sizeof(double) and N * L <= FEW_ITEMS
         job.channel_sums = 0 if task == INFERENCE else 2 * job.blocks * job.fold * L
     else:
@@ -74,6 +75,7 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.channel_sums = 3 * job.blocks
     if job.fold == 1 and task != INFERENCE:
         pair_units(job)
+    job.look = job.tile
     job.units = ceil_div(C, job.tile)
     job.ahead = job.tile * L            # the next unit, if one is wanted next (run_part)
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)
