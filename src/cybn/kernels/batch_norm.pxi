@@ -22,7 +22,7 @@ cdef inline Py_ssize_t part_unit(Job *job) noexcept:
 cdef inline void pair_units(Job *job) noexcept nogil:
     """Tiles alike in size and an even number of them, so that two threads have as much to do.
 
-    Whatever the number of threads is: the second look at doubtful channels goes tile by tile.
+    Whatever the number of threads is: the second look at doubtful channels goes by these (`look`).
     """
     cdef Py_ssize_t units = 2 * ceil_div(job.C, 2 * job.tile)
     if units <= job.C:

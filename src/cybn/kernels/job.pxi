@@ -22,8 +22,7 @@ cdef struct Job:
     bint columns            # walk the view as columns, else as rows
     Py_ssize_t units, blocks, unit_bytes
     Py_ssize_t tile         # channels to a unit
-    Py_ssize_t look         # channels that are looked at together where they are doubtful: the
-                            # tile by the shape alone, of which a unit has one or more
+    Py_ssize_t look         # the tile by the shape alone: doubtful channels are looked at in these
     Py_ssize_t part         # channels to a part, of which one after the other has the scratch
     Py_ssize_t channel_sums     # doubles for the sums of a channel
     # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
