@@ -22,7 +22,7 @@ cdef inline Py_ssize_t part_unit(Job *job) noexcept:
 cdef inline void pair_units(Job *job) noexcept nogil:
     """Tiles alike in size and an even number of them, so that two threads have as much to do.
 
-    Whatever the number of threads is: the second look at doubtful channels goes tile by tile.
+    Whatever the number of threads is: the second look at doubtful channels goes by these (`look`).
     """
     cdef Py_ssize_t units = 2 * ceil_div(job.C, 2 * job.tile)
     if units <= job.C:
@@ -58,6 +58,7 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.left = N % job.fold * C * L
         job.block_lines = COLUMN_RUN if task == INFERENCE else COLUMN_BLOCK
         job.blocks = ceil_div(job.lines, job.block_lines)
+        job.step = COLUMN_STEP
         job.wide = sizeof(T) < sizeof(double) and N * L <= FEW_ITEMS
         job.channel_sums = 0 if task == INFERENCE else 2 * job.blocks * job.fold * L
     else:
@@ -74,6 +75,7 @@ cdef void set_grid(Job *job, Task task, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L
         job.channel_sums = 3 * job.blocks
     if job.fold == 1 and task != INFERENCE:
         pair_units(job)
+    job.look = job.tile
     job.units = ceil_div(C, job.tile)
     job.ahead = job.tile * L            # the next unit, if one is wanted next (run_part)
     job.unit_bytes = N * L * job.tile * inputs * sizeof(S)

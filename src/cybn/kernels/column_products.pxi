@@ -72,19 +72,19 @@ cdef inline always sum_column_products(Job *job, Py_ssize_t u, Py_ssize_t b,
     cdef double *q = s + job.width
     cdef T p[TILE_WIDTH]
     cdef T r[TILE_WIDTH]
-    cdef Py_ssize_t step, line
+    cdef Py_ssize_t step = job.step, reach = job.reach, i, line
     memset(s, 0, t.n * sizeof(double))
     memset(q, 0, t.n * sizeof(double))
     memset(p, 0, t.n * sizeof(T))
     memset(r, 0, t.n * sizeof(T))
-    for step in range(ceil_div(t.lines, COLUMN_STEP)):
-        line = step * COLUMN_STEP
+    for i in range(ceil_div(t.lines, step)):
+        line = i * step
         sum_product_step(p, r, dy + line * dy_stride, dy_stride, x + line * x_stride, x_stride,
                          y + line * y_stride, y_stride,
-                         min(<Py_ssize_t>COLUMN_STEP, t.lines - line), t.n, mean, rstd,
-                         gating, job.slope, job.most, step_ahead(line, t.lines, dy_stride, t.n),
-                         step_ahead(line, t.lines, x_stride, t.n))
-        if (line + COLUMN_STEP) % COLUMN_RUN == 0 and line + COLUMN_STEP <= t.lines:
+                         min(step, t.lines - line), t.n, mean, rstd, gating, job.slope, job.most,
+                         step_ahead(line, t.lines, dy_stride, t.n, reach),
+                         step_ahead(line, t.lines, x_stride, t.n, reach))
+        if (line + step) % COLUMN_RUN == 0 and line + step <= t.lines:
             empty(s, p, t.n)
             empty(q, r, t.n)
     sum_product_step(p, r, dy + t.lines * dy_stride, dy_stride, x + t.lines * x_stride, x_stride,

@@ -7,7 +7,10 @@
 
 cdef enum:
     COLUMN_BLOCK = 256      # lines to a block
-    COLUMN_STEP = 4         # lines summed side by side
+    COLUMN_STEP = 4         # lines summed side by side where a cache holds them
+    NEAR_BYTES = 16384      # half of a cache of the first level
+    STRAIGHT_FROM = 1 << 22     # bytes that are read line by line
+    READ_AHEAD = 16384      # bytes to fetch ahead where memory is read straight on
     COLUMN_RUN = 16         # lines summed in T between two additions to the double sums
     FOLD_WIDTH = 512        # positions that a folded line should have
     FEW_DOUBTFUL = 16       # one channel in so many is cheaper to look at again by itself
@@ -33,9 +36,36 @@ cdef inline Py_ssize_t left_of(Job *job, Py_ssize_t b) noexcept nogil:
     return job.left if b == job.blocks - 1 else 0
 
 
+cdef void read_straight_on(Job *job) noexcept nogil:
+    """Units for memory that is walked in its order: few and wide, and where there is much of it
+    summed line by line, as it comes.
+
+    A sum belongs to its position, whatever the units and steps, so no bit changes.
+    """
+    if all_bytes(job) > STRAIGHT_FROM:
+        job.step = 1
+    if job.fold == 1:
+        job.tile = min(job.C, max(<Py_ssize_t>1, TILE_WIDTH // (job.tile * job.L)) * job.tile)
+        job.units = ceil_div(job.C, job.tile)
+    job.reach = max(<Py_ssize_t>1, READ_AHEAD // (job.fold * job.C * job.L * <Py_ssize_t>sizeof(S)))
+    job.back = True
+
+
+cdef inline Py_ssize_t line_ahead(Job *job) noexcept nogil:
+    """From a line that is written to what is fetched: the next line into the first level, if that
+    holds it beside the coefficients; else so far that it goes to the second one."""
+    cdef Py_ssize_t line = job.fold * job.C * job.L
+    cdef Py_ssize_t arrays = 6 if job.task == GRADIENT else 4       # inputs and coefficients
+    cdef bint near = line * arrays * <Py_ssize_t>sizeof(T) <= NEAR_BYTES
+    return (1 if near else FAR // line + 1) * job.fold * job.x_stride
+
+
 cdef inline Py_ssize_t step_ahead(Py_ssize_t line, Py_ssize_t lines, Py_ssize_t stride,
-                                  Py_ssize_t n) noexcept nogil:
-    """From a step to what is read after it: the next step, or the first one of the next tile."""
+                                  Py_ssize_t n, Py_ssize_t reach) noexcept nogil:
+    """From a step to what is read later: `reach` lines on; or what is read next, the step after it
+    or the first one of the next tile."""
+    if reach:
+        return reach * stride
     return COLUMN_STEP * stride if line + COLUMN_STEP < lines else n - line * stride
 
 
@@ -86,21 +116,21 @@ cdef inline void empty(double *to, A *sums, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline always sum_columns(double *s, double *q, const S *x, Py_ssize_t lines,
-                               Py_ssize_t stride, Py_ssize_t n, Py_ssize_t left,
-                               const A *k) noexcept nogil:
+                               Py_ssize_t stride, Py_ssize_t n, Py_ssize_t left, const A *k,
+                               Py_ssize_t step, Py_ssize_t reach) noexcept nogil:
     """OUT s, q: the sums of x - k and (x - k)^2 down n columns, of the `left` first a line more."""
     cdef A a[TILE_WIDTH]
     cdef A b[TILE_WIDTH]
-    cdef Py_ssize_t step, r = 0
+    cdef Py_ssize_t i, r = 0
     memset(s, 0, n * sizeof(double))
     memset(q, 0, n * sizeof(double))
     memset(a, 0, n * sizeof(A))
     memset(b, 0, n * sizeof(A))
-    for step in range(ceil_div(lines, COLUMN_STEP)):
-        r = step * COLUMN_STEP
-        sum_step(a, b, x + r * stride, min(<Py_ssize_t>COLUMN_STEP, lines - r), stride, n, k,
-                 step_ahead(r, lines, stride, n))
-        if (r + COLUMN_STEP) % COLUMN_RUN == 0 and r + COLUMN_STEP <= lines:
+    for i in range(ceil_div(lines, step)):
+        r = i * step
+        sum_step(a, b, x + r * stride, min(step, lines - r), stride, n, k,
+                 step_ahead(r, lines, stride, n, reach))
+        if (r + step) % COLUMN_RUN == 0 and r + step <= lines:
             empty(s, a, n)
             empty(q, b, n)
     sum_step(a, b, x + lines * stride, 1, stride, left, k, 0)
@@ -114,12 +144,13 @@ cdef inline double *sums_of(Job *job, Py_ssize_t b) noexcept nogil:
 
 
 cdef leaf sum_down(double *s, double *q, const S *x, Py_ssize_t lines, Py_ssize_t stride,
-                   Py_ssize_t n, Py_ssize_t left, const T *k, const double *centre) noexcept nogil:
+                   Py_ssize_t n, Py_ssize_t left, const T *k, const double *centre,
+                   Py_ssize_t step, Py_ssize_t reach) noexcept nogil:
     """sum_columns about k, or in double about centre unless it is NULL."""
     if centre != NULL:
-        sum_columns(s, q, x, lines, stride, n, left, centre)
+        sum_columns(s, q, x, lines, stride, n, left, centre, step, reach)
     else:
-        sum_columns(s, q, x, lines, stride, n, left, k)
+        sum_columns(s, q, x, lines, stride, n, left, k, step, reach)
 
 
 cdef leaf sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n,
@@ -131,7 +162,7 @@ cdef leaf sum_positions(Job *job, Py_ssize_t b, Py_ssize_t start, Py_ssize_t n,
     cdef const S *x = job.x + t.line * stride + start
     cdef double *s = sums_of(job, b) + start
     sum_down(s, s + job.width, x, t.lines, stride, n, left, job.coef + start,
-             <const double *>job.centre + start if wide else NULL)
+             <const double *>job.centre + start if wide else NULL, job.step, job.reach)
 
 
 cdef inline void sum_column_moments(Job *job, Py_ssize_t u, Py_ssize_t b, bint wide) noexcept nogil:

@@ -5,6 +5,8 @@ cdef enum:
     LONG_ROW = 64       # from here on rows are walked as rows
     FEW_ROWS = 8        # below this short rows are, too, if they fill the lanes
     STRIDE_AHEAD = 512  # items to fetch ahead where memory is read straight on
+    UNIT_BYTES = 1 << 20        # what a cache of the second level holds
+    L3_SHARES = 4               # `cache` is that part of the last level, or more
     FEW_ITEMS = 64      # up to here float32 is summed in double outright: nothing to gain by less
     MOST_SCRATCH = 1 << 23      # bytes; or where that is more, the bytes of x over
     SCRATCH_SHARE = 8
@@ -20,6 +22,7 @@ cdef struct Job:
     bint columns            # walk the view as columns, else as rows
     Py_ssize_t units, blocks, unit_bytes
     Py_ssize_t tile         # channels to a unit
+    Py_ssize_t look         # the tile by the shape alone: doubtful channels are looked at in these
     Py_ssize_t part         # channels to a part, of which one after the other has the scratch
     Py_ssize_t channel_sums     # doubles for the sums of a channel
     # The view: out, x and dy are (N, C, L); L and C lie close, N at these strides, in items.
@@ -47,6 +50,9 @@ cdef struct Job:
     # Columns: `fold` rows of the view lie side by side in one of `width` positions, `lines` of
     # those and `left` items over; `block_lines` of them are a block.
     Py_ssize_t fold, lines, left, block_lines
+    Py_ssize_t step         # lines summed side by side
+    Py_ssize_t reach        # lines from what is summed to what is fetched; 0: to the next step
+    bint back               # write from the end on, since a cache may hold what was summed last
     bint wide               # partial sums in double
     # Per channel, double.
     double *mean
@@ -79,6 +85,11 @@ cdef struct Job:
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t all_bytes(Job *job) noexcept nogil:
+    """What all units read."""
+    return job.unit_bytes // job.tile * job.C
 
 
 cdef inline Py_ssize_t first_channel(Job *job, Py_ssize_t u) noexcept nogil:

@@ -147,7 +147,7 @@ cdef leaf sum_moments_down(Positions *job, Band s) noexcept nogil:
                                   item(s.x + (C - 1) * line + j))
     for j in range(n):
         k[j] = job.coef[j]
-    sum_down(s1, s2, s.x, C, line, n, 0, job.coef, k if few else NULL)
+    sum_down(s1, s2, s.x, C, line, n, 0, job.coef, k if few else NULL, COLUMN_STEP, 0)
     if not centred:         # nothing is subtracted, and only the squares are needed
         memset(s1, 0, n * sizeof(double))
     for j in range(n):
@@ -167,7 +167,8 @@ cdef void look_down(Positions *job, Band s) noexcept nogil:
     for j in range(s.n):
         mean = job.mean[s.first + j]
         job.centre[j] = mean if job.row.centred and isfinite(mean) else 0
-    sum_down(job.sums, job.sums + job.width, s.x, job.C, job.L, s.n, 0, NULL, job.centre)
+    sum_down(job.sums, job.sums + job.width, s.x, job.C, job.L, s.n, 0, NULL, job.centre,
+             COLUMN_STEP, 0)
     for j in range(s.n):
         if job.doubt[j] != 0:
             if not job.row.centred:

@@ -11,7 +11,8 @@
 #   memory bus is not idle. Alternating the reduction of the next unit with the application of this
 #   one, block by block, was measured slower: both then want the same cache.
 # - by blocks, where units are too few or too large: all reductions, then all applications, each
-#   spread evenly over the threads. Memory is read twice.
+#   spread evenly over the threads. Memory is read twice. Columns are then walked in the order of
+#   memory, in wide units and line by line, and written from the end on (columns.pxi).
 #
 # Rejected: one OpenMP loop per step with a critical section to merge (order depends on timing);
 # atomics (the same); a task runtime (cost per task, and nothing to gain: blocks are alike).
@@ -40,9 +41,10 @@ cdef void reduce_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept no
 
 
 cdef void apply_blocks(Job *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, at
     for i in range(start, stop):
-        apply(job, unit_at(job, i), block_at(job, i))
+        at = start + stop - 1 - i if job.back else i
+        apply(job, unit_at(job, at), block_at(job, at))
     if job.stream:
         stream_fence()
 
@@ -153,13 +155,31 @@ cdef void take_part(Job *job, Py_ssize_t first) noexcept nogil:
         skip_channels(job, first)
 
 
+cdef inline bint fits(Job *job, Py_ssize_t cache, int threads) noexcept nogil:
+    """Is a unit to be written right after it was summed, from a cache?
+
+    Columns of more than the second level holds are not if the last level holds all of them: the
+    second look is no quicker then, and lines that are read whole are.
+    """
+    if job.task == INFERENCE or job.unit_bytes > cache:
+        return False
+    return not job.columns or job.unit_bytes <= UNIT_BYTES or (
+        all_bytes(job) > L3_SHARES * threads * cache)
+
+
 cdef void run_part(Job *job, int threads, Py_ssize_t cache) noexcept nogil:
     """cache: bytes a thread may count on to find again what it has just read."""
-    cdef Py_ssize_t total = job.units * job.blocks
-    cdef bint near = job.task != INFERENCE and job.unit_bytes <= cache
+    cdef bint near = fits(job, cache, threads)
     cdef bint even = job.units % threads == 0 or job.units >= 8 * threads
+    cdef Py_ssize_t total
+    if job.columns and job.task != INFERENCE and not (near and even):
+        near = False
+        read_straight_on(job)
+        if job.before != NULL:
+            read_straight_on(job.before)
     if not near or job.units == 1:      # no other unit is wanted next, but what follows in memory
-        job.ahead = job.fold * job.x_stride if job.columns else STRIDE_AHEAD
+        job.ahead = line_ahead(job) if job.columns else STRIDE_AHEAD
+    total = job.units * job.blocks
     if threads > 1:
         if near and even:
             run_by_units(job, threads)

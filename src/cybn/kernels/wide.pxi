@@ -158,17 +158,21 @@ cdef leaf look_positions(Job *job, Py_ssize_t u, bint products) noexcept nogil:
     """s1, s2 and rest of doubtful channels: the sums of dy - k, (dy - k)*xhat and xhat."""
     cdef double sums[3 * WIDE]
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u)
-    cdef Py_ssize_t piece, at, i, n, c, run
+    cdef Py_ssize_t at, i, n, c, run, look = first, end
     cdef Wide w
     w.owner = w.filled = -1
     for c in range(first, last):
         if job.unit[c] != 0:
             job.s1[c] = job.s2[c] = job.rest[c] = 0
-    for piece in range(ceil_div((last - first) * job.L, WIDE)):
-        at = first * job.L + piece * WIDE
-        n = min(<Py_ssize_t>WIDE, last * job.L - at)
+    at = end = first * job.L
+    while at < last * job.L:
+        if at == end:           # of the channels that are looked at together
+            look = min(look + job.look, last)
+            end = look * job.L
+        n = min(<Py_ssize_t>WIDE, end - at)
         fill_wide(job, &w, at, n)
         if job.unit[w.owner] == 0:
+            at += n
             continue
         memset(w.rest, 0, sizeof(w.rest))       # which is what is being summed
         sum_wide(job, sums, &w, at, n, products)
@@ -180,6 +184,7 @@ cdef leaf look_positions(Job *job, Py_ssize_t u, bint products) noexcept nogil:
                 job.s2[c] += sum_doubles(sums + WIDE + i, run)
                 job.rest[c] += sum_doubles(sums + 2 * WIDE + i, run)
             i += run
+        at += n
 
 
 cdef leaf look_again(Job *job, Py_ssize_t u) noexcept nogil:
