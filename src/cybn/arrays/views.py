@@ -73,7 +73,7 @@ def room(
         to follow.
     """
     y = empty_like(x) if out is None else out
-    turned = np.moveaxis(y, channel_axis, 1)
+    turned = y if channel_axis == 1 else np.moveaxis(y, channel_axis, 1)
     shape = (*turned.shape[:2], prod(turned.shape[2:]))
     return y, turned.reshape(shape) if turned.flags.carray else empty(shape, y.dtype)
 
@@ -101,7 +101,7 @@ def settle(
     """
     y = empty_like(x) if out is None else out
     place = 1 if values.ndim == 3 else -1
-    turned = np.moveaxis(y, place if channel_axis is None else channel_axis, place)
+    turned = y if channel_axis in (None, place) else np.moveaxis(y, channel_axis, place)
     values = values.reshape(turned.shape)
     if values.dtype != y.dtype or not same_memory(values, turned):
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is infinite

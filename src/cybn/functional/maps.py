@@ -98,7 +98,10 @@ class Maps(NamedTuple):
         return dx, _joined(sums)
 
     def product(self, dy, x, point: Point, v=1.0, a=1.0, *, out=None) -> np.ndarray:
-        """dy·a·f_x of SWISH, or dy·a·f of SWISHED, like x, in `out` where it is given; it may be dy."""
+        """dy·a·f_x of SWISH, or dy·a·f of SWISHED, like x, in `out` where it is given.
+
+        out may be dy.
+        """
         return self._written(dy, x, out, (v, 0.0, 0.0, a, 0.0, 0.0, 0.0), point)
 
     def through_moments(

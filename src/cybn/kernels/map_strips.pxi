@@ -4,6 +4,12 @@
 cdef enum:
     MAP_COEFS = 7
     MAP_STRIP = 8           # items that are computed at a time: a multiple of what a vector holds
+    MAP_PART = 32           # items that are not read where they lie
+
+cdef enum Words:                # what items are
+    NO_WORDS                    # S
+    FLOAT16
+    BFLOAT16
 
 cdef struct Run:            # what a loop does
     S *out
@@ -12,19 +18,20 @@ cdef struct Run:            # what a loop does
     const void *coefs
     double *sums
     Py_ssize_t n                # strips; or items of a map
-    # Strips lie beside a strip of each coefficient, in the type of the loop, and of each sum. To those
-    # of the next strip it is `step`, or nothing, where all strips share them.
+    # Strips lie beside a strip of each coefficient, in the type of the loop, and of each sum. To
+    # those of the next strip it is `step`, or nothing, where all strips share them.
     Py_ssize_t step
-    # Unless there are no maps, they lie one after the other, and coefficients and sums, (count, coef)
-    # and (terms, term) of double, have a number for each.
+    # Unless there are no maps, they lie one after the other, and coefficients and sums, (count,
+    # coef) and (terms, term) of double, have a number for each.
     Py_ssize_t maps, coef, term
     double far, near            # of the type of the loop, as `point` has them
 
 ctypedef void (*Loop)(Run run) noexcept nogil
 
 
-cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *coefs, A far, A near,
-                         bint each, Point which, bint backward, bint writing, bint adding) noexcept nogil:
+cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *coefs, A far,
+                         A near, bint each, Point which, bint backward, bint writing,
+                         bint adding) noexcept nogil:
     """OUT y and terms: of a strip, in the type of `coefs`. Only literals tell what is done.
 
     each: coefficients of their own for every place.
@@ -124,7 +131,8 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
             if backward:
                 for j in range(MAP_STRIP):
                     upstream[j] = run.dy[j] if j < left else <S>0
-            strip(y, terms, room, upstream, mine, far, near, False, which, backward, writing, adding)
+            strip(y, terms, room, upstream, mine, far, near, False, which, backward, writing,
+                  adding)
             if writing:
                 for j in range(left):
                     run.out[j] = y[j]
@@ -236,3 +244,32 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
     elif task == 4 and which == MOMENTS:
         return sum_moments
     return NULL
+
+
+cdef void read_part(S *room, const char *x, Py_ssize_t n, Words words) noexcept nogil:
+    """OUT room: n items, and zeros that make a part of them. A part of a known length has vectors
+    and no loop for what is left."""
+    cdef S[MAP_PART] part
+    if n < MAP_PART:
+        memset(part, 0, sizeof(part))
+        memcpy(part, x, n * (sizeof(S) if words == NO_WORDS else 2))
+        x = <const char *>part
+    if words == NO_WORDS or sizeof(S) == sizeof(double):
+        memcpy(room, x, MAP_PART * sizeof(S))
+    elif words == FLOAT16:
+        load(room, <const float16 *>x, MAP_PART)
+    else:
+        read(room, <const bfloat16 *>x, MAP_PART, True, True)
+
+
+cdef void write_part(char *out, const S *room, Py_ssize_t n, Words words) noexcept nogil:
+    """To out: n items of a part."""
+    cdef float16[MAP_PART] part
+    if words == NO_WORDS or sizeof(S) == sizeof(double):
+        memcpy(out, room, n * sizeof(S))
+        return
+    if words == FLOAT16:
+        store_strip(part, room, False)
+    else:
+        store_strip(<bfloat16 *>part, room, False)
+    memcpy(out, part, n * 2)

@@ -5,24 +5,24 @@
 #     slopes      dy*a*f_x, and sums of dy, dy*f and dy times the slopes along v, s and t
 #                                                             coefs v, s, t, a; not of THRESHOLD
 #     sums        of dy times the slopes along v, s and t     coefs v, s, t; of THRESHOLD
-#     gradient    dx = dy*a*f_x + (x - m)*k + c               coefs v, s, t, a, m, k, c; of THRESHOLD
-#     product     dy*a*f_x of SWISH, dy*a*f of SWISHED           the same
+#     gradient    dx = dy*a*f_x + (x - m)*k + c               the same, m, k, c; of THRESHOLD
+#     product     dy*a*f_x of SWISH, dy*a*f of SWISHED        as the gradient
 #
 # with sums by map. So what is costly is computed once on the way back: slopes are written where dx
-# will be, and what goes through moments is added by a gradient of THRESHOLD, as it is of that as dy.
-# What lies between, how the coefficients follow from moments and sums, is a few numbers for each
+# will be, and a gradient of THRESHOLD, of these as dy, adds what goes through moments. What lies
+# between, how the coefficients follow from moments and sums, is a few numbers for each
 # map, and NumPy's.
 #
 # Everything is computed in double and rounded once, so that no data of fewer bits is too large or
 # small for what is multiplied; but the exponential of SWISH and SQUASH, and what stands beside it,
 # is computed in S: `narrow` loops. Those of SWISH have wide ones for the coefficients of which S
-# has not all digits. S is float or double. Data of sixteen bits goes by the loops of float: parts of
-# it are converted on their way in and out, so that no loop is there twice.
+# has not all digits. S is float or double. Data of sixteen bits goes by the loops of float: parts
+# of it are converted on their way in and out, so that no loop is there twice.
 #
 # x is (N, A, B): channels on A and positions on B, or the other way round. A unit is a map, or a
-# piece of a sample whose channels lie side by side. It is walked in strips, beside coefficients: one
-# strip of each for a map, else those of the channels, some times over where channels are few, to
-# `width` places. Units are cut by the shape alone, and each is summed by one thread.
+# piece of a sample whose channels lie side by side, which is walked in strips beside those of the
+# coefficients of its channels, some times over where channels are few, to `width` places. Units are
+# cut by the shape alone, and each is summed by one thread.
 
 include "loans.pxi"
 include "points.pxi"
@@ -31,12 +31,6 @@ include "map_strips.pxi"
 cdef enum:
     MAP_PIECE = 65536       # items of a piece
     MAP_WIDTH = 4096        # places over which few channels are repeated, at the most
-    MAP_PART = 32           # items that are not read where they lie
-
-cdef enum Words:                # what items are
-    NO_WORDS                    # S
-    FLOAT16
-    BFLOAT16
 
 cdef struct Items:              # an array, or NULL
     char *at
@@ -123,35 +117,6 @@ cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept no
             j = place // MAP_STRIP * job.terms * MAP_STRIP + place % MAP_STRIP
             to[k] += sums[j + i * MAP_STRIP]
             k = k + 1 if k + 1 < job.C else 0
-
-
-cdef void read_part(S *room, const char *x, Py_ssize_t n, Words words) noexcept nogil:
-    """OUT room: n items, and zeros that make a part of them. A part of a known length has vectors
-    and no loop for what is left."""
-    cdef S[MAP_PART] part
-    if n < MAP_PART:
-        memset(part, 0, sizeof(part))
-        memcpy(part, x, n * (sizeof(S) if words == NO_WORDS else 2))
-        x = <const char *>part
-    if words == NO_WORDS or sizeof(S) == sizeof(double):
-        memcpy(room, x, MAP_PART * sizeof(S))
-    elif words == FLOAT16:
-        load(room, <const float16 *>x, MAP_PART)
-    else:
-        read(room, <const bfloat16 *>x, MAP_PART, True, True)
-
-
-cdef void write_part(char *out, const S *room, Py_ssize_t n, Words words) noexcept nogil:
-    """To out: n items of a part."""
-    cdef float16[MAP_PART] part
-    if words == NO_WORDS or sizeof(S) == sizeof(double):
-        memcpy(out, room, n * sizeof(S))
-        return
-    if words == FLOAT16:
-        store_strip(part, room, False)
-    else:
-        store_strip(<bfloat16 *>part, room, False)
-    memcpy(out, part, n * 2)
 
 
 cdef void walk_part(Maps *job, Run run, const char *coefs, Py_ssize_t n) noexcept nogil:
@@ -273,7 +238,7 @@ cdef void set_units(Maps *job) noexcept nogil:
 
 cdef int lend_items(Items *to, Call call, a, bint writable, Data *data, const Data *like, int words,
                     str name) except -1:
-    """OUT to, data: `a`, of S or of the words that data is, and the shape of `like`, if there is one.
+    """OUT to, data: `a`, of S or of the words that data is, of the shape of `like` unless NULL.
 
     Between loops of words there may be S.
     """

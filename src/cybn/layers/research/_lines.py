@@ -10,7 +10,7 @@ any, and are computed in NumPy.
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import prod
 from typing import NamedTuple
 
 import numpy as np

@@ -14,15 +14,16 @@ Statistics and coefficients are (N, C) float64 throughout.
 
 from __future__ import annotations
 
-from math import prod
+from math import prod, sqrt
 
 import numpy as np
 
 from ...arrays.dtypes import computed_in
 from ...arrays.outputs import empty_like
+from ...arrays.validation import FLOAT64
 from ...arrays.views import as_ncl, room, settle
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
-
+from ...functional._checked import backward_checked, forward_checked
+from ...functional.batch_checked import statistics_checked
 
 _NONE = np.empty(0, np.intp)
 
@@ -50,7 +51,12 @@ def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
 def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
     """(3, N, C): mean, var and rstd of each plane."""
     samples, channels, _ = plane_shape(x, axis)
-    return batch_norm_stats(planes_of(x, axis), eps=eps).reshape(3, samples, channels)
+    stats = np.zeros((3, samples * channels))
+    if x.size:
+        statistics_checked(stats, planes_of(x, axis), 1, eps, None, None, None, 0.0)
+    else:
+        stats[2] = 1 / sqrt(eps)
+    return stats.reshape(3, samples, channels)
 
 
 def normalize_planes(
@@ -65,7 +71,7 @@ def normalize_planes(
 
     Returns y of x's shape and memory order, and the moments as `moments_of_planes` does.
     """
-    return _to_planes(x, axis, out, weight, bias, eps=eps)
+    return _to_planes(x, axis, out, weight, bias, eps)
 
 
 def move_planes(
@@ -79,7 +85,7 @@ def move_planes(
     """y = (x - mean)*scale + shift, each (N, C) or (C,); shift None is zero."""
     samples, channels, _ = plane_shape(x, axis)
     given = _per_plane(mean, samples, channels), np.ones(samples * channels)
-    return _to_planes(x, axis, out, scale, shift, *given, training=False, eps=0)[0]
+    return _to_planes(x, axis, out, scale, shift, 0.0, *given)[0]
 
 
 def products(
@@ -104,8 +110,8 @@ def products(
     dx, target = room(x, out, axis)
     if np.may_share_memory(target, upstream):  # dy may be looked at again
         target = empty_like(target)
-    target, along, total = batch_norm_backward(
-        upstream, planes, stats, weight, training=through, out=_in_one(target)
+    target, along, total = backward_checked(
+        upstream, planes, stats, weight, through, 1, _in_one(target), FLOAT64
     )
     scale = weight * rstd
     far = _out_of_range(x.dtype, scale, along / max(length, 1) * rstd if through else scale)
@@ -119,11 +125,13 @@ def products(
     return settle(target, x, dx, axis), along.reshape(shape), total.reshape(shape)
 
 
-def _to_planes(x, axis, out, weight, bias, *given, **how):
+def _to_planes(x, axis, out, weight, bias, eps, mean=None, var=None):
     samples, channels, _ = plane_shape(x, axis)
     weight, bias = (None if a is None else _per_plane(a, samples, channels) for a in (weight, bias))
     planes, (y, target) = planes_of(x, axis), room(x, out, axis)
-    target, stats = batch_norm_forward(planes, weight, bias, *given, out=_in_one(target), **how)
+    target, stats = forward_checked(
+        planes, weight, bias, mean, var, None, mean is None, 0.0, eps, 1, _in_one(target)
+    )
     scale = stats[2] if weight is None else weight * stats[2]
     far = _out_of_range(x.dtype, scale)
     if len(far):
