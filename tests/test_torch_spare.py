@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torchmodels import Block, Stacked, image, perturbed  # noqa: E402
 
-from cybn.torch import convert, report  # noqa: E402
+from cybn.torch import convert, report, revert  # noqa: E402
 from cybn.torch.models import gated  # noqa: E402
 
 
@@ -168,3 +168,31 @@ def test_with_a_gradient_x_stays(last):
     ours.requires_grad_(False)
     ours(image())
     assert last.same == [False, True]
+
+
+def test_a_norm_that_nothing_is_fused_with(last):
+    model = nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.SiLU(), nn.Conv2d(6, 6, 1))
+    model = perturbed(model.double()).eval()
+    ours, apart = convert(copy.deepcopy(model)), convert(copy.deepcopy(model), fuse=False)
+    assert not report(ours).fused
+    assert not report(apart).unfused
+    with torch.inference_mode():
+        assert torch.equal(ours(image()), apart(image()))
+    assert last.same == [True]
+    assert type(revert(ours)) is nn.Sequential
+
+
+def test_a_norm_of_another_library_with_what_follows_in_it(last):
+    layers = pytest.importorskip("timm.layers", reason="timm is not installed: pip install timm")
+    norm = layers.BatchNormAct2d(6, act_layer=nn.SiLU, inplace=True)
+    model = perturbed(nn.Sequential(nn.Conv2d(6, 6, 3), norm).double()).eval()
+    ours = convert(copy.deepcopy(model))
+    last.same.clear()  # what convert has compared
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(image()), model(image()))
+    assert last.same == [True]
+    kept = []
+    hook = ours[1].register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    with torch.no_grad(), hook:
+        ours(image())
+        torch.testing.assert_close(kept[0], model[0](image()))

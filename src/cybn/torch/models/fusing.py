@@ -19,10 +19,10 @@ from inspect import getattr_static
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from .chains import Chain, activation_after, chains_of, ending, module_of, sum_after
-from .gated import gated, makes_new, takes_gate
+from .gated import gated, is_batch_norm, makes_new, over, takes_gate
 from .ops import unhooked
 from .swapped import Recipe, made
 from .tracing import A_MODULE, Guard, Trace, Untraceable, sort_of, traced
@@ -44,7 +44,8 @@ class Way(NamedTuple):
 
 
 def fused_class(container: nn.Module) -> type[nn.Module] | None:
-    """The class of the container with its chains fused; None where it has none.
+    """The class of the container with its chains fused, and with norms that write over what a
+    convolution gives them; None where it has neither.
 
     Untraceable where that cannot be told.
     """
@@ -64,12 +65,12 @@ def fused_class(container: nn.Module) -> type[nn.Module] | None:
 
 
 def fusible(container: nn.Module) -> bool:
-    """Is there a norm within, of a kind that can be fused?"""
+    """Is there a norm within, of a kind that can be fused or write over its input?"""
     return (
         bool(container._modules)
         # a list of modules has none, and a scripted one raises when its class is asked
         and getattr_static(type(container), "forward") is not nn.Module.forward
-        and any(takes_gate(m) for m in container.modules() if m is not container)
+        and any(is_batch_norm(m) for m in container.modules() if m is not container)
     )
 
 
@@ -92,12 +93,12 @@ def _way(container: nn.Module) -> Way | None:
     inline = _inline(container, _DEPTH)
     trace = traced(container, inline)
     chains = chains_of(container, trace.graph)
-    if not chains:
-        return None
     words = tuple(chain.words for chain in chains)
     calls: dict[Any, Any] = {}
     for chain in chains:
         _replace(container, trace, chain, calls)
+    if not _write_over(container, trace.graph) and not chains:
+        return None
     source = trace.graph.python_code("self")
     names = tuple(
         (name, value.__name__ if isinstance(value, types.ModuleType) else value)
@@ -173,6 +174,24 @@ def _replace(container: nn.Module, trace: Trace, chain: Chain, calls: dict[Any, 
     calls[last] = call
     for node in reversed(chain.nodes):
         graph.erase_node(node)
+
+
+def _write_over(container: nn.Module, graph: fx.Graph) -> int:
+    # The norms that nothing is fused with, too, where they come straight after a convolution
+    found = 0
+    for node in graph.nodes:
+        norm, source = module_of(container, node), node.args[0] if node.args else None
+        maker = module_of(container, source)
+        if norm is None or not is_batch_norm(norm) or len(source.users) != 1:
+            continue
+        if maker is not None and makes_new(maker):
+            with graph.inserting_before(node):
+                arguments = graph.get_attr(node.target), source, graph.get_attr(source.target)
+                call = graph.call_function(over, arguments)
+            node.replace_all_uses_with(call)
+            graph.erase_node(node)
+            found += 1
+    return found
 
 
 def forward_by(was: type[nn.Module], ways: tuple[Way, ...]) -> Callable:

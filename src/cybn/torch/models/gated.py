@@ -19,7 +19,7 @@ from .ops import unhooked
 from .own import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from .swapped import recipe_of
 
-__all__ = ["gated", "makes_new", "takes_gate"]
+__all__ = ["gated", "is_batch_norm", "makes_new", "over", "takes_gate"]
 
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 _FROZEN = (FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
@@ -45,11 +45,22 @@ def _eps(norm: nn.Module) -> float | None:
         return norm.eps if getattr(norm, "activation", None) is None else None
     if cls in _FROZEN:
         return norm.eps
-    recipe = recipe_of(norm)
-    if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
+    plan = _plan(norm)
+    if plan is None:
         return None
-    plain = all(type(norm._modules[name]) is nn.Identity for name in recipe.plan.followed)
-    return recipe.plan.value(norm, "eps") if plain else None
+    plain = all(type(norm._modules[name]) is nn.Identity for name in plan.followed)
+    return plan.value(norm, "eps") if plain else None
+
+
+def _plan(norm: nn.Module) -> Any:
+    # Of a batch norm of another library
+    plan = getattr(recipe_of(norm), "plan", None)
+    return plan if str(getattr(plan, "norm", "")).endswith("batch_norm") else None
+
+
+def is_batch_norm(norm: nn.Module) -> bool:
+    """Is it one here, whatever follows in it?"""
+    return type(norm) in (*_BATCH_NORMS, *_FROZEN) or _plan(norm) is not None
 
 
 def makes_new(module: nn.Module) -> bool:
@@ -98,6 +109,15 @@ def gated(
     for module in after:
         y = module(y)
     return _activated(act, y)
+
+
+def over(norm: nn.Module, x: Any, maker: nn.Module) -> Any:
+    """norm(x), with what follows in it; the maker is that of `gated`."""
+    plan = _plan(norm)
+    if plan is None:
+        return gated(norm, x, (), None, (), None, maker)
+    y = plan(norm, x, spare=True) if unhooked(norm) and makes_new(maker) else None
+    return norm(x) if y is None else y
 
 
 def _activated(act: Any, y: Any) -> Any:

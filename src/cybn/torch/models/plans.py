@@ -48,8 +48,11 @@ class Plan:
     followed: tuple[str, ...] = ()  # the children that are called after it
     plain_autocast: bool = True  # autocast is of no account
 
-    def __call__(self, module: nn.Module, x: Any, *gates: Any) -> Any:
-        """The output, or None where the module's own forward is to do it."""
+    def __call__(self, module: nn.Module, x: Any, *gates: Any, **options: Any) -> Any:
+        """The output, or None where the module's own forward is to do it.
+
+        spare=True tells a batch norm that nobody looks at x any more.
+        """
         if not isinstance(x, Tensor) or len(gates) != (self.gate is not None):
             return None
         if torch.compiler.is_compiling():
@@ -58,7 +61,7 @@ class Plan:
             return None
         if not self.plain_autocast and torch.is_autocast_enabled("cpu"):
             return None
-        return _WAYS[self.norm](self, module, x, *gates)
+        return _WAYS[self.norm](self, module, x, *gates, **options)
 
     def value(self, module: nn.Module, name: str) -> Any:
         """What the module has under one of the plan's names."""
@@ -121,15 +124,15 @@ def _groups(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
     return plan.follows(module, ops.group_norm(module, x))
 
 
-def _batch(plan: Plan, module: nn.Module, x: Tensor) -> Tensor | None:
+def _batch(plan: Plan, module: nn.Module, x: Tensor, spare: bool = False) -> Tensor | None:
     eps = plan.value(module, "eps")
     if plan.followed:
         *between, act = (module._modules[name] for name in plan.followed)
         how = activation_of(act) if ops.unhooked(act) else None
         alone = all(type(m) is nn.Identity and ops.unhooked(m) for m in between)
         if how is not None and alone and goes_along(how, x):
-            return ops.batch_norm(module, x, eps, None, gate_for(how))
-    return plan.follows(module, ops.batch_norm(module, x, eps, None, OPEN))
+            return ops.batch_norm(module, x, eps, None, gate_for(how), spare)
+    return plan.follows(module, ops.batch_norm(module, x, eps, None, OPEN, spare))
 
 
 _WAYS = {

@@ -144,7 +144,8 @@ def report(model: nn.Module) -> Report:
         elif "_cybn_folded" in module.__dict__:
             folded.append(Entry(name, *module._cybn_folded))
         elif was is not None and isinstance(recipe.plan, tuple):
-            fused.append(Entry(name, was.__name__, ", ".join(recipe.plan[0].words)))
+            if recipe.plan[0].words:
+                fused.append(Entry(name, was.__name__, ", ".join(recipe.plan[0].words)))
         elif was is not None:
             swapped.append(Entry(name, was.__name__, f"as {recipe.plan.norm}"))
         elif was_converted(module):
@@ -168,7 +169,7 @@ def _unfused(model: nn.Module) -> list[Entry]:
             if _own_norm(container):
                 found.append(Entry(names[container], type(container).__name__, str(reason)))
         else:
-            if cls is not None:
+            if cls is not None and cls._cybn_recipe.plan[0].words:
                 why = "could be fused; convert with fuse=True does"
                 found.append(Entry(names[container], type(container).__name__, why))
     for module in filter(is_compiled, model.modules()):
