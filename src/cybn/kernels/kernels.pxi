@@ -1,7 +1,7 @@
-# The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
-# says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi
-# and maps.pxi, that of float matrices.pxi, which takes double as well.
+# The source of the compiled kernels. Each data dtype is a module of a few lines: it says what S, the
+# type of the data, and T, that of arithmetic, are and includes this file. It is translated once and
+# compiled with the flags of each CPU level; see setup.py. Those of float and double add
+# positions.pxi and maps.pxi, that of float matrices.pxi, which takes double as well.
 
 cimport cython
 from cython.parallel cimport prange
