@@ -89,13 +89,15 @@ else:
 # gcc's loops are as quick as those of -O3, and smaller: less is inlined that the source does not
 # ask for. -fpeel-loops unrolls those of a constant trip count, without which the partial sums would
 # lie in memory.
-LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
+QUICK = ("O2", "tree-vectorize", "vect-cost-model=dynamic", "peel-loops")
+LEAN = ["-O2"] + [f"-f{option}" for option in QUICK[1:]]
 # Today's CPUs order instructions themselves, and loops need no padding before them.
 LEAN += ["-fno-schedule-insns2", "-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 # Partial sums are eight vectors of AVX2 at the most.
 LEAN_V3 = ["--param=max-completely-peel-times=8"]
-# Where there is a level above it the baseline is for few, and all have to download it.
+# In the kernels so are the leaves alone, which do the work. All else, which is more, is small.
 SMALL = ["-Os"]
+LEAVES = ("CYBN_QUICK", "__attribute__((optimize({})))".format(", ".join(map('"{}"'.format, QUICK))))
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 
@@ -136,8 +138,9 @@ class BuildKernels(build_ext):
             extension.extra_compile_args += lean + openmp[0]
             if lean and "_x86_64_v3" in extension.name:
                 extension.extra_compile_args += LEAN_V3
-            elif lean and "_baseline" in extension.name and len(LEVELS) > 1:
+            if lean and extension.name.endswith(DTYPES):
                 extension.extra_compile_args += SMALL
+                extension.define_macros.append(LEAVES)
             extension.extra_link_args += openmp[1]
             if self.abi3:
                 extension.extra_link_args += STRIPPED

@@ -30,8 +30,11 @@ from cybn.kernels import _machine
 
 cdef extern from *:
     """
+    #ifndef CYBN_QUICK
+      #define CYBN_QUICK
+    #endif
     #if defined(__GNUC__) || defined(__clang__)
-      #define cybn_leaf __attribute__((noinline)) void
+      #define cybn_leaf CYBN_QUICK __attribute__((noinline)) void
     #else
       #define cybn_leaf void
     #endif
