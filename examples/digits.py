@@ -4,7 +4,8 @@ The network is that of Ioffe and Szegedy (2015), section 4.1: fully connected la
 sigmoid units, here on scikit-learn's digits (1,797 images of 8x8 pixels, nothing to download).
 `digits.toml` says what the norm layer is and what is varied. Linear layer, sigmoid, loss and SGD
 are a few lines of NumPy; everything that normalizes is cybn. Beside this file, `digits_config.py`
-reads the config, `digits_report.py` makes tables and findings, `digits_pictures.py` draws.
+reads the config, `digits_runs.py` and `digits_claims.py` make figures of the runs, and
+`digits_report.py` and `digits_pictures.py` show them.
 
 Rejected: ReLU and Adam, which hide most of what normalization does; and a validation set, which
 would leave few of the 1,797 images, so learning rates are compared by their training loss.

@@ -17,7 +17,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from digits_report import GUESS, Runs, drifts, mean
+from digits_claims import drifts
+from digits_report import mean
+from digits_runs import GUESS, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

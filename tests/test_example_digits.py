@@ -120,7 +120,7 @@ def test_pictures_can_be_read(digits, tmp_path):
     from matplotlib.text import Text
 
     from digits_pictures import LETTERS, STYLE, learning_rates, loss_curves, percentiles
-    from digits_report import Runs
+    from digits_runs import Runs
 
     rates = "[0.1, 0.3, 1.0, 3.0, 10.0]"
     config = digits.read_config(

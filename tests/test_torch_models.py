@@ -179,4 +179,4 @@ def test_a_detector_with_frozen_batch_norms():
     found = report(ours)
     assert {entry.cls for entry in found.swapped} == {"FrozenBatchNorm2d"}
     assert not found.left
-    assert counts(found) == (20, 16)
+    assert counts(found) == (20, 17)

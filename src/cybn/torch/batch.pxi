@@ -38,9 +38,11 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
     differentiable = is_differentiable(x, weight, bias) or (
         residual is not None and is_differentiable(residual, None, None)
     )
+    # A module that is given PyTorch's class in the middle of a call has the attribute no more.
+    activation = None if gate is not None else getattr(module, "activation", None)
     if (
         differentiable and at.size < SMALL_BATCH and at.at.dtype.bits >= 32 and residual is None
-        and gate is None and module.activation is None
+        and gate is None and activation is None
     ):
         return None
     if (differentiable and x.is_inference()) or (
@@ -48,9 +50,8 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
     ):
         return None
     if gate is None:
-        activation = module.activation
         gate = OPEN if activation is None else gate_of(
-            type(module).__name__, activation, module.negative_slope, module.alpha
+            type(module).__name__, *formulas.followed(module)
         )
     made = batch_forward(
         x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate

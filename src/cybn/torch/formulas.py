@@ -6,6 +6,8 @@ one may be asked for (`create_graph=True`) the gradient is PyTorch's, too.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -25,6 +27,14 @@ ACTIVATIONS = {
     "elu": lambda x, slope: F.elu(x, slope),
     "mish": lambda x, slope: F.mish(x),
 }
+
+# What follows where a module says nothing of it
+NOTHING = {"activation": None, "negative_slope": 0.01, "alpha": 1.0}
+
+
+def followed(module: Any) -> tuple[Any, ...]:
+    """What follows a module's norm: activation, negative_slope and alpha."""
+    return tuple([getattr(module, name, value) for name, value in NOTHING.items()])
 
 
 def after(

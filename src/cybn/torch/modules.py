@@ -15,6 +15,10 @@ set has them in its `__dict__`.
 
 A call is the kernels' or PyTorch's: `_calls` says which in eager mode, `traced` under
 `torch.compile`. PyTorch's own `forward` is what is then called, so that numbers and errors are its.
+
+A class may change in the middle of a call, by another thread. So a call asks its module for nothing
+that only the classes here have, and PyTorch's methods are called by name: `super()` refuses a
+module that has been given its own class again.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from torch.compiler import is_compiling
 from torch.fx import Proxy
 
 from . import _calls, gradients, row_operators, traced  # noqa: F401  the second and third register
-from .formulas import after
+from .formulas import after, followed
 from .scripted import as_pytorchs
 
 __all__ = ["OURS"]
+
+_Instance = nn.modules.instancenorm._InstanceNorm
 
 # PyTorch's class -> ours
 OURS: dict[type[nn.Module], type[nn.Module]] = {}
@@ -67,13 +73,13 @@ class _BatchNorm(_Norm):
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         norm = traced.batch_norm if is_compiling() else _calls.batch_norm
-        y = norm(self, input, residual, self._ranks)
+        y = norm(self, input, residual, getattr(self, "_ranks", ()))
         if y is None:
             options = {} if residual is None else {"residual": residual}
             y = _as_node(self, input, **options)
         if y is None:
-            y = super().forward(input)  # type: ignore[misc]
-            y = after(y, residual, self.activation, self.negative_slope, self.alpha)
+            y = nn.modules.batchnorm._BatchNorm.forward(self, input)  # type: ignore[arg-type]
+            y = after(y, residual, *followed(self))
         return y
 
     def extra_repr(self) -> str:
@@ -108,12 +114,14 @@ class LazyBatchNorm3d(_BatchNorm, nn.LazyBatchNorm3d):
 class _InstanceNorm(_Norm):
     def forward(self, input: Tensor) -> Tensor:
         y = _as_node(self, input)
-        return super().forward(input) if y is None else y  # type: ignore[misc]
+        return _Instance.forward(self, input) if y is None else y  # type: ignore[arg-type]
 
     def _apply_instance_norm(self, input: Tensor) -> Tensor:
         norm = traced.instance_norm if is_compiling() else _calls.instance_norm
         y = norm(self, input)
-        return super()._apply_instance_norm(input) if y is None else y  # type: ignore[misc]
+        if y is None:
+            y = _Instance._apply_instance_norm(self, input)  # type: ignore[arg-type]
+        return y
 
 
 class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d): ...
@@ -143,7 +151,7 @@ class LayerNorm(_Norm, nn.LayerNorm):
         y = norm(self, input, True)
         if y is None:
             y = _as_node(self, input)
-        return super().forward(input) if y is None else y
+        return nn.LayerNorm.forward(self, input) if y is None else y
 
 
 class RMSNorm(_Norm, nn.RMSNorm):
@@ -152,7 +160,7 @@ class RMSNorm(_Norm, nn.RMSNorm):
         y = norm(self, x, False)
         if y is None:
             y = _as_node(self, x)
-        return super().forward(x) if y is None else y
+        return nn.RMSNorm.forward(self, x) if y is None else y
 
 
 class GroupNorm(_Norm, nn.GroupNorm):
@@ -161,7 +169,7 @@ class GroupNorm(_Norm, nn.GroupNorm):
         y = norm(self, input, self.num_groups)
         if y is None:
             y = _as_node(self, input)
-        return super().forward(input) if y is None else y
+        return nn.GroupNorm.forward(self, input) if y is None else y
 
 
 class LocalResponseNorm(_Norm, nn.LocalResponseNorm):
@@ -170,4 +178,4 @@ class LocalResponseNorm(_Norm, nn.LocalResponseNorm):
         y = norm(input, self.size, self.alpha, self.beta, self.k)
         if y is None:
             y = _as_node(self, input)
-        return super().forward(input) if y is None else y
+        return nn.LocalResponseNorm.forward(self, input) if y is None else y

@@ -37,22 +37,14 @@ from ..functional import (
 from ..functional.gates import CURVES
 from ..functional.merging import added
 from ..functional.running import CUMULATIVE, Step, follow
+from .formulas import NOTHING, after, followed
 from .modules import OURS, _BatchNorm
 from .tensors import DATA, SIXTEEN, dense, ordered
 
 _names: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # where modules are in a network
 
 
-class _Alone(nn.SyncBatchNorm):
-    """PyTorch's without its refusal of the CPU, for what has nothing to exchange."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.is_cpu:
-            return nn.modules.batchnorm._BatchNorm.forward(self, input)
-        return super().forward(input)
-
-
-class SyncBatchNorm(_BatchNorm, _Alone):
+class SyncBatchNorm(_BatchNorm, nn.SyncBatchNorm):
     """Batch normalization of tensors on the CPU by the statistics of all processes.
 
     It is `torch.nn.SyncBatchNorm`, its options and state dict, on the CPU: in training over
@@ -86,9 +78,12 @@ class SyncBatchNorm(_BatchNorm, _Alone):
     _ranks = tuple(range(2, 65))
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        link = self._link(input) if self.training else None
-        if link is None:
-            return super().forward(input, residual)
+        if isinstance(input, Tensor) and not input.is_cpu:
+            y = nn.SyncBatchNorm.forward(self, input)
+            return after(y, residual, *followed(self))
+        link = _link(self, input) if self.training else None
+        if link is None:  # nothing to exchange; PyTorch's own would refuse the CPU
+            return _BatchNorm.forward(self, input, residual)
         place = f"the forward of {_named(self, link)} of {input.dtype}"
         with link.reporting(place, 3 * self.num_features):
             self._check_input_dim(input)
@@ -102,17 +97,9 @@ class SyncBatchNorm(_BatchNorm, _Alone):
                     f"SyncBatchNorm expects a residual like its input, {tuple(input.shape)} of "
                     f"{input.dtype}, got {tuple(residual.shape)} of {residual.dtype}"
                 )
-            names = "activation", "negative_slope", "alpha"
-            gate = {name: getattr(self, name) for name in names}
+            gate = dict(zip(NOTHING, followed(self), strict=True))
             how = _How(self, link, place, gate)
         return _Sync.apply(input, self.weight, self.bias, residual, how)
-
-    def _link(self, input: Tensor) -> Link | None:
-        group, begun = self.process_group, dist.is_available() and dist.is_initialized()
-        if not input.is_cpu or (group is None and not begun):
-            return None
-        link = link_of(dist.group.WORLD if group is None else group)
-        return link if link.size > 1 else None
 
     @classmethod
     def convert_sync_batchnorm(cls, module: nn.Module, process_group: Any = None) -> nn.Module:
@@ -221,6 +208,14 @@ class _Sync(Function):
             _tensor(dz, x) if of_residual else None,
             None,
         )
+
+
+def _link(module: SyncBatchNorm, input: Tensor) -> Link | None:
+    group, begun = module.process_group, dist.is_available() and dist.is_initialized()
+    if not isinstance(input, Tensor) or (group is None and not begun):
+        return None
+    link = link_of(dist.group.WORLD if group is None else group)
+    return link if link.size > 1 else None
 
 
 def _named(module: SyncBatchNorm, link: Link) -> str:

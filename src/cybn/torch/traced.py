@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, compiler
 
+from .formulas import followed
 from .operators import OPS
 from .tensors import DATA, SIXTEEN, stays_last
 
@@ -47,7 +48,7 @@ def batch_norm(module, x: Tensor, residual: Tensor | None, ranks: tuple[int, ...
         return None
     y, stats = OPS.batch_norm(
         x, weight, bias, None if of_batch else mean, None if of_batch else var, residual,
-        of_batch, module.eps, module.activation, module.negative_slope, module.alpha,
+        of_batch, module.eps, *followed(module),
     )  # fmt: skip
     if tracked and mean is not None:
         m = x.numel() // x.shape[1]

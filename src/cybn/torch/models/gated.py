@@ -27,14 +27,21 @@ _FROZEN = (FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
 
 def takes_gate(norm: nn.Module) -> bool:
     """Is it a batch norm here, that nothing of its own follows?"""
-    if type(norm) in _BATCH_NORMS:
-        return norm.activation is None
-    if type(norm) in _FROZEN:
-        return True
+    return _eps(norm) is not None
+
+
+def _eps(norm: nn.Module) -> float | None:
+    # Of a norm that takes a gate, else None; in one look, since its class may change meanwhile
+    cls = type(norm)
+    if cls in _BATCH_NORMS:
+        return norm.eps if getattr(norm, "activation", None) is None else None
+    if cls in _FROZEN:
+        return norm.eps
     recipe = recipe_of(norm)
     if recipe is None or not str(getattr(recipe.plan, "norm", "")).endswith("batch_norm"):
-        return False
-    return all(type(norm._modules[name]) is nn.Identity for name in recipe.plan.followed)
+        return None
+    plain = all(type(norm._modules[name]) is nn.Identity for name in recipe.plan.followed)
+    return recipe.plan.value(norm, "eps") if plain else None
 
 
 def gated(
@@ -55,7 +62,7 @@ def gated(
     if (
         isinstance(x, Tensor)
         and not torch.compiler.is_compiling()
-        and takes_gate(norm)
+        and (eps := _eps(norm)) is not None
         and unhooked(norm)
         and (named or unhooked(act))
         and all(type(m) is nn.Identity and unhooked(m) for m in (*between, *after))
@@ -63,7 +70,7 @@ def gated(
         how = act if named else activation_of(act)
         if how is not None and not goes_along(how, x, residual):
             how = None
-        y = ops.batch_norm(norm, x, _eps(norm), residual, gate_for(how))
+        y = ops.batch_norm(norm, x, eps, residual, gate_for(how))
         if y is not None:
             return y if how is not None else _activated(act, y)
     y = norm(x)
@@ -80,8 +87,3 @@ def _activated(act: Any, y: Any) -> Any:
     if act is None:
         return y
     return ACTIVATIONS[act[0]](y, act[1]) if isinstance(act, tuple) else act(y)
-
-
-def _eps(norm: nn.Module) -> float:
-    recipe = recipe_of(norm)
-    return norm.eps if recipe is None else recipe.plan.value(norm, "eps")

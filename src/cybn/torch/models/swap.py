@@ -84,8 +84,8 @@ def convert(model: Model, *, fuse: bool = True) -> Model:
             if found is None:
                 continue
             if found.cls is not None:
-                become(module, found.cls)
-                changed.append(module)
+                if become(module, found.cls):
+                    changed.append(module)
             elif found.warn:
                 warnings.warn(
                     f"convert leaves {type(module).__name__} alone: {found.why}", stacklevel=2
@@ -96,8 +96,7 @@ def convert(model: Model, *, fuse: bool = True) -> Model:
                     cls = fused_class(container)
                 except Untraceable:
                     continue
-                if cls is not None:
-                    become(container, cls)
+                if cls is not None and become(container, cls):
                     changed.append(container)
     except BaseException:
         for module in reversed(changed):

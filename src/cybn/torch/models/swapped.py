@@ -13,6 +13,8 @@ would still know by the old ones; a class with state of its own, which a checkpo
 from __future__ import annotations
 
 import copyreg
+import os
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 # The mark of a module whose class was changed, beside its parameters: what its class was
 _MARK = "_cybn_was"
 _made: dict[Any, type[nn.Module]] = {}
+_changing = threading.Lock()  # of a mark and a class together
 
 
 class Recipe(NamedTuple):
@@ -60,20 +63,30 @@ def origin(module: nn.Module) -> type[nn.Module] | None:
     return module.__dict__.get(_MARK) if recipe is None else recipe.was
 
 
-def become(module: nn.Module, cls: type[nn.Module]) -> None:
-    """Convert a module; marked, so that one that was built of a class here is no converted one."""
-    if "_cybn_recipe" not in vars(cls):
-        module.__dict__[_MARK] = type(module)
-    object.__setattr__(module, "__class__", cls)
+def become(module: nn.Module, cls: type[nn.Module]) -> bool:
+    """Convert a module; False for one that another thread has converted meanwhile.
+
+    It is marked, so that one that was built of a class here is no converted one.
+    """
+    with _changing:
+        if origin(module) is not None:
+            return False
+        if "_cybn_recipe" not in vars(cls):
+            module.__dict__[_MARK] = type(module)
+        object.__setattr__(module, "__class__", cls)
+        return True
 
 
 def become_again(module: nn.Module) -> None:
     """Undo `become`."""
-    was = origin(module)
-    module.__dict__.pop(_MARK, None)
-    if issubclass(was, LazyModuleMixin) and not isinstance(module, LazyModuleMixin):
-        was = was.cls_to_become  # it has met its first input since
-    object.__setattr__(module, "__class__", was)
+    with _changing:
+        was = origin(module)
+        if was is None:  # another thread has undone it meanwhile
+            return
+        module.__dict__.pop(_MARK, None)
+        if issubclass(was, LazyModuleMixin) and not isinstance(module, LazyModuleMixin):
+            was = was.cls_to_become  # it has met its first input since
+        object.__setattr__(module, "__class__", was)
 
 
 def _reduced(self: nn.Module, protocol: Any) -> Any:
@@ -86,3 +99,13 @@ def _reduced(self: nn.Module, protocol: Any) -> Any:
 
 def _rebuilt(recipe: Recipe, *arguments: Any) -> nn.Module:
     return copyreg.__newobj__(made(Recipe(*recipe)), *arguments)
+
+
+def _after_fork() -> None:
+    # A thread of the parent that held the lock does not exist in the child.
+    global _changing
+    _changing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
