@@ -95,9 +95,10 @@ LEAN = ["-O2"] + [f"-f{option}" for option in QUICK[1:]]
 LEAN += ["-fno-schedule-insns2", "-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 # Partial sums are eight vectors of AVX2 at the most.
 LEAN_V3 = ["--param=max-completely-peel-times=8"]
-# In the kernels so are the leaves alone, which do the work. All else, which is more, is small.
+# Where there is a level above it the baseline is for few, and all have to download it: its loops
+# alone are quick (loops/machine.pxi), and what is around them, which is more, is small.
 SMALL = ["-Os"]
-LEAVES = ("CYBN_QUICK", "__attribute__((optimize({})))".format(", ".join(map('"{}"'.format, QUICK))))
+LOOPS = ("CYBN_QUICK", "__attribute__((optimize({})))".format(", ".join(f'"{o}"' for o in QUICK)))
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 
@@ -138,9 +139,9 @@ class BuildKernels(build_ext):
             extension.extra_compile_args += lean + openmp[0]
             if lean and "_x86_64_v3" in extension.name:
                 extension.extra_compile_args += LEAN_V3
-            if lean and extension.name.endswith(DTYPES):
+            elif lean and "_baseline" in extension.name and len(LEVELS) > 1:
                 extension.extra_compile_args += SMALL
-                extension.define_macros.append(LEAVES)
+                extension.define_macros.append(LOOPS)
             extension.extra_link_args += openmp[1]
             if self.abi3:
                 extension.extra_link_args += STRIPPED

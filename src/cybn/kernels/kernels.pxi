@@ -17,7 +17,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always,
+    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _loop as loop,
     _fold_eight as fold_eight, _gradient as gradient_run, _halve_lanes as halve_lanes,
     _normalize as normalize_run, _products as products_run, _read as read,
     _weighted as weighted_run, add_shifted, before_line, clear_lanes, fetch, fetch_far, fold_lanes,
@@ -30,9 +30,6 @@ from cybn.kernels import _machine
 
 cdef extern from *:
     """
-    #ifndef CYBN_QUICK
-      #define CYBN_QUICK
-    #endif
     #if defined(__GNUC__) || defined(__clang__)
       #define cybn_leaf CYBN_QUICK __attribute__((noinline)) void
     #else

@@ -57,62 +57,62 @@ cdef inline always strip(S *out, const S *x, const S *dy, const double *coefs, d
 
 # One loop for each, forward, of sums and of gradients.
 
-cdef void sum_moments(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop sum_moments(S *out, const S *x, const S *dy, const double *coefs,
                       double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, MOMENTS, False, False, True, <double>0)
 
 
-cdef void write_threshold(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop write_threshold(S *out, const S *x, const S *dy, const double *coefs,
                           double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, THRESHOLD, False, True, False, <double>0)
 
 
-cdef void sum_threshold(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop sum_threshold(S *out, const S *x, const S *dy, const double *coefs,
                         double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, THRESHOLD, True, False, True, <double>0)
 
 
-cdef void pull_threshold(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop pull_threshold(S *out, const S *x, const S *dy, const double *coefs,
                          double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, THRESHOLD, True, True, False, <double>0)
 
 
-cdef void write_swish(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop write_swish(S *out, const S *x, const S *dy, const double *coefs,
                       double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, SWISH, False, True, False, <double>0)
 
 
-cdef void sum_swish(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop sum_swish(S *out, const S *x, const S *dy, const double *coefs,
                     double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, SWISH, True, False, True, <double>0)
 
 
-cdef void pull_swish(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop pull_swish(S *out, const S *x, const S *dy, const double *coefs,
                      double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, SWISH, True, True, False, <double>0)
 
 
-cdef void write_squash(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop write_squash(S *out, const S *x, const S *dy, const double *coefs,
                        double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, SQUASH, False, True, False, <S>0)
 
 
-cdef void pull_squash(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop pull_squash(S *out, const S *x, const S *dy, const double *coefs,
                       double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, SQUASH, True, True, True, <S>0)
 
 
-cdef void write_larger(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop write_larger(S *out, const S *x, const S *dy, const double *coefs,
                        double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, LARGER, False, True, False, <double>0)
 
 
-cdef void sum_larger(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop sum_larger(S *out, const S *x, const S *dy, const double *coefs,
                      double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, LARGER, True, False, True, <double>0)
 
 
-cdef void pull_larger(S *out, const S *x, const S *dy, const double *coefs,
+cdef loop pull_larger(S *out, const S *x, const S *dy, const double *coefs,
                       double *sums) noexcept nogil:
     strip(out, x, dy, coefs, sums, LARGER, True, True, False, <double>0)
 
