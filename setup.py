@@ -89,16 +89,19 @@ else:
 # gcc's loops are as quick as those of -O3, and smaller: less is inlined that the source does not
 # ask for. -fpeel-loops unrolls those of a constant trip count, without which the partial sums would
 # lie in memory.
-QUICK = ("O2", "tree-vectorize", "vect-cost-model=dynamic", "peel-loops")
-LEAN = ["-O2"] + [f"-f{option}" for option in QUICK[1:]]
+LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
+# Half as large a function is inlined, and what is left after the vectors has no smaller vectors.
+LEAN += ["--param=max-inline-insns-single=30", "--param=vect-epilogues-nomask=0"]
 # Today's CPUs order instructions themselves, and loops need no padding before them.
 LEAN += ["-fno-schedule-insns2", "-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 # Partial sums are eight vectors of AVX2 at the most.
 LEAN_V3 = ["--param=max-completely-peel-times=8"]
-# Where there is a level above it the baseline is for few, and all have to download it: its loops
-# alone are quick (loops/machine.pxi), and what is around them, which is more, is small.
+# What has no loops over data, and is not part of every call, is compiled for size. So is the
+# baseline where there is a level above it, since it is for few and all have to download it: but for
+# its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones.
 SMALL = ["-Os"]
-LOOPS = ("CYBN_QUICK", "__attribute__((optimize({})))".format(", ".join(f'"{o}"' for o in QUICK)))
+OF_NO_LOOPS = ("_views", "_machine", "_running", "_memory")
+QUICK = '__attribute__((optimize("O2","tree-vectorize","vect-cost-model=very-cheap","peel-loops")))'
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 
@@ -139,9 +142,11 @@ class BuildKernels(build_ext):
             extension.extra_compile_args += lean + openmp[0]
             if lean and "_x86_64_v3" in extension.name:
                 extension.extra_compile_args += LEAN_V3
+            elif lean and extension.name.endswith(OF_NO_LOOPS):
+                extension.extra_compile_args += SMALL
             elif lean and "_baseline" in extension.name and len(LEVELS) > 1:
                 extension.extra_compile_args += SMALL
-                extension.define_macros.append(LOOPS)
+                extension.define_macros.append(("CYBN_QUICK", QUICK))
             extension.extra_link_args += openmp[1]
             if self.abi3:
                 extension.extra_link_args += STRIPPED

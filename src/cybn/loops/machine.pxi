@@ -34,6 +34,7 @@ cdef extern from *:
     #if defined(__GNUC__) || defined(__clang__)
       #define cybn_prefetch(p) __builtin_prefetch(p)
       #define cybn_prefetch_far(p) __builtin_prefetch(p, 0, 1)
+      #define cybn_here inline __attribute__((always_inline))
       #define cybn_always __attribute__((always_inline)) void
       #define cybn_apart static CYBN_QUICK __attribute__((noinline, unused))
       #define cybn_known(n) __builtin_constant_p(n)
@@ -41,6 +42,7 @@ cdef extern from *:
     #else
       #define cybn_prefetch(p) ((void)(p))
       #define cybn_prefetch_far(p) ((void)(p))
+      #define cybn_here inline
       #define cybn_always void
       #define cybn_apart static
       #define cybn_known(n) 1
