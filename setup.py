@@ -1,9 +1,9 @@
 """Builds the compiled kernels; everything else is in pyproject.toml.
 
-One source is translated once per data dtype and compiled once per CPU level: the same bits at every
-level, since lanes, blocks and merging order are fixed in the source and contraction to FMA is off. A
-level that the compiler or the machine cannot build is left out; without OpenMP the kernels run on one thread, and
-`cybn.show_config()` says so.
+One source is translated once per data dtype and compiled once per CPU level: the same bits at
+every level, since lanes, blocks and merging order are fixed in the source and contraction to FMA is
+off. A level that the compiler or the machine cannot build is left out; without OpenMP the kernels
+run on one thread, and `cybn.show_config()` says so.
 
 A wheel is built against CPython's stable ABI, so that one serves every CPython from 3.11 on. A
 build in place or for an editable install is for one version: its calls cost less (docs/wheels.md).
@@ -100,7 +100,7 @@ LEAN_V3 = ["--param=max-completely-peel-times=8"]
 # baseline where there is a level above it, since it is for few and all have to download it: but for
 # its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones.
 SMALL = ["-Os"]
-OF_NO_LOOPS = ("_views", "_machine", "_running", "_memory")
+OF_NO_LOOPS = ("_machine", "_running", "_memory")
 QUICK = '__attribute__((optimize("O2","tree-vectorize","vect-cost-model=very-cheap","peel-loops")))'
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
