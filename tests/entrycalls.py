@@ -167,7 +167,7 @@ def map_sums():
 
 
 def map_squash():
-    return map_output() | {"sums": np.zeros((3 * N, C)), "which": 3}
+    return map_output() | {"coefs": np.ones((4, C)), "sums": np.zeros((3 * N, C)), "which": 3}
 
 
 def gram():

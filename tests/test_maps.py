@@ -8,7 +8,7 @@ from runs import bits
 from strategies import DTYPES
 from test_bitwise import every_level
 
-from cybn.functional.maps import PIECE, Point, maps_of
+from cybn.functional.maps import PIECE, TERMS, Point, maps_of
 from cybn.kernels import levels
 
 # (N, C, P) around the borders of the kernel: strips of 32, 4096 places for channels over and over,
@@ -19,7 +19,8 @@ VIEWS = [
 ]  # fmt: skip
 views = pytest.mark.parametrize("view", VIEWS, ids=lambda v: "x".join(map(str, v)))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-POINTS = [point for point in Point if point is not Point.MOMENTS]
+POINTS = [point for point in Point if point not in (Point.MOMENTS, Point.SWISHED)]
+NARROW = Point.SWISH, Point.SQUASH  # in the dtype of the data
 points = pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name.lower())
 sides = pytest.mark.parametrize("axis", [1, -1], ids=["first", "last"])
 
@@ -68,7 +69,7 @@ def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype,
     x, dy = moved(x, axis), moved(dy, axis)
     maps = maps_of(x, axis)
     # roundings of the dtype that is computed in, and the one of the output
-    u = 16 * (2.0**-24 if point is Point.SQUASH and dtype == np.float32 else 2.0**-53)
+    u = 16 * (2.0**-24 if point in NARROW and dtype == np.float32 else 2.0**-53)
     once = u + np.finfo(dtype).eps / 2
 
     def close(got, expected, size, bound):
@@ -82,18 +83,21 @@ def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype,
         y = maps.output(x, point, *inside, a=a, b=c)
     close(np.moveaxis(y, axis, 1), a_ * f + b, abs(a_ * f) + abs(b), once)
     a_ = a[:, :, None]
-    if point is Point.SQUASH:
-        dx, sums = maps.squash_back(dy, x, inside[0], a)
-        expected = wide[1] * a_ * f_x
-        # v·x is rounded, and the slope falls with its exponential
-        size = abs(expected) * (1 + abs(inside[0][:, :, None] * wide[0]))
+    linear = (wide[0] - m_) * k_ + c_
+    size = abs(wide[1] * a_) * (abs(f_x) + 1) + (abs(wide[0]) + m_) * k_ + c_
+    if point is Point.THRESHOLD:
+        dx = maps.gradient(dy, x, *inside, a, m, k, c)
+        sums = maps.sums(dy, x, *inside)
     else:
-        dx = maps.gradient(dy, x, point, *inside, a, m, k, c)
-        sums = maps.sums(dy, x, point, *inside)
-        expected = wide[1] * a_ * f_x + (wide[0] - m_) * k_ + c_
-        size = abs(wide[1] * a_) * (abs(f_x) + 1) + (abs(wide[0]) + m_) * k_ + c_
-    close(np.moveaxis(dx, axis, 1), expected, size, once)
-    terms = [np.ones_like(f), f, f_v, f_s, f_t][: point.terms]
+        slopes, sums = maps.slopes(dy, x, point, *inside, a)
+        # v·x is rounded, and the slope falls with its exponential; it is 0 somewhere
+        narrow = abs(a_ * wide[1]) * (abs(f_x) + abs(f / wide[0]))
+        narrow *= 1 + abs(inside[0][:, :, None] * wide[0])
+        close(np.moveaxis(slopes, axis, 1), wide[1] * a_ * f_x, narrow, once)
+        dx, again = maps.through_moments(dy, x, point, inside, a, lambda sums: (m, k, c))
+        assert bits(again) == bits(sums)
+    close(np.moveaxis(dx, axis, 1), wide[1] * a_ * f_x + linear, size, 2 * once)
+    terms = [np.ones_like(f), f, f_v, f_s, f_t][: TERMS[point]]
     if point is Point.THRESHOLD:
         terms = [f_v, f_s, f_t]
     for got, term in zip(sums, terms, strict=True):
@@ -125,16 +129,49 @@ def test_squash_and_swish_of_every_size(dtype, v):
     """Next to 0, where a tanh is its argument, and where it is nearly flat."""
     x = np.concatenate([SIZES, -SIZES]).astype(dtype).reshape(1, 1, -1)
     maps, ones, wide = maps_of(x, 1), np.ones_like(x), x.astype(np.longdouble)
-    for point, computed in ((Point.SQUASH, dtype), (Point.SWISH, np.float64)):
+    for point in NARROW:
         f, f_x, *_ = function(point, wide, np.longdouble(v), 0, 0)
-        u = 4 * np.finfo(computed).eps + np.finfo(dtype).eps
         # the argument is rounded, too, and an exponential makes that larger by its size
-        u = u * (1 + abs(v * wide)) if point is Point.SWISH or dtype is np.float64 else 3 * u
+        u = 5 * np.finfo(dtype).eps * (1 + abs(v * wide))
         assert (abs(maps.output(x, point, v) - f) <= u * abs(f) + 1e-37).all()
-        if point is Point.SQUASH:
-            dx, _ = maps.squash_back(ones, x, v, 1.0)
-            u = 8 * np.finfo(dtype).eps * (1 + abs(v * wide))
-            assert (abs(dx - f_x) <= u * abs(f_x) + 1e-37).all()
+        dx, _ = maps.slopes(ones, x, point, v)
+        # of SWISH it is 0 at one place
+        flat = abs(f / x) if point is Point.SWISH else 0
+        u = 8 * np.finfo(dtype).eps * (1 + abs(v * wide))
+        assert (abs(dx - f_x) <= u * (abs(f_x) + flat) + 1e-37).all()
+
+
+@views
+@both_dtypes
+@sides
+def test_products_with_a_swish_and_its_slope(view, dtype, axis):
+    x, dy, (v, *_), (a, *_) = data(view, dtype)
+    wide, upstream = x.astype(np.longdouble), dy.astype(np.longdouble)
+    f, f_x, *_ = function(Point.SWISH, wide, v[:, :, None], 0, 0)
+    x, dy = moved(x, axis), moved(dy, axis)
+    maps, size = maps_of(x, axis), abs(upstream * a[:, :, None])
+    for point, by in ((Point.SWISHED, f), (Point.SWISH, f_x)):
+        got = np.moveaxis(maps.product(dy, x, point, v, a), axis, 1)
+        slack = 8 * np.finfo(dtype).eps * size * (abs(by) + abs(f / wide))
+        slack *= 1 + abs(wide * v[:, :, None])
+        assert (abs(got - upstream * a[:, :, None] * by) <= slack).all()
+
+
+@pytest.mark.parametrize("size", [1e-34, 1e34])
+def test_coefficients_that_float32_has_not_all_digits_of(size):
+    """They are computed in double, and what comes out is rounded once."""
+    x, dy, (v, *_), _ = data((2, 3, 40), np.float32)
+    x, a = x * np.float32(size**-0.5), np.full((2, 3), size)
+    wide, upstream, maps = x.astype(np.longdouble), dy.astype(np.longdouble), maps_of(x, 1)
+    with np.errstate(over="ignore"):
+        f, f_x, f_v, *_ = function(Point.SWISH, wide, v[:, :, None], 0, 0)
+    y = maps.output(x, Point.SWISH, v, a=a)
+    dx, sums = maps.slopes(dy, x, Point.SWISH, v, a=a)
+    np.testing.assert_allclose(y, (f * size).astype(float), 2.0**-23.9, 1e-45)
+    np.testing.assert_allclose(dx, (upstream * f_x * size).astype(float), 2.0**-23.9, 1e-45)
+    for got, term in zip(sums, (upstream, upstream * f, upstream * f_v), strict=True):
+        close = 1e-13 * abs(term).sum(2)
+        assert (abs(got - term.sum(2)) <= close).all()
 
 
 @both_dtypes
@@ -156,20 +193,23 @@ def run(level, point, x, dy, coefs, last, threads, in_place):
     module = levels.load(level, x.dtype.name)
     samples, channels, positions = (x.shape[0], *x.shape[:0:-1]) if last else x.shape
     pieces = -(-positions // max(1, PIECE // channels)) if last else 1
-    sums = np.zeros((point.terms, samples * pieces, channels))
+    sums = np.zeros((TERMS[point], samples * pieces, channels))
     how, packed = (last, int(point), 0, threads), [b.reshape(-1, channels) for b in coefs]
     flat = sums.reshape(-1, channels)
     if point is Point.MOMENTS:
         module.map_points(None, x, None, packed[0], flat, *how)
         return [bits(sums)]
     y, dx = (b.copy() if in_place else np.empty_like(b) for b in (x, dy))
+    if point is Point.SWISHED:
+        module.map_points(dx, x, dx if in_place else dy, np.concatenate(packed), None, *how)
+        return [bits(dx)]
     module.map_points(y, y if in_place else x, None, np.concatenate(packed[:5]), None, *how)
     upstream = dx if in_place else dy
-    if point is Point.SQUASH:
-        module.map_points(dx, x, upstream, np.concatenate(packed), flat, *how)
-    else:
+    if point is Point.THRESHOLD:
         module.map_points(None, x, dy, np.concatenate(packed[:3]), flat, *how)
         module.map_points(dx, x, upstream, np.concatenate(packed), None, *how)
+    else:
+        module.map_points(dx, x, upstream, np.concatenate(packed[:4]), flat, *how)
     return [bits(b) for b in (y, dx, sums)]
 
 
@@ -203,13 +243,14 @@ def test_words_give_the_bits_of_float32_rounded(level, dtype, view, point, axis)
     expected = maps.output(wide, point, *inside, a, b).astype(dtype)
     assert bits(own.output(x, point, *inside, a, b)) == bits(expected)
     assert [bits(s) for s in own.moments(x)] == [bits(s) for s in maps.moments(wide)]
-    if point is Point.SQUASH:
-        dx, sums = maps.squash_back(upstream, wide, inside[0], a)
-        pair = own.squash_back(dy, x, inside[0], a)
+    if point is Point.THRESHOLD:
+        dx = maps.gradient(upstream, wide, *inside, *outside)
+        sums = maps.sums(upstream, wide, *inside)
+        pair = own.gradient(dy, x, *inside, *outside), own.sums(dy, x, *inside)
     else:
-        dx = maps.gradient(upstream, wide, point, *inside, *outside)
-        sums = maps.sums(upstream, wide, point, *inside)
-        pair = own.gradient(dy, x, point, *inside, *outside), own.sums(dy, x, point, *inside)
+        follow = inside, a, lambda sums: outside[1:]
+        dx, sums = maps.through_moments(upstream, wide, point, *follow)
+        pair = own.through_moments(dy, x, point, *follow)
     assert [bits(s) for s in pair] == [bits(dx.astype(dtype)), bits(sums)]
     y = np.empty_like(x).view(np.uint16)
     coefs = np.concatenate([c.reshape(-1, view[1]) for c in (*inside, a, b)])
@@ -229,6 +270,10 @@ def test_shared_coefficients_are_those_of_every_sample(point, axis):
     spread = [np.repeat(a[:1], 3, 0) for a in inside]
     maps = maps_of(x, axis)
     assert bits(maps.output(x, point, *shared)) == bits(maps.output(x, point, *spread))
-    if point is not Point.SQUASH:
-        once, each = maps_of(x, axis, shared=True), maps.sums(dy, x, point, *spread).sum(1)
-        np.testing.assert_allclose(once.sums(dy, x, point, *shared).sum(1), each, rtol=1e-12)
+    once = maps_of(x, axis, shared=True)
+    if point is Point.THRESHOLD:
+        each, got = maps.sums(dy, x, *spread), once.sums(dy, x, *shared)
+    else:
+        _, each = maps.slopes(dy, x, point, *spread)
+        _, got = once.slopes(dy, x, point, *shared)
+    np.testing.assert_allclose(got.sum(1), each.sum(1), rtol=1e-12)

@@ -186,11 +186,13 @@ def test_many_blocks_in_float32_are_the_whole_in_float64_rounded(
     y = moved(single(moved(x, 1, channel_axis)), channel_axis, 1)
     expected = reference(double, x.astype(np.float64))
     # one rounding, as all else is in float64, but for those below, of |weight| and |bias| < 2
-    # roundings: of tanh and its slope; of the kernel's scale
+    # roundings: of an exponential and its slope; of the kernel's scale
     float32 = {"DyT": 8, "ScaleNorm": 2, "GatedRMSNorm": 8, "AdaptiveLayerNorm": 8}
     slack = 2.0**-24 * abs(expected) * (2 if name == "SimpleNorm" else 1) + 1e-12
     if name in float32:
         slack = float32[name] * 2.0**-23
+    if name.startswith("EvoNormS"):  # what is rounded is larger than y where the bias is not
+        slack = 4 * 2.0**-23 * (abs(expected) + 1.5)
     if name == "PartialRMSNorm":
         slack *= 4  # a kernel of rows, in float32 but for the sums
     assert (abs(y - expected) <= slack).all()

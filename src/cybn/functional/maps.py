@@ -2,8 +2,8 @@ r"""Norms with a function of their own, one number to each map: y = a·f(x; v, s
 
 A map is one channel of one sample. What a norm is made of here are sums by map and outputs item by
 item, both compiled (kernels/maps.pxi); in between a norm turns sums into coefficients, a few
-numbers for each map, in NumPy. Everything is float64, but for tanh, and rounded once, of sixteen
-bits by way of float32.
+numbers for each map, in NumPy. Everything is float64 and rounded once, but for exponentials, which
+are of the dtype of the data; sixteen bits go by way of float32.
 
 Memory with channels last is taken as it lies, any other with channels first; what fits neither is
 copied. Samples and positions are in the order of the axes.
@@ -11,11 +11,14 @@ copied. Samples and positions are in the order of the axes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import cache, lru_cache
 from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy import empty, zeros
 
 from ..arrays.dtypes import FLOAT16, computed_in, is_bfloat16
 from ..arrays.layout import Arrangement
@@ -35,10 +38,12 @@ class Point(IntEnum):
     SWISH = 2  # x·sigma(v·x): of dy, dy·f, and dy times the slope along v
     SQUASH = 3  # tanh(v·x): the same
     LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
+    SWISHED = 5  # SWISH that is multiplied by another array; no sums
+    # what is linear is a THRESHOLD without one: its defaults
 
-    @property
-    def terms(self) -> int:
-        return {Point.MOMENTS: 2, Point.LARGER: 5}.get(self, 3)
+
+#: the number of sums
+TERMS = {point: {Point.MOMENTS: 2, Point.LARGER: 5}.get(point, 3) for point in Point}
 
 
 class Maps(NamedTuple):
@@ -60,36 +65,65 @@ class Maps(NamedTuple):
         m = max(1, self.positions)
         mean = self._about(x, 0.0)[0] / m
         left, squares = self._about(x, mean) / m
-        return mean + left, np.maximum(squares - left * left, 0)
+        mean += left
+        left *= left
+        squares -= left
+        return mean, np.maximum(squares, 0, out=squares)
 
-    def output(self, x, point: Point, v, s=0.0, t=0.0, a=1.0, b=0.0, *, out=None) -> np.ndarray:
+    def output(self, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, b=0.0, *, out=None) -> np.ndarray:
         """a·f(x; v, s, t) + b, like x, in `out` where it is given."""
-        return self._written(None, x, out, (v, s, t, a, b), None, point)
+        return self._written(None, x, out, (v, s, t, a, b), point)
 
-    def sums(self, dy, x, point: Point, v, s=0.0, t=0.0) -> np.ndarray:
-        """(terms, N, C): what `Point` says of each function."""
-        dy, x, sums = self.arrangement.gather(dy), self.arrangement.gather(x), self._room(point)
-        self._walk(None, x, dy, (v, s, t), sums, point)
+    def sums(self, dy, x, v, s=0.0, t=-np.inf) -> np.ndarray:
+        """(3, N, C): the sums of THRESHOLD."""
+        dy, x = self.arrangement.gather(dy), self.arrangement.gather(x)
+        sums = self._room(Point.THRESHOLD)
+        self._walk(None, x, dy, (v, s, t), sums, Point.THRESHOLD)
         return _joined(sums)
 
     def gradient(
-        self, dy, x, point: Point, v, s=0.0, t=0.0, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
+        self, dy, x, v, s=0.0, t=-np.inf, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
     ) -> np.ndarray:
-        """dx = dy·a·f_x + (x - m)·k + c, like x, in `out` where it is given; it may be dy."""
-        return self._written(dy, x, out, (v, s, t, a, m, k, c), None, point)
+        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, like x, in `out` where it is given; it may be
+        dy."""
+        return self._written(dy, x, out, (v, s, t, a, m, k, c), Point.THRESHOLD)
 
-    def squash_back(self, dy, x, v, a, *, out=None) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient and sums of SQUASH, at once: no sum is needed for its dx."""
-        sums = self._room(Point.SQUASH)
-        coefs = (v, 0.0, 0.0, a, 0.0, 0.0, 0.0)
-        return self._written(dy, x, out, coefs, sums, Point.SQUASH), _joined(sums)
+    def slopes(
+        self, dy, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, *, out=None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dy·a·f_x, like x, in `out` where it is given, and the sums, (terms, N, C); all but
+        THRESHOLD."""
+        sums = self._room(point)
+        dx = self._written(dy, x, out, (v, s, t, a), point, sums)
+        return dx, _joined(sums)
+
+    def product(self, dy, x, point: Point, v=1.0, a=1.0, *, out=None) -> np.ndarray:
+        """dy·a·f_x of SWISH, or dy·a·f of SWISHED, like x, in `out` where it is given; it may be dy."""
+        return self._written(dy, x, out, (v, 0.0, 0.0, a, 0.0, 0.0, 0.0), point)
+
+    def through_moments(
+        self, dy, x, point: Point, inside, a, follow, *, out=None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dx = dy·a·f_x + (x - m)·k + c, where m, k, c = follow(sums), and these sums."""
+        sums = self._room(point)
+        x, dx, target = self.arrangement.with_output(x, out)
+        values = np.empty_like(x) if target is None else target
+        # between its two summands dx has the bits of float32 at least
+        between = values if x.itemsize > 2 else np.empty(x.shape, np.float32)
+        self._walk(between, x, self.arrangement.gather(dy), (*inside, a), sums, point)
+        sums = _joined(sums)
+        linear = (1.0, 0.0, -np.inf, 1.0, *follow(sums))
+        self._walk(values, x, between, linear, None, Point.THRESHOLD)
+        if target is None:
+            self.arrangement.scatter(values, dx)
+        return dx, sums
 
     def _about(self, x, shift) -> np.ndarray:
         sums = self._room(Point.MOMENTS)
         self._walk(None, self.arrangement.gather(x), None, (shift,), sums, Point.MOMENTS)
         return _joined(sums)
 
-    def _written(self, dy, x, out, coefs, sums, point) -> np.ndarray:
+    def _written(self, dy, x, out, coefs, point, sums=None) -> np.ndarray:
         x, y, target = self.arrangement.with_output(x, out)
         values = np.empty_like(x) if target is None else target
         dy = None if dy is None else self.arrangement.gather(dy)
@@ -101,22 +135,25 @@ class Maps(NamedTuple):
     def _walk(self, out, x, dy, coefs, sums, point) -> None:
         if not x.size:
             return
-        samples = self.samples if any(np.ndim(a) == 2 for a in coefs) else 1
-        packed = np.empty((len(coefs), samples, self.channels))
-        for rows, a in zip(packed, coefs, strict=True):
-            rows[...] = a
+        samples = 1
+        for a in coefs:
+            if isinstance(a, np.ndarray) and a.ndim == 2:
+                samples = self.samples
+        packed = empty((len(coefs), samples, self.channels))
+        for i, a in enumerate(coefs):
+            packed[i] = a
         packed = packed.reshape(-1, self.channels)
-        sums = None if sums is None else sums.reshape(-1, self.channels)
+        if sums is not None:
+            sums = sums.reshape(-1, self.channels)
         threads = plan(x.size, x.itemsize).threads
-        words = 1 if self.dtype == FLOAT16 else 2 if is_bfloat16(self.dtype) else 0
-        kernels = of[computed_in(self.dtype)]
-        kernels.map_points(out, x, dy, packed, sums, self.last, int(point), words, threads)
+        kernel, words = _kernel(self.dtype)
+        kernel(out, x, dy, packed, sums, self.last, int(point), words, threads)
 
     def _room(self, point: Point) -> np.ndarray:
-        pieces = 1
-        if self.last and self.positions and self.channels:
-            pieces = ceil(self.positions / max(1, PIECE // self.channels))
-        return np.zeros((point.terms, self.samples, pieces, self.channels))
+        if not self.last or not self.positions or not self.channels:
+            return zeros((TERMS[point], self.samples, self.channels))
+        pieces = ceil(self.positions / max(1, PIECE // self.channels))
+        return zeros((TERMS[point], self.samples, pieces, self.channels))
 
 
 def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
@@ -124,20 +161,41 @@ def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
 
     shared: no coefficient is a sample's own, nor is a sum; samples with channels last are one then.
     """
-    axis = channel_axis % x.ndim
-    inner = [i for i in range(1, x.ndim) if i != axis]
-    samples, channels, positions = x.shape[0], x.shape[axis], prod(x.shape[i] for i in inner)
+    last = None
+    if not x.flags.c_contiguous:
+        axis = channel_axis % x.ndim
+        order = (*(i for i in range(x.ndim) if i != axis), axis)
+        last = x.transpose(order).flags.c_contiguous
+    return _maps(x.shape, x.dtype, channel_axis, shared, last)
+
+
+@lru_cache(maxsize=1024)
+def _maps(
+    shape: tuple[int, ...], dtype: np.dtype, channel_axis: int, shared: bool, last: bool | None
+) -> Maps:
+    """last: whether channels lie side by side; None of an array in C order."""
+    axis = channel_axis % len(shape)
+    inner = [i for i in range(1, len(shape)) if i != axis]
+    samples, channels, positions = shape[0], shape[axis], prod(shape[i] for i in inner)
     order = 0, *inner, axis
-    last = x.transpose(order).flags.c_contiguous
+    if last is None:  # axes of one item lie nowhere
+        last = 0 in shape or channels == 1 or all(shape[i] == 1 for i in inner if i > axis)
     if last and shared:
         samples, positions = 1, samples * positions
-    shape = samples, positions, channels
+    view = samples, positions, channels
     if not last:
-        order, shape = (0, axis, *inner), (samples, channels, positions)
-    arrangement = Arrangement(None if order == tuple(range(x.ndim)) else order, shape)
-    return Maps(arrangement, last, samples, channels, positions, x.dtype)
+        order, view = (0, axis, *inner), (samples, channels, positions)
+    arrangement = Arrangement(None if order == tuple(range(len(shape))) else order, view)
+    return Maps(arrangement, last, samples, channels, positions, dtype)
+
+
+@cache
+def _kernel(dtype: np.dtype) -> tuple[Callable[..., None], int]:
+    """The compiled walk over data of a dtype, and what its items are."""
+    words = 1 if dtype == FLOAT16 else 2 if is_bfloat16(dtype) else 0
+    return of[computed_in(dtype)].map_points, words
 
 
 def _joined(sums: np.ndarray) -> np.ndarray:
     """(terms, N, C): pieces are added up in their order."""
-    return sums[:, :, 0] if sums.shape[2] == 1 else sums.sum(2)
+    return sums if sums.ndim == 3 else sums[:, :, 0] if sums.shape[2] == 1 else sums.sum(2)

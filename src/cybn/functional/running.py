@@ -44,4 +44,5 @@ def fits(
 
 def follow(steps: Iterable[Step]) -> None:
     """Move running statistics, step by step: all of them in one call, or none where one cannot."""
-    move_running(list(steps))
+    if steps := list(steps):
+        move_running(steps)

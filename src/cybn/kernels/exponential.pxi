@@ -43,6 +43,15 @@ cdef inline A series(A r) noexcept nogil:
     return r + square * (even + r * odd)
 
 
+cdef inline float short_series(float r) noexcept nogil:
+    """As `series`: a polynomial that is off by 2^-28 at most and has two terms less."""
+    cdef float square = r * r, even, odd
+    odd = <float>0.16666521 + square * <float>0.008368745
+    even = <float>0.04166839 + square * <float>0.0013814539
+    even = <float>0.49999994 + square * even
+    return r + square * (even + r * odd)
+
+
 cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
     """e^x = power*(1 + rest) of x <= 0, to a few roundings; power is 1 where x is next to 0.
 
@@ -60,9 +69,27 @@ cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
     else:
         shifted = y * <float>1.4426950408889634 + <float>12582912.0
         k = shifted - <float>12582912.0
-        rest[0] = series((y - k * <float>0.693359375) - k * <float>-2.12194440e-4)
+        rest[0] = short_series((y - k * <float>0.693359375) - k * <float>-2.12194440e-4)
         power[0] = power_of_float(shifted)
     power[0] = <A>0 if x < lowest else power[0]
+
+
+cdef inline A e_to(A x) noexcept nogil:
+    """e^x to a few roundings, of -87 <= x <= 89 (-708 and 710 of double): infinite at that end."""
+    cdef A shifted, k, power
+    if A is double:
+        shifted = x * 1.4426950408889634 + 6755399441055744.0
+        k = shifted - 6755399441055744.0
+        x = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
+        power = power_of_double(shifted)
+        x = series(x)
+    else:
+        shifted = x * <float>1.4426950408889634 + <float>12582912.0
+        k = shifted - <float>12582912.0
+        x = (x - k * <float>0.693359375) - k * <float>-2.12194440e-4
+        power = power_of_float(shifted)
+        x = short_series(x)
+    return power * (<A>1 + x)
 
 
 cdef inline always raised(A *rest, A *power, A *more, A x, A low) noexcept nogil:

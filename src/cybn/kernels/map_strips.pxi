@@ -1,40 +1,53 @@
-# What is done to a strip of a map (maps.pxi), a loop for each function and task. They are called by
-# pointer, since what walks is the same for all; a strip is long enough for that.
+# What is done to strips of a map (maps.pxi), a loop for each function and task. They are called by
+# pointer, since what walks is the same for all.
 
 cdef enum:
-    MAP_STRIP = 32          # items that are computed at a time
+    MAP_COEFS = 7
+    MAP_STRIP = 8           # items that are computed at a time: a multiple of what a vector holds
 
-# A strip of items, beside a strip of each coefficient and of each sum.
-ctypedef void (*Strip)(S *out, const S *x, const S *dy, const double *coefs,
-                       double *sums) noexcept nogil
+cdef struct Run:            # what a loop does
+    S *out
+    const S *x
+    const S *dy
+    const void *coefs
+    double *sums
+    Py_ssize_t n                # strips; or items of a map
+    # Strips lie beside a strip of each coefficient, in the type of the loop, and of each sum. To those
+    # of the next strip it is `step`, or nothing, where all strips share them.
+    Py_ssize_t step
+    # Unless there are no maps, they lie one after the other, and coefficients and sums, (count, coef)
+    # and (terms, term) of double, have a number for each.
+    Py_ssize_t maps, coef, term
+    double far, near            # of the type of the loop, as `point` has them
+
+ctypedef void (*Loop)(Run run) noexcept nogil
 
 
-cdef inline always strip(S *out, const S *x, const S *dy, const double *coefs, double *sums,
-                         Point which, bint backward, bint writing, bint adding,
-                         A kind) noexcept nogil:
-    """A strip, in the type of `kind`. Only literals tell what is done."""
-    # to local arrays, so that no store can alias a load
-    cdef S[MAP_STRIP] y
-    cdef A[MOST_TERMS * MAP_STRIP] terms
+cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *coefs, A far, A near,
+                         bint each, Point which, bint backward, bint writing, bint adding) noexcept nogil:
+    """OUT y and terms: of a strip, in the type of `coefs`. Only literals tell what is done.
+
+    each: coefficients of their own for every place.
+    """
     cdef A f = 0, f_x = 0, f_v = 0, f_s = 0, f_t = 0, item, d = 0, s = 0, t = 0
-    cdef const double *scale = coefs + 3 * MAP_STRIP        # and what follows it
-    cdef Py_ssize_t j
+    cdef double wide
+    cdef Py_ssize_t j, k, n = MAP_STRIP if each else 1      # from one coefficient to the next
     for j in range(MAP_STRIP):
+        k = j if each else 0
         item = <A>x[j]
         if backward:
             d = <A>dy[j]
         if which == THRESHOLD or which == LARGER:
-            s, t = <A>coefs[MAP_STRIP + j], <A>coefs[2 * MAP_STRIP + j]
-        point(&f, &f_x, &f_v, &f_s, &f_t, item, <A>coefs[j], s, t, which)
+            s, t = coefs[n + k], coefs[2 * n + k]
+        point(&f, &f_x, &f_v, &f_s, &f_t, item, coefs[k], s, t, far, near, which)
         if writing and backward:
-            f_x = d * <A>scale[j] * f_x
-            if which != SQUASH:         # it has no moments
-                f_x = f_x + ((item - <A>scale[MAP_STRIP + j]) * <A>scale[2 * MAP_STRIP + j]
-                             + <A>scale[3 * MAP_STRIP + j])
+            f_x = d * (coefs[3 * n + k] * (f if which == SWISHED else f_x))
+            if which == THRESHOLD:
+                f_x = f_x + ((item - coefs[4 * n + k]) * coefs[5 * n + k] + coefs[6 * n + k])
             y[j] = <S>f_x
         elif writing:
             if which != THRESHOLD:      # it has a scale and a shift of its own
-                f = f * <A>scale[j] + <A>scale[MAP_STRIP + j]
+                f = f * coefs[3 * n + k] + coefs[4 * n + k]
             y[j] = <S>f
         if adding:
             if which == MOMENTS:
@@ -42,109 +55,184 @@ cdef inline always strip(S *out, const S *x, const S *dy, const double *coefs, d
             elif which == THRESHOLD:
                 terms[j], terms[MAP_STRIP + j] = d * f_v, d * f_s
                 terms[2 * MAP_STRIP + j] = d * f_t
-            else:
+            elif which == SQUASH:       # of 1 at the most
                 terms[j], terms[MAP_STRIP + j] = d, d * f
                 terms[2 * MAP_STRIP + j] = d * f_v
+            else:                       # products of narrow numbers may be wide
+                terms[j], wide = d, <double>d * <double>f
+                terms[MAP_STRIP + j] = wide
+                terms[2 * MAP_STRIP + j] = (wide if which == SWISH else <double>d) * <double>f_v
                 if which == LARGER:
                     terms[3 * MAP_STRIP + j], terms[4 * MAP_STRIP + j] = d * f_s, d * f_t
-    if writing:
-        for j in range(MAP_STRIP):
-            out[j] = y[j]
-    if adding:
+
+
+cdef inline always strips(Run run, Point which, bint backward, bint writing, bint adding,
+                          A kind) noexcept nogil:
+    # to local arrays, so that no store can alias a load
+    cdef S[MAP_STRIP] y
+    cdef double[MOST_TERMS * MAP_STRIP] terms
+    cdef Py_ssize_t i, j, next_sums = terms_of(which) * MAP_STRIP if run.step else 0
+    cdef const A *coefs = <const A *>run.coefs
+    cdef A far = <A>run.far, near = <A>run.near
+    for i in range(run.n):
+        strip(y, terms, run.x, run.dy, coefs, far, near, True, which, backward, writing, adding)
+        if writing:
+            memcpy(run.out, y, sizeof(y))
+        if adding:
+            for j in range(terms_of(which) * MAP_STRIP):
+                run.sums[j] += terms[j]
+        advance(&run, MAP_STRIP)
+        coefs, run.sums = coefs + run.step, run.sums + next_sums
+
+
+cdef inline void advance(Run *run, Py_ssize_t n) noexcept nogil:
+    run.x, run.dy, run.out = run.x + n, run.dy + n, run.out + n
+
+
+cdef inline int count_of(Point which, bint backward, bint writing, bint adding) noexcept nogil:
+    """How many coefficients a loop has."""
+    if which == MOMENTS:
+        return 1
+    return 5 if not backward else 7 if not adding else 4 if writing else 3
+
+
+cdef inline always maps(Run run, Point which, bint backward, bint writing, bint adding,
+                        A kind) noexcept nogil:
+    cdef S[MAP_STRIP] y, room, upstream
+    cdef double[MOST_TERMS * MAP_STRIP] sums, terms
+    cdef A[MAP_COEFS] mine
+    cdef A far = <A>run.far, near = <A>run.near
+    cdef const double *coefs = <const double *>run.coefs
+    cdef Py_ssize_t map, i, j, left = run.n % MAP_STRIP
+    cdef int count = count_of(which, backward, writing, adding), k
+    for map in range(run.maps):
+        for k in range(count):
+            mine[k] = <A>coefs[k * run.coef + map]
         for j in range(terms_of(which) * MAP_STRIP):
-            sums[j] += terms[j]
+            sums[j] = 0
+        for i in range(run.n // MAP_STRIP):
+            strip(y, terms, run.x, run.dy, mine, far, near, False, which, backward, writing, adding)
+            if writing:
+                memcpy(run.out, y, sizeof(y))
+            if adding:
+                for j in range(terms_of(which) * MAP_STRIP):
+                    sums[j] += terms[j]
+            advance(&run, MAP_STRIP)
+        if left:
+            for j in range(MAP_STRIP):
+                room[j] = run.x[j] if j < left else <S>0
+            if backward:
+                for j in range(MAP_STRIP):
+                    upstream[j] = run.dy[j] if j < left else <S>0
+            strip(y, terms, room, upstream, mine, far, near, False, which, backward, writing, adding)
+            if writing:
+                for j in range(left):
+                    run.out[j] = y[j]
+            if adding:
+                for k in range(terms_of(which)):
+                    for j in range(MAP_STRIP):
+                        sums[k * MAP_STRIP + j] += terms[k * MAP_STRIP + j] if j < left else 0.0
+            advance(&run, left)
+        if adding:
+            for k in range(terms_of(which)):
+                run.sums[k * run.term + map] = fold_eight(sums + k * MAP_STRIP)
 
 
-# One loop for each, forward, of sums and of gradients.
-
-cdef loop sum_moments(S *out, const S *x, const S *dy, const double *coefs,
-                      double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, MOMENTS, False, False, True, <double>0)
-
-
-cdef loop write_threshold(S *out, const S *x, const S *dy, const double *coefs,
-                          double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, THRESHOLD, False, True, False, <double>0)
+cdef inline always walk_run(Run run, Point which, bint backward, bint writing, bint adding,
+                            A kind) noexcept nogil:
+    if run.maps:
+        maps(run, which, backward, writing, adding, kind)
+    else:
+        strips(run, which, backward, writing, adding, kind)
 
 
-cdef loop sum_threshold(S *out, const S *x, const S *dy, const double *coefs,
-                        double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, THRESHOLD, True, False, True, <double>0)
+# One for each: moments, and what is written; sums, and gradients; or sums and slopes at once.
+
+cdef loop sum_moments(Run run) noexcept nogil:
+    walk_run(run, MOMENTS, False, False, True, <double>0)
 
 
-cdef loop pull_threshold(S *out, const S *x, const S *dy, const double *coefs,
-                         double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, THRESHOLD, True, True, False, <double>0)
+cdef loop write_threshold(Run run) noexcept nogil:
+    walk_run(run, THRESHOLD, False, True, False, <double>0)
 
 
-cdef loop write_swish(S *out, const S *x, const S *dy, const double *coefs,
-                      double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, SWISH, False, True, False, <double>0)
+cdef loop sum_threshold(Run run) noexcept nogil:
+    walk_run(run, THRESHOLD, True, False, True, <double>0)
 
 
-cdef loop sum_swish(S *out, const S *x, const S *dy, const double *coefs,
-                    double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, SWISH, True, False, True, <double>0)
+cdef loop pull_threshold(Run run) noexcept nogil:
+    walk_run(run, THRESHOLD, True, True, False, <double>0)
 
 
-cdef loop pull_swish(S *out, const S *x, const S *dy, const double *coefs,
-                     double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, SWISH, True, True, False, <double>0)
+cdef loop write_swish(Run run) noexcept nogil:
+    walk_run(run, SWISH, False, True, False, <S>0)
 
 
-cdef loop write_squash(S *out, const S *x, const S *dy, const double *coefs,
-                       double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, SQUASH, False, True, False, <S>0)
+cdef loop slope_swish(Run run) noexcept nogil:
+    walk_run(run, SWISH, True, True, True, <S>0)
 
 
-cdef loop pull_squash(S *out, const S *x, const S *dy, const double *coefs,
-                      double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, SQUASH, True, True, True, <S>0)
+cdef loop write_swish_wide(Run run) noexcept nogil:
+    walk_run(run, SWISH, False, True, False, <double>0)
 
 
-cdef loop write_larger(S *out, const S *x, const S *dy, const double *coefs,
-                       double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, LARGER, False, True, False, <double>0)
+cdef loop slope_swish_wide(Run run) noexcept nogil:
+    walk_run(run, SWISH, True, True, True, <double>0)
 
 
-cdef loop sum_larger(S *out, const S *x, const S *dy, const double *coefs,
-                     double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, LARGER, True, False, True, <double>0)
+cdef loop pull_swish(Run run) noexcept nogil:
+    walk_run(run, SWISH, True, True, False, <S>0)
 
 
-cdef loop pull_larger(S *out, const S *x, const S *dy, const double *coefs,
-                      double *sums) noexcept nogil:
-    strip(out, x, dy, coefs, sums, LARGER, True, True, False, <double>0)
+cdef loop multiply_swish(Run run) noexcept nogil:
+    walk_run(run, SWISHED, True, True, False, <S>0)
 
 
-cdef Strip strip_for(int which, bint out, bint dy, bint sums) noexcept nogil:
-    """The loop for what is given, or NULL."""
+cdef loop write_squash(Run run) noexcept nogil:
+    walk_run(run, SQUASH, False, True, False, <S>0)
+
+
+cdef loop slope_squash(Run run) noexcept nogil:
+    walk_run(run, SQUASH, True, True, True, <S>0)
+
+
+cdef loop write_larger(Run run) noexcept nogil:
+    walk_run(run, LARGER, False, True, False, <double>0)
+
+
+cdef loop slope_larger(Run run) noexcept nogil:
+    walk_run(run, LARGER, True, True, True, <double>0)
+
+
+cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept nogil:
+    """The loop for what is given, or NULL. wide: of double, where there is a narrow one."""
     cdef int task = out + 2 * dy + 4 * sums
+    wide = wide and sizeof(S) < sizeof(double)
     if task == 1:           # forward
         if which == THRESHOLD:
             return write_threshold
         if which == SWISH:
-            return write_swish
+            return write_swish_wide if wide else write_swish
         if which == SQUASH:
             return write_squash
         if which == LARGER:
             return write_larger
-    elif task == 6:         # sums
-        if which == THRESHOLD:
-            return sum_threshold
+    elif task == 7:         # slopes and sums
         if which == SWISH:
-            return sum_swish
+            return slope_swish_wide if wide else slope_swish
+        if which == SQUASH:
+            return slope_squash
         if which == LARGER:
-            return sum_larger
+            return slope_larger
+    elif task == 6 and which == THRESHOLD:      # sums
+        return sum_threshold
     elif task == 3:         # the gradient
         if which == THRESHOLD:
             return pull_threshold
-        if which == SWISH:
+        if which == SWISH and not wide:
             return pull_swish
-        if which == LARGER:
-            return pull_larger
-    elif task == 7 and which == SQUASH:
-        return pull_squash
+        if which == SWISHED:
+            return multiply_swish
     elif task == 4 and which == MOMENTS:
         return sum_moments
     return NULL

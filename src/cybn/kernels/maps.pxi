@@ -2,21 +2,27 @@
 # is one number for each map, that is for each channel of each sample, or for each channel.
 #
 #     forward     y  = a*f + b; THRESHOLD: f                  coefs v, s, t, a, b
-#     sums        of dy*f and of dy times the slopes          coefs v, s, t
-#     gradient    dx = dy*a*f_x + (x - m)*k + c               coefs v, s, t, a, m, k, c
+#     slopes      dy*a*f_x, and sums of dy, dy*f and dy times the slopes along v, s and t
+#                                                             coefs v, s, t, a; not of THRESHOLD
+#     sums        of dy times the slopes along v, s and t     coefs v, s, t; of THRESHOLD
+#     gradient    dx = dy*a*f_x + (x - m)*k + c               coefs v, s, t, a, m, k, c; of THRESHOLD
+#     product     dy*a*f_x of SWISH, dy*a*f of SWISHED           the same
 #
-# with sums by map. What lies between, how the coefficients follow from moments and sums, is a few
-# numbers for each map, and NumPy's. Everything is computed in double and rounded once, so that no
-# data of fewer bits is too large or small for what is multiplied; tanh alone is in S, since it
-# is all arithmetic, and of no such products. S is float or double. Data of sixteen bits goes by the
-# loops of float: strips of it are converted on their way in and out, so that no loop is there
-# twice.
+# with sums by map. So what is costly is computed once on the way back: slopes are written where dx
+# will be, and what goes through moments is added by a gradient of THRESHOLD, as it is of that as dy.
+# What lies between, how the coefficients follow from moments and sums, is a few numbers for each
+# map, and NumPy's.
+#
+# Everything is computed in double and rounded once, so that no data of fewer bits is too large or
+# small for what is multiplied; but the exponential of SWISH and SQUASH, and what stands beside it,
+# is computed in S: `narrow` loops. Those of SWISH have wide ones for the coefficients of which S
+# has not all digits. S is float or double. Data of sixteen bits goes by the loops of float: parts of
+# it are converted on their way in and out, so that no loop is there twice.
 #
 # x is (N, A, B): channels on A and positions on B, or the other way round. A unit is a map, or a
-# piece of a sample whose channels lie side by side. It is walked in strips, beside coefficients
-# that are spread to `width` places: of a map they are all alike, else they are those of the
-# channels, some times over where channels are few. Units are cut by the shape alone, and each is
-# summed by one thread.
+# piece of a sample whose channels lie side by side. It is walked in strips, beside coefficients: one
+# strip of each for a map, else those of the channels, some times over where channels are few, to
+# `width` places. Units are cut by the shape alone, and each is summed by one thread.
 
 include "loans.pxi"
 include "points.pxi"
@@ -25,22 +31,26 @@ include "map_strips.pxi"
 cdef enum:
     MAP_PIECE = 65536       # items of a piece
     MAP_WIDTH = 4096        # places over which few channels are repeated, at the most
-    MAP_COEFS = 7
+    MAP_PART = 32           # items that are not read where they lie
 
 cdef enum Words:                # what items are
     NO_WORDS                    # S
     FLOAT16
     BFLOAT16
 
-cdef struct Maps:
-    Strip strip
-    bint moments
-    Words words
-    char *out
-    char *x
-    char *dy
-    Py_ssize_t out_stride, x_stride, dy_stride      # from sample to sample, in bytes
+cdef struct Items:              # an array, or NULL
+    char *at
+    Py_ssize_t stride           # from sample to sample, in bytes
     Py_ssize_t itemsize
+    Words words
+
+cdef struct Maps:
+    Loop loop
+    bint narrow                 # coefficients are of S
+    double far, near
+    bint moments
+    Items out, x, dy
+    bint words                  # any of them
     Py_ssize_t samples, C, P        # channels; positions of a sample
     bint last                       # channels lie side by side
     Py_ssize_t piece, pieces        # positions to a piece, pieces to a sample, if they do
@@ -54,11 +64,6 @@ cdef struct Maps:
 
 cdef struct Stretch:                # a unit: n items from an offset in a sample on
     Py_ssize_t sample, channel, at, n
-
-cdef struct Part:                   # a strip of a unit that is not read where it lies
-    Py_ssize_t n
-    S[MAP_STRIP] x
-    S[MAP_STRIP] dy
 
 
 cdef inline Stretch stretch_of(Maps *job, Py_ssize_t unit) noexcept nogil:
@@ -74,7 +79,19 @@ cdef inline Stretch stretch_of(Maps *job, Py_ssize_t unit) noexcept nogil:
     return run
 
 
-cdef void spread_coefs(Maps *job, Stretch run, double *to) noexcept nogil:
+cdef bint within(const double *coefs, Py_ssize_t n) noexcept nogil:
+    """Has S all digits of the coefficients?"""
+    cdef double size, least = 1, most = 1
+    cdef Py_ssize_t i
+    for i in range(n):
+        size = fabs(coefs[i])
+        size = 1 if size == 0 else size
+        least = size if size < least else least
+        most = most if size < most else size        # NaN is most
+    return least > 1e-30 and most < 1e30
+
+
+cdef void spread_coefs(Maps *job, Stretch run, A *to) noexcept nogil:
     """OUT to: (strips, count, MAP_STRIP), the coefficients of a unit, place by place."""
     cdef const double *values
     cdef Py_ssize_t i, j, k, place
@@ -82,13 +99,13 @@ cdef void spread_coefs(Maps *job, Stretch run, double *to) noexcept nogil:
         values = job.coefs + i * job.coef + run.sample * job.each + run.channel
         if not job.last:
             for j in range(MAP_STRIP):
-                to[i * MAP_STRIP + j] = values[0]
+                to[i * MAP_STRIP + j] = <A>values[0]
             continue
         k = 0
-        for place in range(job.strips * MAP_STRIP):
-            j = place // MAP_STRIP * job.count * MAP_STRIP + place % MAP_STRIP
-            to[j + i * MAP_STRIP] = values[k] if place < job.width else 0
-            k = k + 1 if k + 1 < job.C else 0
+        for place in range(job.strips):
+            for j in range(MAP_STRIP):
+                to[(place * job.count + i) * MAP_STRIP + j] = <A>values[k]
+                k = k + 1 if k + 1 < job.C else 0
 
 
 cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept nogil:
@@ -98,7 +115,7 @@ cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept no
     for i in range(job.terms):
         to = job.sums + i * job.term + unit * (job.C if job.last else 1)
         if not job.last:
-            to[0] = fold_lanes(sums + i * MAP_STRIP)
+            to[0] = fold_eight(sums + i * MAP_STRIP)
             continue
         memset(to, 0, job.C * sizeof(double))
         k = 0
@@ -109,24 +126,24 @@ cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept no
 
 
 cdef void read_part(S *room, const char *x, Py_ssize_t n, Words words) noexcept nogil:
-    """OUT room: n items, and zeros that make a strip of them. A strip of a known length has vectors
+    """OUT room: n items, and zeros that make a part of them. A part of a known length has vectors
     and no loop for what is left."""
-    cdef S[MAP_STRIP] part
-    if n < MAP_STRIP:
+    cdef S[MAP_PART] part
+    if n < MAP_PART:
         memset(part, 0, sizeof(part))
         memcpy(part, x, n * (sizeof(S) if words == NO_WORDS else 2))
         x = <const char *>part
     if words == NO_WORDS or sizeof(S) == sizeof(double):
-        memcpy(room, x, MAP_STRIP * sizeof(S))
+        memcpy(room, x, MAP_PART * sizeof(S))
     elif words == FLOAT16:
-        load(room, <const float16 *>x, MAP_STRIP)
+        load(room, <const float16 *>x, MAP_PART)
     else:
-        read(room, <const bfloat16 *>x, MAP_STRIP, True, True)
+        read(room, <const bfloat16 *>x, MAP_PART, True, True)
 
 
 cdef void write_part(char *out, const S *room, Py_ssize_t n, Words words) noexcept nogil:
-    """To out: n items of a strip."""
-    cdef float16[MAP_STRIP] part
+    """To out: n items of a part."""
+    cdef float16[MAP_PART] part
     if words == NO_WORDS or sizeof(S) == sizeof(double):
         memcpy(out, room, n * sizeof(S))
         return
@@ -137,54 +154,102 @@ cdef void write_part(char *out, const S *room, Py_ssize_t n, Words words) noexce
     memcpy(out, part, n * 2)
 
 
-cdef void walk_unit(Maps *job, Stretch run, const double *coefs, double *sums) noexcept nogil:
-    cdef Py_ssize_t place = 0, i = 0, left = run.n, skipped = run.at * job.itemsize, bytes_read
-    cdef char *x = job.x + run.sample * job.x_stride + skipped
-    cdef char *dy = job.dy + run.sample * job.dy_stride + skipped if job.dy != NULL else x
-    cdef char *out = job.out + run.sample * job.out_stride + skipped if job.out != NULL else x
+cdef void walk_part(Maps *job, Run run, const char *coefs, Py_ssize_t n) noexcept nogil:
+    """n <= MAP_PART items that are words, or less than a strip."""
+    cdef S[MAP_PART] room, upstream
+    cdef char *out = <char *>run.out
     cdef double[MAP_STRIP] shifts
-    cdef const double *own
-    cdef Part part
+    if n < MAP_STRIP and job.moments:       # nothing, about 0, is what is missing
+        memset(shifts, 0, sizeof(shifts))
+        memcpy(shifts, coefs, n * sizeof(double))
+        coefs = <const char *>shifts
+    read_part(room, <const char *>run.x, n, job.x.words)
+    if job.dy.at != NULL:
+        read_part(upstream, <const char *>run.dy, n, job.dy.words)
+    run.out, run.x, run.dy, run.coefs = room, room, upstream, coefs
+    run.n = ceil_div(n, MAP_STRIP)
+    job.loop(run)
+    if job.out.at != NULL:
+        write_part(out, room, n, job.out.words)
+
+
+cdef inline char *start_of(Items items, Stretch run) noexcept nogil:
+    return items.at + run.sample * items.stride + run.at * items.itemsize
+
+
+cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) noexcept nogil:
+    cdef Py_ssize_t place = 0, left = unit.n, n, size = sizeof(S) if job.narrow else sizeof(double)
+    cdef char *x = start_of(job.x, unit)
+    cdef char *dy = start_of(job.dy, unit) if job.dy.at != NULL else x
+    cdef char *out = start_of(job.out, unit) if job.out.at != NULL else x
+    cdef const char *own
+    cdef Run run
+    run.far, run.near = job.far, job.near
+    # one channel is a map, wherever it lies
+    run.step, run.maps, run.sums = job.count * MAP_STRIP if job.last and job.C > 1 else 0, 0, sums
     while left > 0:
-        own = coefs + i * job.count * MAP_STRIP
-        part.n = min(<Py_ssize_t>MAP_STRIP, min(job.width - place, left))
-        if part.n < MAP_STRIP and job.moments:      # nothing, about 0, is what is missing
-            memset(shifts, 0, sizeof(shifts))
-            memcpy(shifts, own, part.n * sizeof(double))
-            own = shifts
-        if part.n < MAP_STRIP or job.words:
-            read_part(part.x, x, part.n, job.words)
-            if job.dy != NULL:
-                read_part(part.dy, dy, part.n, job.words)
-            job.strip(part.x, part.x, part.dy, own, sums + i * job.terms * MAP_STRIP)
-            if job.out != NULL:
-                write_part(out, part.x, part.n, job.words)
+        n = left
+        own = coefs
+        if run.step:
+            own += place // MAP_STRIP * run.step * size
+            run.sums = sums + place * job.terms
+            n = min(job.width - place, left)
+        if job.words:
+            n = min(n, <Py_ssize_t>MAP_PART)
+        if n >= MAP_STRIP:
+            n -= n % MAP_STRIP
+        run.out, run.x, run.dy = <S *>out, <const S *>x, <const S *>dy
+        if job.words or n < MAP_STRIP:
+            walk_part(job, run, own, n)
         else:
-            job.strip(<S *>out, <const S *>x, <const S *>dy, own,
-                      sums + i * job.terms * MAP_STRIP)
-        bytes_read = part.n * job.itemsize
-        x, dy, out = x + bytes_read, dy + bytes_read, out + bytes_read
-        left -= part.n
-        place += part.n
-        i += 1
-        if place == job.width:
-            place = i = 0
+            run.n, run.coefs = n // MAP_STRIP, own
+            job.loop(run)
+        x, dy, out = x + n * job.x.itemsize, dy + n * job.dy.itemsize, out + n * job.out.itemsize
+        left -= n
+        place = place + n if place + n < job.width else 0
+
+
+cdef Py_ssize_t walk_whole(Maps *job, Py_ssize_t unit, Py_ssize_t stop) noexcept nogil:
+    """Maps of one sample from a unit on; what follows them."""
+    cdef Stretch first = stretch_of(job, unit)
+    cdef Py_ssize_t at = first.sample * job.each + first.channel
+    cdef Run run
+    run.far, run.near = job.far, job.near
+    run.maps, run.n, run.step = min(stop - unit, job.C - first.channel), job.P, 0
+    run.x = run.dy = <const S *>start_of(job.x, first)
+    run.out = <S *>run.x
+    if job.dy.at != NULL:
+        run.dy = <const S *>start_of(job.dy, first)
+    if job.out.at != NULL:
+        run.out = <S *>start_of(job.out, first)
+    run.coefs, run.coef, run.sums, run.term = job.coefs + at, job.coef, NULL, job.term
+    if job.sums != NULL:
+        run.sums = job.sums + unit
+    job.loop(run)
+    return unit + run.maps
 
 
 cdef void walk_maps(Maps *job, Py_ssize_t start, Py_ssize_t stop, double *scratch) noexcept nogil:
     cdef double *sums = scratch + MAP_COEFS * job.strips * MAP_STRIP
-    cdef Py_ssize_t unit, before = -1
+    cdef Py_ssize_t unit = start, before = -1
     cdef Stretch run
-    for unit in range(start, stop):
+    while unit < stop:
+        if not job.last and not job.words:
+            unit = walk_whole(job, unit, stop)
+            continue
         run = stretch_of(job, unit)
         if not job.last or before < 0 or (job.each and before != run.sample):
-            spread_coefs(job, run, scratch)
+            if job.narrow:
+                spread_coefs(job, run, <S *>scratch)
+            else:
+                spread_coefs(job, run, scratch)
             before = run.sample
         if job.sums != NULL:
             memset(sums, 0, job.terms * job.strips * MAP_STRIP * sizeof(double))
-        walk_unit(job, run, scratch, sums)
+        walk_unit(job, run, <const char *>scratch, sums)
         if job.sums != NULL:
             keep_terms(job, unit, sums)
+        unit += 1
 
 
 cdef Py_ssize_t repeats(Py_ssize_t channels, Py_ssize_t positions) noexcept nogil:
@@ -206,49 +271,76 @@ cdef void set_units(Maps *job) noexcept nogil:
     job.strips = ceil_div(job.width, MAP_STRIP)
 
 
+cdef int lend_items(Items *to, Call call, a, bint writable, Data *data, const Data *like, int words,
+                    str name) except -1:
+    """OUT to, data: `a`, of S or of the words that data is, and the shape of `like`, if there is one.
+
+    Between loops of words there may be S.
+    """
+    cdef char letter
+    if a is None:
+        return 0
+    lend_data(data, call, a, writable, NULL, name)
+    letter = b"f" if sizeof(S) == sizeof(float) else b"d"
+    if not (data.letter == letter or (words and data.letter == b"H")):
+        refuse(name, "the dtype of the kernel", a.dtype)
+    for i in range(3):
+        if like != NULL and data.shape[i] != like.shape[i]:
+            refuse(name, "the shape of x", a.shape)
+    to.at, to.stride, to.itemsize = data.at, data.stride, data.itemsize
+    to.words = <Words>words if data.letter == b"H" else NO_WORDS
+    return 0
+
+
 def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int threads):
     """OUT out, which may be x or dy, or sums. IN x, dy (N, A, B), coefs. May be None: all but x.
 
     last: channels lie on B, else on A. words: 0, or 1 for float16 and 2 for bfloat16, which come as
-    their words. Without dy it is the forward, or the sums of MOMENTS.
+    their words; some of the arrays may be float32 then. Without dy it is the forward, or the sums
+    of MOMENTS.
     coefs: (count*N, C) or (count, C); sums: (terms*N*pieces, C).
     """
     cdef Call call = Call.__new__(Call)
     cdef Maps job
     cdef Data data, other
-    cdef char letter
-    cdef Py_ssize_t N, t, room
+    cdef Py_ssize_t N, n, t, room
     cdef double *scratch
     cdef Team team
     memset(&job, 0, sizeof(Maps))
     check_threads(threads)
     if words < 0 or words > 2 or (words and sizeof(S) != sizeof(float)):
         refuse("words", "0, 1 or 2, of float32", words)
-    job.strip = strip_for(which, out is not None, dy is not None, sums is not None)
-    lend_data(&data, call, x, False, NULL, "x")
-    letter = b"H" if words else b"f" if sizeof(S) == sizeof(float) else b"d"
-    if data.letter != letter:
-        refuse("x", "the dtype of the kernel", x.dtype)
-    if job.strip == NULL:
-        refuse("out, dy and sums", f"those of a loop of function {which}", None)
-    job.words, job.last, job.itemsize = <Words>words, last, data.itemsize
-    job.x, job.x_stride, job.samples, N = data.at, data.stride, data.shape[0], data.shape[0]
+    lend_items(&job.x, call, x, False, &data, NULL, words, "x")
+    job.loop = loop_for(which, out is not None, dy is not None, sums is not None, False)
+    if x is None or job.loop == NULL:
+        refuse("x, out, dy and sums", f"those of a loop of function {which}", None)
+    job.last, job.samples, N = last, data.shape[0], data.shape[0]
     job.C, job.P = data.shape[2 if last else 1], data.shape[1 if last else 2]
-    if out is not None:
-        lend_data(&other, call, out, True, &data, "out")
-        job.out, job.out_stride = other.at, other.stride
-    if dy is not None:
-        lend_data(&other, call, dy, False, &data, "dy")
-        job.dy, job.dy_stride = other.at, other.stride
+    lend_items(&job.out, call, out, True, &other, &data, words, "out")
+    lend_items(&job.dy, call, dy, False, &other, &data, words, "dy")
+    job.words = job.x.words or job.out.words or job.dy.words
     job.moments, job.terms = which == MOMENTS, terms_of(<Point>which)
     set_units(&job)
-    job.count = 1 if job.moments else 3 if out is None else 5 if dy is None else MAP_COEFS
+    job.count = MAP_COEFS if dy is not None else 5
+    if sums is not None:
+        job.count = 1 if job.moments else 3 if out is None else 4
     job.coefs = call.table(coefs, job.count * N, job.C, "coefs", job.count)
     job.each = job.C if N > 1 and len(coefs) > job.count else 0
     job.coef = N * job.C if job.each else job.C
+    job.narrow = which == SQUASH or which == SWISH or which == SWISHED
+    n = len(coefs) // job.count * job.C         # of each; those of s and t are nobody's
+    if which == SWISH and not (within(job.coefs, n)
+                               and within(job.coefs + 3 * n, (job.count - 3) * n)):
+        job.narrow = False
+        job.loop = loop_for(which, True, dy is not None, sums is not None, True)
+        if job.loop == NULL:
+            refuse("coefs", "numbers of which the dtype has all digits", None)
     if sums is not None:
         job.term = N * job.pieces * job.C
         job.sums = call.table(sums, job.terms * N * job.pieces, job.C, "sums")
+    job.far, job.near = 708, 710
+    if job.narrow and sizeof(S) < sizeof(double):
+        job.far, job.near = 87, 89
     room = (MAP_COEFS + job.terms) * job.strips * MAP_STRIP
     call.doubles(threads * room)
     call.allocate()

@@ -12,14 +12,20 @@ cdef enum Point:
     SWISH           # x * sigma(v*x)
     SQUASH          # tanh(v*x)
     LARGER          # x over the larger of v*x + s and t
+    SWISHED            # SWISH that multiplies
 
 cdef enum:
     MOST_TERMS = 5
 
-cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t,
+cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t, A far, A near,
                        Point which) noexcept nogil:
-    """OUT f and its slopes along x, v, s and t. `which` is a literal."""
+    """OUT f and its slopes along x, v, s and t; of SWISH that along v over f. `which` is a literal.
+
+    e^-far is a normal number, and e^near infinite; who knows them at compile time makes a branch of
+    what is beyond them, where two operations do.
+    """
     cdef A one = 1, zero = 0, u = v * x, power, rest, e, along, share
+    cdef A largest = <A>DBL_MAX if A is double else <A>FLT_MAX
     if which == MOMENTS:
         f[0] = x - v
     elif which == THRESHOLD:
@@ -29,15 +35,16 @@ cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t,
         f_v[0] = x if u > t else zero
         f_s[0] = one if u > t else zero
         f_t[0] = zero if u > t else one
-    elif which == SWISH:
-        exponential(-u if u > 0 else u, &power, &rest)
-        e = power + power * rest
-        share = one / (one + e)         # of the larger of sigma(u) and sigma(-u)
-        along = x * (e * share * share)
-        share = share if u > 0 else e * share
+    elif which == SWISH or which == SWISHED:
+        power = u if u < far else far
+        power = power if power > -near else -near
+        e = e_to(-power)
+        share = one / (one + e)
         f[0] = x * share
-        f_x[0] = share + v * along
-        f_v[0] = x * along
+        e = (e if e < largest else largest) * share     # 1 - share, to its last digit
+        e = zero if u > far else e
+        f_x[0] = share * (one + power * e)
+        f_v[0] = x * e                  # over f: no more than x
     elif which == SQUASH:
         exponential(-2 * u if u > 0 else 2 * u, &power, &rest)
         e = power + power * rest

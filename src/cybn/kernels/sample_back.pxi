@@ -2,20 +2,19 @@
 
 cdef leaf reduce_products(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     """Sums of dy and dy*xhat of cells, of dy*weight by items."""
-    cdef Py_ssize_t b
-    for b in range(ceil_div(stop - start, MOST_CELLS)):
-        reduce_cells(job, start + b * MOST_CELLS,
-                     min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+    cdef Py_ssize_t count
+    while start < stop:
+        count = together(job, start, stop)
+        reduce_cells(job, start, count)
+        start += count
 
 
 cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     cdef double *out = job.sums + 2 * (start - job.row * job.cells)
     cdef double room[2][MOST_CELLS]
     cdef double rests[MOST_CELLS]
-    cdef Py_ssize_t rows[MOST_CELLS]
-    rows_of(job, rows, start, count)
-    cdef const double *means = of_rows(job, room[0], job.mean, rows, start, count)
-    cdef const double *rstds = of_rows(job, room[1], job.rstd, rows, start, count)
+    cdef const double *means = of_rows(job, room[0], job.mean, start)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, start)
     cdef Lines lines
     cdef Py_ssize_t c, step = count if job.parts == 1 else 1
     cdef Cell cell
@@ -158,24 +157,23 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
 
     What doubtful rows add is beyond T: it goes to `shared` at once.
     """
-    cdef Py_ssize_t b
-    for b in range(ceil_div(stop - start, MOST_CELLS)):
-        write_back_cells(job, item_sums, shared, start + b * MOST_CELLS,
-                         min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+    cdef Py_ssize_t count
+    while start < stop:
+        count = together(job, start, stop)
+        write_back_cells(job, item_sums, shared, start, count)
+        start += count
 
 
 cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
                                     Py_ssize_t count) noexcept nogil:
-    cdef double room[5][MOST_CELLS]
+    cdef double room[6][MOST_CELLS]
     cdef double rests[MOST_CELLS]
-    cdef double weights[MOST_CELLS]
-    cdef Py_ssize_t rows[MOST_CELLS]
-    rows_of(job, rows, start, count)
-    cdef const double *means = of_rows(job, room[0], job.mean, rows, start, count)
-    cdef const double *rstds = of_rows(job, room[1], job.rstd, rows, start, count)
-    cdef const double *units = of_rows(job, room[2], job.unit, rows, start, count)
-    cdef const double *g_means = of_rows(job, room[3], job.g_mean, rows, start, count)
-    cdef const double *g_xhats = of_rows(job, room[4], job.g_xhat, rows, start, count)
+    cdef const double *means = of_rows(job, room[0], job.mean, start)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, start)
+    cdef const double *units = of_rows(job, room[2], job.unit, start)
+    cdef const double *g_means = of_rows(job, room[3], job.g_mean, start)
+    cdef const double *g_xhats = of_rows(job, room[4], job.g_xhat, start)
+    cdef const double *weights
     cdef Py_ssize_t c, step, n
     cdef bint wide = False, items = job.items
     cdef Lines lines
@@ -194,12 +192,13 @@ cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, 
         for c in range(count):
             lines.along[c] = <T>g_xhats[c]
     else:
-        for c in range(MOST_CELLS):
-            weights[c] = 1
         if job.affine:
-            of_runs(job, weights, job.weight, start, count)
-        for c in range(count):
-            lines.weight[c] = <T>weights[c]
+            weights = of_runs(job, room[5], job.weight, start, count)
+            for c in range(count):
+                lines.weight[c] = <T>weights[c]
+        else:
+            for c in range(count):
+                lines.weight[c] = 1
         # xhat is without its shift: the mean of dy makes up for it
         for c in range(count):
             lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])

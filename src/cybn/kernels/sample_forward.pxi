@@ -146,10 +146,11 @@ cdef void settle_doubtful(Samples *job, Py_ssize_t r) noexcept nogil:
 
 
 cdef leaf write_normal(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t b
-    for b in range(ceil_div(stop - start, MOST_CELLS)):
-        write_cells(job, start + b * MOST_CELLS,
-                    min(<Py_ssize_t>MOST_CELLS, stop - start - b * MOST_CELLS))
+    cdef Py_ssize_t count
+    while start < stop:
+        count = together(job, start, stop)
+        write_cells(job, start, count)
+        start += count
 
 
 cdef void write_given(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -178,32 +179,31 @@ cdef void bend_lines(Samples *job, Cell cell, const Lines *lines, Py_ssize_t fir
 
 
 cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
-    cdef double room[4][MOST_CELLS]
+    cdef double room[6][MOST_CELLS]
     cdef double units[MOST_CELLS]
     cdef double scales[MOST_CELLS]
-    cdef double weights[MOST_CELLS]
     cdef double biases[MOST_CELLS]
     cdef bint wide = False, items = job.items
     cdef Py_ssize_t c, step
     cdef Lines lines
     cdef Cell cell
-    cdef Py_ssize_t rows[MOST_CELLS]
-    rows_of(job, rows, start, count)
-    cdef const double *means = of_rows(job, room[0], job.mean, rows, start, count)
-    cdef const double *rests = of_rows(job, room[1], job.rest, rows, start, count)
-    cdef const double *given = of_rows(job, room[2], job.unit, rows, start, count)
-    cdef const double *rstds = of_rows(job, room[3], job.rstd, rows, start, count)
-    for c in range(count):
-        scales[c] = rstds[c]
-    for c in range(MOST_CELLS):
-        biases[c] = 0
+    cdef const double *means = of_rows(job, room[0], job.mean, start)
+    cdef const double *rests = of_rows(job, room[1], job.rest, start)
+    cdef const double *given = of_rows(job, room[2], job.unit, start)
+    cdef const double *rstds = of_rows(job, room[3], job.rstd, start)
+    cdef const double *weights
     if job.affine and not items:
-        of_runs(job, weights, job.weight, start, count)
-        of_runs(job, biases, job.bias, start, count)
+        weights = of_runs(job, room[4], job.weight, start, count)
         for c in range(count):
-            scales[c] *= weights[c]
-    for c in range(count):
-        biases[c] -= rests[c] * scales[c]
+            scales[c] = rstds[c] * weights[c]
+        weights = of_runs(job, room[5], job.bias, start, count)
+        for c in range(count):
+            biases[c] = weights[c] - rests[c] * scales[c]
+    else:
+        for c in range(count):
+            scales[c] = rstds[c]
+        for c in range(count):
+            biases[c] = 0 - rests[c] * scales[c]
     for c in range(count):
         # a scale so small that T loses bits of it
         units[c] = 1 if (fabs(scales[c]) * most_of() < 1) & (scales[c] != 0) else given[c]

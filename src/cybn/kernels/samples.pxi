@@ -125,38 +125,39 @@ cdef inline const S *from_at(const S *a, Py_ssize_t at) noexcept nogil:
 # or of many: what a call costs is paid once for a tile of short ones.
 #
 # What the loops need of cells is laid out for some of them first, in loops that become vectors: a
-# short cell is soon done, and what leads up to it would take longer than itself.
+# short cell is soon done, and what leads up to it would take longer than itself. They are rows, or
+# cells of one row, which have all but their weights from it.
 
-cdef inline always rows_of(Samples *job, Py_ssize_t *rows, Py_ssize_t start,
-                           Py_ssize_t count) noexcept nogil:
-    """OUT rows: of `count` cells, where a row has several."""
-    cdef Py_ssize_t r = start // job.cells, i = start - r * job.cells, c, cells = job.cells
-    if cells == 1:
-        return
-    for c in range(count):
-        rows[c] = r
-        i += 1
-        if i == cells:
-            i = 0
-            r += 1
+cdef inline Py_ssize_t together(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """How many cells from `start` on are laid out together."""
+    cdef Py_ssize_t most = min(<Py_ssize_t>MOST_CELLS, stop - start)
+    if job.parts > 1:
+        return 1
+    return min(most, job.cells - start % job.cells) if job.cells > 1 else most
 
 
 cdef inline const double *of_rows(Samples *job, double *room, const double *values,
-                                  const Py_ssize_t *rows, Py_ssize_t start,
-                                  Py_ssize_t count) noexcept nogil:
-    """For `count` cells, the values of their rows: where they are, or in `room`."""
+                                  Py_ssize_t start) noexcept nogil:
+    """For cells from `start` on, the values of their rows: where they are, or in `room`."""
     cdef Py_ssize_t c
+    cdef double value
     if job.cells == 1:
         return values + start
-    for c in range(count):
-        room[c] = values[rows[c]]
+    value = values[start // job.cells]
+    for c in range(MOST_CELLS):
+        room[c] = value
     return room
 
 
-cdef inline always of_runs(Samples *job, double *to, const double *values, Py_ssize_t start,
-                           Py_ssize_t count) noexcept nogil:
-    """OUT to: for `count` cells, the values of their runs, weights or biases."""
+cdef inline const double *of_runs(Samples *job, double *room, const double *values,
+                                  Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """For `count` cells, the values of their runs, weights or biases: as of_rows."""
     cdef Py_ssize_t last = job.groups * job.cells, i = start % last, c
+    if job.parts > 1:
+        return values + i // job.parts
+    if i + count <= last:
+        return values + i
     for c in range(count):
-        to[c] = values[i if job.parts == 1 else i // job.parts]
+        room[c] = values[i]
         i = i + 1 if i + 1 < last else 0
+    return room

@@ -7,7 +7,12 @@ from torch import Tensor, nn
 from ..functional.gates import Gate
 
 def batch_norm(
-    module: nn.Module, x: Tensor, residual: Tensor | None, ranks: tuple[int, ...]
+    module: nn.Module,
+    x: Tensor,
+    residual: Tensor | None,
+    ranks: tuple[int, ...],
+    gate: Gate | None = None,
+    spare: bool = False,
 ) -> Tensor | None: ...
 def batch_forward(
     x: Tensor,
@@ -21,6 +26,7 @@ def batch_forward(
     momentum: float,
     eps: float,
     gate: Gate,
+    spare: bool = False,
 ) -> tuple[Tensor, np.ndarray] | None: ...
 def batch_begin(
     ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Any, done: Any

@@ -8,10 +8,11 @@ cdef class OfBatch:
     cdef double eps
 
 
-def batch_norm(module, x, residual, tuple ranks, gate=None):
+def batch_norm(module, x, residual, tuple ranks, gate=None, bint spare=False):
     """The output of a module, one of BatchNorm's; None where it is PyTorch's to compute.
 
-    ranks: how many axes x may have; gate: what follows, where that is not the module's own.
+    ranks: how many axes x may have; gate: what follows, where that is not the module's own; spare:
+    nobody looks at x any more, but for a gradient.
     """
     cdef Look at
     cdef dict own = module.__dict__
@@ -54,7 +55,8 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
             type(module).__name__, *formulas.followed(module)
         )
     made = batch_forward(
-        x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate
+        x, residual, weight, bias, mean, var, count, of_batch, momentum, eps, gate,
+        spare and not differentiable,
     )
     if made is None or not differentiable:
         return made and made[0]
@@ -65,12 +67,13 @@ def batch_norm(module, x, residual, tuple ranks, gate=None):
 
 
 def batch_forward(
-    x, residual, weight, bias, mean, var, count, bint of_batch, momentum, eps, gate
+    x, residual, weight, bias, mean, var, count, bint of_batch, momentum, eps, gate,
+    bint spare=False,
 ):
     """y and statistics, (3, C); None where it is PyTorch's.
 
     mean, var and count are the running ones, which move if it is of the batch; momentum -1 stands
-    for 1/count.
+    for 1/count. y is x itself where that is to spare: memory that is in the caches, and has pages.
     """
     cdef Look at, weight_at, bias_at, mean_at, var_at, count_at, residual_at, first
     cdef Py_ssize_t C
@@ -96,13 +99,13 @@ def batch_forward(
     ):
         return None
     if at.order == OTHER:
-        x = dense(x)
+        x, spare = dense(x), True
         look(&at, x)
     if residual is not None and residual_at.order != at.order:
         residual = ordered(residual, x)
         look(&residual_at, residual)
     axes = channels(&at)
-    stats, y = empty((3, C)), empty_like(x)
+    stats, y = empty((3, C)), x if spare else empty_like(x)
     weight, bias = wide(weight, &weight_at), wide(bias, &bias_at)
     moving = [a for a in (mean, var, count) if a is not None] if of_batch else None
     given_mean, given_var = mean, var
@@ -114,7 +117,7 @@ def batch_forward(
         lent_values(count, &count_at), lend_cut(&at, x, &axes),
         None if residual is None else lend_cut(&residual_at, residual, &axes),
         lent_values(weight, &weight_at), lent_values(bias, &bias_at), eps, momentum, slope, most,
-        curve, of_batch, threads, cache, stream,
+        curve, of_batch, threads, cache, stream and not spare,
     )
     if moving:
         for given, moved in ((given_mean, mean), (given_var, var)):

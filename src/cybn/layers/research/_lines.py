@@ -18,7 +18,6 @@ import numpy as np
 from ...arrays.layout import Arrangement
 from ...functional.maps import Maps, Point
 
-LINEAR, REST = Point.THRESHOLD, (0.0, -inf)  # v·x, with s = 0 and t = -inf
 _SAFE = 1e-90, 1e90  # lengths whose cubes are in range
 
 
@@ -64,7 +63,7 @@ def lines_of(x: np.ndarray, axes: tuple[int, ...]) -> Lines:
 def lengths(lines: Lines, x: np.ndarray, p: int = 2) -> np.ndarray:
     """The p-norm of each line, (lines,), of p 1 or 2."""
     if p == 1:
-        sizes = lines.maps.sums(np.sign(x), x, LINEAR, 1.0, *REST)[0, 0]
+        sizes = lines.maps.sums(np.sign(x), x, 1.0)[0, 0]
     else:
         sizes = np.sqrt(lines.maps.squares(x))[0]
     few = np.flatnonzero(_far(sizes) | (sizes == 0)) if x.dtype == np.float64 else ()
@@ -81,7 +80,7 @@ def scaled(
     lines: Lines, x: np.ndarray, sizes: np.ndarray, gain: np.ndarray, out: np.ndarray | None
 ) -> np.ndarray:
     """x · gain/size, and 0 where the size is 0; gain is (lines,)."""
-    y = lines.maps.output(x, LINEAR, _over(gain, sizes), *REST, out=out)
+    y = lines.maps.output(x, Point.THRESHOLD, _over(gain, sizes), out=out)
     few = np.flatnonzero(_far(sizes))
     if len(few):
         lines.put(_over(lines.of(x, few), sizes[few, None]) * gain[few, None], few, y)
@@ -100,7 +99,7 @@ def scaled_back(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dx, and Σ dy·x/size of each line. Where `fixed` the size hangs on nothing."""
     scale = _over(gain, sizes)
-    along = _over(lines.maps.sums(dy, x, LINEAR, 1.0, *REST)[0, 0], sizes)
+    along = _over(lines.maps.sums(dy, x, 1.0)[0, 0], sizes)
     pull = np.ones_like(sizes) if fixed is None else 1.0 - fixed
     few, values = np.flatnonzero(_far(sizes)), None
     if len(few):  # before anything is written, as out may be dy
@@ -112,7 +111,7 @@ def scaled_back(
         values = _over(values, size) * gain[few, None]
     pull = -scale * along * pull
     slope, pull = (np.sign(x), pull) if p == 1 else (x, _over(pull, sizes))
-    dx = lines.maps.gradient(dy, slope, LINEAR, scale, *REST, k=pull, out=out)
+    dx = lines.maps.gradient(dy, slope, scale, k=pull, out=out)
     if values is not None:
         lines.put(values, few, dx)
     return dx, along

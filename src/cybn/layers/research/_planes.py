@@ -24,6 +24,9 @@ from ...arrays.views import as_ncl, room, settle
 from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_stats
 
 
+_NONE = np.empty(0, np.intp)
+
+
 def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
     """ValueError where each plane of `a` is a single value, whose variance means nothing."""
     if plane_shape(a, axis)[2] == 1:
@@ -35,14 +38,13 @@ def check_planes(who: str, name: str, a: np.ndarray, axis: int) -> None:
 
 def plane_shape(a: np.ndarray, axis: int) -> tuple[int, int, int]:
     """(N, C, L) of an array whose channels are on `axis`, 1 or -1."""
-    shape = list(a.shape)
-    channels = shape.pop(axis)
-    return shape[0], channels, prod(shape[1:])
+    samples, channels = a.shape[0], a.shape[axis]
+    return samples, channels, prod(a.shape[2:] if axis == 1 else a.shape[1:-1])
 
 
 def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
     """`a` as (1, N*C, L) in C order, so that sums do not follow the memory; a view if it can be."""
-    return _in_one(as_ncl(a, axis))
+    return _in_one(a if axis == 1 and a.flags.c_contiguous else as_ncl(a, axis))
 
 
 def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
@@ -137,16 +139,20 @@ def _out_of_range(dtype: np.dtype, *factors: np.ndarray) -> np.ndarray:
     any, and are computed in float64.
     """
     info, far = np.finfo(computed_in(dtype)), False
+    tiny, most = float(info.tiny), float(info.max)
     for size in map(np.abs, factors):
-        far |= ((size < info.tiny) & (size > 0)) | ((size > info.max) & (size < np.inf))
-    return np.flatnonzero(far)
+        if not ((size >= tiny) & (size <= most)).all():
+            far |= ((size < tiny) & (size > 0)) | ((size > most) & (size < np.inf))
+    return np.flatnonzero(far) if far is not False else _NONE
 
 
 def _per_plane(a: np.ndarray, samples: int, channels: int) -> np.ndarray:
-    return np.broadcast_to(np.asarray(a, np.float64), (samples, channels)).reshape(-1)
+    spread = np.empty((samples, channels))
+    spread[...] = a
+    return spread.reshape(-1)
 
 
 def _in_one(ncl: np.ndarray) -> np.ndarray:
-    """(N, C, L) as (1, N*C, L)."""
-    samples, channels, length = ncl.shape
-    return ncl.reshape(1, samples * channels, length)
+    """(N, C, ...) as (1, N*C, L)."""
+    samples, channels, *inner = ncl.shape
+    return ncl.reshape(1, samples * channels, prod(inner))

@@ -99,6 +99,6 @@ class DyT(Featured):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, maps, alpha, weight = saved
-        dx, sums = maps.squash_back(dy, x, alpha, weight, out=out)
+        dx, sums = maps.slopes(dy, x, Point.SQUASH, alpha, a=weight, out=out)
         dbias, dweight, along = sums.sum(1)
         return dx, self.gradients(alpha=(weight * along).sum(), weight=dweight, bias=dbias)

@@ -114,9 +114,10 @@ class EvoNormB0(EvoNorm):
     ) -> tuple[np.ndarray, Saved, list[Step]]:
         running, training, m = self.running_var, self.training, x.size // self.num_features
         maps, weight = maps_of(x, self.channel_axis), self.copied("weight")
-        mean_i, var_i = maps.moments(x)
-        mean, var = mean_i.sum(0) / max(1, len(x)), running.astype(np.float64)
+        mean_i, var_i = self._moments(maps, x)
+        mean, var = None, running.astype(np.float64)
         if training:
+            mean = mean_i.sum(0) / max(1, len(x))
             var = (var_i + (mean_i - mean) ** 2).sum(0) / max(1, len(x))
         v1, std_i = self._line(mean_i, var_i)
         std = np.sqrt(var + self.eps)
@@ -125,7 +126,6 @@ class EvoNormB0(EvoNorm):
         steps = []
         if training and m:
             steps = [Step(None, running, None, np.stack([mean, var]), m, self.momentum)]
-        mean = mean if training else None
         return y, self.Saved(x, maps, mean_i, std_i, mean, std, weight, v1), steps
 
     def _pulled_back(
@@ -133,16 +133,25 @@ class EvoNormB0(EvoNorm):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """dx, through both deviations; in evaluation std is a constant."""
         x, maps, mean_i, std_i, mean, std, weight, v1 = saved
-        dbias, dweight, of_v1, of_own, of_std = maps.sums(dy, x, Point.LARGER, v1, std_i, std)
         m = max(1, maps.positions)
-        slope, shift = self._own_slope(weight * of_own, weight * of_v1, mean_i, std_i * m)
-        if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
-            of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
-            slope, shift = slope + of_batch, shift + (mean_i - mean) * of_batch
-        dx = maps.gradient(
-            dy, x, Point.LARGER, v1, std_i, std, weight, mean_i, slope, shift, out=out
+
+        def follow(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
+            _, _, of_v1, of_own, of_std = sums
+            slope, shift = self._own_slope(weight * of_own, weight * of_v1, mean_i, std_i * m)
+            if mean is not None:  # (x - mean) is (x - mean_i) and what these are apart
+                of_batch = (weight * of_std).sum(0) / (m * max(1, len(x)) * std)
+                slope, shift = slope + of_batch, shift + (mean_i - mean) * of_batch
+            return mean_i, slope, shift
+
+        inside = v1, std_i, std
+        dx, (dbias, dweight, of_v1, _, _) = maps.through_moments(
+            dy, x, Point.LARGER, inside, weight, follow, out=out
         )
         return dx, self._of_maps(dweight, dbias, weight * of_v1)
+
+    def _moments(self, maps: Maps, x: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        """Mean and variance of each map, (N, C)."""
+        return maps.moments(x)
 
     def _line(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """v and s of the bound v·x + s, for the moments of each map, (N, C)."""
@@ -197,6 +206,11 @@ class EvoNormB1(EvoNormB0):
     """
 
     learns_slope: ClassVar[bool] = False
+
+    def _moments(self, maps: Maps, x: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        if self.training:
+            return maps.moments(x)
+        return 0.0, maps.squares(x) / max(1, maps.positions)  # which is all that a bound needs
 
     def _line(self, mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         size = np.sqrt(var + mean**2 + self.eps)

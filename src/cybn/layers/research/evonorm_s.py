@@ -109,9 +109,8 @@ class EvoNormS0(EvoNorm):
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
         maps, weight, v1 = maps_of(x, self.channel_axis), self.copied("weight"), self._slope()
-        each_mean, each_var = maps.moments(x)
-        mean = self._centre(each_mean)
-        std = np.sqrt(self._over_groups(each_var + (each_mean - mean) ** 2) + self.eps)
+        mean, squares = self._about_centre(maps, x)
+        std = np.sqrt(self._over_groups(squares) + self.eps)
         y = maps.output(x, Point.SWISH, v1, a=weight / std, b=self.copied("bias"), out=out)
         return y, self.Saved(x, maps, mean, std, weight, v1), []
 
@@ -119,19 +118,26 @@ class EvoNormS0(EvoNorm):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, maps, mean, std, weight, v1 = saved
-        dbias, along, of_slope = maps.sums(dy, x, Point.SWISH, v1)
         scale = weight / std
-        dstd = -self._over_groups(weight * along) / std**2  # a mean over the channels of a group
-        slope = dstd / (max(1, maps.positions) * std)
-        dx = maps.gradient(dy, x, Point.SWISH, v1, a=scale, m=mean, k=slope, out=out)
+
+        def follow(sums: np.ndarray) -> tuple[np.ndarray | float, np.ndarray, float]:
+            dstd = -self._over_groups(weight * sums[1]) / std**2  # a mean over the group
+            return mean, dstd / (max(1, maps.positions) * std), 0.0
+
+        inside = v1, 0.0, 0.0
+        dx, (dbias, along, of_slope) = maps.through_moments(
+            dy, x, Point.SWISH, inside, scale, follow, out=out
+        )
         return dx, self._of_maps(along / std, dbias, scale * of_slope)
 
     def _slope(self) -> np.ndarray:
         return self.copied("v1")
 
-    def _centre(self, means: np.ndarray) -> np.ndarray | float:
-        """What the squares are about, for the means of maps, (N, C)."""
-        return self._over_groups(means)
+    def _about_centre(self, maps: Maps, x: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        """The mean of the group, and the mean squares of maps about it, (N, C)."""
+        means, var = maps.moments(x)
+        mean = self._over_groups(means)
+        return mean, var + (means - mean) ** 2
 
     def _unit(self) -> int:
         """How many channels make a group."""
@@ -140,9 +146,10 @@ class EvoNormS0(EvoNorm):
     def _over_groups(self, a: np.ndarray) -> np.ndarray:
         """(N, C), the mean of each group spread again."""
         unit = self._unit()
-        grouped = a.reshape(len(a), self.num_features // unit, unit)
-        mean = grouped.mean(2, keepdims=True)
-        return np.broadcast_to(mean, grouped.shape).reshape(a.shape)
+        if unit == 1:
+            return a
+        means = np.add.reduce(a.reshape(len(a), self.num_features // unit, unit), 2) / unit
+        return np.repeat(means, unit, 1)
 
 
 @register("EvoNormS1")
@@ -215,5 +222,5 @@ class EvoNormS2(EvoNormS1):
 
     centred: ClassVar[bool] = False
 
-    def _centre(self, means: np.ndarray) -> float:
-        return 0.0
+    def _about_centre(self, maps: Maps, x: np.ndarray) -> tuple[float, np.ndarray]:
+        return 0.0, maps.squares(x) / max(1, maps.positions)

@@ -118,10 +118,10 @@ class FilterResponseNorm(Featured):
         """dx = (g - xhat·Σ(g·xhat)/L)·weight·rstd, with g = dy where y is above tau, else 0."""
         x, maps, rstd, weight, bias, tau, learned = saved
         scale = weight * rstd
-        along, of_bias, of_tau = maps.sums(dy, x, Point.THRESHOLD, scale, bias, tau)
+        along, of_bias, of_tau = maps.sums(dy, x, scale, bias, tau)
         along *= rstd  # Σ(g·xhat)
         slope = -along / max(1, maps.positions) * rstd * scale
-        dx = maps.gradient(dy, x, Point.THRESHOLD, scale, bias, tau, k=slope, out=out)
+        dx = maps.gradient(dy, x, scale, bias, tau, k=slope, out=out)
         return dx, self.gradients(
             weight=along.sum(0),
             bias=of_bias.sum(0),

@@ -7,6 +7,8 @@ Rejected: to keep the gated x for backward, which is computed again.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from ...arrays.layout import Arrangement, group_rows
 from ...arrays.outputs import empty_like
 from ...arrays.validation import as_float_array, check_like
 from ...functional._checked import gradient_checked, normalize_checked
-from ...functional.maps import Point, maps_of
+from ...functional.maps import Maps, Point
 from ...functional.running import Step
 from ...options import Bounds, Divides, DType, PositiveInt, Trainable
 from ...terms.registry import register
@@ -153,26 +155,27 @@ class GatedRMSNorm(Featured):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None, gate: np.ndarray | None = None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        if gate is not None and x.dtype == np.float32:
-            # What is multiplied by the gate may leave the range of float32 before it is divided.
+        before, axis = self.norm_before_gate, self.channel_axis
+        wide = gate is not None and x.dtype == np.float32 and not before
+        if wide and not _in_range(_size(x) * _size(gate)):
             wide, saved, steps = self._computed(x.astype(np.float64), None, gate.astype(np.float64))
             y = _rounded(wide, empty_like(x) if out is None else out)
             return y, saved._replace(x=x, gate=gate), steps
-        before, axis = self.norm_before_gate, self.channel_axis
         groups = self.num_features // (self.group_size or self.num_features)
         weight = None if self.weight is None else self.copied("weight")
         rows = _rows(x, axis)
         values, y, target = rows.with_output(x, out)
-        activated = None if gate is None else _activated(rows.gather(gate)[0], self.activation)
-        if activated is not None and not before:
-            values = values * activated
+        z = None if gate is None else rows.gather(gate)
+        if z is not None and not before:
+            values = _gated(values, z, self.activation)
         values = values[0]
         how = group_rows(values, groups, 1), weight, None, self.eps, False
         result, stats = normalize_checked(values, *how, None if target is None else target[0])
-        if activated is not None and before:
-            result *= activated
+        result = result[None]
+        if z is not None and before:
+            _gated(result, z, self.activation, out=result)
         if target is None:
-            rows.scatter(result[None], y)
+            rows.scatter(result, y)
         saved = self.Saved(x, gate, stats, weight, groups, before, self.activation, axis)
         return y, saved, []
 
@@ -180,38 +183,43 @@ class GatedRMSNorm(Featured):
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, gate, stats, weight, groups, before, activation, axis = saved
+        products = []
         if gate is not None and x.dtype == np.float32:
+            upstream, of_gate, rstd = _size(dy), _size(gate), stats[2]
+            products = [upstream * of_gate]
+            if not before:
+                products += [_size(x) * of_gate, upstream * _size(rstd)]
+                products += [upstream * rstd.min(initial=1)]
+        if not _in_range(*products):
             wide = saved._replace(x=x.astype(np.float64), gate=gate.astype(np.float64))
             values, grads = self._pulled_back(wide, dy.astype(np.float64), None)
             if grads.get("gate") is not None:
                 grads["gate"] = _rounded(grads["gate"], np.empty_like(gate))
             return _rounded(values, empty_like(x) if out is None else out), grads
-        rows, dgate, activated = _rows(x, axis), None, None
+        rows, dgate = _rows(x, axis), None
         values, dx, target = rows.with_output(x, out)
-        values, g = values[0], rows.gather(dy)[0]
-        rest = group_rows(values, groups, 1), stats, weight, False
+        g, z = rows.gather(dy), None if gate is None else rows.gather(gate)
+        how = group_rows(values[0], groups, 1)
+        if z is not None and before:
+            plain, _ = normalize_checked(values[0], how, weight, None, self.eps, False, None)
+            dgate = _to_gate(np.multiply(g, plain, out=plain[None]), z, activation)
+            g = _gated(g, z, activation)
+        elif z is not None:
+            values = _gated(values, z, activation)
+        given = None if target is None or (z is not None and not before) else target[0]
         wanted = self.learns("weight") and weight is not None, False
-        if gate is not None:
-            given = rows.gather(gate)[0]
-            activated = _activated(given, activation)
-        if gate is not None and before:
-            plain, _ = normalize_checked(values, rest[0], weight, None, self.eps, False, None)
-            dgate = _activation_back(g * plain, given, activation)
-            g = g * activated
-        elif gate is not None:
-            values = values * activated
-        target = None if target is None or (gate is not None and not before) else target[0]
         result, dweight, _ = gradient_checked(
-            g, values, *rest, target, PARAMETERS[self.dtype], wanted
+            g[0], values[0], how, stats, weight, False, given, PARAMETERS[self.dtype], wanted
         )
-        if gate is not None and not before:
-            dgate = _activation_back(result * rows.gather(x)[0], given, activation)
-            result = result * activated
+        result = result[None]
+        if z is not None and not before:
+            dgate = _to_gate(result * rows.gather(x), z, activation)
+            result = _gated(result, z, activation, out=target)
         if target is None:
-            rows.scatter(result[None], dx)
+            rows.scatter(result, dx)
         if dgate is not None:
             like = np.empty_like(gate)
-            rows.scatter(dgate[None], like)
+            rows.scatter(dgate, like)
             dgate = like
         return dx, self.gradients(weight=dweight, gate=dgate)
 
@@ -224,28 +232,53 @@ def _rounded(values: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 def _rows(x: np.ndarray, axis: int) -> Arrangement:
     """x as (1, rows, C)."""
-    order = (*(i for i in range(x.ndim) if i != axis % x.ndim), axis % x.ndim)
-    features = x.shape[axis]
-    in_place = order == tuple(range(x.ndim))
-    return Arrangement(None if in_place else order, (1, x.size // features, features))
+    return _arranged(x.shape, axis)
 
 
-def _activated(z: np.ndarray, activation: str) -> np.ndarray:
+@lru_cache(maxsize=1024)
+def _arranged(shape: tuple[int, ...], axis: int) -> Arrangement:
+    n, features = len(shape), shape[axis]
+    order = (*(i for i in range(n) if i != axis % n), axis % n)
+    in_place = order == tuple(range(n))
+    return Arrangement(None if in_place else order, (1, prod(shape) // features, features))
+
+
+def _size(a: np.ndarray) -> float:
+    """The largest absolute value."""
+    return max(float(a.max(initial=0)), -float(a.min(initial=0)))
+
+
+def _in_range(*products: float) -> bool:
+    """Are they numbers of which float32 has all digits, and 30 bits less?
+
+    What is multiplied by the gate may leave its range before it is divided by a root mean square.
+    """
+    return all(size == 0 or 1e-20 < size < 1e30 for size in products)
+
+
+def _maps(a: np.ndarray) -> Maps:
+    """All items as those of one channel."""
+    return Maps(Arrangement(None, (1, a.size, 1)), True, 1, 1, a.size, a.dtype)
+
+
+def _gated(
+    a: np.ndarray, z: np.ndarray, activation: str, out: np.ndarray | None = None
+) -> np.ndarray:
+    """a times its activated gate, both (1, rows, C); out may be a."""
     if activation == "silu":
-        return maps_of(z[None], -1, shared=True).output(z[None], Point.SWISH, 1.0)[0]
-    return _sigmoid(z)
+        return _maps(z).product(a, z, Point.SWISHED, out=out)
+    return np.multiply(a, _sigmoid(z), out=out)
+
+
+def _to_gate(dy: np.ndarray, z: np.ndarray, activation: str) -> np.ndarray:
+    """The gradient to the gate, from that of its activation, which is overwritten."""
+    if activation == "silu":
+        return _maps(z).product(dy, z, Point.SWISH, out=dy)
+    return np.multiply(dy, _sigmoid(z) * _sigmoid(-z), out=dy)
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
     # of the kernel's swish, as NumPy's exp has other bits on other machines
     z = np.clip(z, -_STEEP, _STEEP)
-    swish = _activated(z, "silu")
+    swish = _maps(z).output(z, Point.SWISH, 1.0)
     return np.divide(swish, z, out=np.full_like(z, 0.5), where=z != 0)
-
-
-def _activation_back(dy: np.ndarray, z: np.ndarray, activation: str) -> np.ndarray:
-    """The gradient to the gate, from that of its activation."""
-    if activation == "silu":
-        maps = maps_of(z[None], -1, shared=True)
-        return maps.gradient(dy[None], z[None], Point.SWISH, 1.0)[0]
-    return dy * (_sigmoid(z) * _sigmoid(-z))

@@ -104,10 +104,10 @@ class GlobalResponseNorm(Featured):
         x, maps, energy, mean, weight, bias = saved
         share = energy / mean
         line = 1 + weight * share, bias, -np.inf
-        dscale, dbias, _ = maps.sums(dy, x, Point.THRESHOLD, *line)
+        dscale, dbias, _ = maps.sums(dy, x, *line)
         dshare = weight * dscale
         others = (dshare * share).sum(1, keepdims=True) / self.num_features
         slope = (dshare - others) / mean  # dy / dG
         slope = np.divide(slope, energy, out=np.zeros_like(energy), where=energy != 0)
-        dx = maps.gradient(dy, x, Point.THRESHOLD, *line, k=slope, out=out)
+        dx = maps.gradient(dy, x, *line, k=slope, out=out)
         return dx, self.gradients(weight=(dscale * share).sum(0), bias=dbias.sum(0))

@@ -17,8 +17,8 @@ import numpy as np
 from ...arrays.validation import (
     check_updatable,
 )
-from ...functional import batch_norm_backward, batch_norm_forward, batch_norm_moments
-from ...functional.maps import Point, maps_of
+from ...functional import batch_norm_backward, batch_norm_forward
+from ...functional.maps import maps_of
 from ...functional.running import Step
 from ...kernels import move_anew
 from ...options import Bounds, DType, PositiveInt, Trainable
@@ -199,11 +199,11 @@ class PowerNorm(Guarded):
 
     def _quadratic_mean(self, x: np.ndarray) -> np.ndarray:
         """Σx²/m of each channel in float64."""
-        moments = batch_norm_moments(x, channel_axis=self.channel_axis, who=type(self).__name__)
-        return moments.mean**2 + moments.var()
+        squares = maps_of(x, self.channel_axis, shared=True).squares(x)
+        return np.add.reduce(squares, 0) / (x.size // self.num_features)
 
     @staticmethod
     def _subtract(dx: np.ndarray, x: np.ndarray, coefficient: np.ndarray, axis: int) -> None:
         """dx -= x·coefficient, one for each channel."""
         maps = maps_of(x, axis, shared=True)
-        maps.gradient(dx, x, Point.THRESHOLD, 1.0, t=-np.inf, k=-coefficient, out=dx)
+        maps.gradient(dx, x, 1.0, k=-coefficient, out=dx)

@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from ...arrays.outputs import empty_like
-from ...functional import rms_norm_backward, rms_norm_forward
+from ...arrays.layout import Rows, leading_rows
+from ...arrays.validation import FLOAT64
+from ...functional._checked import gradient_checked, normalize_checked
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
@@ -78,7 +79,7 @@ class ScaleNorm(Featured):
         x: np.ndarray
         stats: np.ndarray
         weight: np.ndarray
-        axis: int
+        rows: Rows
 
     def __init__(
         self,
@@ -94,28 +95,19 @@ class ScaleNorm(Featured):
     def _computed(
         self, x: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, Saved, list[Step]]:
-        axis, features = self.channel_axis, self.num_features
-        y = empty_like(x) if out is None else out
-        weight = np.full(features, self.weight.item() / sqrt(features))
-        _, stats = rms_norm_forward(
-            _last(x, axis), features, weight, self.eps / features, out=_last(y, axis),
-            who=type(self).__name__,
-        )  # fmt: skip
-        return y, self.Saved(x, stats, weight, axis), []
+        features = self.num_features
+        rows = leading_rows(x, self.channel_axis, 0)._replace(run=features, values=1)
+        weight = self.copied("weight") / sqrt(features)
+        y, stats = normalize_checked(x, rows, weight, None, self.eps / features, False, out)
+        return y, self.Saved(x, stats, weight, rows), []
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        x, stats, weight, axis = saved
-        dx = empty_like(dy) if out is None else out
-        features = len(weight)
-        _, dweight = rms_norm_backward(
-            _last(dy, axis), _last(x, axis), stats, features, weight, out=_last(dx, axis),
-            who=type(self).__name__,
-        )  # fmt: skip
-        return dx, self.gradients(weight=dweight.sum(keepdims=True) / sqrt(features))
-
-
-def _last(a: np.ndarray, axis: int) -> np.ndarray:
-    """A view of a with the features on the last axis."""
-    return np.moveaxis(a, axis, -1)
+        x, stats, weight, rows = saved
+        dx, dweight, _ = gradient_checked(
+            dy, x, rows, stats, weight, False, out, FLOAT64, (self.learns("weight"), False)
+        )
+        if dweight is not None:
+            dweight = dweight / sqrt(rows.run)
+        return dx, self.gradients(weight=dweight)

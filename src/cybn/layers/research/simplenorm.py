@@ -13,11 +13,12 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from ...functional import batch_norm_backward_reduce
+from ...functional.maps import Point
 from ...functional.running import Step
 from ...options import Bounds, DType, PositiveInt, Trainable
 from ...terms.registry import register
 from ._common import Featured
-from ._lines import LINEAR, REST, Lines, lines_of
+from ._lines import Lines, lines_of
 
 
 @register("SimpleNorm")
@@ -112,7 +113,7 @@ class SimpleNorm(Featured):
         lines = lines_of(x, (axis % x.ndim,))
         mean, var = lines.maps.moments(x)
         mean, rstd = mean[0], 1 / np.sqrt(var[0] * (features / (features - 1)) + self.eps)
-        y = lines.maps.output(x, LINEAR, rstd, *REST, out=out)
+        y = lines.maps.output(x, Point.THRESHOLD, rstd, out=out)
         weight = None if self.weight is None else self.copied("weight")
         if weight is not None:
             _times(y, weight, axis, y)
@@ -124,16 +125,16 @@ class SimpleNorm(Featured):
         x, lines, mean, rstd, weight, axis = saved
         grads, g = {}, dy
         if weight is not None:
-            xhat = lines.maps.output(x, LINEAR, rstd, *REST)
+            xhat = lines.maps.output(x, Point.THRESHOLD, rstd)
             plain = np.stack([np.zeros_like(weight), np.ones_like(weight), np.ones_like(weight)])
             sums = batch_norm_backward_reduce(
                 dy, xhat, plain, channel_axis=axis, who=type(self).__name__
             )
             grads["weight"] = sums[1]
             g = _times(dy, weight, axis, xhat)
-        along = lines.maps.sums(g, x, LINEAR, 1.0, *REST)[0, 0]
+        along = lines.maps.sums(g, x, 1.0)[0, 0]
         pull = -along * rstd**3 / (lines.maps.positions - 1)
-        dx = lines.maps.gradient(g, x, LINEAR, rstd, *REST, m=mean, k=pull, out=out)
+        dx = lines.maps.gradient(g, x, rstd, m=mean, k=pull, out=out)
         return dx, self.gradients(**grads)
 
 

@@ -20,7 +20,7 @@ from ...terms.registry import register
 from ..base.layer import Layer
 from ..base.state import IncompatibleKeys
 from ._common import quiet
-from ._lines import LINEAR, REST, Lines, axes_of, lengths, lines_of, scaled, scaled_back
+from ._lines import Lines, axes_of, lengths, lines_of, scaled, scaled_back
 
 _FIRST_STEPS = 15  # as many as PyTorch takes when a weight is registered
 
@@ -177,10 +177,10 @@ class SpectralNorm(Layer):
             dx, _ = scaled_back(lines, dy, x, sizes, np.ones_like(sizes), out, 2, fixed)
             return dx, self.gradients()
         scale = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes != 0)
-        along = (lines.maps.sums(dy, x, LINEAR, 1.0, *REST)[0, 0] * scale).sum()
+        along = (lines.maps.sums(dy, x, 1.0)[0, 0] * scale).sum()
         outer = empty_like(x)
         lines.maps.arrangement.scatter(np.multiply.outer(*vectors)[None].astype(x.dtype), outer)
-        dx = lines.maps.gradient(dy, outer, LINEAR, scale, *REST, k=-along * scale, out=out)
+        dx = lines.maps.gradient(dy, outer, scale, k=-along * scale, out=out)
         return dx, self.gradients()
 
     def load_state_dict(

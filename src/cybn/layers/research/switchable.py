@@ -206,18 +206,23 @@ class SwitchableNorm(Guarded, ChannelNorm):
 
 def _pooled(by_plane: np.ndarray) -> np.ndarray:
     """(3, N, C): each of (N, C), its mean over the channels, its mean over the samples."""
-    pooled = np.stack([by_plane] * 3)
+    pooled = np.empty((3, *by_plane.shape))
+    pooled[0] = by_plane
     if by_plane.size:
-        pooled[1] = by_plane.mean(1, keepdims=True)
-        pooled[2] = by_plane.mean(0)
+        pooled[1], pooled[2] = _mean(by_plane, 1), _mean(by_plane, 0)
     return pooled
+
+
+def _mean(by_plane: np.ndarray, axis: int) -> np.ndarray:
+    return np.add.reduce(by_plane, axis, keepdims=True) / by_plane.shape[axis]
 
 
 def _moments(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(3, N, C) each: the moments of planes, samples and channels from those of planes, (N, C)."""
     means, variances = _pooled(mean), _pooled(var)
-    for k in (1, 2):  # of equal parts: the mean of their variances and the variance of their means
-        variances[k] += _pooled((mean - means[k]) ** 2)[k]
+    if mean.size:  # of equal parts: the mean of their variances and the variance of their means
+        variances[1] += _mean((mean - means[1]) ** 2, 1)
+        variances[2] += _mean((mean - means[2]) ** 2, 0)
     return means, variances
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .chains import Chain, activation_after, chains_of, ending, module_of, sum_after
-from .gated import gated, takes_gate
+from .gated import gated, makes_new, takes_gate
 from .ops import unhooked
 from .swapped import Recipe, made
 from .tracing import A_MODULE, Guard, Trace, Untraceable, sort_of, traced
@@ -97,7 +97,7 @@ def _way(container: nn.Module) -> Way | None:
     words = tuple(chain.words for chain in chains)
     calls: dict[Any, Any] = {}
     for chain in chains:
-        _replace(trace, chain, calls)
+        _replace(container, trace, chain, calls)
     source = trace.graph.python_code("self")
     names = tuple(
         (name, value.__name__ if isinstance(value, types.ModuleType) else value)
@@ -151,20 +151,22 @@ def _ends_in_norm(container: nn.Module, node: Any, depth: int) -> bool:
     return takes_gate(module) or _ends_in_norm(child, last, depth - 1)
 
 
-def _replace(trace: Trace, chain: Chain, calls: dict[Any, Any]) -> None:
+def _replace(container: nn.Module, trace: Trace, chain: Chain, calls: dict[Any, Any]) -> None:
     # calls: of each chain before this one, what stands for its last node
     graph, last = trace.graph, chain.nodes[-1]
     with graph.inserting_before(last):
         module = {n: graph.get_attr(n.target) for n in chain.nodes if n.op == "call_module"}
-        activation = chain.activation
+        activation, source = chain.activation, chain.norm.args[0]
+        maker = module_of(container, source) if len(source.users) == 1 else None
         arguments = (
             module[chain.norm],
-            chain.norm.args[0],
+            source,
             tuple(module[n] for n in chain.between),
             calls.get(chain.residual, chain.residual),
             tuple(module[n] for n in chain.after),
             activation if activation is None or isinstance(activation, tuple)
             else module[activation],
+            *([graph.get_attr(source.target)] if maker and makes_new(maker) else []),
         )  # fmt: skip
         call = graph.call_function(gated, arguments)
     last.replace_all_uses_with(call)

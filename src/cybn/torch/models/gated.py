@@ -19,10 +19,18 @@ from .ops import unhooked
 from .own import FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d
 from .swapped import recipe_of
 
-__all__ = ["gated", "takes_gate"]
+__all__ = ["gated", "makes_new", "takes_gate"]
 
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 _FROZEN = (FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
+# What makes a new tensor in each call and keeps none of it, while its forward is PyTorch's
+_MAKERS = {
+    cls: cls.forward
+    for cls in (
+        nn.Conv1d, nn.Conv2d, nn.Conv3d,
+        nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
+    )
+}  # fmt: skip
 
 
 def takes_gate(norm: nn.Module) -> bool:
@@ -44,6 +52,12 @@ def _eps(norm: nn.Module) -> float | None:
     return recipe.plan.value(norm, "eps") if plain else None
 
 
+def makes_new(module: nn.Module) -> bool:
+    """Is what comes of a call of it known to the caller alone?"""
+    theirs = _MAKERS.get(type(module))
+    return theirs is not None and type(module).forward is theirs and unhooked(module)
+
+
 def gated(
     norm: nn.Module,
     x: Any,
@@ -51,11 +65,13 @@ def gated(
     residual: Any,
     after: tuple[nn.Module, ...],
     activation: Any,
+    maker: nn.Module | None = None,
 ) -> Any:
     """activation(norm(x) + residual), in one pass over memory where nobody would notice.
 
     `between` and `after` are modules that do nothing, before and behind the sum. The activation is
-    a module, None, or what a function of PyTorch's is in kernels' words.
+    a module, None, or what a function of PyTorch's is in kernels' words. The maker is the module
+    that x has just come from, where nothing else is done with x.
     """
     act = activation
     named = act is None or isinstance(act, tuple)
@@ -70,7 +86,8 @@ def gated(
         how = act if named else activation_of(act)
         if how is not None and not goes_along(how, x, residual):
             how = None
-        y = ops.batch_norm(norm, x, eps, residual, gate_for(how))
+        spare = maker is not None and makes_new(maker)
+        y = ops.batch_norm(norm, x, eps, residual, gate_for(how), spare)
         if y is not None:
             return y if how is not None else _activated(act, y)
     y = norm(x)

@@ -67,11 +67,17 @@ def group_norm(module: nn.Module, x: Tensor) -> Tensor | None:
 
 
 def batch_norm(
-    module: nn.Module, x: Tensor, eps: float, residual: Tensor | None, gate: Gate
+    module: nn.Module,
+    x: Tensor,
+    eps: float,
+    residual: Tensor | None,
+    gate: Gate,
+    spare: bool = False,
 ) -> Tensor | None:
-    """By the arrays of a module of PyTorch's names, and what follows."""
+    """By the arrays of a module of PyTorch's names, and what follows; over x if it is to spare."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return _calls.batch_norm(module, x, residual, getattr(module, "_ranks", (4,)), gate)
+        ranks = getattr(module, "_ranks", (4,))
+        return _calls.batch_norm(module, x, residual, ranks, gate, spare)
     own = module.__dict__
     still = SimpleNamespace(
         _parameters=own["_parameters"],
@@ -81,7 +87,7 @@ def batch_norm(
         eps=eps,
         momentum=0.0,
     )
-    return _calls.batch_norm(still, x, residual, (4,), gate)
+    return _calls.batch_norm(still, x, residual, (4,), gate, spare)
 
 
 def _bearer(shape: Any, weight: Any, bias: Any, eps: float) -> SimpleNamespace:
