@@ -99,7 +99,7 @@ LEAN_V3 = ["--param=max-completely-peel-times=8"]
 # What has no loops over data, and is not part of every call, is compiled for size. So is the
 # baseline where there is a level above it, since it is for few and all have to download it: but for
 # its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones.
-SMALL = ["-Os"]
+SMALL = ["-Os", "-Wno-attributes"]  # a pointer to a loop needs not what it is given
 OF_NO_LOOPS = ("_machine", "_running", "_memory")
 QUICK = '__attribute__((optimize("O2","tree-vectorize","vect-cost-model=very-cheap","peel-loops")))'
 # A wheel does without the names of what is inside.
