@@ -1,9 +1,9 @@
 """Builds the compiled kernels; everything else is in pyproject.toml.
 
-One source is compiled once per CPU level and data dtype: the same bits at every level, since lanes,
-blocks and merging order are fixed in the source and contraction to FMA is off. A level that the
-compiler or the machine cannot build is left out; without OpenMP the kernels run on one thread, and
-`cybn.show_config()` says so.
+One source is translated once per data dtype and compiled once per CPU level: the same bits at
+every level, since lanes, blocks and merging order are fixed in the source and contraction to FMA is
+off. A level that the compiler or the machine cannot build is left out; without OpenMP the kernels
+run on one thread, and `cybn.show_config()` says so.
 
 A wheel is built against CPython's stable ABI, so that one serves every CPython from 3.11 on. A
 build in place or for an editable install is for one version: its calls cost less (docs/wheels.md).
@@ -53,7 +53,7 @@ LEVELS = {"baseline": ([], [])}
 if X86_64:
     LEVELS["x86_64_v3"] = (["-march=x86-64-v3"], ["/arch:AVX2"])
 VIEWS = "cybn.kernels._views"  # what Cython needs for memoryviews: once, and not in each module
-DTYPES = ("float16", "bfloat16", "float32", "float64")  # of data
+DTYPES = ("float32", "float64", "bfloat16", "float16")  # of data
 
 DIRECTIVES = {
     "language_level": 3,
@@ -90,10 +90,18 @@ else:
 # ask for. -fpeel-loops unrolls those of a constant trip count, without which the partial sums would
 # lie in memory.
 LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
+# Half as large a function is inlined, and what is left after the vectors has no smaller vectors.
+LEAN += ["--param=max-inline-insns-single=30", "--param=vect-epilogues-nomask=0"]
 # Today's CPUs order instructions themselves, and loops need no padding before them.
 LEAN += ["-fno-schedule-insns2", "-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 # Partial sums are eight vectors of AVX2 at the most.
 LEAN_V3 = ["--param=max-completely-peel-times=8"]
+# What has no loops over data, and is not part of every call, is compiled for size. So is the
+# baseline where there is a level above it, since it is for few and all have to download it: but for
+# its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones.
+SMALL = ["-Os", "-Wno-attributes"]  # a pointer to a loop needs not what it is given
+OF_NO_LOOPS = ("_machine", "_running", "_memory")
+QUICK = '__attribute__((optimize("O2","tree-vectorize","vect-cost-model=very-cheap","peel-loops")))'
 # A wheel does without the names of what is inside.
 STRIPPED = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 
@@ -124,22 +132,21 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         self._need_compiler()  # first, since translating takes longer than anybody wants to wait
         self.parallel = self.parallel or os.cpu_count()
-        translated = cythonize(
-            self.extensions,
-            compiler_directives=DIRECTIVES,
-            include_path=["src"],
-            build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
-            shared_utility_qualified_name=VIEWS,
-        )
+        in_c = self._translate()
         openmp = OPENMP if self._links_openmp() else ([], [])
         if openmp is not OPENMP:
             print("cybn: this compiler has no OpenMP; the kernels will run on one thread")
         lean = LEAN if not DEBUG and self._is_gcc() else []
-        for extension, in_c in zip(self.extensions, translated, strict=True):
-            extension.sources = in_c.sources
+        for extension in self.extensions:
+            self._take_c(extension, in_c[extension.sources[0]])
             extension.extra_compile_args += lean + openmp[0]
             if lean and "_x86_64_v3" in extension.name:
                 extension.extra_compile_args += LEAN_V3
+            elif lean and extension.name.endswith(OF_NO_LOOPS):
+                extension.extra_compile_args += SMALL
+            elif lean and "_baseline" in extension.name and len(LEVELS) > 1:
+                extension.extra_compile_args += SMALL
+                extension.define_macros.append(("CYBN_QUICK", QUICK))
             extension.extra_link_args += openmp[1]
             if self.abi3:
                 extension.extra_link_args += STRIPPED
@@ -148,6 +155,37 @@ class BuildKernels(build_ext):
             extension.optional = "_x86_64_v" in extension.name  # a level unknown to old compilers
             self._remove_other_builds(extension)
         super().build_extensions()
+
+    def _translate(self) -> dict[str, str]:
+        """The C of each source, which several extensions may have."""
+        sources = {e.sources[0]: e for e in self.extensions}
+        modules = [
+            Extension(".".join(Path(source).with_suffix("").parts[1:]), [source], depends=e.depends)
+            for source, e in sources.items()
+        ]
+        translated = cythonize(
+            modules,
+            nthreads=self.parallel if len(modules) > 1 else 0,
+            compiler_directives=DIRECTIVES,
+            include_path=["src"],
+            build_dir="build/debug" if DEBUG else "build",  # C with and without the checks
+            shared_utility_qualified_name=VIEWS,
+        )
+        return {
+            source: module.sources[0] for source, module in zip(sources, translated, strict=True)
+        }
+
+    @staticmethod
+    def _take_c(extension: Extension, in_c: str):
+        """Compile that C, under the name of the extension, which may be of a CPU level."""
+        name, of = extension.name.rpartition(".")[2], Path(in_c).stem
+        extension.sources = [in_c]
+        if name != of:
+            named = Path(in_c).with_stem(name)
+            code = f'#define PyInit_{of} PyInit_{name}\n#include "{of}.c"\n'
+            if not named.exists() or named.read_text() != code:
+                named.write_text(code)
+            extension.sources, extension.depends = [str(named)], [*extension.depends, in_c]
 
     def _remove_other_builds(self, extension: Extension):
         """What a build for the other ABI left would go into the wheel, and be imported first."""
@@ -231,21 +269,23 @@ def kernels() -> list[Extension]:
     views = Extension(
         VIEWS, [f"{sources}/_views.c"], extra_compile_args=list(FLAGS), define_macros=list(macros)
     )
-    return [views, *once] + [
+    # What takes longest first, so that the last to end are short.
+    return [
         Extension(
             f"cybn.kernels._{level}_{dtype}",
-            [f"{sources}/_{level}_{dtype}.pyx"],
+            [f"{sources}/_{dtype}.pyx"],
             depends=[*shared, "src/cybn/primitives.pxd"],
             extra_compile_args=FLAGS + flags[MSVC],
             define_macros=list(macros),
         )
-        for level, flags in LEVELS.items()
+        for level, flags in reversed(LEVELS.items())
         for dtype in DTYPES
-    ]
+    ] + [views, *once]
 
 
-setup(
-    ext_modules=kernels(),
-    cmdclass={"build_ext": BuildKernels, "build_py": BuildModules},
-    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*STABLE_ABI)}} if ABI3 else {},
-)
+if __name__ == "__main__":  # and not in a process that translates
+    setup(
+        ext_modules=kernels(),
+        cmdclass={"build_ext": BuildKernels, "build_py": BuildModules},
+        options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*STABLE_ABI)}} if ABI3 else {},
+    )

@@ -27,6 +27,7 @@ def declared():
     """The functions that a plugin can cimport: name to what it returns and takes."""
     inline = re.findall(r"cdef inline (.+?) noexcept nogil:", PXD, re.DOTALL)
     extern = re.findall(r"^    (void \w+ \".*?) noexcept nogil$", PXD, re.MULTILINE)
+    inline = [re.sub("^_loop ", "void ", text) for text in inline]  # what else it says is for gcc
     both = [plain(re.sub(r' "\w+"', "", text)) for text in (*inline, *extern)]
     named = {re.search(r"(\w+)\(", text)[1]: text for text in both}
     return {name: text for name, text in named.items() if not name.startswith("_")}

@@ -12,6 +12,8 @@ from libc.math cimport fabs, isfinite
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from cybn.primitives cimport _loop as loop
+
 include "values.pxi"
 include "call.pxi"
 include "running.pxi"

@@ -215,7 +215,7 @@ cdef inline void add_unit_blocks(Job *job, Py_ssize_t u) noexcept nogil:
     add_blocks(job, t.start, t.n)
 
 
-cdef void add_positions(Job *job, Py_ssize_t u) noexcept nogil:
+cdef loop add_positions(Job *job, Py_ssize_t u) noexcept nogil:
     """s1 and s2 of the channels of a unit, over their positions in a line."""
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), L = job.L, f, c
     cdef const double *s = job.sums

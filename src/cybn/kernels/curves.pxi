@@ -181,31 +181,31 @@ cdef inline always bend(T *z, Py_ssize_t n, bint back, T slope, T most,
             z[j] = f
 
 
-cdef void bend_gate(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_gate(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, GATE)
 
 
-cdef void bend_silu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_silu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, SILU)
 
 
-cdef void bend_gelu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_gelu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, GELU)
 
 
-cdef void bend_gelu_tanh(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_gelu_tanh(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, GELU_TANH)
 
 
-cdef void bend_hardswish(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_hardswish(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, HARDSWISH)
 
 
-cdef void bend_elu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_elu(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, ELU)
 
 
-cdef void bend_mish(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
+cdef loop bend_mish(T *z, Py_ssize_t n, bint back, T slope, T most) noexcept nogil:
     bend(z, n, back, slope, most, MISH)
 
 

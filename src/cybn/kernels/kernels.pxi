@@ -1,7 +1,9 @@
-# The source of the compiled kernels. Each data dtype at each CPU level is a module of two lines: it
-# says what S, the type of the data, and T, that of arithmetic, are and includes this file. It is
-# compiled with the flags of its level; see setup.py. Those of float and double add positions.pxi
-# and maps.pxi, that of float matrices.pxi, which takes double as well.
+# The source of the compiled kernels. Each data dtype is a module of a few lines: it says what S,
+# the type of the data, and T, that of arithmetic, are and includes this file. It is translated once
+# and compiled with the flags of each CPU level; see setup.py. Those of float and double add
+# positions.pxi and maps.pxi, that of float matrices.pxi, which takes double as well.
+#
+# At a level that is compiled for size, a `leaf` and a `loop` are quick all the same.
 
 cimport cython
 from cython.parallel cimport prange
@@ -17,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always,
+    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _loop as loop,
     _fold_eight as fold_eight, _gradient as gradient_run, _halve_lanes as halve_lanes,
     _load_part as load_part, _normalize as normalize_run, _products as products_run,
     _products_in_eight as products_in_eight, _read as read, _weighted as weighted_run, add_shifted,
@@ -32,7 +34,7 @@ from cybn.kernels import _machine
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
-      #define cybn_leaf __attribute__((noinline)) void
+      #define cybn_leaf CYBN_QUICK __attribute__((noinline)) void
     #else
       #define cybn_leaf void
     #endif

@@ -156,59 +156,59 @@ cdef inline always walk_run(Run run, Point which, bint backward, bint writing, b
 
 # One for each: moments, and what is written; sums, and gradients; or sums and slopes at once.
 
-cdef void sum_moments(Run run) noexcept nogil:
+cdef loop sum_moments(Run run) noexcept nogil:
     walk_run(run, MOMENTS, False, False, True, <double>0)
 
 
-cdef void write_threshold(Run run) noexcept nogil:
+cdef loop write_threshold(Run run) noexcept nogil:
     walk_run(run, THRESHOLD, False, True, False, <double>0)
 
 
-cdef void sum_threshold(Run run) noexcept nogil:
+cdef loop sum_threshold(Run run) noexcept nogil:
     walk_run(run, THRESHOLD, True, False, True, <double>0)
 
 
-cdef void pull_threshold(Run run) noexcept nogil:
+cdef loop pull_threshold(Run run) noexcept nogil:
     walk_run(run, THRESHOLD, True, True, False, <double>0)
 
 
-cdef void write_swish(Run run) noexcept nogil:
+cdef loop write_swish(Run run) noexcept nogil:
     walk_run(run, SWISH, False, True, False, <S>0)
 
 
-cdef void slope_swish(Run run) noexcept nogil:
+cdef loop slope_swish(Run run) noexcept nogil:
     walk_run(run, SWISH, True, True, True, <S>0)
 
 
-cdef void write_swish_wide(Run run) noexcept nogil:
+cdef loop write_swish_wide(Run run) noexcept nogil:
     walk_run(run, SWISH, False, True, False, <double>0)
 
 
-cdef void slope_swish_wide(Run run) noexcept nogil:
+cdef loop slope_swish_wide(Run run) noexcept nogil:
     walk_run(run, SWISH, True, True, True, <double>0)
 
 
-cdef void pull_swish(Run run) noexcept nogil:
+cdef loop pull_swish(Run run) noexcept nogil:
     walk_run(run, SWISH, True, True, False, <S>0)
 
 
-cdef void multiply_swish(Run run) noexcept nogil:
+cdef loop multiply_swish(Run run) noexcept nogil:
     walk_run(run, SWISHED, True, True, False, <S>0)
 
 
-cdef void write_squash(Run run) noexcept nogil:
+cdef loop write_squash(Run run) noexcept nogil:
     walk_run(run, SQUASH, False, True, False, <S>0)
 
 
-cdef void slope_squash(Run run) noexcept nogil:
+cdef loop slope_squash(Run run) noexcept nogil:
     walk_run(run, SQUASH, True, True, True, <S>0)
 
 
-cdef void write_larger(Run run) noexcept nogil:
+cdef loop write_larger(Run run) noexcept nogil:
     walk_run(run, LARGER, False, True, False, <double>0)
 
 
-cdef void slope_larger(Run run) noexcept nogil:
+cdef loop slope_larger(Run run) noexcept nogil:
     walk_run(run, LARGER, True, True, True, <double>0)
 
 

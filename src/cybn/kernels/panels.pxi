@@ -39,7 +39,7 @@ cdef leaf add_tile(A *out, Py_ssize_t step, const A *a, const A *b, Py_ssize_t n
             out[i * step + j] += s[i * TILE + j]
 
 
-cdef void add_product(A *out, Py_ssize_t step, const A *a, const A *b, Py_ssize_t rows,
+cdef loop add_product(A *out, Py_ssize_t step, const A *a, const A *b, Py_ssize_t rows,
                       Py_ssize_t columns, Py_ssize_t n, bint upper) noexcept nogil:
     """out += a^T b of panels of n. upper: of out all that is on the diagonal or above."""
     cdef Py_ssize_t tile, i, j, k = 0, deep

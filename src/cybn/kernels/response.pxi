@@ -182,7 +182,7 @@ cdef bint pull_panel(Response *job, Panel panel, A *scratch) noexcept nogil:
     return beyond
 
 
-cdef void write_pulled(Response *job, Panel panel, const A *scratch) noexcept nogil:
+cdef loop write_pulled(Response *job, Panel panel, const A *scratch) noexcept nogil:
     """dx of a panel, from what pull_panel found."""
     cdef const S *x = job.x + panel.sample * job.x_stride
     cdef const S *dy = job.dy + panel.sample * job.dy_stride

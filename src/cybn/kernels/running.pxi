@@ -43,7 +43,7 @@ cdef inline void move_each(char *at, Py_ssize_t step, bint single, Py_ssize_t n,
         set_number(at + c * step, single, held if fabs(mean[c]) <= DBL_MAX else to)
 
 
-cdef void move(const Channels *running, const double *values, const double *mean, double m,
+cdef loop move(const Channels *running, const double *values, const double *mean, double m,
                double weight) noexcept nogil:
     """running += weight * (values - running), exact where the weight is 0 or 1.
 

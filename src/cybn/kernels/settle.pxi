@@ -123,7 +123,7 @@ cdef inline void settle_mean(Job *job, Py_ssize_t u) noexcept nogil:
     spread_coef(job, u, 0)
 
 
-cdef inline void settle_output(Job *job, Py_ssize_t u) noexcept nogil:
+cdef inline loop settle_output(Job *job, Py_ssize_t u) noexcept nogil:
     """Coefficients 1 and 2 of y = (x - mean)*scale + shift; `rest` is what mean lacks."""
     cdef T *scale = channel_coef(job, 1)
     cdef T *shift = channel_coef(job, 2)
@@ -139,7 +139,7 @@ cdef inline void settle_output(Job *job, Py_ssize_t u) noexcept nogil:
     spread_coef(job, u, 2)
 
 
-cdef inline void settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef inline loop settle_moments(Job *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """mean, var and rstd of channels from their sums s1 and s2 about k. Loops for vectors."""
     cdef double m = <double>(job.N * job.L), eps = job.eps, var
     cdef const double *s1 = job.s1
@@ -166,7 +166,7 @@ cdef void keep_sums(Job *job, Py_ssize_t u) noexcept nogil:
             job.squares[c] = -(job.N * job.L) * (BEYOND / job.rstd[c]) * (BEYOND / job.rstd[c])
 
 
-cdef inline void settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
+cdef inline loop settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
     """The coefficients of y, once the moments are settled."""
     cdef double m = <double>(job.N * job.L)
     cdef Py_ssize_t c
@@ -180,7 +180,7 @@ cdef inline void settle_normal(Job *job, Py_ssize_t u) noexcept nogil:
     doubt_output(job, u)
 
 
-cdef inline void settle_given(Job *job, Py_ssize_t u) noexcept nogil:
+cdef inline loop settle_given(Job *job, Py_ssize_t u) noexcept nogil:
     """Coefficient 0 and `rest` where the mean is given."""
     cdef Py_ssize_t c
     cdef const T *mean = channel_coef(job, 0)
@@ -192,7 +192,7 @@ cdef inline void settle_given(Job *job, Py_ssize_t u) noexcept nogil:
             job.rest[c] = (job.shift[c] - mean[c]) + job.total[c] / job.count
 
 
-cdef inline void settle_products(Job *job, Py_ssize_t u) noexcept nogil:
+cdef inline loop settle_products(Job *job, Py_ssize_t u) noexcept nogil:
     """The coefficients that the sums of dy and dy*xhat need."""
     cdef T *rstd = channel_coef(job, 1)
     cdef Py_ssize_t c
@@ -202,7 +202,7 @@ cdef inline void settle_products(Job *job, Py_ssize_t u) noexcept nogil:
     spread_coef(job, u, 1)
 
 
-cdef inline void settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
+cdef inline loop settle_gradient(Job *job, Py_ssize_t u) noexcept nogil:
     """dbias, dweight and the coefficients of dx from s1 = sum(dy) and s2 = sum(dy*xhat), if the
     two are not given.
 

@@ -57,7 +57,7 @@ cdef inline void write_each(char *at, Py_ssize_t step, bint single, const double
         set_number(at + i * step, single, values[i])
 
 
-cdef void read_values(double *to, const Channels *a, double otherwise, Py_ssize_t n) noexcept nogil:
+cdef loop read_values(double *to, const Channels *a, double otherwise, Py_ssize_t n) noexcept nogil:
     """to = the values, or all `otherwise` where there are none."""
     cdef Py_ssize_t i
     if a.at == NULL:
@@ -71,7 +71,7 @@ cdef void read_values(double *to, const Channels *a, double otherwise, Py_ssize_
         read_each(to, a.at, a.step, a.single, n)
 
 
-cdef void write_values(const Channels *a, const double *values, Py_ssize_t n) noexcept nogil:
+cdef loop write_values(const Channels *a, const double *values, Py_ssize_t n) noexcept nogil:
     if a.at == NULL:
         return
     if are_floats(a):

@@ -22,18 +22,18 @@ cdef inline void gradient_gated(S *dx, S *dz, const S *dy, const S *x, const S *
               stream, ahead)
 
 
-cdef inline void gradient_each(S *dx, const S *dy, const S *x, Py_ssize_t n, const T *mean,
-                               const T *along, const T *dy_mean, const T *scale,
-                               bint stream, Py_ssize_t ahead) noexcept nogil:
+cdef inline _loop gradient_each(S *dx, const S *dy, const S *x, Py_ssize_t n, const T *mean,
+                                const T *along, const T *dy_mean, const T *scale,
+                                bint stream, Py_ssize_t ahead) noexcept nogil:
     """As gradient with weight 1, with four coefficients for every item."""
     _gradient(dx, <S *>NULL, dy, x, dy, n, <T>1, mean, along, dy_mean, scale, True, <T>1, <T>1,
               False, stream, ahead)
 
 
-cdef inline void gradient_each_gated(S *dx, S *dz, const S *dy, const S *x, const S *y,
-                                     Py_ssize_t n, const T *mean, const T *along, const T *dy_mean,
-                                     const T *scale, T slope, T most, bint stream,
-                                     Py_ssize_t ahead) noexcept nogil:
+cdef inline _loop gradient_each_gated(S *dx, S *dz, const S *dy, const S *x, const S *y,
+                                      Py_ssize_t n, const T *mean, const T *along, const T *dy_mean,
+                                      const T *scale, T slope, T most, bint stream,
+                                      Py_ssize_t ahead) noexcept nogil:
     """As gradient_gated, with four coefficients for every item."""
     _gradient(dx, dz, dy, x, y, n, <T>1, mean, along, dy_mean, scale, True, slope, most, True,
               stream, ahead)

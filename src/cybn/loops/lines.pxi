@@ -16,7 +16,7 @@ cdef inline void store_strip(S *y, const T *strip, bint stream) noexcept nogil:
     _store_strip(y, strip, True, stream)
 
 
-cdef inline void _store_strip(S *y, const T *strip, bint ordered, bint stream) noexcept nogil:
+cdef inline _loop _store_strip(S *y, const T *strip, bint ordered, bint stream) noexcept nogil:
     # ordered: as `_read` was told of what the strip was made of
     cdef Py_ssize_t i, n = strip_of(sizeof(S))
     cdef S words[MOST_STRIP]

@@ -25,17 +25,24 @@ cdef extern from *:
       static inline void cybn_stream_line(void *to, const void *from) { memcpy(to, from, 64); }
       #define cybn_stream_fence() ((void)0)
     #endif
-    /* cybn_always: a loop that is told by flags what it is compiles to one without them. */
+    /* cybn_always: a loop that is told by flags what it is compiles to one without them. cybn_loop:
+       it is quick where what is around it is compiled for size, as setup.py has it. */
+    #ifndef CYBN_QUICK
+      #define CYBN_QUICK
+    #endif
+    #define cybn_loop CYBN_QUICK void
     #if defined(__GNUC__) || defined(__clang__)
       #define cybn_prefetch(p) __builtin_prefetch(p)
       #define cybn_prefetch_far(p) __builtin_prefetch(p, 0, 1)
+      #define cybn_here inline __attribute__((always_inline))
       #define cybn_always __attribute__((always_inline)) void
-      #define cybn_apart static __attribute__((noinline, unused))
+      #define cybn_apart static CYBN_QUICK __attribute__((noinline, unused))
       #define cybn_known(n) __builtin_constant_p(n)
       typedef unsigned cybn_pair __attribute__((may_alias, aligned(2)));
     #else
       #define cybn_prefetch(p) ((void)(p))
       #define cybn_prefetch_far(p) ((void)(p))
+      #define cybn_here inline
       #define cybn_always void
       #define cybn_apart static
       #define cybn_known(n) 1
@@ -56,6 +63,7 @@ cdef extern from *:
     CYBN_PART(cybn_few_double, double, 8)
     """
     ctypedef void _always "cybn_always"
+    ctypedef void _loop "cybn_loop"
     const int PRIMITIVES_VERSION "CYBN_PRIMITIVES_VERSION"
     const bint CAN_STREAM "CYBN_CAN_STREAM"
     void stream_line "cybn_stream_line"(void *to, const void *src) noexcept nogil

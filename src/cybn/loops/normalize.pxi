@@ -28,16 +28,16 @@ cdef inline void normalize_gated(S *y, const S *x, const S *z, Py_ssize_t n, T m
                    True, True, stream, ahead)
 
 
-cdef inline void normalize_each(S *y, const S *x, Py_ssize_t n, const T *mean, const T *scale,
-                                const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
+cdef inline _loop normalize_each(S *y, const S *x, Py_ssize_t n, const T *mean, const T *scale,
+                                 const T *shift, bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize, with a mean, scale and shift for every item."""
     _normalize(y, x, x, n, mean, scale, shift, mean, mean, True, False, <T>1, <T>1, False, False,
                stream, ahead)
 
 
-cdef inline void normalize_each_gated(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
-                                      const T *scale, const T *shift, T slope, T most,
-                                      bint stream, Py_ssize_t ahead) noexcept nogil:
+cdef inline _loop normalize_each_gated(S *y, const S *x, const S *z, Py_ssize_t n, const T *mean,
+                                       const T *scale, const T *shift, T slope, T most,
+                                       bint stream, Py_ssize_t ahead) noexcept nogil:
     """As normalize_gated, with a mean, scale and shift for every item."""
     if z == NULL:
         _normalize(y, x, x, n, mean, scale, shift, mean, mean, True, False, slope, most, True,

@@ -50,8 +50,8 @@ cdef inline void add_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
     _shifted(s, q, x, n, k, ahead, False)
 
 
-cdef inline void sum_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
-                             Py_ssize_t ahead) noexcept nogil:
+cdef inline _loop sum_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
+                              Py_ssize_t ahead) noexcept nogil:
     """As add_shifted to lanes of zeros, which it does not read."""
     _shifted(s, q, x, n, k, ahead, True)
 

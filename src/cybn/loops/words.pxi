@@ -21,7 +21,7 @@ cdef extern from *:
        take apart where vectors would be shuffled. What is stored comes out of arithmetic, so NaN is
        a quiet one. gcc's own vectors of the loops do the same in twice the time. */
     #if defined(__AVX2__)
-      static inline __m256i cybn_rounded_words(__m256i high, __m256i low) {
+      static cybn_here __m256i cybn_rounded_words(__m256i high, __m256i low) {
         __m256i above = _mm256_xor_si256(low, _mm256_set1_epi16((short)0x8000)), up, nan;
         above = _mm256_adds_epi16(above, _mm256_and_si256(high, _mm256_set1_epi16(1)));
         up = _mm256_cmpgt_epi16(above, _mm256_setzero_si256());
@@ -29,13 +29,13 @@ cdef extern from *:
         nan = _mm256_cmpgt_epi16(nan, _mm256_set1_epi16(0x7f80));
         return _mm256_sub_epi16(high, _mm256_andnot_si256(nan, up));
       }
-      static inline __m256i cybn_words_of_pairs(const float *from) {
+      static cybn_here __m256i cybn_words_of_pairs(const float *from) {
         __m256i a = _mm256_castps_si256(_mm256_loadu_ps(from));
         __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 8));
         return cybn_rounded_words(_mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa),
                                   _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa));
       }
-      static inline __m256i cybn_words_in_order(const float *from) {
+      static cybn_here __m256i cybn_words_in_order(const float *from) {
         __m256i a = _mm256_castps_si256(_mm256_loadu_ps(from)), none = _mm256_setzero_si256();
         __m256i b = _mm256_castps_si256(_mm256_loadu_ps(from + 8)), low, high;
         high = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
@@ -43,39 +43,39 @@ cdef extern from *:
                                   _mm256_blend_epi16(b, none, 0xaa));
         return _mm256_permute4x64_epi64(cybn_rounded_words(high, low), 0xd8);
       }
-      static inline void cybn_load_pairs(float *to, const void *from) {
+      static cybn_here void cybn_load_pairs(float *to, const void *from) {
         __m256i pairs = _mm256_loadu_si256((const __m256i *)from);
         __m256i high = _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u));
         _mm256_storeu_ps(to, _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
         _mm256_storeu_ps(to + 8, _mm256_castsi256_ps(high));
       }
-      static inline void cybn_load_order(float *to, const void *from) {
+      static cybn_here void cybn_load_order(float *to, const void *from) {
         for (int i = 0; i < 2; i++) {
           __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from + i));
           _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(_mm256_slli_epi32(words, 16)));
         }
       }
-      static inline void cybn_store_pairs(void *to, const float *from) {
+      static cybn_here void cybn_store_pairs(void *to, const float *from) {
         _mm256_storeu_si256((__m256i *)to, cybn_words_of_pairs(from));
       }
-      static inline void cybn_store_order(void *to, const float *from) {
+      static cybn_here void cybn_store_order(void *to, const float *from) {
         _mm256_storeu_si256((__m256i *)to, cybn_words_in_order(from));
       }
     #else
-      static inline void cybn_load_pairs(float *to, const void *from) {
+      static inline cybn_loop cybn_load_pairs(float *to, const void *from) {
         const cybn_pair *pairs = (const cybn_pair *)from;
         for (int i = 0; i < 8; i++) to[i] = cybn_float((int)(pairs[i] << 16));
         for (int i = 0; i < 8; i++) to[i + 8] = cybn_float((int)(pairs[i] & 0xffff0000u));
       }
-      static inline void cybn_load_order(float *to, const void *from) {
+      static inline cybn_loop cybn_load_order(float *to, const void *from) {
         for (int i = 0; i < 16; i++) to[i] = cybn_of_bfloat16(((const unsigned short *)from)[i]);
       }
-      static inline void cybn_store_pairs(void *to, const float *from) {
+      static inline cybn_loop cybn_store_pairs(void *to, const float *from) {
         cybn_pair *pairs = (cybn_pair *)to;
         for (int i = 0; i < 8; i++)
           pairs[i] = cybn_rounded(from[i]) >> 16 | (cybn_rounded(from[i + 8]) & 0xffff0000u);
       }
-      static inline void cybn_store_order(void *to, const float *from) {
+      static inline cybn_loop cybn_store_order(void *to, const float *from) {
         for (int i = 0; i < 16; i++) ((unsigned short *)to)[i] = cybn_to_bfloat16(from[i]);
       }
     #endif

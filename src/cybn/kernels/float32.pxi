@@ -1,4 +1,0 @@
-# Data and arithmetic in float.
-
-ctypedef float S
-ctypedef float T

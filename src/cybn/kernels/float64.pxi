@@ -1,4 +1,0 @@
-# Data and arithmetic in double.
-
-ctypedef double S
-ctypedef double T
