@@ -74,7 +74,7 @@ cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
     power[0] = <A>0 if x < lowest else power[0]
 
 
-cdef inline A e_to(A x) noexcept nogil:
+cdef inline always e_to(A *result, A x) noexcept nogil:
     """e^x to a few roundings, of -87 <= x <= 89 (-708 and 710 of double): infinite at that end."""
     cdef A shifted, k, power
     if A is double:
@@ -89,7 +89,7 @@ cdef inline A e_to(A x) noexcept nogil:
         x = (x - k * <float>0.693359375) - k * <float>-2.12194440e-4
         power = power_of_float(shifted)
         x = short_series(x)
-    return power * (<A>1 + x)
+    result[0] = power * (<A>1 + x)
 
 
 cdef inline always raised(A *rest, A *power, A *more, A x, A low) noexcept nogil:

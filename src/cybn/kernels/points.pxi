@@ -17,8 +17,8 @@ cdef enum Point:
 cdef enum:
     MOST_TERMS = 5
 
-cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t, A far, A near,
-                       Point which) noexcept nogil:
+cdef inline always point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t, A far, A near,
+                         Point which) noexcept nogil:
     """OUT f and its slopes along x, v, s and t; of SWISH that along v over f. `which` is a literal.
 
     e^-far is a normal number, and e^near infinite; who knows them at compile time makes a branch of
@@ -38,7 +38,7 @@ cdef inline void point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A t,
     elif which == SWISH or which == SWISHED:
         power = u if u < far else far
         power = power if power > -near else -near
-        e = e_to(-power)
+        e_to(&e, -power)
         share = one / (one + e)
         f[0] = x * share
         e = (e if e < largest else largest) * share     # 1 - share, to its last digit
