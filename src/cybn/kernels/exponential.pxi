@@ -52,7 +52,7 @@ cdef inline float short_series(float r) noexcept nogil:
     return r + square * (even + r * odd)
 
 
-cdef inline void exponential(A x, A *power, A *rest) noexcept nogil:
+cdef inline always exponential(A x, A *power, A *rest) noexcept nogil:
     """e^x = power*(1 + rest) of x <= 0, to a few roundings; power is 1 where x is next to 0.
 
     Below what a normal number holds, power is 0. NaN comes out in rest.
