@@ -1,179 +1,156 @@
-"""Group and instance norm of channels last, which go sample by sample without a copy."""
+"""LpNormalization, MeanVarianceNormalization and WeightNorm: by their equations, on any axes."""
 
 import numpy as np
 import pytest
-from rowdata import ABOVE, HOSTILE, data
-from sixteen import BFLOAT16
+from runs import bits
+from whole import central_differences, draw
 
 import cybn
-from cybn import functional, reference
-from cybn.functional import lines
 
-SHAPES = [
-    ((2, 6, 5, 4), 3), ((3, 8, 9), 8), ((1, 4, 3, 2, 2), 1), ((2, 70, 33), 7), ((4, 32, 8, 8), 32),
-    ((5, 6, 300), 2),
-]  # fmt: skip
-GATES = [{}, {"activation": "relu6"}, {"activation": "leaky_relu"}, {"activation": "gelu"}]
+SHAPE = 3, 4, 2, 5
+
+
+def lp(layer, x):
+    size = np.linalg.norm(np.moveaxis(x, layer.axis, -1), layer.p, -1)
+    size = np.expand_dims(np.maximum(size, layer.eps), layer.axis)
+    return np.divide(x, size, out=np.zeros_like(x), where=size > 0)
+
+
+def mvn(layer, x):
+    std = x.std(layer.axes, keepdims=True)
+    return (x - x.mean(layer.axes, keepdims=True)) / (std + layer.eps)
+
+
+def weight_norm(layer, x):
+    axes = tuple(i for i in range(x.ndim) if layer.dim is None or i != layer.dim % x.ndim)
+    y = x / np.sqrt((x**2).sum(axes, keepdims=True))
+    if layer.gain is None:
+        return y
+    shape = [1] * x.ndim
+    shape[0 if layer.dim is None else layer.dim] = -1
+    return y * layer.gain.reshape(shape)
+
+
+CASES = [
+    *((lp, cybn.LpNormalization(axis, p)) for axis in (0, 1, -2, 3) for p in (1, 2)),
+    (lp, cybn.LpNormalization(eps=4.0)),
+    (lp, cybn.LpNormalization(1, 1, 8.0)),
+    *((mvn, cybn.MeanVarianceNormalization(axes)) for axes in ((0, 2, 3), (2, 3), (0, 3), (1,))),
+    (mvn, cybn.MeanVarianceNormalization((-1, 0, 2, 1), eps=0.5)),
+    (weight_norm, cybn.WeightNorm()),
+    (weight_norm, cybn.WeightNorm(3, dtype="float64")),
+    (weight_norm, cybn.WeightNorm(4, 1, dtype="float64")),
+    (weight_norm, cybn.WeightNorm(3, None, dtype="float64")),
+]
+cases = pytest.mark.parametrize(("equation", "layer"), CASES, ids=[repr(one) for _, one in CASES])
 
 
 @pytest.fixture(autouse=True)
-def however_small(monkeypatch):
-    monkeypatch.setattr(lines, "FEW", 0)
+def own_gain():
+    for _, layer in CASES:
+        for a in layer.parameters():
+            a[...] = np.random.default_rng(5).uniform(0.3, 1.5, a.shape)
 
 
-@pytest.fixture
-def gone(monkeypatch):
-    """The arrays that have gone by lines."""
-    seen = []
-    for name in ("normalize_by_lines", "gradient_by_lines"):
-        kept = getattr(functional._checked, name)
+@cases
+def test_output_and_gradients_are_those_of_the_equation(equation, layer):
+    x, dy = draw(SHAPE), draw(SHAPE, seed=2)
+    np.testing.assert_allclose(layer(x), equation(layer, x), rtol=1e-13, atol=1e-13)
+    dx = layer.backward(dy)
 
-        def watched(*args, kept=kept):
-            found = kept(*args)
-            seen.append(found is not None)
-            return found
+    def loss():
+        return (equation(layer, x) * dy).sum()
 
-        monkeypatch.setattr(functional._checked, name, watched)
-    return seen
-
-
-def last(a):
-    """The same array with channels last in memory."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+    np.testing.assert_allclose(dx, central_differences(loss, x), rtol=1e-7, atol=1e-7)
+    for name, a in layer.named_parameters():
+        expected = central_differences(loss, a)
+        np.testing.assert_allclose(layer.grads[name], expected, rtol=1e-7, atol=1e-7)
 
 
-def arrays(shape, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    x, dy, z = rng.normal(1, 2, (3, *shape)).astype(dtype)
-    weight, bias = rng.normal(size=(2, shape[1])).astype("float32")
-    return last(x), last(dy), last(z), weight, bias
+@cases
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_float32_is_the_equation_rounded(equation, layer, size, threads):
+    x, dy = (draw((3, 4, 60, 70), np.float32, seed) for seed in (1, 2))
+    x *= np.float32(size)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(layer(x), equation(layer, wide), rtol=1e-5, atol=1e-6)
+    dx = layer.backward(dy)
+    assert dx.dtype == np.float32
+    layer(wide)
+    expected = layer.backward(dy.astype(np.float64))
+    np.testing.assert_allclose(dx, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
 
 
-def close(a, b, dtype, scale=1.0):
-    eps = {"float32": 2**-23, "float64": 2**-52, "float16": 2**-10}.get(str(dtype), 2**-7)
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    np.testing.assert_allclose(a, b, rtol=8 * eps, atol=8 * eps * scale)
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e200, 1e300])
+def test_squares_may_be_out_of_range(p, size):
+    x, dy = np.array([[3.0, -4.0], [1e-3, 0.0]]), np.array([[1.0, 2.0], [1.0, 1.0]])
+    layer, other = cybn.LpNormalization(p=p), cybn.LpNormalization(p=p)
+    np.testing.assert_allclose(layer(x * size), other(x), rtol=1e-14)
+    expected = other.backward(dy)
+    np.testing.assert_allclose(layer.backward(dy) * size, expected, rtol=1e-13, atol=1e-13)
+    weight = cybn.WeightNorm(2)
+    np.testing.assert_allclose(weight(x * size), cybn.WeightNorm(2)(x), rtol=1e-14)
+    inside = x * size
+    assert bits(layer(inside, out=inside)) == bits(layer(x * size))
+    moved = np.ascontiguousarray((x * size).T)
+    np.testing.assert_allclose(cybn.LpNormalization(0, p)(moved).T, other(x), rtol=1e-14)
 
 
-@pytest.mark.parametrize(("shape", "groups"), SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "float16", BFLOAT16, "float64"])
-@pytest.mark.parametrize("how", GATES, ids=lambda how: how.get("activation", "plain"))
-def test_output_and_gradient(shape, groups, dtype, how, gone):
-    x, dy, z, weight, bias = arrays(shape, dtype)
-    residual = z if how else None
-    given = {**how, "residual": residual}
-    y, stats = functional.group_norm_forward(x, groups, weight, bias, **given)
-    wide, upstream = x.astype(np.float64), dy.astype(np.float64)
-    norm = reference.group_norm(wide, groups, weight, bias)
-    expected = norm if residual is None else norm + residual.astype(np.float64)
-    expected = reference.activate(expected, **how) if how else expected
-    assert y.dtype == x.dtype
-    assert y.strides == x.strides
-    close(y, expected, x.dtype, 4)
-    rows = np.ascontiguousarray(x).reshape(shape[0] * groups, -1).astype(np.float64)
-    close(stats, [rows.mean(1), rows.var(1), 1 / np.sqrt(rows.var(1) + 1e-5)], np.float32)
-    again = {"bias": bias, **given} if how else {}
-    dx, dweight, dbias = functional.group_norm_backward(dy, x, stats, groups, weight, **again)
-    if how:
-        total = norm + residual.astype(np.float64)
-        upstream = reference.activate_backward(upstream, total, **how)
-    expected, *grads = reference.group_norm_backward(upstream, wide, groups, weight)
-    assert dx.strides == x.strides
-    close(dx, expected, x.dtype, 8)
-    m = x.size // shape[1]
-    close([dweight, dbias], grads, np.float32, 4 * m**0.5)
-    by_lines = x.itemsize < 8
-    assert gone[0] is by_lines
-    if not how:
-        assert gone[1] is by_lines
+def test_nothing_stays_nothing():
+    x, dy = np.zeros((2, 3)), np.ones((2, 3))
+    for layer in (cybn.LpNormalization(), cybn.LpNormalization(p=1), cybn.WeightNorm(2)):
+        assert bits(layer(x)) == bits(x)
+        assert not layer.backward(dy).any()
+    layer = cybn.LpNormalization(eps=0.5)
+    assert not layer(x).any()
+    assert bits(layer.backward(dy)) == bits(2 * dy)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 6])
-def test_hostile_data(groups):
-    """What is not finite stays in its group, and large means, tiny and huge spreads are right."""
-    rows, dy = data((10 * groups, 6 // groups * 40), np.float32, HOSTILE, ABOVE)
-    x, dy = (last(a.reshape(10, 6, 40)) for a in (rows, dy))
-    weight, bias = np.linspace(-1, 2, 6, dtype="f4"), np.linspace(3, -1, 6, dtype="f4")
-    with np.errstate(all="ignore"):
-        y, stats = functional.group_norm_forward(x, groups, weight, bias, eps=1e-30)
-        wide = x.astype(np.float64)
-        expected = reference.group_norm(wide, groups, weight, bias, eps=1e-30)
-        np.testing.assert_allclose(y, expected, rtol=2e-6, atol=2e-6)
-        dx, _, _ = functional.group_norm_backward(dy, x, stats, groups, weight)
-        expected = reference.group_norm_backward(
-            dy.astype(np.float64), wide, groups, weight, eps=1e-30
-        )[0]
-    per_group = (10, groups, -1)
-    rstd = stats[2].reshape(10, groups, 1)
-    size = np.abs(weight[:, None] * dy.astype(np.float64)).reshape(per_group) * rstd
-    expected, dx = expected.reshape(per_group), dx.reshape(per_group)
-    assert (np.isnan(dx) == np.isnan(expected)).all()
-    held = np.abs(expected) < 3e38  # in range of float32
-    largest = np.where(held, np.abs(expected), 0).max(2, keepdims=True)
-    allowed = 1e-5 * largest + 1e-9 * np.nan_to_num(size).max(2, keepdims=True) + 1e-38
-    assert (np.abs(dx - expected) <= allowed)[held].all()
+@pytest.mark.parametrize("value", [1234.0, 0.1, 1e10, -3e38])
+def test_a_constant_becomes_0(value):
+    layer = cybn.MeanVarianceNormalization()
+    x = np.full((3, 2, 7, 9), value, np.float32)
+    assert not layer(x).any()
+    assert np.isfinite(layer.backward(np.ones_like(x))).all()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_bits_for_any_threads_and_place(threads):
-    x, dy, z, weight, bias = arrays((3, 64, 40, 40), "float32")
-    before = cybn.get_num_threads()
-    found = []
-    try:
-        for n in (1, threads):
-            cybn.set_num_threads(n)
-            y, stats = functional.group_norm_forward(x, 8, weight, bias, residual=z)
-            place = x.copy(order="K")
-            functional.group_norm_forward(place, 8, weight, bias, residual=z, out=place)
-            assert (place == y).all()
-            back = functional.group_norm_backward(dy, x, stats, 8, weight)
-            up = dy.copy(order="K")
-            assert (functional.group_norm_backward(up, x, stats, 8, weight, out=up)[0] == up).all()
-            assert (up == back[0]).all()
-            found.append((y, stats, *back))
-    finally:
-        cybn.set_num_threads(before)
-    for one, many in zip(*found, strict=True):
-        assert (one == many).all()
+def test_a_large_mean():
+    x = np.float32([[[[1e7, 1e7 + 1]]]])
+    np.testing.assert_allclose(cybn.MeanVarianceNormalization()(x), [[[[-1, 1]]]], rtol=1e-6)
+    x = 2.0**52 + np.arange(8.0).reshape(1, 1, 1, 8)
+    expected = cybn.MeanVarianceNormalization()(np.arange(8.0).reshape(1, 1, 1, 8))
+    np.testing.assert_allclose(cybn.MeanVarianceNormalization()(x), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("axis", [1, -1])
-def test_layers(axis, gone):
-    x, dy, *_ = arrays((4, 6, 7, 5), "float32")
-    if axis == -1:
-        x, dy = (np.moveaxis(a, 1, -1) for a in (x, dy))
-    for config in (
-        {"type": "GroupNorm", "num_groups": 3, "num_channels": 6},
-        {"type": "InstanceNorm2d", "num_features": 6, "affine": True, "track_running_stats": True},
-    ):
-        layer, other = (cybn.create({**config, "channel_axis": axis}) for _ in range(2))
-        for each in (layer, other):
-            each.weight[...] = np.linspace(-1, 2, 6)
-        gone.clear()
-        y, dx = layer(x), layer.backward(dy)
-        assert gone == [True, True]
-        first = np.ascontiguousarray(np.moveaxis(x, axis, 1))
-        upstream = np.ascontiguousarray(np.moveaxis(dy, axis, 1))
-        plain = cybn.create({**config, "channel_axis": 1})
-        plain.load_state_dict(other.state_dict())
-        close(np.moveaxis(y, axis, 1), plain(first), np.float32, 4)
-        close(np.moveaxis(dx, axis, 1), plain.backward(upstream), np.float32, 8)
-        for name, grad in plain.grads.items():
-            close(layer.grads[name], grad, np.float32, 40)
-        for name, a in plain.state_dict().items():
-            close(layer.state_dict()[name], a, np.float32)
+def test_a_gain_begins_as_the_lengths_of_a_weight():
+    weight = draw((4, 3, 2), np.float32)
+    for dim, many in ((0, 4), (1, 3), (-1, 2), (None, 9)):
+        layer = cybn.WeightNorm(many, dim)
+        layer.start(weight)
+        np.testing.assert_allclose(layer(weight), weight, rtol=1e-6)
+    assert layer.gain.shape == (1,)
+    cybn.WeightNorm().start(weight)
+    with pytest.raises(ValueError, match=r"expects 5 filters on axis 0, got 4 in \(4, 3, 2\)"):
+        cybn.WeightNorm(5).start(weight)
 
 
-def test_what_lies_otherwise_goes_by_rows(gone):
-    x, dy, z, weight, bias = arrays((3, 8, 6, 5), "float32")
-    y, stats = functional.group_norm_forward(x, 2, weight, bias)
-    out = np.empty_like(x, order="C")
-    functional.group_norm_forward(x, 2, weight, bias, out=out)
-    close(out, y, np.float32, 4)
-    dx = functional.group_norm_backward(dy, x, stats, 2, weight)[0]
-    other = functional.group_norm_backward(np.ascontiguousarray(dy), x, stats, 2, weight)[0]
-    close(other, dx, np.float32, 8)
-    functional.group_norm_forward(x, 2, weight, bias, residual=np.ascontiguousarray(z))
-    assert gone == [True, False, True, False, False]
-    empty = last(np.empty((0, 8, 6, 5), np.float32))
-    assert functional.group_norm_forward(empty, 2, weight, bias)[0].shape == empty.shape
+def test_axes_that_x_has_not():
+    x = draw((3, 4))
+    with pytest.raises(ValueError, match=r"LpNormalization expects an x that has the axes 2,"):
+        cybn.LpNormalization(2)(x)
+    with pytest.raises(ValueError, match=r"has the axes \[0, 2, 3\], each once, got 2-D \(3, 4\)"):
+        cybn.MeanVarianceNormalization()(x)
+    with pytest.raises(ValueError, match=r"has the axes \[1, -1\], each once"):
+        cybn.MeanVarianceNormalization((1, -1))(x)
+    with pytest.raises(ValueError, match="WeightNorm expects an x that has the axes 2"):
+        cybn.WeightNorm(3, 2)(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_any_number_of_axes(dtype):
+    for shape in ((7,), (1, 7), (2, 0), (0, 3)):
+        x = np.ones(shape, dtype)
+        layer = cybn.LpNormalization()
+        assert layer(x).shape == layer.backward(x).shape == shape
+    np.testing.assert_allclose(cybn.LpNormalization(p=1)(np.ones(4, dtype)), np.full(4, 0.25))

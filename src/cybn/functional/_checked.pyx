@@ -25,8 +25,8 @@ from ..arrays.outputs import LARGE
 from ..arrays.outputs import empty as empty_large
 from ..kernels import of
 from ..kernels.policy import ALONE, ALONE_BELOW, plan
+from .channels_last import gradient_channels_last, normalize_channels_last
 from .gates import OPEN, gated
-from .lines import gradient_by_lines, normalize_by_lines
 from .running import Step, follow
 
 cdef object new = tuple.__new__     # of a NamedTuple, without a look at every field

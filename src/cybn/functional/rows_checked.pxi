@@ -12,11 +12,11 @@ def normalize_checked(x, rows, weight, bias, eps, centred, out, residual=None, g
 cdef tuple normalize(x, rows, weight, bias, eps, centred, out, residual, gate):
     arrangement, run, values, counted = <tuple>rows
     if run and centred and arrangement.order is not None:
-        by_lines = normalize_by_lines(
+        by_samples = normalize_channels_last(
             x, rows, flat(weight, values), flat(bias, values), eps, out, residual, gate
         )
-        if by_lines is not None:
-            return by_lines
+        if by_samples is not None:
+            return by_samples
     cdef Views views = rows_of(x, out, arrangement)
     cdef Py_ssize_t count = views.C if run else views.N * views.L
     if not views.size:
@@ -141,9 +141,9 @@ def gradient_checked(
     arrangement, run, values, counted = <tuple>rows
     of_weight, of_bias = <tuple>wanted
     if run and centred and gate is OPEN and dresidual is None and arrangement.order is not None:
-        by_lines = gradient_by_lines(dy, x, rows, stats, flat(weight, values), out)
-        if by_lines is not None:
-            dx, dweight, dbias = by_lines
+        by_samples = gradient_channels_last(dy, x, rows, stats, flat(weight, values), out)
+        if by_samples is not None:
+            dx, dweight, dbias = by_samples
             return (dx, dweight.astype(dtype) if of_weight else None,
                     dbias.astype(dtype) if of_bias else None)
     cdef Views views = rows_of(x, out, arrangement)

@@ -23,23 +23,23 @@ from ..kernels.policy import plan
 from .gates import OPEN, Gate
 from .maps import maps_of
 
-__all__ = ["gradient_by_lines", "normalize_by_lines"]
+__all__ = ["gradient_channels_last", "normalize_channels_last"]
 
 FEW = 12_288  # items of a sample, below which its calls take longer than copies
 
 
-class Lines(NamedTuple):
-    """An array of channels last."""
+class Samples(NamedTuple):
+    """An array with channels last, sample by sample."""
 
     order: tuple[int, ...]  # of its axes in memory
-    samples: int
+    count: int
     channels: int
     groups: int
 
     def of(self, a: np.ndarray) -> list[np.ndarray]:
         """A view of each sample as the kernels of batch norm take it."""
-        lines = as_words(a).transpose(self.order)
-        return list(lines.reshape(self.samples, -1, self.channels, 1))
+        turned = as_words(a).transpose(self.order)
+        return list(turned.reshape(self.count, -1, self.channels, 1))
 
     def over_groups(self, a: np.ndarray) -> np.ndarray:
         """The means over the channels of each group, of (..., C) values: (..., G)."""
@@ -50,7 +50,7 @@ class Lines(NamedTuple):
         return np.repeat(a, self.channels // self.groups, -1)
 
 
-def _lines_of(x: np.ndarray, rows: Rows, *others: np.ndarray | None) -> Lines | None:
+def _samples_of(x: np.ndarray, rows: Rows, *others: np.ndarray | None) -> Samples | None:
     """None where an array does not lie so, or is too small."""
     (order, (_, count, _)), run, _, _ = rows
     if order is None or run < 2 or x.itemsize > 4 or x.size < FEW * len(x):
@@ -59,10 +59,10 @@ def _lines_of(x: np.ndarray, rows: Rows, *others: np.ndarray | None) -> Lines | 
     for a in (x, *others):
         if a is not None and not (a.transpose(last).flags.c_contiguous and a.flags.aligned):
             return None
-    return Lines(last, len(x), x.shape[order[1]], count // len(x))
+    return Samples(last, len(x), x.shape[order[1]], count // len(x))
 
 
-def normalize_by_lines(
+def normalize_channels_last(
     x: np.ndarray,
     rows: Rows,
     weight: np.ndarray | None,
@@ -72,35 +72,35 @@ def normalize_by_lines(
     residual: np.ndarray | None,
     gate: Gate,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """y and stats, (3, N*G); None where x is not to go by lines."""
-    lines = _lines_of(x, rows, out, residual)
-    if lines is None:
+    """y and stats, (3, N*G); None where x is to go by rows."""
+    samples = _samples_of(x, rows, out, residual)
+    if samples is None:
         return None
     batch, threads, cache, stream = of[x.dtype], *plan(x.size // len(x), x.itemsize)
-    parts, moments = lines.of(x), np.empty((lines.samples, 3, lines.channels))
+    parts, moments = samples.of(x), np.empty((samples.count, 3, samples.channels))
     for part, each in zip(parts, moments, strict=True):
         batch.batch_forward(
             None, each, None, None, None, part, None, None, None, eps, 0.0, *OPEN, True, threads,
             cache, False,
         )  # fmt: skip
-    stats = np.empty((3, lines.samples, lines.groups))
+    stats = np.empty((3, samples.count, samples.groups))
     mean, var, rstd = stats
     with np.errstate(all="ignore"):  # of what is not finite
-        mean[...] = lines.over_groups(moments[:, 0])
-        apart = moments[:, 0] - lines.spread(mean)
-        var[...] = lines.over_groups(moments[:, 1] + apart * apart)
+        mean[...] = samples.over_groups(moments[:, 0])
+        apart = moments[:, 0] - samples.spread(mean)
+        var[...] = samples.over_groups(moments[:, 1] + apart * apart)
         rstd[...] = 1 / np.sqrt(var + eps)
     y = empty_like(x) if out is None else out
-    added = [None] * len(parts) if residual is None else lines.of(residual)
-    each = lines.spread(stats.transpose(1, 0, 2))
-    for to, part, z, known in zip(lines.of(y), parts, added, each, strict=True):
+    added = [None] * len(parts) if residual is None else samples.of(residual)
+    each = samples.spread(stats.transpose(1, 0, 2))
+    for to, part, z, known in zip(samples.of(y), parts, added, each, strict=True):
         batch.batch_output(
             to, known, part, z, weight, bias, 1, *gate, threads, cache, stream
         )  # fmt: skip
     return y, stats.reshape(3, -1)
 
 
-def gradient_by_lines(
+def gradient_channels_last(
     dy: np.ndarray,
     x: np.ndarray,
     rows: Rows,
@@ -108,18 +108,18 @@ def gradient_by_lines(
     weight: np.ndarray | None,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """dx, and dweight and dbias in float64; None where x is not to go by lines."""
-    lines = _lines_of(x, rows, dy, out)
-    if lines is None:
+    """dx, and dweight and dbias in float64; None where x is to go by rows."""
+    samples = _samples_of(x, rows, dy, out)
+    if samples is None:
         return None
-    maps = maps_of(x, lines.order[-1])
-    mean, _, rstd = lines.spread(stats.reshape(3, lines.samples, lines.groups))
+    maps = maps_of(x, samples.order[-1])
+    mean, _, rstd = samples.spread(stats.reshape(3, samples.count, samples.groups))
     w = np.float64(1) if weight is None else weight.astype(np.float64)
     with np.errstate(all="ignore"):  # of what is not finite
         along, total, _ = maps.sums(dy, x, 1.0)
         along = (along - mean * total) * rstd  # of dy·xhat
         of_g, of_products = (
-            lines.spread(lines.over_groups(w * a)) / maps.positions for a in (total, along)
+            samples.spread(samples.over_groups(w * a)) / maps.positions for a in (total, along)
         )
         pull = -rstd * rstd * of_products
         dx = maps.gradient(dy, x, 1.0, a=w * rstd, m=mean, k=pull, c=-rstd * of_g, out=out)
