@@ -54,6 +54,9 @@ if X86_64:
     LEVELS["x86_64_v3"] = (["-march=x86-64-v3"], ["/arch:AVX2"])
 VIEWS = "cybn.kernels._views"  # what Cython needs for memoryviews: once, and not in each module
 DTYPES = ("float32", "float64", "bfloat16", "float16")  # of data
+# Where a level is for few, the kernels for float32 take float16 too (kernels/widened.py). MSVC's
+# builds do not ask the CPU for another level.
+WIDENED = {("baseline", "float16")} if len(LEVELS) > 1 and not MSVC else set()
 
 DIRECTIVES = {
     "language_level": 3,
@@ -63,6 +66,7 @@ DIRECTIVES = {
     "cdivision": True,
     "binding": False,
     "embedsignature": True,
+    "auto_pickle": False,
 }
 if MSVC:
     FLAGS = ["/Od"] if DEBUG else ["/O2", "/fp:precise"]
@@ -94,12 +98,18 @@ LEAN = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops"]
 LEAN += ["--param=max-inline-insns-single=30", "--param=vect-epilogues-nomask=0"]
 # Today's CPUs order instructions themselves, and loops need no padding before them.
 LEAN += ["-fno-schedule-insns2", "-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
+# Copies of code for some of the ways to it make no loop quicker.
+LEAN += ["-fno-thread-jumps", "--param=max-jump-thread-duplication-stmts=0", "-fno-tree-pre"]
+# Unrolled is what has a known number of steps, and not the few items that are left after vectors.
+LEAN += ["--param=max-peel-branches=4"]
 # Partial sums are eight vectors of AVX2 at the most.
 LEAN_V3 = ["--param=max-completely-peel-times=8"]
 # What has no loops over data, and is not part of every call, is compiled for size. So is the
 # baseline where there is a level above it, since it is for few and all have to download it: but for
-# its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones.
+# its loops (loops/machine.pxi), which are vectors where a strip or the lanes are whole ones. Loops
+# over lanes are not unrolled, so that partial sums lie in memory.
 SMALL = ["-Os", "-Wno-attributes"]  # a pointer to a loop needs not what it is given
+SMALL_LOOPS = ["--param=max-completely-peel-times=4"]
 OF_NO_LOOPS = ("_machine", "_running", "_memory")
 QUICK = '__attribute__((optimize("O2","tree-vectorize","vect-cost-model=very-cheap","peel-loops")))'
 # A wheel does without the names of what is inside.
@@ -145,7 +155,7 @@ class BuildKernels(build_ext):
             elif lean and extension.name.endswith(OF_NO_LOOPS):
                 extension.extra_compile_args += SMALL
             elif lean and "_baseline" in extension.name and len(LEVELS) > 1:
-                extension.extra_compile_args += SMALL
+                extension.extra_compile_args += SMALL + SMALL_LOOPS
                 extension.define_macros.append(("CYBN_QUICK", QUICK))
             extension.extra_link_args += openmp[1]
             if self.abi3:
@@ -280,6 +290,7 @@ def kernels() -> list[Extension]:
         )
         for level, flags in reversed(LEVELS.items())
         for dtype in DTYPES
+        if (level, dtype) not in WIDENED
     ] + [views, *once]
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from types import ModuleType
+from typing import Any
 
 from . import _machine
+from .widened import widened
 
 # Best first. A level that was not built for this platform has no module.
 LEVELS = {"x86-64-v3": _machine.supports_v3, "baseline": lambda: True}
@@ -51,6 +52,9 @@ def choose() -> str:
     return wanted
 
 
-def load(level: str, dtype: str) -> ModuleType:
-    """The kernels of a level for data of that dtype."""
-    return importlib.import_module(module_name(level, dtype))
+def load(level: str, dtype: str) -> Any:
+    """The kernels of a level for data of that dtype, as attributes."""
+    name = module_name(level, dtype)
+    if dtype == "float16" and importlib.util.find_spec(name) is None:
+        return widened(load(level, "float32"))
+    return importlib.import_module(name)
