@@ -51,7 +51,7 @@ cdef leaf sum_weighted_lines(Samples *job, double *out, Cell cell, const Lines *
                              Py_ssize_t count) noexcept nogil:
     """OUT out: the sums of dy*weight and dy*weight*xhat of lines."""
     cdef Halves halves
-    if cell.n % LANES == 0:     # what is known to have no end is summed in registers
+    if cell.n >= LANES and cell.n % LANES == 0:     # known to have no end: summed in registers
         halve_weighted(job, &halves, cell, lines, cell.n // LANES * LANES, count)
     else:
         halve_weighted(job, &halves, cell, lines, cell.n, count)
@@ -64,7 +64,7 @@ cdef inline always halve_weighted(Samples *job, Halves *halves, Cell cell, const
     cdef const S *x = job.x + cell.at
     cdef const T *weights = job.weights
     cdef Py_ssize_t i, width = job.groups * job.n, at = cell.place
-    for i in range(count if n > 0 else 0):
+    for i in range(count):
         products_halved(halves, i, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
                         lines.shift[i], True, 0)
         dy, x = dy + n, x + n

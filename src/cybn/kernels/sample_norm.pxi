@@ -165,6 +165,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.stream = job.stream and (n * sizeof(S) % 64 == 0 or n >= WHOLE_LINES)
     job.stream = job.stream and (job.items or job.whole or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
+    if inputs == 2 and 3 * rows * n * <Py_ssize_t>sizeof(S) <= cache:
+        job.stream = False      # all there is stays in a cache
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
     # Where there is more to load, asking for what a cache holds is in the way of it.
     if inputs == 1 or 3 * rows * n * <Py_ssize_t>sizeof(S) > cache:
