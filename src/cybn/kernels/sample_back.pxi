@@ -33,18 +33,6 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
         out[2 * c + 1] -= rests[c * each] * out[2 * c]
 
 
-cdef inline always lay_out_rests(Lines *lines, double *rests, const double *means,
-                                 const double *rstds) noexcept nogil:
-    """OUT lines: mean and shift; rests: what xhat is too large by for the mean is rounded."""
-    cdef Py_ssize_t c
-    for c in range(MOST_CELLS):
-        lines.mean[c] = <T>means[c]
-    for c in range(MOST_CELLS):
-        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
-    for c in range(MOST_CELLS):
-        lines.shift[c] = <T>-rests[c]
-
-
 # Lines: cells that lie one after the other, the first of them given; each: each is a row.
 
 cdef leaf sum_weighted_lines(Samples *job, double *out, Cell cell, const Lines *lines,
@@ -317,12 +305,6 @@ cdef leaf write_weighted_lines(Samples *job, T *item_sums, Cell cell, Py_ssize_t
         dx, dy, x = dx + n, dy + n, x + n
         at = place_after(at, n, width)
         i += 1
-
-
-cdef inline void coefs_of(T *coefs, const Lines *lines, Py_ssize_t i) noexcept nogil:
-    """OUT coefs: those of weighted_run."""
-    coefs[0], coefs[1], coefs[2] = lines.mean[i], lines.scale[i], lines.shift[i]
-    coefs[3], coefs[4] = lines.dy_mean[i], lines.along[i]
 
 
 cdef leaf write_spread_lines(Samples *job, Py_ssize_t first, const Lines *lines,

@@ -94,6 +94,24 @@ cdef leaf fold_halves(double *out, const Halves *halves, Py_ssize_t count) noexc
         out[i] = fold_eight(halves.sums[i])
 
 
+cdef inline always lay_out_rests(Lines *lines, double *rests, const double *means,
+                                 const double *rstds) noexcept nogil:
+    """OUT lines: mean and shift; rests: what xhat is too large by for the mean is rounded."""
+    cdef Py_ssize_t c
+    for c in range(MOST_CELLS):
+        lines.mean[c] = <T>means[c]
+    for c in range(MOST_CELLS):
+        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    for c in range(MOST_CELLS):
+        lines.shift[c] = <T>-rests[c]
+
+
+cdef inline void coefs_of(T *coefs, const Lines *lines, Py_ssize_t i) noexcept nogil:
+    """OUT coefs: those of weighted_run."""
+    coefs[0], coefs[1], coefs[2] = lines.mean[i], lines.scale[i], lines.shift[i]
+    coefs[3], coefs[4] = lines.dy_mean[i], lines.along[i]
+
+
 cdef inline Cell cell_of(Samples *job, Py_ssize_t c) noexcept nogil:
     """Cell c, counted through all rows."""
     cdef Cell cell
@@ -149,11 +167,12 @@ cdef const double *filled_up(double *room, const double *values, Py_ssize_t coun
     Loops of a known length are vectors without an end.
     """
     cdef Py_ssize_t c
+    cdef double last = values[count - 1]
     if count == MOST_CELLS:
         return values
+    for c in range(MOST_CELLS):
+        room[c] = last
     memcpy(room, values, count * sizeof(double))
-    for c in range(count, MOST_CELLS):
-        room[c] = values[count - 1]
     return room
 
 
