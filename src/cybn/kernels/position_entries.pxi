@@ -99,6 +99,7 @@ cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
     row.rows, row.n, row.run, row.counted = threads, C, C, C
     row.affine = row.items = True
     row.groups = row.owners = row.tile = 1
+    row.stride = C
     row.parts = row.cells = row.pieces = ceil_div(C, ROW_BLOCK)
     row.shard = ceil_div(job.units, MOST_SHARDS)
     row.shards = ceil_div(job.units, row.shard)

@@ -50,7 +50,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
     cdef Py_ssize_t n = last // cells * job.n + last % cells * ROW_BLOCK - start
     cdef double *shared = job.shared + 2 * s * width
     memset(item_sums + start, 0, n * sizeof(T))
-    memset(item_sums + width + start, 0, n * sizeof(T))
+    memset(item_sums + job.stride + start, 0, n * sizeof(T))
     memset(shared + start, 0, n * sizeof(double))
     memset(shared + width + start, 0, n * sizeof(double))
     for b in range(ceil_div(stop - s * job.shard, COLUMN_RUN)):
@@ -63,7 +63,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
                 write_gradient(job, item_sums, shared, v * groups * cells + first,
                                v * groups * cells + last)
         empty(shared + start, item_sums + start, n)
-        empty(shared + width + start, item_sums + width + start, n)
+        empty(shared + width + start, item_sums + job.stride + start, n)
     if job.stream:
         stream_fence()
 
@@ -71,7 +71,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
 cdef void walk_shards(Samples *job, double *sums, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop,
                       Py_ssize_t columns, bint settled) noexcept nogil:
     """Thread t: the places [start, stop) of shards by columns, which are the cells of a row."""
-    cdef T *item_sums = job.item_sums + 2 * t * job.groups * job.n
+    cdef T *item_sums = job.item_sums + 2 * t * job.stride
     cdef Py_ssize_t s
     for s in range(start // columns, ceil_div(stop, columns)):
         walk_shard(job, sums, item_sums, s, max(<Py_ssize_t>0, start - s * columns),
@@ -178,6 +178,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.stream = job.stream and (n * sizeof(S) % 64 == 0 or n >= WHOLE_LINES)
     job.stream = job.stream and (job.items or job.whole or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
+    if inputs == 2 and 3 * rows * n * <Py_ssize_t>sizeof(S) <= cache:
+        job.stream = False      # all there is stays in a cache
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
     # Where there is more to load, asking for what a cache holds is in the way of it.
     if inputs == 1 or 3 * rows * n * <Py_ssize_t>sizeof(S) > cache:
