@@ -94,24 +94,37 @@ cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step,
         stream_fence()
 
 
+cdef void walk_share(Samples *job, double *sums, Py_ssize_t t, int threads,
+                     bint backward) noexcept nogil:
+    """Thread t's share of rows that are near; sums: room for those of each thread, or NULL."""
+    cdef Py_ssize_t columns = job.groups * job.cells
+    cdef Py_ssize_t first, last, count = job.rows
+    if backward and job.items:
+        count = job.shards
+    first, last = count * t // threads, count * (t + 1) // threads
+    if sums != NULL:
+        sums += t * job.tile * 3 * max(job.cells, job.pieces)
+    if backward and job.items:
+        walk_shards(job, sums, t, first * columns, last * columns, columns, False)
+    else:
+        walk_rows(job, sums, NULL, NULL, first, last, backward)
+
+
 cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexcept nogil:
     cdef Py_ssize_t t, rows = job.rows, total = job.rows * job.cells, shards = job.shards
     cdef Py_ssize_t parts = total if backward else job.rows * job.pieces
     cdef Py_ssize_t columns = job.groups * job.cells
     cdef bint share = backward and job.items
-    cdef Py_ssize_t room = job.tile * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
     cdef Team team
     gather(&team, threads, shards * columns if share else parts)
+    if near and threads == 1:       # without a team of one, a tenth of a small call
+        walk_share(job, sums, 0, 1, backward)
+        return
     if near:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             begin_share(&team, t)
-            if share:
-                walk_shards(job, sums + t * room, t, shards * t // threads * columns,
-                            shards * (t + 1) // threads * columns, columns, False)
-            else:
-                walk_rows(job, sums + t * room if sums != NULL else NULL, NULL, NULL,
-                          rows * t // threads, rows * (t + 1) // threads, backward)
+            walk_share(job, sums, t, threads, backward)
             end_share(&team, t)
         part_ways(&team)
         return

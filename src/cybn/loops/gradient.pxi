@@ -78,6 +78,11 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
     else:
         _gradient_strips(dx, dz, dy, x, y, head, at, weight, mean, along, dy_mean, scale, each,
                          slope, most, gating, gates, False, ahead)
+    if tail:
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
+        if gating:
+            _fetch(y + at, strip, ahead)
     if S is T:
         if tail:
             _gradient_end(dx + at, dz + at, dy, x, y, at, tail, weight, mean, along, dy_mean,
