@@ -53,7 +53,7 @@ cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_s
         for u in range(start, stop):
             walk_band(&job, band_at(&job, u), NULL, False)
     else:
-        row.item_sums += 2 * t * C
+        row.item_sums += 2 * t * row.stride
         job.lines += 2 * LINE_SUMS * t * C
         memset(job.lines, 0, 2 * LINE_SUMS * C * sizeof(T))
         for s in range(start, stop):
@@ -99,7 +99,6 @@ cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
     row.rows, row.n, row.run, row.counted = threads, C, C, C
     row.affine = row.items = True
     row.groups = row.owners = row.tile = 1
-    row.stride = C
     row.parts = row.cells = row.pieces = ceil_div(C, ROW_BLOCK)
     row.shard = ceil_div(job.units, MOST_SHARDS)
     row.shards = ceil_div(job.units, row.shard)

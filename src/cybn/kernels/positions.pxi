@@ -105,9 +105,10 @@ cdef leaf take_position(Positions *job, Band s, Py_ssize_t j, double *shared,
         copy_position(job, job.rows + 2 * C, s.dy + j, False)
         reduce_products(row, 0, row.cells)
         settle_back(row, 0, 1)
-        memset(row.item_sums, 0, 2 * C * sizeof(T))
+        memset(row.item_sums, 0, 2 * row.stride * sizeof(T))
         write_gradient(row, row.item_sums, shared, 0, row.cells)
-        empty(shared, row.item_sums, 2 * C)
+        empty(shared, row.item_sums, C)
+        empty(shared + C, row.item_sums + row.stride, C)
     else:
         reduce_moments(row, 0, row.pieces)
         settle_samples(row, 0, 1)
