@@ -57,7 +57,7 @@ _L3 = _cache_size(3, 8 << 20)
 # what reads the output next finds it in memory, no longer in a cache, which costs as much below.
 # Threads that share the memory have less of it each: a cache that keeps the output is worth more.
 STREAM_FROM = max(_L2, _L3 // 16)
-STREAM_FROM_ONCE = max(_L2, _L3 // 8)  # where an input is not looked at again, a cache has more room
+STREAM_FROM_ONCE = max(_L2, _L3 // 8)  # nothing is to be kept for a second look
 STREAM_FROM_THREADS = max(_L2, _L3 // 4)
 # Small inputs, of less items than this, stay on the calling thread and in its cache.
 ALONE_BELOW = 2 * ITEMS_PER_THREAD
