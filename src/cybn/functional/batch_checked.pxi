@@ -37,7 +37,7 @@ cdef tuple forward(
     if residual is not None:
         residual = views.gather(residual)
     slope, most, curve = <tuple>gate
-    threads, cache, stream = plan_of(views)
+    threads, cache, stream = plan_of(views, not training)
     kernels_of(views).batch_forward(
         room, stats, mean, var, count, views.x, residual, weight, bias, eps, momentum, slope, most,
         curve, training, threads, cache, stream,

@@ -44,7 +44,7 @@ def output_checked(x, stats, count, weight, bias, channel_axis, out, residual, g
         return y
     target = np.empty_like(x_ncl, subok=False, order="C") if y_ncl is None else y_ncl
     residual = None if residual is None else arrangement.gather(residual)
-    threads, cache, stream = plan(x.size, x.itemsize)
+    threads, cache, stream = plan(x.size, x.itemsize, once=True)
     of[x.dtype].batch_output(
         target, stats, x_ncl, residual, weight, bias, count, *gate, threads, cache, stream
     )

@@ -146,9 +146,9 @@ cdef inline object table(Py_ssize_t n):
     return made(make, ndarray, FLOAT64, 2, shape)
 
 
-cdef inline tuple plan_of(Views views):
+cdef inline tuple plan_of(Views views, bint once=False):
     """How a kernel is to run on them; see kernels/policy.py."""
-    return <tuple>(ALONE if views.size < BELOW else plan(views.size, views.itemsize))
+    return <tuple>(ALONE if views.size < BELOW else plan(views.size, views.itemsize, None, once))
 
 
 cdef inline object kernels_of(Views views):

@@ -57,6 +57,7 @@ _L3 = _cache_size(3, 8 << 20)
 # what reads the output next finds it in memory, no longer in a cache, which costs as much below.
 # Threads that share the memory have less of it each: a cache that keeps the output is worth more.
 STREAM_FROM = max(_L2, _L3 // 16)
+STREAM_FROM_ONCE = max(_L2, _L3 // 8)  # nothing is to be kept for a second look
 STREAM_FROM_THREADS = max(_L2, _L3 // 4)
 # Small inputs, of less items than this, stay on the calling thread and in its cache.
 ALONE_BELOW = 2 * ITEMS_PER_THREAD
@@ -136,8 +137,10 @@ def _single() -> bool:
     return _forked or not _machine.openmp_version()
 
 
-def plan(items: int, itemsize: int, most: int | None = None) -> Plan:
-    """The plan for an output of so many items; most: a caller's own number of threads."""
+def plan(items: int, itemsize: int, most: int | None = None, once: bool = False) -> Plan:
+    """The plan for an output of so many items; most: a caller's own number of threads; once:
+    inputs are looked at once, as in evaluation.
+    """
     if items < ALONE_BELOW:
         return ALONE
     if most is None:
@@ -147,7 +150,9 @@ def plan(items: int, itemsize: int, most: int | None = None) -> Plan:
     threads = min(most, items // ITEMS_PER_THREAD)
     if threads > 1 and _machine.pays(items * SECONDS_PER_ITEM):
         threads = 1
-    stream_from = STREAM_FROM if threads == 1 else STREAM_FROM_THREADS
+    stream_from = STREAM_FROM_THREADS
+    if threads == 1:
+        stream_from = STREAM_FROM_ONCE if once else STREAM_FROM
     return Plan(threads, max(_L2, _L3 // (4 * threads)), items * itemsize > stream_from)
 
 
