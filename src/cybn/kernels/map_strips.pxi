@@ -17,10 +17,10 @@ cdef struct Run:            # what a loop does
     const S *dy
     const void *coefs
     double *sums
+    # Strips lie side by side, each beside a strip of every coefficient, in the type of the loop,
+    # and of every sum; below each lie others that share these, `next` items from one to the other.
     Py_ssize_t n                # strips; or items of a map
-    # Strips lie beside a strip of each coefficient, in the type of the loop, and of each sum. To
-    # those of the next strip it is `step`, or nothing, where all strips share them.
-    Py_ssize_t step
+    Py_ssize_t below, next
     # Unless there are no maps, they lie one after the other, and coefficients and sums, (count,
     # coef) and (terms, term) of double, have a number for each.
     Py_ssize_t maps, coef, term
@@ -73,23 +73,46 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
                     terms[3 * MAP_STRIP + j], terms[4 * MAP_STRIP + j] = d * f_s, d * f_t
 
 
-cdef inline always strips(Run run, Point which, bint backward, bint writing, bint adding,
-                          A kind) noexcept nogil:
+cdef inline always line(S *out, const S *x, const S *dy, double *sums, const A *coefs, A far,
+                        A near, Py_ssize_t n, Py_ssize_t next, bint each, Point which,
+                        bint backward, bint writing, bint adding) noexcept nogil:
+    """OUT out, sums: n strips that share what is beside them."""
     # to local arrays, so that no store can alias a load
     cdef S[MAP_STRIP] y
     cdef double[MOST_TERMS * MAP_STRIP] terms
-    cdef Py_ssize_t i, j, next_sums = terms_of(which) * MAP_STRIP if run.step else 0
-    cdef const A *coefs = <const A *>run.coefs
-    cdef A far = <A>run.far, near = <A>run.near
-    for i in range(run.n):
-        strip(y, terms, run.x, run.dy, coefs, far, near, True, which, backward, writing, adding)
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        strip(y, terms, x, dy, coefs, far, near, each, which, backward, writing, adding)
         if writing:
-            memcpy(run.out, y, sizeof(y))
+            for j in range(MAP_STRIP):
+                out[j] = y[j]
         if adding:
             for j in range(terms_of(which) * MAP_STRIP):
-                run.sums[j] += terms[j]
+                sums[j] += terms[j]
+        x, dy, out = x + next, dy + next, out + next
+
+
+cdef inline always strips(Run run, Point which, bint backward, bint writing, bint adding,
+                          A kind) noexcept nogil:
+    cdef A[MAP_COEFS * MAP_STRIP] mine
+    cdef double[MOST_TERMS * MAP_STRIP] sums
+    cdef const A *coefs = <const A *>run.coefs
+    cdef A far = <A>run.far, near = <A>run.near
+    cdef Py_ssize_t i, j, terms = terms_of(which) * MAP_STRIP
+    cdef Py_ssize_t count = count_of(which, backward, writing, adding) * MAP_STRIP
+    for i in range(run.n):
+        for j in range(count):
+            mine[j] = coefs[j]
+        if adding:
+            for j in range(terms):
+                sums[j] = run.sums[j]
+        line(run.out, run.x, run.dy, sums, mine, far, near, run.below, run.next, True, which,
+             backward, writing, adding)
+        if adding:
+            for j in range(terms):
+                run.sums[j] = sums[j]
         advance(&run, MAP_STRIP)
-        coefs, run.sums = coefs + run.step, run.sums + next_sums
+        coefs, run.sums = coefs + count, run.sums + terms
 
 
 cdef inline void advance(Run *run, Py_ssize_t n) noexcept nogil:
@@ -110,21 +133,16 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
     cdef A[MAP_COEFS] mine
     cdef A far = <A>run.far, near = <A>run.near
     cdef const double *coefs = <const double *>run.coefs
-    cdef Py_ssize_t map, i, j, left = run.n % MAP_STRIP
+    cdef Py_ssize_t map, j, left = run.n % MAP_STRIP
     cdef int count = count_of(which, backward, writing, adding), k
     for map in range(run.maps):
         for k in range(count):
             mine[k] = <A>coefs[k * run.coef + map]
         for j in range(terms_of(which) * MAP_STRIP):
             sums[j] = 0
-        for i in range(run.n // MAP_STRIP):
-            strip(y, terms, run.x, run.dy, mine, far, near, False, which, backward, writing, adding)
-            if writing:
-                memcpy(run.out, y, sizeof(y))
-            if adding:
-                for j in range(terms_of(which) * MAP_STRIP):
-                    sums[j] += terms[j]
-            advance(&run, MAP_STRIP)
+        line(run.out, run.x, run.dy, sums, mine, far, near, run.n // MAP_STRIP, MAP_STRIP, False,
+             which, backward, writing, adding)
+        advance(&run, run.n - left)
         if left:
             for j in range(MAP_STRIP):
                 room[j] = run.x[j] if j < left else <S>0

@@ -30,7 +30,7 @@ cdef inline always point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A 
         f[0] = x - v
     elif which == THRESHOLD:
         u = u + s
-        f[0] = u if (u > t) | (u != u) else t       # NaN of either stays
+        f[0] = t if (u <= t) | (t != t) else u      # NaN of either stays
         f_x[0] = v if u > t else zero
         f_v[0] = x if u > t else zero
         f_s[0] = one if u > t else zero
