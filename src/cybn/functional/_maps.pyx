@@ -4,10 +4,13 @@ Data in C order of float32 or float64 goes straight to the kernel. Any other arr
 first, by `Maps.arranged` (maps.py).
 """
 
+from cpython.buffer cimport PyBUF_CONTIG, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport sqrt
+
 from cybn.arrays._made cimport Make, made, maker
 from cybn.arrays._seen cimport alike_in, dtype_of, plain_type, seen, struct_of
 
-from numpy import ndarray
+from numpy import ndarray, zeros
 
 from ..arrays.dtypes import FLOAT64
 from ..arrays.outputs import LARGE
@@ -36,31 +39,55 @@ def walk(maps, dy, x, out, tuple coefs, int point, bint writing, Py_ssize_t term
     cdef Py_buffer own
     cdef Py_ssize_t[3] axes
     cdef Py_ssize_t N = samples, C = channels, P = positions
+    given, upstream, into = x, dy, out
+    if order is not None:       # which costs nothing where the memory is in that order
+        given, upstream, into = x.transpose(order), turned(dy, order), turned(out, order)
     if (
-        order is not None or not N * C * P or not seen(&own, x, plain, False)
-        or own.format[0] != b"f" and own.format[0] != b"d" or not like(x, x, False)
-        or dy is not None and not like(dy, x, False) or out is not None and not like(out, x, True)
+        not N * C * P or not like(given, given, False) or not seen(&own, given, plain, False)
+        or own.format[0] != b"f" and own.format[0] != b"d"
+        or dy is not None and not like(upstream, given, False)
+        or out is not None and not like(into, given, True)
     ):
         return maps.arranged(dy, x, out, coefs, point, writing, terms)
-    dtype, y, into, sums = dtype_of(x), out, None, None
-    if writing and out is None and own.len < SMALL:
-        axes[0], axes[1], axes[2] = N, P if last else C, C if last else P
-        into = made(make, ndarray, dtype, 3, axes)      # first the view, which costs less
-        y = into.reshape(x.shape)
-    elif writing:
-        y = empty_large(x.shape, dtype) if out is None else out
-        into = y.reshape(shape)
+    dtype, y, sums = dtype_of(given), out, None
+    if not writing:
+        into = None
+    elif out is not None:
+        into = into.reshape(shape)
+    else:
+        if own.len < SMALL:     # first the view, which costs less
+            axes[0], axes[1], axes[2] = N, P if last else C, C if last else P
+            into = made(make, ndarray, dtype, 3, axes)
+            y = into.reshape(given.shape)
+        else:
+            y = empty_large(given.shape, dtype)
+            into = y.reshape(shape)
+        if order is not None:
+            y = y.transpose(inverse(order))
     if terms:
         sums = room(maps, terms)
     threads = 1 if N * C * P < BELOW else plan(N * C * P, own.itemsize).threads
     of[dtype].map_points(
-        into, x.reshape(shape), None if dy is None else dy.reshape(shape), pack(coefs, N, C), sums,
-        last, point, 0, threads,
+        into, given.reshape(shape), None if dy is None else upstream.reshape(shape),
+        pack(coefs, N, C), sums, last, point, 0, threads,
     )
     if not terms:
         return y
     sums = joined(sums, maps, terms)
     return (y, sums) if writing else sums
+
+
+cdef object turned(a, order):
+    return None if a is None else a.transpose(order)
+
+
+cdef tuple inverse(order):
+    """The order that turns axes back."""
+    cdef list back = [0] * len(order)
+    cdef Py_ssize_t i
+    for i in range(len(order)):
+        back[order[i]] = i
+    return tuple(back)
 
 
 cdef bint like(a, x, bint writable):
@@ -149,3 +176,6 @@ cdef bint spread(double *to, a, Py_ssize_t N, Py_ssize_t C):
             for j in range(C):
                 to[i * C + j] = (<float *>(row + j * along))[0]
     return True
+
+
+include "group_sums.pxi"

@@ -37,11 +37,12 @@ class Point(IntEnum):
     SQUASH = 3  # tanh(v·x): the same
     LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
     SWISHED = 5  # SWISH that is multiplied by another array; no sums
-    # what is linear is a THRESHOLD without one: its defaults
+    LINEAR = 6  # v·(x - t) + s: of dy·x and dy
 
 
 #: the number of sums
-TERMS = {point: {Point.MOMENTS: 2, Point.LARGER: 5}.get(point, 3) for point in Point}
+TERMS = {Point.MOMENTS: 2, Point.LINEAR: 2, Point.LARGER: 5}
+TERMS = {point: TERMS.get(point, 3) for point in Point}
 
 
 class Maps(NamedTuple):
@@ -54,40 +55,51 @@ class Maps(NamedTuple):
     positions: int
     dtype: np.dtype  # of the data
 
+    def first(self, x: np.ndarray) -> np.ndarray:
+        """The first item of each map, (N, C) float64."""
+        order = self.arrangement.order
+        a = (x if order is None else x.transpose(order)).reshape(self.samples, -1)
+        first = a[:, : self.channels] if self.last else a[:, :: max(1, self.positions)]
+        return np.ascontiguousarray(first, np.float64)
+
     def squares(self, x: np.ndarray) -> np.ndarray:
         """Σx² of each map."""
-        return self._about(x, 0.0)[1]
+        return self.about(x, 0.0)[1]
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and biased variance of each map, in two passes."""
         m = max(1, self.positions)
-        mean = self._about(x, 0.0)[0] / m
-        left, squares = self._about(x, mean) / m
+        mean = self.about(x, 0.0)[0] / m
+        left, squares = self.about(x, mean) / m
         mean += left
         left *= left
         squares -= left
         return mean, np.maximum(squares, 0, out=squares)
 
-    def output(self, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, b=0.0, *, out=None) -> np.ndarray:
+    def output(self, x, point: Point, v, s=0.0, t=0.0, a=1.0, b=0.0, *, out=None) -> np.ndarray:
         """a·f(x; v, s, t) + b, like x, in `out` where it is given."""
         return walk(self, None, x, out, (v, s, t, a, b), point, True, 0)
 
-    def sums(self, dy, x, v, s=0.0, t=-np.inf) -> np.ndarray:
-        """(3, N, C): the sums of THRESHOLD."""
+    def sums(self, dy, x, v=1.0, s=0.0, t=None) -> np.ndarray:
+        """(3, N, C), the sums of THRESHOLD, or (2, N, C) of LINEAR where there is no t."""
+        if t is None:
+            return walk(self, dy, x, None, (v, s, 0.0), Point.LINEAR, False, 2)
         return walk(self, dy, x, None, (v, s, t), Point.THRESHOLD, False, 3)
 
     def gradient(
-        self, dy, x, v, s=0.0, t=-np.inf, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
+        self, dy, x, v=1.0, s=0.0, t=None, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
     ) -> np.ndarray:
-        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, like x, in `out` where it is given; it may be
-        dy."""
+        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, or of LINEAR without t, like x, in `out`
+        where it is given; it may be dy."""
+        if t is None:
+            return walk(self, dy, x, out, (v, s, 0.0, a, m, k, c), Point.LINEAR, True, 0)
         return walk(self, dy, x, out, (v, s, t, a, m, k, c), Point.THRESHOLD, True, 0)
 
     def slopes(
-        self, dy, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, *, out=None
+        self, dy, x, point: Point, v, s=0.0, t=0.0, a=1.0, *, out=None
     ) -> tuple[np.ndarray, np.ndarray]:
         """dy·a·f_x, like x, in `out` where it is given, and the sums, (terms, N, C); all but
-        THRESHOLD."""
+        THRESHOLD and LINEAR."""
         return walk(self, dy, x, out, (v, s, t, a), point, True, TERMS[point])
 
     def product(self, dy, x, point: Point, v=1.0, a=1.0, *, out=None) -> np.ndarray:
@@ -103,15 +115,15 @@ class Maps(NamedTuple):
         """dx = dy·a·f_x + (x - m)·k + c, where m, k, c = follow(sums), and these sums."""
         if x.itemsize > 2:
             dx, sums = self.slopes(dy, x, point, *inside, a, out=out)
-            return self.gradient(dx, x, 1.0, 0.0, -np.inf, 1.0, *follow(sums), out=dx), sums
+            return self.gradient(dx, x, 1.0, 0.0, None, 1.0, *follow(sums), out=dx), sums
         x, dx, target = self.arrangement.with_output(x, out)
         values = np.empty_like(x) if target is None else target
         between = np.empty(x.shape, np.float32)  # so that dx is rounded once
         sums = self._call(
             between, x, self.arrangement.gather(dy), (*inside, a), point, TERMS[point]
         )
-        linear = (1.0, 0.0, -np.inf, 1.0, *follow(sums))
-        self._call(values, x, between, linear, Point.THRESHOLD, 0)
+        linear = (1.0, 0.0, 0.0, 1.0, *follow(sums))
+        self._call(values, x, between, linear, Point.LINEAR, 0)
         if target is None:
             self.arrangement.scatter(values, dx)
         return dx, sums
@@ -132,7 +144,8 @@ class Maps(NamedTuple):
             return y
         return (y, sums) if writing else sums
 
-    def _about(self, x, shift) -> np.ndarray:
+    def about(self, x, shift) -> np.ndarray:
+        """(2, N, C): Σ(x - shift) and Σ(x - shift)² of each map."""
         return walk(self, None, x, None, (shift,), Point.MOMENTS, False, 2)
 
     def _call(self, out, x, dy, coefs, point, terms) -> np.ndarray | None:

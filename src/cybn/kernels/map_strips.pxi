@@ -39,29 +39,31 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
     cdef A f = 0, f_x = 0, f_v = 0, f_s = 0, f_t = 0, item, d = 0, s = 0, t = 0
     cdef double wide
     cdef Py_ssize_t j, k, n = MAP_STRIP if each else 1      # from one coefficient to the next
+    cdef bint straight = which == THRESHOLD or which == LINEAR
     for j in range(MAP_STRIP):
         k = j if each else 0
         item = <A>x[j]
         if backward:
             d = <A>dy[j]
-        if which == THRESHOLD or which == LARGER:
+        if straight or which == LARGER:
             s, t = coefs[n + k], coefs[2 * n + k]
         point(&f, &f_x, &f_v, &f_s, &f_t, item, coefs[k], s, t, far, near, which)
         if writing and backward:
             f_x = d * (coefs[3 * n + k] * (f if which == SWISHED else f_x))
-            if which == THRESHOLD:
+            if straight:
                 f_x = f_x + ((item - coefs[4 * n + k]) * coefs[5 * n + k] + coefs[6 * n + k])
             y[j] = <S>f_x
         elif writing:
-            if which != THRESHOLD:      # it has a scale and a shift of its own
+            if not straight:            # it has a scale and a shift of its own
                 f = f * coefs[3 * n + k] + coefs[4 * n + k]
             y[j] = <S>f
         if adding:
             if which == MOMENTS:
                 terms[j], terms[MAP_STRIP + j] = f, f * f
-            elif which == THRESHOLD:
+            elif straight:
                 terms[j], terms[MAP_STRIP + j] = d * f_v, d * f_s
-                terms[2 * MAP_STRIP + j] = d * f_t
+                if which == THRESHOLD:
+                    terms[2 * MAP_STRIP + j] = d * f_t
             elif which == SQUASH:       # of 1 at the most
                 terms[j], terms[MAP_STRIP + j] = d, d * f
                 terms[2 * MAP_STRIP + j] = d * f_v
@@ -190,6 +192,18 @@ cdef loop pull_threshold(Run run) noexcept nogil:
     walk_run(run, THRESHOLD, True, True, False, <double>0)
 
 
+cdef loop write_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, False, True, False, <double>0)
+
+
+cdef loop sum_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, True, False, True, <double>0)
+
+
+cdef loop pull_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, True, True, False, <double>0)
+
+
 cdef loop write_swish(Run run) noexcept nogil:
     walk_run(run, SWISH, False, True, False, <S>0)
 
@@ -237,6 +251,8 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
     if task == 1:           # forward
         if which == THRESHOLD:
             return write_threshold
+        if which == LINEAR:
+            return write_linear
         if which == SWISH:
             return write_swish_wide if wide else write_swish
         if which == SQUASH:
@@ -250,11 +266,16 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
             return slope_squash
         if which == LARGER:
             return slope_larger
-    elif task == 6 and which == THRESHOLD:      # sums
-        return sum_threshold
+    elif task == 6:         # sums
+        if which == THRESHOLD:
+            return sum_threshold
+        if which == LINEAR:
+            return sum_linear
     elif task == 3:         # the gradient
         if which == THRESHOLD:
             return pull_threshold
+        if which == LINEAR:
+            return pull_linear
         if which == SWISH and not wide:
             return pull_swish
         if which == SWISHED:

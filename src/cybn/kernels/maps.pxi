@@ -1,15 +1,15 @@
 # Norms with a function of their own (points.pxi), y = a*f(x; v, s, t) + b, where each coefficient
 # is one number for each map, that is for each channel of each sample, or for each channel.
 #
-#     forward     y  = a*f + b; THRESHOLD: f                  coefs v, s, t, a, b
+#     forward     y  = a*f + b; THRESHOLD, LINEAR: f          coefs v, s, t, a, b
 #     slopes      dy*a*f_x, and sums of dy, dy*f and dy times the slopes along v, s and t
-#                                                             coefs v, s, t, a; not of THRESHOLD
-#     sums        of dy times the slopes along v, s and t     coefs v, s, t; of THRESHOLD
-#     gradient    dx = dy*a*f_x + (x - m)*k + c               the same, m, k, c; of THRESHOLD
+#                                                             coefs v, s, t, a; not of these two
+#     sums        of dy times the slopes along v, s and t     coefs v, s, t; of these
+#     gradient    dx = dy*a*f_x + (x - m)*k + c               the same, m, k, c; of these
 #     product     dy*a*f_x of SWISH, dy*a*f of SWISHED        as the gradient
 #
 # with sums by map. So what is costly is computed once on the way back: slopes are written where dx
-# will be, and a gradient of THRESHOLD, of these as dy, adds what goes through moments. What lies
+# will be, and a gradient of LINEAR, of these as dy, adds what goes through moments. What lies
 # between, how the coefficients follow from moments and sums, is a few numbers for each
 # map, and NumPy's.
 #
