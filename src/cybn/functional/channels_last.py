@@ -24,9 +24,9 @@ from ..kernels import of
 from ..kernels.policy import plan
 from ._maps import channel_moments, group_line, group_moments, group_pull
 from .gates import OPEN, Gate
-from .maps import Point, maps_of
+from .maps import Maps, Point, maps_of
 
-__all__ = ["gradient_channels_last", "normalize_channels_last"]
+__all__ = ["gradient_channels_last", "moments_by_maps", "normalize_channels_last"]
 
 BY_BATCHES = 16_384  # items of a sample, from which on calls of its own do not matter
 
@@ -107,14 +107,19 @@ def _normalize_maps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same in double, all samples in one call."""
     maps = maps_of(x, samples.order[-1])
+    stats = moments_by_maps(maps, x, samples.groups, eps)
+    line = group_line(stats, weight, bias, samples.channels)
+    return maps.output(x, Point.LINEAR, *line, out=out), stats.reshape(3, -1)
+
+
+def moments_by_maps(maps: Maps, x: np.ndarray, groups: int, eps: float) -> np.ndarray:
+    """mean, var and rstd of groups of channels, (3, N, groups)."""
     first = maps.first(x)
     mean, var = channel_moments(maps.about(x, first), first, maps.positions)
     if var is None:
         with np.errstate(all="ignore"):
             mean, var = maps.moments(x)
-    stats = group_moments(mean, var, samples.groups, eps)
-    line = group_line(stats, weight, bias, samples.channels)
-    return maps.output(x, Point.LINEAR, *line, out=out), stats.reshape(3, -1)
+    return group_moments(mean, var, groups, eps)
 
 
 def gradient_channels_last(
