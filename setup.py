@@ -264,7 +264,7 @@ def kernels() -> list[Extension]:
     macros = [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
     of_no_level = (
         "kernels._machine", "kernels._running", "arrays._looks", "arrays._memory",
-        "functional._checked", "torch._calls",
+        "functional._checked", "functional._maps", "torch._calls",
     )  # fmt: skip
     once = [
         Extension(

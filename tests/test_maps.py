@@ -20,6 +20,7 @@ VIEWS = [
 views = pytest.mark.parametrize("view", VIEWS, ids=lambda v: "x".join(map(str, v)))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 POINTS = [point for point in Point if point not in (Point.MOMENTS, Point.SWISHED)]
+STRAIGHT = Point.THRESHOLD, Point.LINEAR  # with a scale and a shift of their own
 NARROW = Point.SWISH, Point.SQUASH  # in the dtype of the data
 points = pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name.lower())
 sides = pytest.mark.parametrize("axis", [1, -1], ids=["first", "last"])
@@ -28,6 +29,8 @@ sides = pytest.mark.parametrize("axis", [1, -1], ids=["first", "last"])
 def function(point, x, v, s, t):
     """f and its slopes along x, v, s and t."""
     none, u = np.zeros_like(x), v * x
+    if point is Point.LINEAR:
+        return v * (x - t) + s, v + none, x, none + 1, none
     if point is Point.THRESHOLD:
         above = (u + s > t).astype(x.dtype)
         return np.maximum(u + s, t), v * above, x * above, above, 1 - above
@@ -53,6 +56,11 @@ def data(view, dtype, seed=0):
     return x, dy, (v, s, t), (a, m, k, c)
 
 
+def bent(point, inside):
+    """v, s and t as gradients and sums take them: without a t it is LINEAR."""
+    return inside if point is Point.THRESHOLD else (*inside[:2], None)
+
+
 def moved(a, axis):
     return np.ascontiguousarray(np.moveaxis(a, 1, axis))
 
@@ -75,19 +83,22 @@ def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype,
     def close(got, expected, size, bound):
         assert (abs(got - expected) <= bound * size).all()
 
-    if point is Point.THRESHOLD:
+    if point in STRAIGHT:
         a_, b = 1.0, 0.0
         y = maps.output(x, point, *inside)
     else:
         b = c_
         y = maps.output(x, point, *inside, a=a, b=c)
-    close(np.moveaxis(y, axis, 1), a_ * f + b, abs(a_ * f) + abs(b), once)
+    size = abs(a_ * f) + abs(b)
+    if point is Point.LINEAR:  # whose two summands may cancel
+        size += inside[0][:, :, None] * (abs(wide[0]) + inside[2][:, :, None])
+    close(np.moveaxis(y, axis, 1), a_ * f + b, size, once)
     a_ = a[:, :, None]
     linear = (wide[0] - m_) * k_ + c_
     size = abs(wide[1] * a_) * (abs(f_x) + 1) + (abs(wide[0]) + m_) * k_ + c_
-    if point is Point.THRESHOLD:
-        dx = maps.gradient(dy, x, *inside, a, m, k, c)
-        sums = maps.sums(dy, x, *inside)
+    if point in STRAIGHT:
+        dx = maps.gradient(dy, x, *bent(point, inside), a, m, k, c)
+        sums = maps.sums(dy, x, *bent(point, inside))
     else:
         slopes, sums = maps.slopes(dy, x, point, *inside, a)
         # v·x is rounded, and the slope falls with its exponential; it is 0 somewhere
@@ -98,8 +109,8 @@ def test_output_gradient_and_sums_are_those_of_the_equations(point, view, dtype,
         assert bits(again) == bits(sums)
     close(np.moveaxis(dx, axis, 1), wide[1] * a_ * f_x + linear, size, 2 * once)
     terms = [np.ones_like(f), f, f_v, f_s, f_t][: TERMS[point]]
-    if point is Point.THRESHOLD:
-        terms = [f_v, f_s, f_t]
+    if point in STRAIGHT:
+        terms = [f_v, f_s, f_t][: TERMS[point]]
     for got, term in zip(sums, terms, strict=True):
         size = abs(wide[1] * term).sum(2)
         close(got, (wide[1] * term).sum(2), size + 1e-300, 2 * u + view[2] * 2.0**-53)
@@ -183,6 +194,8 @@ def test_what_is_not_finite_comes_out(point, dtype):
     assert np.isfinite(y[3])
     if point is Point.SQUASH:
         assert y[1:3].tolist() == [1, -1]
+    if point is Point.LINEAR:
+        assert y[1:3].tolist() == [np.inf, -np.inf]
     if point is Point.THRESHOLD:
         assert y[1:3].tolist() == [np.inf, 2]
         assert np.isnan(maps_of(x, 1).output(x, point, 1.0, 0.0, np.nan)).all()
@@ -205,7 +218,7 @@ def run(level, point, x, dy, coefs, last, threads, in_place):
         return [bits(dx)]
     module.map_points(y, y if in_place else x, None, np.concatenate(packed[:5]), None, *how)
     upstream = dx if in_place else dy
-    if point is Point.THRESHOLD:
+    if point in STRAIGHT:
         module.map_points(None, x, dy, np.concatenate(packed[:3]), flat, *how)
         module.map_points(dx, x, upstream, np.concatenate(packed), None, *how)
     else:
@@ -243,10 +256,10 @@ def test_words_give_the_bits_of_float32_rounded(level, dtype, view, point, axis)
     expected = maps.output(wide, point, *inside, a, b).astype(dtype)
     assert bits(own.output(x, point, *inside, a, b)) == bits(expected)
     assert [bits(s) for s in own.moments(x)] == [bits(s) for s in maps.moments(wide)]
-    if point is Point.THRESHOLD:
-        dx = maps.gradient(upstream, wide, *inside, *outside)
-        sums = maps.sums(upstream, wide, *inside)
-        pair = own.gradient(dy, x, *inside, *outside), own.sums(dy, x, *inside)
+    if point in STRAIGHT:
+        at = bent(point, inside)
+        dx, sums = maps.gradient(upstream, wide, *at, *outside), maps.sums(upstream, wide, *at)
+        pair = own.gradient(dy, x, *at, *outside), own.sums(dy, x, *at)
     else:
         follow = inside, a, lambda sums: outside[1:]
         dx, sums = maps.through_moments(upstream, wide, point, *follow)
@@ -271,8 +284,9 @@ def test_shared_coefficients_are_those_of_every_sample(point, axis):
     maps = maps_of(x, axis)
     assert bits(maps.output(x, point, *shared)) == bits(maps.output(x, point, *spread))
     once = maps_of(x, axis, shared=True)
-    if point is Point.THRESHOLD:
-        each, got = maps.sums(dy, x, *spread), once.sums(dy, x, *shared)
+    if point in STRAIGHT:
+        each = maps.sums(dy, x, *bent(point, spread))
+        got = once.sums(dy, x, *bent(point, shared))
     else:
         _, each = maps.slopes(dy, x, point, *spread)
         _, got = once.slopes(dy, x, point, *shared)

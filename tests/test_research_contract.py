@@ -258,3 +258,19 @@ print("done")
 
 def test_a_child_forked_while_statistics_move_goes_on():
     assert python(FORKED, timeout=30) == "done"
+
+
+MOVING = [one for one in SPECS if isinstance(make(one), _common.Guarded) and make(one)._buffers]
+
+
+@pytest.mark.parametrize("spec", MOVING, ids=lambda spec: spec["type"])
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_an_array_that_becomes_read_only_after_a_call(spec, evaluated):
+    """What a call has found out about the arrays is looked at again by the next."""
+    layer, x = make(spec, not evaluated), draw(shape_for(spec), np.float32)
+    layer(x)
+    name = next(iter(layer._buffers))
+    getattr(layer, name).setflags(write=False)
+    with pytest.raises(ValueError, match=f"updates {name} in training, got a read-only one"):
+        layer.train()(x)
+    layer.eval()(x)

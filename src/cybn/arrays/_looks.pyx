@@ -4,11 +4,15 @@ They say whether all is well. Where it is not, the functions of validation.py, w
 them, say what is wrong, or make of what was given an array that will do.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
 )
+from libc.string cimport memcpy
 
-from cybn.arrays._seen cimport alike_in, as_lent, plain_type, seen, shaped_alike, struct_of
+from cybn.arrays._seen cimport (
+    Dtype, alike_in, as_lent, plain_type, seen, shaped_alike, struct_of,
+)
 
 from numpy import asarray, ndarray
 
@@ -61,6 +65,93 @@ cpdef Py_ssize_t values_per_channel(x, tuple ranks, Py_ssize_t channels, Py_ssiz
         elif size != channels:
             return -1
     return n
+
+
+cdef enum:
+    MOST_ARRAYS = 8     # of a layer that is known
+    MOST_AXES = 4       # of each
+
+cdef struct Was:                # what an array was
+    Dtype *dtype
+    int ndim, flags
+    Py_ssize_t[MOST_AXES] shape
+
+
+@cython.final
+cdef class Known:
+    """The arrays of a layer, which were looked at and are in order."""
+    cdef list arrays
+    cdef Was[MOST_ARRAYS] was
+    cdef bint training
+
+    cdef bint learn(self, dict own):
+        """Take the arrays of a layer, whose attributes these are. False: there is more to see."""
+        cdef Was *was
+        cdef Py_buffer lent
+        self.arrays, self.training = [], own["training"]
+        for store in (own["_parameters"], own["_buffers"]):
+            for a in (<dict>store).values():
+                if len(self.arrays) == MOST_ARRAYS:
+                    return False
+                was = &self.was[len(self.arrays)]
+                self.arrays.append(a)
+                if a is None:
+                    continue
+                if not seen(&lent, a, plain, False) or lent.ndim > MOST_AXES:
+                    return False
+                was.dtype, was.ndim, was.flags = (
+                    struct_of(a).dtype, lent.ndim, struct_of(a).flags
+                )
+                memcpy(was.shape, lent.shape, lent.ndim * sizeof(Py_ssize_t))
+        return True
+
+    cdef bint same(self, dict own):
+        """Are they still what they were?"""
+        cdef Py_ssize_t i = 0, n = len(self.arrays)
+        cdef Was *was
+        cdef int axis
+        if self.training != <bint>own["training"]:
+            return False
+        for store in (own["_parameters"], own["_buffers"]):
+            for a in (<dict>store).values():
+                if i == n or a is not self.arrays[i]:
+                    return False
+                was = &self.was[i]
+                i += 1
+                if a is None:
+                    continue
+                if (
+                    struct_of(a).dtype != was.dtype or struct_of(a).ndim != was.ndim
+                    or struct_of(a).flags != was.flags
+                ):
+                    return False
+                for axis in range(was.ndim):
+                    if struct_of(a).shape[axis] != was.shape[axis]:
+                        return False
+        return i == n
+
+
+def known_arrays(dict own):
+    """The arrays of a layer with these attributes, which are in order; None if they are unusual."""
+    cdef Known known = Known.__new__(Known)
+    return known if known.learn(own) else None
+
+
+def is_known(Known known, dict own, x, tuple ranks, channels, axis) -> bool:
+    """Is x an array of these ranks and channels, and the arrays of a layer as they were?
+
+    Any rank where there are none, any channels for None.
+    """
+    cdef Py_buffer lent
+    if known is None or not known.same(own):
+        return False
+    if channels is not None and ranks and seen(&lent, x, plain, False):
+        if not -lent.ndim <= <Py_ssize_t>axis < lent.ndim:
+            return False
+        return values_per_channel(x, ranks, channels, axis) >= 0
+    if channels is not None or not usual(x) or not seen(&lent, x, plain, False):
+        return False
+    return not ranks or lent.ndim in ranks
 
 
 cpdef bint alike(a, x):

@@ -14,20 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cache, lru_cache
-from math import ceil, prod
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy import empty, zeros
 
 from ..arrays.dtypes import FLOAT16, computed_in, is_bfloat16
 from ..arrays.layout import Arrangement
 from ..kernels import of
 from ..kernels.policy import plan
+from ._maps import PIECE, joined, pack, room, walk
 
-__all__ = ["Maps", "Point", "maps_of"]
-
-PIECE = 65536  # items of a piece where channels lie side by side; as in kernels/maps.pxi
+__all__ = ["PIECE", "Maps", "Point", "maps_of"]
 
 
 class Point(IntEnum):
@@ -39,11 +37,12 @@ class Point(IntEnum):
     SQUASH = 3  # tanh(v·x): the same
     LARGER = 4  # x / max(v·x + s, t): the same, then along s and t
     SWISHED = 5  # SWISH that is multiplied by another array; no sums
-    # what is linear is a THRESHOLD without one: its defaults
+    LINEAR = 6  # v·(x - t) + s: of dy·x and dy
 
 
 #: the number of sums
-TERMS = {point: {Point.MOMENTS: 2, Point.LARGER: 5}.get(point, 3) for point in Point}
+TERMS = {Point.MOMENTS: 2, Point.LINEAR: 2, Point.LARGER: 5}
+TERMS = {point: TERMS.get(point, 3) for point in Point}
 
 
 class Maps(NamedTuple):
@@ -56,107 +55,109 @@ class Maps(NamedTuple):
     positions: int
     dtype: np.dtype  # of the data
 
+    def first(self, x: np.ndarray) -> np.ndarray:
+        """The first item of each map, (N, C) float64."""
+        order = self.arrangement.order
+        a = (x if order is None else x.transpose(order)).reshape(self.samples, -1)
+        first = a[:, : self.channels] if self.last else a[:, :: max(1, self.positions)]
+        return np.ascontiguousarray(first, np.float64)
+
     def squares(self, x: np.ndarray) -> np.ndarray:
         """Σx² of each map."""
-        return self._about(x, 0.0)[1]
+        return self.about(x, 0.0)[1]
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and biased variance of each map, in two passes."""
         m = max(1, self.positions)
-        mean = self._about(x, 0.0)[0] / m
-        left, squares = self._about(x, mean) / m
+        mean = self.about(x, 0.0)[0] / m
+        left, squares = self.about(x, mean) / m
         mean += left
         left *= left
         squares -= left
         return mean, np.maximum(squares, 0, out=squares)
 
-    def output(self, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, b=0.0, *, out=None) -> np.ndarray:
+    def output(self, x, point: Point, v, s=0.0, t=0.0, a=1.0, b=0.0, *, out=None) -> np.ndarray:
         """a·f(x; v, s, t) + b, like x, in `out` where it is given."""
-        return self._written(None, x, out, (v, s, t, a, b), point)
+        return walk(self, None, x, out, (v, s, t, a, b), point, True, 0)
 
-    def sums(self, dy, x, v, s=0.0, t=-np.inf) -> np.ndarray:
-        """(3, N, C): the sums of THRESHOLD."""
-        dy, x = self.arrangement.gather(dy), self.arrangement.gather(x)
-        sums = self._room(Point.THRESHOLD)
-        self._walk(None, x, dy, (v, s, t), sums, Point.THRESHOLD)
-        return _joined(sums)
+    def sums(self, dy, x, v=1.0, s=0.0, t=None) -> np.ndarray:
+        """(3, N, C), the sums of THRESHOLD, or (2, N, C) of LINEAR where there is no t."""
+        if t is None:
+            return walk(self, dy, x, None, (v, s, 0.0), Point.LINEAR, False, 2)
+        return walk(self, dy, x, None, (v, s, t), Point.THRESHOLD, False, 3)
 
     def gradient(
-        self, dy, x, v, s=0.0, t=-np.inf, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
+        self, dy, x, v=1.0, s=0.0, t=None, a=1.0, m=0.0, k=0.0, c=0.0, *, out=None
     ) -> np.ndarray:
-        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, like x, in `out` where it is given; it may be
-        dy."""
-        return self._written(dy, x, out, (v, s, t, a, m, k, c), Point.THRESHOLD)
+        """dx = dy·a·f_x + (x - m)·k + c of THRESHOLD, or of LINEAR without t, like x, in `out`
+        where it is given; it may be dy."""
+        if t is None:
+            return walk(self, dy, x, out, (v, s, 0.0, a, m, k, c), Point.LINEAR, True, 0)
+        return walk(self, dy, x, out, (v, s, t, a, m, k, c), Point.THRESHOLD, True, 0)
 
     def slopes(
-        self, dy, x, point: Point, v, s=0.0, t=-np.inf, a=1.0, *, out=None
+        self, dy, x, point: Point, v, s=0.0, t=0.0, a=1.0, *, out=None
     ) -> tuple[np.ndarray, np.ndarray]:
         """dy·a·f_x, like x, in `out` where it is given, and the sums, (terms, N, C); all but
-        THRESHOLD."""
-        sums = self._room(point)
-        dx = self._written(dy, x, out, (v, s, t, a), point, sums)
-        return dx, _joined(sums)
+        THRESHOLD and LINEAR."""
+        return walk(self, dy, x, out, (v, s, t, a), point, True, TERMS[point])
 
     def product(self, dy, x, point: Point, v=1.0, a=1.0, *, out=None) -> np.ndarray:
         """dy·a·f_x of SWISH, or dy·a·f of SWISHED, like x, in `out` where it is given.
 
         out may be dy.
         """
-        return self._written(dy, x, out, (v, 0.0, 0.0, a, 0.0, 0.0, 0.0), point)
+        return walk(self, dy, x, out, (v, 0.0, 0.0, a, 0.0, 0.0, 0.0), point, True, 0)
 
     def through_moments(
         self, dy, x, point: Point, inside, a, follow, *, out=None
     ) -> tuple[np.ndarray, np.ndarray]:
         """dx = dy·a·f_x + (x - m)·k + c, where m, k, c = follow(sums), and these sums."""
-        sums = self._room(point)
+        if x.itemsize > 2:
+            dx, sums = self.slopes(dy, x, point, *inside, a, out=out)
+            return self.gradient(dx, x, 1.0, 0.0, None, 1.0, *follow(sums), out=dx), sums
         x, dx, target = self.arrangement.with_output(x, out)
         values = np.empty_like(x) if target is None else target
-        # between its two summands dx has the bits of float32 at least
-        between = values if x.itemsize > 2 else np.empty(x.shape, np.float32)
-        self._walk(between, x, self.arrangement.gather(dy), (*inside, a), sums, point)
-        sums = _joined(sums)
-        linear = (1.0, 0.0, -np.inf, 1.0, *follow(sums))
-        self._walk(values, x, between, linear, None, Point.THRESHOLD)
+        between = np.empty(x.shape, np.float32)  # so that dx is rounded once
+        sums = self._call(
+            between, x, self.arrangement.gather(dy), (*inside, a), point, TERMS[point]
+        )
+        linear = (1.0, 0.0, 0.0, 1.0, *follow(sums))
+        self._call(values, x, between, linear, Point.LINEAR, 0)
         if target is None:
             self.arrangement.scatter(values, dx)
         return dx, sums
 
-    def _about(self, x, shift) -> np.ndarray:
-        sums = self._room(Point.MOMENTS)
-        self._walk(None, self.arrangement.gather(x), None, (shift,), sums, Point.MOMENTS)
-        return _joined(sums)
-
-    def _written(self, dy, x, out, coefs, point, sums=None) -> np.ndarray:
-        x, y, target = self.arrangement.with_output(x, out)
-        values = np.empty_like(x) if target is None else target
+    def arranged(self, dy, x, out, coefs, point, writing, terms):
+        """The same as `walk` of any arrays."""
+        y = values = target = None
+        if writing:
+            x, y, target = self.arrangement.with_output(x, out)
+            values = np.empty_like(x) if target is None else target
+        else:
+            x = self.arrangement.gather(x)
         dy = None if dy is None else self.arrangement.gather(dy)
-        self._walk(values, x, dy, coefs, sums, point)
-        if target is None:
+        sums = self._call(values, x, dy, coefs, point, terms)
+        if writing and target is None:
             self.arrangement.scatter(values, y)
-        return y
+        if not terms:
+            return y
+        return (y, sums) if writing else sums
 
-    def _walk(self, out, x, dy, coefs, sums, point) -> None:
+    def about(self, x, shift) -> np.ndarray:
+        """(2, N, C): Σ(x - shift) and Σ(x - shift)² of each map."""
+        return walk(self, None, x, None, (shift,), Point.MOMENTS, False, 2)
+
+    def _call(self, out, x, dy, coefs, point, terms) -> np.ndarray | None:
+        """One call of the kernel, and the sums."""
         if not x.size:
-            return
-        samples = 1
-        for a in coefs:
-            if isinstance(a, np.ndarray) and a.ndim == 2:
-                samples = self.samples
-        packed = empty((len(coefs), samples, self.channels))
-        for i, a in enumerate(coefs):
-            packed[i] = a
-        packed = packed.reshape(-1, self.channels)
-        if sums is not None:
-            sums = sums.reshape(-1, self.channels)
+            return np.zeros((terms, self.samples, self.channels)) if terms else None
+        sums = room(self, terms) if terms else None
         threads = plan(x.size, x.itemsize).threads
         kernel, words = _kernel(self.dtype)
+        packed = pack(coefs, self.samples, self.channels)
         kernel(out, x, dy, packed, sums, self.last, int(point), words, threads)
-
-    def _room(self, point: Point) -> np.ndarray:
-        if not self.last or not self.positions or not self.channels:
-            return zeros((TERMS[point], self.samples, self.channels))
-        pieces = ceil(self.positions / max(1, PIECE // self.channels))
-        return zeros((TERMS[point], self.samples, pieces, self.channels))
+        return joined(sums, self, terms) if terms else None
 
 
 def maps_of(x: np.ndarray, channel_axis: int, shared: bool = False) -> Maps:
@@ -197,8 +198,3 @@ def _kernel(dtype: np.dtype) -> tuple[Callable[..., None], int]:
     """The compiled walk over data of a dtype, and what its items are."""
     words = 1 if dtype == FLOAT16 else 2 if is_bfloat16(dtype) else 0
     return of[computed_in(dtype)].map_points, words
-
-
-def _joined(sums: np.ndarray) -> np.ndarray:
-    """(terms, N, C): pieces are added up in their order."""
-    return sums if sums.ndim == 3 else sums[:, :, 0] if sums.shape[2] == 1 else sums.sum(2)

@@ -17,10 +17,10 @@ cdef struct Run:            # what a loop does
     const S *dy
     const void *coefs
     double *sums
+    # Strips lie side by side, each beside a strip of every coefficient, in the type of the loop,
+    # and of every sum; below each lie others that share these, `next` items from one to the other.
     Py_ssize_t n                # strips; or items of a map
-    # Strips lie beside a strip of each coefficient, in the type of the loop, and of each sum. To
-    # those of the next strip it is `step`, or nothing, where all strips share them.
-    Py_ssize_t step
+    Py_ssize_t below, next
     # Unless there are no maps, they lie one after the other, and coefficients and sums, (count,
     # coef) and (terms, term) of double, have a number for each.
     Py_ssize_t maps, coef, term
@@ -39,29 +39,31 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
     cdef A f = 0, f_x = 0, f_v = 0, f_s = 0, f_t = 0, item, d = 0, s = 0, t = 0
     cdef double wide
     cdef Py_ssize_t j, k, n = MAP_STRIP if each else 1      # from one coefficient to the next
+    cdef bint straight = which == THRESHOLD or which == LINEAR
     for j in range(MAP_STRIP):
         k = j if each else 0
         item = <A>x[j]
         if backward:
             d = <A>dy[j]
-        if which == THRESHOLD or which == LARGER:
+        if straight or which == LARGER:
             s, t = coefs[n + k], coefs[2 * n + k]
         point(&f, &f_x, &f_v, &f_s, &f_t, item, coefs[k], s, t, far, near, which)
         if writing and backward:
             f_x = d * (coefs[3 * n + k] * (f if which == SWISHED else f_x))
-            if which == THRESHOLD:
+            if straight:
                 f_x = f_x + ((item - coefs[4 * n + k]) * coefs[5 * n + k] + coefs[6 * n + k])
             y[j] = <S>f_x
         elif writing:
-            if which != THRESHOLD:      # it has a scale and a shift of its own
+            if not straight:            # it has a scale and a shift of its own
                 f = f * coefs[3 * n + k] + coefs[4 * n + k]
             y[j] = <S>f
         if adding:
             if which == MOMENTS:
                 terms[j], terms[MAP_STRIP + j] = f, f * f
-            elif which == THRESHOLD:
+            elif straight:
                 terms[j], terms[MAP_STRIP + j] = d * f_v, d * f_s
-                terms[2 * MAP_STRIP + j] = d * f_t
+                if which == THRESHOLD:
+                    terms[2 * MAP_STRIP + j] = d * f_t
             elif which == SQUASH:       # of 1 at the most
                 terms[j], terms[MAP_STRIP + j] = d, d * f
                 terms[2 * MAP_STRIP + j] = d * f_v
@@ -73,23 +75,46 @@ cdef inline always strip(S *y, double *terms, const S *x, const S *dy, const A *
                     terms[3 * MAP_STRIP + j], terms[4 * MAP_STRIP + j] = d * f_s, d * f_t
 
 
-cdef inline always strips(Run run, Point which, bint backward, bint writing, bint adding,
-                          A kind) noexcept nogil:
+cdef inline always line(S *out, const S *x, const S *dy, double *sums, const A *coefs, A far,
+                        A near, Py_ssize_t n, Py_ssize_t next, bint each, Point which,
+                        bint backward, bint writing, bint adding) noexcept nogil:
+    """OUT out, sums: n strips that share what is beside them."""
     # to local arrays, so that no store can alias a load
     cdef S[MAP_STRIP] y
     cdef double[MOST_TERMS * MAP_STRIP] terms
-    cdef Py_ssize_t i, j, next_sums = terms_of(which) * MAP_STRIP if run.step else 0
-    cdef const A *coefs = <const A *>run.coefs
-    cdef A far = <A>run.far, near = <A>run.near
-    for i in range(run.n):
-        strip(y, terms, run.x, run.dy, coefs, far, near, True, which, backward, writing, adding)
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        strip(y, terms, x, dy, coefs, far, near, each, which, backward, writing, adding)
         if writing:
-            memcpy(run.out, y, sizeof(y))
+            for j in range(MAP_STRIP):
+                out[j] = y[j]
         if adding:
             for j in range(terms_of(which) * MAP_STRIP):
-                run.sums[j] += terms[j]
+                sums[j] += terms[j]
+        x, dy, out = x + next, dy + next, out + next
+
+
+cdef inline always strips(Run run, Point which, bint backward, bint writing, bint adding,
+                          A kind) noexcept nogil:
+    cdef A[MAP_COEFS * MAP_STRIP] mine
+    cdef double[MOST_TERMS * MAP_STRIP] sums
+    cdef const A *coefs = <const A *>run.coefs
+    cdef A far = <A>run.far, near = <A>run.near
+    cdef Py_ssize_t i, j, terms = terms_of(which) * MAP_STRIP
+    cdef Py_ssize_t count = count_of(which, backward, writing, adding) * MAP_STRIP
+    for i in range(run.n):
+        for j in range(count):
+            mine[j] = coefs[j]
+        if adding:
+            for j in range(terms):
+                sums[j] = run.sums[j]
+        line(run.out, run.x, run.dy, sums, mine, far, near, run.below, run.next, True, which,
+             backward, writing, adding)
+        if adding:
+            for j in range(terms):
+                run.sums[j] = sums[j]
         advance(&run, MAP_STRIP)
-        coefs, run.sums = coefs + run.step, run.sums + next_sums
+        coefs, run.sums = coefs + count, run.sums + terms
 
 
 cdef inline void advance(Run *run, Py_ssize_t n) noexcept nogil:
@@ -110,21 +135,16 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
     cdef A[MAP_COEFS] mine
     cdef A far = <A>run.far, near = <A>run.near
     cdef const double *coefs = <const double *>run.coefs
-    cdef Py_ssize_t map, i, j, left = run.n % MAP_STRIP
+    cdef Py_ssize_t map, j, left = run.n % MAP_STRIP
     cdef int count = count_of(which, backward, writing, adding), k
     for map in range(run.maps):
         for k in range(count):
             mine[k] = <A>coefs[k * run.coef + map]
         for j in range(terms_of(which) * MAP_STRIP):
             sums[j] = 0
-        for i in range(run.n // MAP_STRIP):
-            strip(y, terms, run.x, run.dy, mine, far, near, False, which, backward, writing, adding)
-            if writing:
-                memcpy(run.out, y, sizeof(y))
-            if adding:
-                for j in range(terms_of(which) * MAP_STRIP):
-                    sums[j] += terms[j]
-            advance(&run, MAP_STRIP)
+        line(run.out, run.x, run.dy, sums, mine, far, near, run.n // MAP_STRIP, MAP_STRIP, False,
+             which, backward, writing, adding)
+        advance(&run, run.n - left)
         if left:
             for j in range(MAP_STRIP):
                 room[j] = run.x[j] if j < left else <S>0
@@ -170,6 +190,18 @@ cdef loop sum_threshold(Run run) noexcept nogil:
 
 cdef loop pull_threshold(Run run) noexcept nogil:
     walk_run(run, THRESHOLD, True, True, False, <double>0)
+
+
+cdef loop write_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, False, True, False, <double>0)
+
+
+cdef loop sum_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, True, False, True, <double>0)
+
+
+cdef loop pull_linear(Run run) noexcept nogil:
+    walk_run(run, LINEAR, True, True, False, <double>0)
 
 
 cdef loop write_swish(Run run) noexcept nogil:
@@ -219,6 +251,8 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
     if task == 1:           # forward
         if which == THRESHOLD:
             return write_threshold
+        if which == LINEAR:
+            return write_linear
         if which == SWISH:
             return write_swish_wide if wide else write_swish
         if which == SQUASH:
@@ -232,11 +266,16 @@ cdef Loop loop_for(int which, bint out, bint dy, bint sums, bint wide) noexcept 
             return slope_squash
         if which == LARGER:
             return slope_larger
-    elif task == 6 and which == THRESHOLD:      # sums
-        return sum_threshold
+    elif task == 6:         # sums
+        if which == THRESHOLD:
+            return sum_threshold
+        if which == LINEAR:
+            return sum_linear
     elif task == 3:         # the gradient
         if which == THRESHOLD:
             return pull_threshold
+        if which == LINEAR:
+            return pull_linear
         if which == SWISH and not wide:
             return pull_swish
         if which == SWISHED:

@@ -1,15 +1,15 @@
 # Norms with a function of their own (points.pxi), y = a*f(x; v, s, t) + b, where each coefficient
 # is one number for each map, that is for each channel of each sample, or for each channel.
 #
-#     forward     y  = a*f + b; THRESHOLD: f                  coefs v, s, t, a, b
+#     forward     y  = a*f + b; THRESHOLD, LINEAR: f          coefs v, s, t, a, b
 #     slopes      dy*a*f_x, and sums of dy, dy*f and dy times the slopes along v, s and t
-#                                                             coefs v, s, t, a; not of THRESHOLD
-#     sums        of dy times the slopes along v, s and t     coefs v, s, t; of THRESHOLD
-#     gradient    dx = dy*a*f_x + (x - m)*k + c               the same, m, k, c; of THRESHOLD
+#                                                             coefs v, s, t, a; not of these two
+#     sums        of dy times the slopes along v, s and t     coefs v, s, t; of these
+#     gradient    dx = dy*a*f_x + (x - m)*k + c               the same, m, k, c; of these
 #     product     dy*a*f_x of SWISH, dy*a*f of SWISHED        as the gradient
 #
 # with sums by map. So what is costly is computed once on the way back: slopes are written where dx
-# will be, and a gradient of THRESHOLD, of these as dy, adds what goes through moments. What lies
+# will be, and a gradient of LINEAR, of these as dy, adds what goes through moments. What lies
 # between, how the coefficients follow from moments and sums, is a few numbers for each
 # map, and NumPy's.
 #
@@ -31,6 +31,7 @@ include "map_strips.pxi"
 cdef enum:
     MAP_PIECE = 65536       # items of a piece
     MAP_WIDTH = 4096        # places over which few channels are repeated, at the most
+    MAP_BLOCK = 8192        # bytes that are walked strip by strip, downwards, from a cache
 
 cdef struct Items:              # an array, or NULL
     char *at
@@ -50,6 +51,8 @@ cdef struct Maps:
     Py_ssize_t piece, pieces        # positions to a piece, pieces to a sample, if they do
     Py_ssize_t units
     Py_ssize_t width, strips        # places with coefficients of their own, and strips of them
+    bint beside                     # have they? One channel is a map, wherever it lies
+    Py_ssize_t block                # so often to `width` places before the next strip
     int count, terms                # coefficients and sums
     const double *coefs             # (count, samples, C)
     Py_ssize_t coef, each           # from one to the next; from sample to sample, 0 if all share
@@ -132,7 +135,7 @@ cdef void walk_part(Maps *job, Run run, const char *coefs, Py_ssize_t n) noexcep
     if job.dy.at != NULL:
         read_part(upstream, <const char *>run.dy, n, job.dy.words)
     run.out, run.x, run.dy, run.coefs = room, room, upstream, coefs
-    run.n = ceil_div(n, MAP_STRIP)
+    lay(&run, job, ceil_div(n, MAP_STRIP))
     job.loop(run)
     if job.out.at != NULL:
         write_part(out, room, n, job.out.words)
@@ -142,6 +145,13 @@ cdef inline char *start_of(Items items, Stretch run) noexcept nogil:
     return items.at + run.sample * items.stride + run.at * items.itemsize
 
 
+cdef inline void lay(Run *run, Maps *job, Py_ssize_t n) noexcept nogil:
+    """n strips side by side, or below each other where all share their coefficients."""
+    run.n, run.below, run.next = n, 1, 0
+    if not job.beside:
+        run.n, run.below, run.next = 1, n, MAP_STRIP
+
+
 cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) noexcept nogil:
     cdef Py_ssize_t place = 0, left = unit.n, n, size = sizeof(S) if job.narrow else sizeof(double)
     cdef char *x = start_of(job.x, unit)
@@ -149,14 +159,12 @@ cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) no
     cdef char *out = start_of(job.out, unit) if job.out.at != NULL else x
     cdef const char *own
     cdef Run run
-    run.far, run.near = job.far, job.near
-    # one channel is a map, wherever it lies
-    run.step, run.maps, run.sums = job.count * MAP_STRIP if job.last and job.C > 1 else 0, 0, sums
+    run.far, run.near, run.maps, run.sums = job.far, job.near, 0, sums
     while left > 0:
         n = left
         own = coefs
-        if run.step:
-            own += place // MAP_STRIP * run.step * size
+        if job.beside:
+            own += place * job.count * size
             run.sums = sums + place * job.terms
             n = min(job.width - place, left)
         if job.words:
@@ -167,8 +175,12 @@ cdef void walk_unit(Maps *job, Stretch unit, const char *coefs, double *sums) no
         if job.words or n < MAP_STRIP:
             walk_part(job, run, own, n)
         else:
-            run.n, run.coefs = n // MAP_STRIP, own
+            run.coefs = own
+            lay(&run, job, n // MAP_STRIP)
+            if job.beside and n == job.width:
+                run.below, run.next = min(left // n, job.block), n
             job.loop(run)
+            n *= run.below if job.beside else 1
         x, dy, out = x + n * job.x.itemsize, dy + n * job.dy.itemsize, out + n * job.out.itemsize
         left -= n
         place = place + n if place + n < job.width else 0
@@ -180,7 +192,7 @@ cdef Py_ssize_t walk_whole(Maps *job, Py_ssize_t unit, Py_ssize_t stop) noexcept
     cdef Py_ssize_t at = first.sample * job.each + first.channel
     cdef Run run
     run.far, run.near = job.far, job.near
-    run.maps, run.n, run.step = min(stop - unit, job.C - first.channel), job.P, 0
+    run.maps, run.n = min(stop - unit, job.C - first.channel), job.P
     run.x = run.dy = <const S *>start_of(job.x, first)
     run.out = <S *>run.x
     if job.dy.at != NULL:
@@ -194,9 +206,11 @@ cdef Py_ssize_t walk_whole(Maps *job, Py_ssize_t unit, Py_ssize_t stop) noexcept
     return unit + run.maps
 
 
-cdef void walk_maps(Maps *job, Py_ssize_t start, Py_ssize_t stop, double *scratch) noexcept nogil:
+cdef void walk_maps(Maps *job, Py_ssize_t t, int threads, double *scratch) noexcept nogil:
+    """Thread t's share of the units."""
     cdef double *sums = scratch + MAP_COEFS * job.strips * MAP_STRIP
-    cdef Py_ssize_t unit = start, before = -1
+    cdef Py_ssize_t unit = job.units * t // threads, stop = job.units * (t + 1) // threads
+    cdef Py_ssize_t before = -1
     cdef Stretch run
     while unit < stop:
         if not job.last and not job.words:
@@ -227,13 +241,14 @@ cdef Py_ssize_t repeats(Py_ssize_t channels, Py_ssize_t positions) noexcept nogi
 
 cdef void set_units(Maps *job) noexcept nogil:
     job.piece, job.pieces = job.P, 1
-    job.units, job.width = job.samples * job.C, MAP_STRIP
+    job.units, job.width, job.beside = job.samples * job.C, MAP_STRIP, job.last and job.C > 1
     if job.last:
         job.piece = max(<Py_ssize_t>1, MAP_PIECE // job.C)
         job.pieces = ceil_div(job.P, job.piece)
         job.units = job.samples * job.pieces
         job.width = job.C * repeats(job.C, min(job.piece, job.P))
     job.strips = ceil_div(job.width, MAP_STRIP)
+    job.block = max(<Py_ssize_t>1, MAP_BLOCK // (job.width * <Py_ssize_t>sizeof(S)))
 
 
 cdef int lend_items(Items *to, Call call, a, bint writable, Data *data, const Data *like, int words,
@@ -311,10 +326,12 @@ def map_points(out, x, dy, coefs, sums, bint last, int which, int words, int thr
     call.allocate()
     scratch = call.doubles(threads * room)
     with nogil:
-        gather(&team, threads, job.units)
-        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            begin_share(&team, t)
-            walk_maps(&job, job.units * t // threads, job.units * (t + 1) // threads,
-                      scratch + t * room)
-            end_share(&team, t)
-        part_ways(&team)
+        if threads == 1:        # without a team of one, a tenth of a small call
+            walk_maps(&job, 0, 1, scratch)
+        else:
+            gather(&team, threads, job.units)
+            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                begin_share(&team, t)
+                walk_maps(&job, t, threads, scratch + t * room)
+                end_share(&team, t)
+            part_ways(&team)

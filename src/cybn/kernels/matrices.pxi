@@ -119,12 +119,15 @@ def covariances(out, a, a_before, b, b_before, Py_ssize_t groups, double scale, 
     job.sums = call.doubles(job.units * wide * wide + threads * 2 * wide * DEEP)
     scratch = job.sums + job.units * wide * wide
     with nogil:
-        gather(&team, threads, job.units)
-        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            begin_share(&team, t)
-            sum_chunks(&job, t, threads, scratch + t * 2 * wide * DEEP)
-            end_share(&team, t)
-        part_ways(&team)
+        if threads == 1:
+            sum_chunks(&job, 0, 1, scratch)
+        else:
+            gather(&team, threads, job.units)
+            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                begin_share(&team, t)
+                sum_chunks(&job, t, threads, scratch + t * 2 * wide * DEEP)
+                end_share(&team, t)
+            part_ways(&team)
         for u in range(groups):
             merge_chunks(&job, to + u * job.d * job.d, u, scale)
 
@@ -227,12 +230,15 @@ def map_channels(out, after, a, a_before, b, b_before, matrices, Py_ssize_t grou
         else:
             pack_rows(job.matrices + at, given + u * job.deep * job.d, job.deep, job.d, job.deep)
     with nogil:
-        gather(&team, threads, job.units)
-        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            begin_share(&team, t)
-            map_blocks(&job, t, threads, scratch + t * room)
-            end_share(&team, t)
-        part_ways(&team)
+        if threads == 1:
+            map_blocks(&job, 0, 1, scratch)
+        else:
+            gather(&team, threads, job.units)
+            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                begin_share(&team, t)
+                map_blocks(&job, t, threads, scratch + t * room)
+                end_share(&team, t)
+            part_ways(&team)
 
 
 # Square matrices.
@@ -316,11 +322,14 @@ def square_products(out, a, b, c, e, Py_ssize_t groups, Py_ssize_t d, int thread
         pack_squares(&job, job.left, call.table(c, groups * d, d, "c"), groups, d)
         pack_squares(&job, job.right, call.table(e, groups * d, d, "e"), groups, d)
     with nogil:
-        gather(&team, threads, job.units)
-        for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            begin_share(&team, t)
-            multiply_panels(&job, t, threads)
-            end_share(&team, t)
-        part_ways(&team)
+        if threads == 1:
+            multiply_panels(&job, 0, 1)
+        else:
+            gather(&team, threads, job.units)
+            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                begin_share(&team, t)
+                multiply_panels(&job, t, threads)
+                end_share(&team, t)
+            part_ways(&team)
         for u in range(groups):
             mirror(to + u * d * d, job.out + u * job.wide * job.wide, d, job.wide)

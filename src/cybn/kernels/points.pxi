@@ -12,7 +12,8 @@ cdef enum Point:
     SWISH           # x * sigma(v*x)
     SQUASH          # tanh(v*x)
     LARGER          # x over the larger of v*x + s and t
-    SWISHED            # SWISH that multiplies
+    SWISHED         # SWISH that multiplies
+    LINEAR          # v*(x - t) + s, with sums as if t were 0
 
 cdef enum:
     MOST_TERMS = 5
@@ -28,9 +29,11 @@ cdef inline always point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A 
     cdef A largest = <A>DBL_MAX if A is double else <A>FLT_MAX
     if which == MOMENTS:
         f[0] = x - v
+    elif which == LINEAR:
+        f[0], f_x[0], f_v[0], f_s[0] = v * (x - t) + s, v, x, one
     elif which == THRESHOLD:
         u = u + s
-        f[0] = u if (u > t) | (u != u) else t       # NaN of either stays
+        f[0] = t if (u <= t) | (t != t) else u      # NaN of either stays
         f_x[0] = v if u > t else zero
         f_v[0] = x if u > t else zero
         f_s[0] = one if u > t else zero
@@ -67,4 +70,4 @@ cdef inline always point(A *f, A *f_x, A *f_v, A *f_s, A *f_t, A x, A v, A s, A 
 
 cdef inline int terms_of(Point which) noexcept nogil:
     """How many sums a function has: see `add_terms`."""
-    return 2 if which == MOMENTS else 5 if which == LARGER else 3
+    return 2 if which == MOMENTS or which == LINEAR else 5 if which == LARGER else 3

@@ -20,7 +20,16 @@ from ..layers.base.layer import Layer
 
 DEEPEST = 8  # attributes, items and the like between a layer and an array
 MOST = 10_000  # objects that are looked at
-_PASSING = {"_saved", "grads", "_checked", "_options", "_parameters", "_buffers", "training"}
+_PASSING = {
+    "_saved",
+    "grads",
+    "_checked",
+    "_known",
+    "_options",
+    "_parameters",
+    "_buffers",
+    "training",
+}
 _LEAVES = (str, bytes, int, float, complex, type(None), type, ModuleType, np.dtype, np.generic)
 _BUFFERS = (array, bytearray, memoryview)
 

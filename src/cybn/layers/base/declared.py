@@ -23,7 +23,7 @@ from ...terms.signature import bind, check, options_of, run_time_of
 from .arrays import Arrays
 from .documented import Documented
 
-_PASSING = ("_saved", "_checked")  # attributes that are no part of a copy
+_PASSING = ("_saved", "_checked", "_known")  # attributes that are no part of a copy
 _trying: ContextVar[bool] = ContextVar("trying", default=False)  # is a value being tried on a twin?
 
 
@@ -50,6 +50,7 @@ class Declared(Arrays):
             _bounds={},
             _built={},
             _options=options,
+            _known=None,
             grads={},
             **options,
         )

@@ -25,12 +25,22 @@ if TYPE_CHECKING:
 
 
 def adapted(cls: type[Layer], *names: str) -> None:
-    """Wrap the methods of a class that are its own, or all where it says itself what it takes."""
+    """Wrap the methods of a class that are its own, or all where it says itself what it takes.
+
+    A class that takes the words has the methods that it inherits as they were before.
+    """
     if cls.sixteen_bits == "native":
+        for name in names:
+            own = getattr(getattr(cls, name), "widened", None)
+            if own is not None:
+                setattr(cls, name, own)
         return
     for name in names:
         if name in vars(cls) or ("sixteen_bits" in vars(cls) and hasattr(cls, name)):
-            setattr(cls, name, _WRAPPERS[name](getattr(cls, name)))
+            own = getattr(cls, name)
+            wrapper = _WRAPPERS[name](own)
+            wrapper.widened = own
+            setattr(cls, name, wrapper)
 
 
 def _apply(own: Callable) -> Callable:

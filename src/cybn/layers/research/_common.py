@@ -26,6 +26,9 @@ class Guarded(Layer):
     overwritten are as they were.
     """
 
+    #: would NumPy warn of what `_computed` makes of some data? Kernels alone warn of nothing
+    warned: ClassVar[bool] = True
+
     def apply(
         self, x: np.ndarray, *, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, NamedTuple]:
@@ -55,17 +58,30 @@ class Guarded(Layer):
         """dx and the gradients, of arguments that were checked."""
         raise NotImplementedError
 
-    @quiet
     def _guarded(
         self, x: np.ndarray, kept: np.ndarray, out: np.ndarray | None, **inputs: Any
     ) -> tuple[np.ndarray, NamedTuple]:
-        try:
-            y, saved, steps = self._computed(kept, out, **inputs)
-            follow(steps)
-        except BaseException:
-            self.undo(x, kept, out)
-            raise
-        return y, saved
+        run = _run_quietly if self.warned else _run
+        return run(self, x, kept, out, inputs)
+
+
+def _run(
+    layer: Guarded,
+    x: np.ndarray,
+    kept: np.ndarray,
+    out: np.ndarray | None,
+    inputs: dict[str, Any],
+) -> tuple[np.ndarray, NamedTuple]:
+    try:
+        y, saved, steps = layer._computed(kept, out, **inputs)
+        follow(steps)
+    except BaseException:
+        layer.undo(x, kept, out)
+        raise
+    return y, saved
+
+
+_run_quietly = quiet(_run)
 
 
 class Featured(Guarded):

@@ -80,7 +80,7 @@ def scaled(
     lines: Lines, x: np.ndarray, sizes: np.ndarray, gain: np.ndarray, out: np.ndarray | None
 ) -> np.ndarray:
     """x · gain/size, and 0 where the size is 0; gain is (lines,)."""
-    y = lines.maps.output(x, Point.THRESHOLD, _over(gain, sizes), out=out)
+    y = lines.maps.output(x, Point.LINEAR, _over(gain, sizes), out=out)
     few = np.flatnonzero(_far(sizes))
     if len(few):
         lines.put(_over(lines.of(x, few), sizes[few, None]) * gain[few, None], few, y)

@@ -7,7 +7,8 @@ Rejected: NumPy's broadcasting over (N, C, 1), which sums float32 in float32 and
 for every step.
 
 Channels last and other strides are gathered into planes first and scattered afterwards, a copy
-each way: of the planes of (N, L, C) none lies in one piece.
+each way: of the planes of (N, L, C) none lies in one piece. Where data of at most 32 bits is only
+normalized, it goes without a copy by the kernel of maps, whose double holds all squares of it.
 
 Statistics and coefficients are (N, C) float64 throughout.
 """
@@ -24,6 +25,8 @@ from ...arrays.validation import FLOAT64
 from ...arrays.views import as_ncl, room, settle
 from ...functional._checked import backward_checked, forward_checked
 from ...functional.batch_checked import statistics_checked
+from ...functional.channels_last import moments_by_maps
+from ...functional.maps import Point, maps_of
 
 _NONE = np.empty(0, np.intp)
 
@@ -50,6 +53,8 @@ def planes_of(a: np.ndarray, axis: int) -> np.ndarray:
 
 def moments_of_planes(x: np.ndarray, eps: float, axis: int) -> np.ndarray:
     """(3, N, C): mean, var and rstd of each plane."""
+    if _side_by_side(x, axis):
+        return moments_by_maps(maps_of(x, axis), x, x.shape[axis], eps)
     samples, channels, _ = plane_shape(x, axis)
     stats = np.zeros((3, samples * channels))
     if x.size:
@@ -71,7 +76,23 @@ def normalize_planes(
 
     Returns y of x's shape and memory order, and the moments as `moments_of_planes` does.
     """
+    if _side_by_side(x, axis):
+        return _by_maps(x, weight, bias, eps, out)
     return _to_planes(x, axis, out, weight, bias, eps)
+
+
+def _side_by_side(x: np.ndarray, axis: int) -> bool:
+    """Do channels lie so that maps are walked without a copy, with squares that double holds?"""
+    return axis == -1 and x.itemsize <= 4 and x.size > 0 and x.shape[-1] > 1
+
+
+def _by_maps(x, weight, bias, eps, out):
+    # channels that lie side by side, without a copy
+    maps = maps_of(x, -1)
+    stats = moments_by_maps(maps, x, maps.channels, eps)
+    scale = stats[2] if weight is None else stats[2] * weight
+    y = maps.output(x, Point.LINEAR, scale, 0.0 if bias is None else bias, stats[0], out=out)
+    return y, stats
 
 
 def move_planes(

@@ -14,6 +14,7 @@ from ...functional.maps import Maps, Point, maps_of
 from ...functional.running import Step
 from ...options import DType, PositiveInt, Trainable
 from ...terms.registry import register
+from ..base.pair import new
 from ._common import Featured
 
 
@@ -63,6 +64,7 @@ class DyT(Featured):
 
     scalars: ClassVar[tuple[str, ...]] = ("alpha",)
     sixteen_bits = "native"
+    warned: ClassVar[bool] = False
 
     class Saved(NamedTuple):
         """What pullback needs."""
@@ -92,8 +94,9 @@ class DyT(Featured):
     ) -> tuple[np.ndarray, Saved, list[Step]]:
         maps = maps_of(x, self.channel_axis, shared=True)
         alpha, weight = self.copied("alpha"), self.copied("weight", 1)
-        y = maps.output(x, Point.SQUASH, alpha, a=weight, b=self.copied("bias", 0), out=out)
-        return y, self.Saved(x, maps, alpha, weight), []
+        bias = 0.0 if self.bias is None else self.bias
+        y = maps.output(x, Point.SQUASH, alpha, a=weight, b=bias, out=out)
+        return y, new(self.Saved, (x, maps, alpha, weight)), []
 
     def _pulled_back(
         self, saved: Saved, dy: np.ndarray, out: np.ndarray | None

@@ -95,7 +95,7 @@ class GlobalResponseNorm(Featured):
         weight, bias = self.copied("weight"), self.copied("bias")
         energy = np.sqrt(maps.squares(x))
         mean = energy.sum(1, keepdims=True) / self.num_features + self.eps
-        y = maps.output(x, Point.THRESHOLD, 1 + weight * (energy / mean), bias, -np.inf, out=out)
+        y = maps.output(x, Point.LINEAR, 1 + weight * (energy / mean), bias, out=out)
         return y, self.Saved(x, maps, energy, mean, weight, bias), []
 
     def _pulled_back(
@@ -103,8 +103,8 @@ class GlobalResponseNorm(Featured):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         x, maps, energy, mean, weight, bias = saved
         share = energy / mean
-        line = 1 + weight * share, bias, -np.inf
-        dscale, dbias, _ = maps.sums(dy, x, *line)
+        line = 1 + weight * share, bias
+        dscale, dbias = maps.sums(dy, x, *line)
         dshare = weight * dscale
         others = (dshare * share).sum(1, keepdims=True) / self.num_features
         slope = (dshare - others) / mean  # dy / dG

@@ -113,7 +113,7 @@ class SimpleNorm(Featured):
         lines = lines_of(x, (axis % x.ndim,))
         mean, var = lines.maps.moments(x)
         mean, rstd = mean[0], 1 / np.sqrt(var[0] * (features / (features - 1)) + self.eps)
-        y = lines.maps.output(x, Point.THRESHOLD, rstd, out=out)
+        y = lines.maps.output(x, Point.LINEAR, rstd, out=out)
         weight = None if self.weight is None else self.copied("weight")
         if weight is not None:
             _times(y, weight, axis, y)
@@ -125,7 +125,7 @@ class SimpleNorm(Featured):
         x, lines, mean, rstd, weight, axis = saved
         grads, g = {}, dy
         if weight is not None:
-            xhat = lines.maps.output(x, Point.THRESHOLD, rstd)
+            xhat = lines.maps.output(x, Point.LINEAR, rstd)
             plain = np.stack([np.zeros_like(weight), np.ones_like(weight), np.ones_like(weight)])
             sums = batch_norm_backward_reduce(
                 dy, xhat, plain, channel_axis=axis, who=type(self).__name__
