@@ -19,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cybn.primitives cimport (
-    FAR, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _loop as loop,
+    FAR, FEW, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _loop as loop,
     _fold_eight as fold_eight, _gradient as gradient_run, _halve_lanes as halve_lanes,
     _load_part as load_part, _normalize as normalize_run, _products as products_run,
     _products_in_eight as products_in_eight, _read as read, _weighted as weighted_run, add_shifted,
@@ -69,6 +69,7 @@ include "bent.pxi"
 include "samples.pxi"
 include "sample_forward.pxi"
 include "sample_back.pxi"
+include "sample_runs.pxi"
 include "sample_wide.pxi"
 include "sample_norm.pxi"
 include "sample_entries.pxi"

@@ -18,14 +18,7 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
     cdef const double *rstds = job.rstd + row
     cdef Cell cell = cell_of(job, start)
     cdef Lines lines
-    for c in range(rows):
-        lines.mean[c] = <T>means[c]
-    for c in range(rows):
-        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
-    for c in range(rows):
-        lines.shift[c] = <T>-rests[c]
-    for c in range(rows):
-        lines.scale[c] = clamped(rstds[c])
+    lay_out_sums(&lines, rests, means, rstds, rows)
     if job.items:
         sum_weighted_lines(job, out, cell, &lines, count)
         return
@@ -35,6 +28,20 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
         sum_lines(job, out, cell, &lines, count, each)
     for c in range(count):
         out[2 * c + 1] -= rests[c * each] * out[2 * c]
+
+
+cdef inline always lay_out_sums(Lines *lines, double *rests, const double *means,
+                                const double *rstds, Py_ssize_t rows) noexcept nogil:
+    """OUT lines, rests: what sums need of rows."""
+    cdef Py_ssize_t r
+    for r in range(rows):
+        lines.mean[r] = <T>means[r]
+    for r in range(rows):
+        rests[r] = (means[r] - lines.mean[r]) * rstds[r]
+    for r in range(rows):
+        lines.shift[r] = <T>-rests[r]
+    for r in range(rows):
+        lines.scale[r] = clamped(rstds[r])
 
 
 # Lines: cells that lie one after the other, the first of them given; each: each is a row.
@@ -115,7 +122,13 @@ cdef inline always settle_tile(Samples *job, Py_ssize_t start, Py_ssize_t count)
     cdef bint centred = job.centred
     cdef int all_fine = True
     cdef Py_ssize_t r
-    add_cells(job, g, products, start, count)
+    if job.summed:
+        for r in range(count):
+            g[r] = g_mean[r]
+        for r in range(count):
+            products[r] = g_xhat[r]
+    else:
+        add_cells(job, g, products, start, count)
     for r in range(count):
         g_mean[r] = g[r] / n if centred else 0
     for r in range(count):
@@ -138,7 +151,7 @@ cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize
     cdef const double *cell = job.sums + (start - job.row) * job.row_sums
     cdef const double *weights
     cdef bint weighted = job.affine and not job.items
-    cdef Py_ssize_t cells = job.cells, parts = job.parts, r, i
+    cdef Py_ssize_t cells = job.cells, parts = job.parts, r, i, _p
     cdef double s1, s2, weight = 1
     if cells == 1 and not weighted:
         for r in range(count):
@@ -149,12 +162,13 @@ cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize
     for r in range(count):
         s1 = s2 = 0
         weights = job.weight + (group_of(job, start + r) * job.owners if weighted else 0)
-        for i in range(cells):
+        for i in range(cells // parts):
             if weighted:
-                weight = weights[i if parts == 1 else i // parts]
-            s1 += weight * cell[0]
-            s2 += weight * cell[1]
-            cell += 2
+                weight = weights[i]
+            for _p in range(parts):
+                s1 += weight * cell[0]
+                s2 += weight * cell[1]
+                cell += 2
         g[r], products[r] = s1, s2
 
 
@@ -174,7 +188,7 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
     What doubtful rows add is beyond T: it goes to `shared` at once.
     """
     cdef Py_ssize_t count
-    if job.whole and start % job.cells == 0 and stop % job.cells == 0:
+    if (job.whole or job.several) and start % job.cells == 0 and stop % job.cells == 0:
         write_whole_rows(job, start // job.cells, stop // job.cells)
         return
     while start < stop:
@@ -203,7 +217,7 @@ cdef inline always lay_out_back(Samples *job, Lines *lines, const double *means,
 
 
 cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """As write_back_cells, of rows of short runs: the same numbers, without an end to each run."""
+    """As write_back_cells: the same numbers."""
     cdef Py_ssize_t count, r
     cdef bint wide
     cdef Lines lines
@@ -218,7 +232,10 @@ cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noex
         else:
             lay_out_back(job, &lines, job.mean + first, job.rstd + first, job.g_mean + first,
                          job.g_xhat + first, count)
-            write_spread_lines(job, first, &lines, count)
+            if job.whole:       # without an end to each run
+                write_spread_lines(job, first, &lines, count)
+            else:
+                write_runs_back(job, first, &lines, count)
         first += count
 
 

@@ -75,7 +75,8 @@ cdef leaf sum_wide_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize_t 
         load_part(row, x, min(n, <Py_ssize_t>LANES), k[i])
         load_part(row + LANES, x + LANES, max(<Py_ssize_t>0, n - LANES), k[i])
         sum_few(s, q, row, <double>k[i])
-        out[2 * i], out[2 * i + 1] = fold_eight(s), fold_eight(q)
+        fold_eight(out + 2 * i, s)
+        fold_eight(out + 2 * i + 1, q)
         x += stride
 
 

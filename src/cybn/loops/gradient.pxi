@@ -44,7 +44,7 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
                               const T *scale, bint each, T slope, T most, bint gating, bint stream,
                               Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
-    cdef bint gates = gating and dz != NULL
+    cdef bint gates = gating and dz != NULL, lapped = False
     cdef T one[4]
     if not each:    # copies, which no store can have changed
         one[0], one[1], one[2], one[3] = mean[0], along[0], dy_mean[0], scale[0]
@@ -60,6 +60,10 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         if head:
             _gradient_end(dx, dz, dy, x, y, 0, head, weight, mean, along, dy_mean, scale, each,
                           slope, most, gating, gates)
+        if not gating and not each and not stream and n >= FEW and tail % FEW:  # as in _normalize
+            lapped = True
+            _gradient_some(last, z_last, dy, x, y, n - FEW, FEW, weight, mean, along, dy_mean,
+                           scale, each, slope, most, gating, gates, True, False)
     else:
         if n < strip:
             _gradient_end(dx, dz, dy, x, y, 0, n, weight, mean, along, dy_mean, scale, each, slope,
@@ -79,7 +83,11 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
         _gradient_strips(dx, dz, dy, x, y, head, at, weight, mean, along, dy_mean, scale, each,
                          slope, most, gating, gates, False, ahead)
     if S is T:
-        if tail:
+        if lapped:
+            _gradient_end(dx + at, dz + at, dy, x, y, at, tail & (STRIP + FEW), weight, mean, along,
+                          dy_mean, scale, each, slope, most, gating, gates)
+            _store_last(dx + n - FEW, last)
+        elif tail:
             _gradient_end(dx + at, dz + at, dy, x, y, at, tail, weight, mean, along, dy_mean,
                           scale, each, slope, most, gating, gates)
     else:
@@ -93,8 +101,15 @@ cdef inline _always _gradient_strips(S *dx, S *dz, const S *dy, const S *x, cons
                                      const T *along, const T *dy_mean, const T *scale, bint each,
                                      T slope, T most, bint gating, bint gates, bint stream,
                                      Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    for _s in range((end - at) // strip):
+    # Two loops, as in _normalize_strips.
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S)), strips = (end - at) // strip
+    if S is T and not gating and not each and ahead == 0:
+        for _s in range(strips):
+            _gradient_some(dx + at, dz + at, dy, x, y, at, strip, weight, mean, along, dy_mean,
+                           scale, each, slope, most, gating, gates, True, stream)
+            at += strip
+        return
+    for _s in range(strips):
         _fetch(dy + at, strip, ahead)
         _fetch(x + at, strip, ahead)
         if gating:
@@ -208,6 +223,12 @@ cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, c
                                      Py_ssize_t ahead) noexcept nogil:
     # Of floats, registers hold half a strip with its sums.
     cdef Py_ssize_t _s, strip = strip_of(sizeof(S)), some = STRIP if S is T and sums else strip
+    if S is T and not sums and ahead == 0:      # two loops, as in _normalize_strips
+        for _s in range((end - at) // strip):
+            _weighted_some(dx, dbias, dweight, dy, x, weight, at, strip, mean, rstd, shift, g_mean,
+                           g_xhat, sums, True, stream)
+            at += strip
+        return
     for _s in range((end - at) // strip):
         _fetch(dy + at, strip, ahead)
         _fetch(x + at, strip, ahead)
