@@ -83,21 +83,45 @@ def test_small_inputs_stay_on_the_calling_thread(restore_threads):
         assert policy.plan(100 * share, 4).threads == 4
 
 
+def _calls_alone(items):
+    """How many calls one thread takes until threads are tried again."""
+    alone = [policy.plan(items, 4).threads for _ in range(2001)]
+    assert set(alone[alone.index(2) :]) == {2}
+    return alone.index(2)
+
+
 @needs_openmp
 def test_what_threads_lose_is_paid_back_on_one(restore_threads):
     cybn.set_num_threads(2)
     items = 100 * policy.ITEMS_PER_THREAD
-    calls = 16 * 0.01 / (items * policy.SECONDS_PER_ITEM)
-    _machine.owe(0.01)
-    alone = [policy.plan(items, 4).threads for _ in range(200)]
-    assert alone.index(2) == math.ceil(calls)
-    assert set(alone[alone.index(2) :]) == {2}
+    each = items * policy.SECONDS_PER_ITEM
+    for _ in range(2):  # each is a loss by itself: calls without one lie between
+        _machine.owe(0.01)
+        assert _calls_alone(items) == math.ceil(2 * 0.01 / each)
     _machine.owe(1e9)  # at most a second
-    calls = 1.0 / (items * policy.SECONDS_PER_ITEM)
-    assert [policy.plan(items, 4).threads for _ in range(2000)].index(2) == math.ceil(calls)
+    assert _calls_alone(items) == math.ceil(1.0 / each)
     _machine.owe(1.0)
     cybn.set_num_threads(2)  # as said again, and not as it was
     assert policy.plan(items, 4).threads == 2
+
+
+@needs_openmp
+def test_losses_that_follow_each_other_are_paid_back_for_longer(restore_threads):
+    cybn.set_num_threads(2)
+    items = 100 * policy.ITEMS_PER_THREAD
+    each = items * policy.SECONDS_PER_ITEM
+    for times in (2, 4, 8, 16, 32, 32):
+        _machine.owe(0.01)
+        for _ in range(math.ceil(times * 0.01 / each)):
+            assert policy.plan(items, 4).threads == 1
+        assert policy.plan(items, 4).threads == 2
+    assert _calls_alone(items) == 0  # and for calls enough that go well
+    _machine.owe(0.01)
+    assert _calls_alone(items) == math.ceil(2 * 0.01 / each)
+    _machine.owe(0.01)
+    cybn.set_num_threads(2)
+    _machine.owe(0.01)  # the first of new threads
+    assert _calls_alone(items) == math.ceil(2 * 0.01 / each)
 
 
 TOGETHER = """

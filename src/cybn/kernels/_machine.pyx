@@ -29,26 +29,41 @@ cdef extern from *:
     int cybn_has_v3()
 
 
-# What threads have lost by waiting for each other (team.pxi), as time to work on one thread yet.
+# What threads have lost by waiting for each other (team.pxi), as time to work on one thread yet. A
+# loss by itself is soon paid back, since something came between once; where one follows the other
+# the cores are not ours, and each is paid back for twice as long as the one before.
 cdef enum:
-    REPAY = 16                  # times what was lost, so that it is a small part of all work
+    LEAST_REPAY = 2             # times what was lost,
+    MOST_REPAY = 32             # at the most
+    CALM = 16                   # calls of threads without a loss: the next is one by itself
 cdef double MOST_DEBT = 1       # seconds
 cdef double debt = 0
+cdef int repay = LEAST_REPAY
+cdef int calm = CALM
 
 
 def owe(double lost) -> None:
     """Threads have lost so many seconds, beside one thread, by waiting for each other."""
-    global debt
-    debt = min(debt + REPAY * lost, MOST_DEBT)
+    global debt, repay, calm
+    repay = LEAST_REPAY if calm >= CALM else min(2 * repay, <int>MOST_REPAY)
+    calm = 0
+    debt = min(debt + repay * lost, MOST_DEBT)
 
 
 def pays(double seconds) -> bool:
     """Is work of so many seconds to be done on one thread? It then counts."""
-    global debt
+    global debt, calm
     if debt <= 0:
+        calm = min(calm + 1, <int>CALM)
         return False
     debt = max(debt - seconds, 0.0)
     return True
+
+
+def forgive() -> None:
+    """Begin anew: nothing has been lost."""
+    global debt, calm
+    debt, calm = 0, CALM
 
 
 def openmp_version() -> int:

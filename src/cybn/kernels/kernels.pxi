@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 from cybn.primitives cimport (
     FAR, FEW, LANES, LINE, STRIP, A, S as D, bfloat16, float16, _always as always, _loop as loop,
     _fold_eight as fold_eight, _gradient as gradient_run, _halve_lanes as halve_lanes,
-    _load_part as load_part, _normalize as normalize_run, _products as products_run,
+    _load_few as load_few, _normalize as normalize_run, _products as products_run,
     _products_in_eight as products_in_eight, _read as read, _weighted as weighted_run, add_shifted,
     before_line, clear_lanes, fetch, fetch_far, fold_lanes, gate, gated, gradient, gradient_each,
     gradient_each_gated, item as item_as, load, loaded, normalize, normalize_each,

@@ -108,7 +108,7 @@ def set_num_threads(n: int) -> None:
     if not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"set_num_threads takes an int from 1 to {MOST_THREADS}, got {threads}")
     _wanted, _runtime_then = threads, _runtime_threads()
-    _machine.pays(math.inf)  # what was waited before says nothing of these threads
+    _machine.forgive()  # what was waited before says nothing of these threads
 
 
 def get_num_threads() -> int:

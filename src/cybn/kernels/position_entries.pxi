@@ -70,6 +70,9 @@ cdef void walk_positions(Positions *shared, Py_ssize_t t, Py_ssize_t start, Py_s
 cdef void run_positions(Positions *job, int threads, bint backward) noexcept nogil:
     cdef Py_ssize_t t, tasks = job.row.shards if backward else job.units
     cdef Team team
+    if threads == 1:        # without a team of one
+        walk_positions(job, 0, 0, tasks, backward)
+        return
     gather(&team, threads, tasks)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         begin_share(&team, t)
@@ -96,6 +99,7 @@ cdef void set_bands(Positions *job, Py_ssize_t N, Py_ssize_t C, Py_ssize_t L,
     row.rows, row.n, row.run, row.counted = threads, C, C, C
     row.affine = row.items = True
     row.groups = row.owners = row.tile = 1
+    row.stride = C
     row.parts = row.cells = row.pieces = ceil_div(C, ROW_BLOCK)
     row.shard = ceil_div(job.units, MOST_SHARDS)
     row.shards = ceil_div(job.units, row.shard)

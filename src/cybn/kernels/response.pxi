@@ -253,6 +253,9 @@ cdef void run_response(Response *job, double *scratch, Py_ssize_t room, int thre
     """Share the panels out to threads, with `room` items of scratch for each."""
     cdef Py_ssize_t t, total = job.N * job.panels
     cdef Team team
+    if threads == 1:        # without a team of one
+        respond_panels(job, 0, total, scratch)
+        return
     gather(&team, threads, total)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         begin_share(&team, t)

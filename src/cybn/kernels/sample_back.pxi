@@ -11,14 +11,15 @@ cdef leaf reduce_products(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexc
 
 cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     cdef double *out = job.sums + 2 * (start - job.row * job.cells)
+    cdef double room[2][MOST_CELLS]
     cdef double rests[MOST_CELLS]
     cdef bint each = job.cells == 1
-    cdef Py_ssize_t c, rows = count if each else 1, row = start if each else start // job.cells
-    cdef const double *means = job.mean + row
-    cdef const double *rstds = job.rstd + row
+    cdef Py_ssize_t c
+    cdef const double *means = of_rows(job, room[0], job.mean, start, count)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, start, count)
     cdef Cell cell = cell_of(job, start)
     cdef Lines lines
-    lay_out_sums(&lines, rests, means, rstds, rows)
+    lay_out_sums(&lines, rests, means, rstds)
     if job.items:
         sum_weighted_lines(job, out, cell, &lines, count)
         return
@@ -31,17 +32,12 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
 
 
 cdef inline always lay_out_sums(Lines *lines, double *rests, const double *means,
-                                const double *rstds, Py_ssize_t rows) noexcept nogil:
+                                const double *rstds) noexcept nogil:
     """OUT lines, rests: what sums need of rows."""
-    cdef Py_ssize_t r
-    for r in range(rows):
-        lines.mean[r] = <T>means[r]
-    for r in range(rows):
-        rests[r] = (means[r] - lines.mean[r]) * rstds[r]
-    for r in range(rows):
-        lines.shift[r] = <T>-rests[r]
-    for r in range(rows):
-        lines.scale[r] = clamped(rstds[r])
+    cdef Py_ssize_t c
+    lay_out_rests(lines, rests, means, rstds)
+    for c in range(MOST_CELLS):
+        lines.scale[c] = clamped(rstds[c])
 
 
 # Lines: cells that lie one after the other, the first of them given; each: each is a row.
@@ -49,17 +45,25 @@ cdef inline always lay_out_sums(Lines *lines, double *rests, const double *means
 cdef leaf sum_weighted_lines(Samples *job, double *out, Cell cell, const Lines *lines,
                              Py_ssize_t count) noexcept nogil:
     """OUT out: the sums of dy*weight and dy*weight*xhat of lines."""
+    cdef Halves halves
+    if cell.n >= LANES and cell.n % LANES == 0:     # known to have no end: summed in registers
+        halve_weighted(job, &halves, cell, lines, cell.n // LANES * LANES, count)
+    else:
+        halve_weighted(job, &halves, cell, lines, cell.n, count)
+    fold_halves(out, &halves, count)
+
+
+cdef inline always halve_weighted(Samples *job, Halves *halves, Cell cell, const Lines *lines,
+                                  Py_ssize_t n, Py_ssize_t count) noexcept nogil:
     cdef const S *dy = job.dy + cell.at
     cdef const S *x = job.x + cell.at
     cdef const T *weights = job.weights
-    cdef Py_ssize_t i, n = cell.n, width = job.groups * job.n, at = cell.place
-    cdef Halves halves
+    cdef Py_ssize_t i, width = job.groups * job.n, at = cell.place
     for i in range(count):
-        products_halved(&halves, i, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
+        products_halved(halves, i, dy, x, weights + at, n, lines.mean[i], lines.scale[i],
                         lines.shift[i], True, 0)
         dy, x = dy + n, x + n
         at = place_after(at, n, width)
-    fold_halves(out, &halves, count)
 
 
 cdef leaf sum_lines(Samples *job, double *out, Cell cell, const Lines *lines, Py_ssize_t count,
@@ -115,13 +119,16 @@ cdef inline always settle_tile(Samples *job, Py_ssize_t start, Py_ssize_t count)
     cdef double *g_mean = job.g_mean + start
     cdef double *g_xhat = job.g_xhat + start
     cdef double *unit = job.unit + start
-    cdef double g[TILE_ROWS]
-    cdef double products[TILE_ROWS]
-    cdef int fine[TILE_ROWS]
+    cdef double room[2][MOST_CELLS]
+    cdef double g[MOST_CELLS]
+    cdef double products[MOST_CELLS]
+    cdef Py_ssize_t fine[MOST_CELLS]    # as wide as what tells
+    cdef const double *means = filled_up(room[0], job.mean + start, count)
+    cdef const double *rstds = filled_up(room[1], job.rstd + start, count)
     cdef double n = <double>job.n, counted = <double>job.counted
+    cdef double least = least_products(n, 1), most_mean = MOST_MEAN if job.centred else INFINITY
     cdef bint centred = job.centred
-    cdef int all_fine = True
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, all_fine = not job.odd
     if job.summed:
         for r in range(count):
             g[r] = g_mean[r]
@@ -129,19 +136,22 @@ cdef inline always settle_tile(Samples *job, Py_ssize_t start, Py_ssize_t count)
             products[r] = g_xhat[r]
     else:
         add_cells(job, g, products, start, count)
+    for r in range(count, MOST_CELLS):
+        g[r], products[r] = g[count - 1], products[count - 1]
     for r in range(count):
         g_mean[r] = g[r] / n if centred else 0
     for r in range(count):
         g_xhat[r] = products[r] / counted
     for r in range(count):
         unit[r] = 0
-    for r in range(count):
-        fine[r] = (not doubtful_row(job, start + r)) & sums_clear(job, start + r, g[r], products[r])
-    for r in range(count):
+    for r in range(MOST_CELLS):
+        fine[r] = (holds_moments(means[r], rstds[r])
+                   & clear_sums(fabs(g[r]), fabs(products[r]), rstds[r], most_mean, least))
+    for r in range(MOST_CELLS):
         all_fine &= fine[r]
     if not all_fine:
         for r in range(count):
-            if not fine[r]:
+            if job.odd or not fine[r]:
                 doubt_back(job, start + r, g[r], products[r])
 
 
@@ -155,9 +165,7 @@ cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize
     cdef double s1, s2, weight = 1
     if cells == 1 and not weighted:
         for r in range(count):
-            g[r] = cell[2 * r]
-        for r in range(count):
-            products[r] = cell[2 * r + 1]
+            g[r], products[r] = cell[2 * r], cell[2 * r + 1]
         return
     for r in range(count):
         s1 = s2 = 0
@@ -199,75 +207,48 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
 
 cdef inline always lay_out_back(Samples *job, Lines *lines, const double *means,
                                 const double *rstds, const double *g_means, const double *g_xhats,
-                                Py_ssize_t count) noexcept nogil:
-    """OUT lines: all but the weight, by runs."""
+                                bint items) noexcept nogil:
+    """OUT lines: all but the weight."""
     cdef double rests[MOST_CELLS]
     cdef Py_ssize_t c
-    for c in range(count):
-        lines.mean[c] = <T>means[c]
-    for c in range(count):
-        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
-    # xhat is without its shift: the mean of dy makes up for it
-    for c in range(count):
-        lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
-    for c in range(count):
-        lines.along[c] = clamped(g_xhats[c] * rstds[c])
-    for c in range(count):
+    lay_out_rests(lines, rests, means, rstds)
+    for c in range(MOST_CELLS):
         lines.scale[c] = <T>rstds[c]
-
-
-cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """As write_back_cells: the same numbers."""
-    cdef Py_ssize_t count, r
-    cdef bint wide
-    cdef Lines lines
-    while first < last:
-        count = min(<Py_ssize_t>MOST_CELLS, last - first)
-        wide = False
-        for r in range(first, first + count):
-            wide |= job.unit[r] != 0
-        if unlikely(wide):
-            for r in range(first * job.cells, (first + count) * job.cells):
-                write_back_cells(job, NULL, NULL, r, 1)
-        else:
-            lay_out_back(job, &lines, job.mean + first, job.rstd + first, job.g_mean + first,
-                         job.g_xhat + first, count)
-            if job.whole:       # without an end to each run
-                write_spread_lines(job, first, &lines, count)
-            else:
-                write_runs_back(job, first, &lines, count)
-        first += count
+    if items:
+        for c in range(MOST_CELLS):
+            lines.dy_mean[c] = <T>g_means[c]
+        for c in range(MOST_CELLS):
+            lines.along[c] = <T>g_xhats[c]
+        return
+    # xhat is without its shift: the mean of dy makes up for it
+    for c in range(MOST_CELLS):
+        lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
+    for c in range(MOST_CELLS):
+        lines.along[c] = clamped(g_xhats[c] * rstds[c])
 
 
 cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
                                     Py_ssize_t count) noexcept nogil:
     cdef double room[6][MOST_CELLS]
-    cdef const double *means = of_rows(job, room[0], job.mean, start)
-    cdef const double *rstds = of_rows(job, room[1], job.rstd, start)
-    cdef const double *units = of_rows(job, room[2], job.unit, start)
-    cdef const double *g_means = of_rows(job, room[3], job.g_mean, start)
-    cdef const double *g_xhats = of_rows(job, room[4], job.g_xhat, start)
+    cdef const double *means = of_rows(job, room[0], job.mean, start, count)
+    cdef const double *rstds = of_rows(job, room[1], job.rstd, start, count)
+    cdef const double *units = of_rows(job, room[2], job.unit, start, count)
+    cdef const double *g_means = of_rows(job, room[3], job.g_mean, start, count)
+    cdef const double *g_xhats = of_rows(job, room[4], job.g_xhat, start, count)
     cdef const double *weights
     cdef Py_ssize_t c, step, n
     cdef bint wide = False, items = job.items
     cdef Lines lines
     cdef Cell cell
-    for c in range(count):
+    for c in range(MOST_CELLS):
         wide |= units[c] != 0
-    lay_out_back(job, &lines, means, rstds, g_means, g_xhats, count)
-    if items:
-        for c in range(count):
-            lines.shift[c] = <T>-((means[c] - lines.mean[c]) * rstds[c])
-        for c in range(count):
-            lines.dy_mean[c] = <T>g_means[c]
-        for c in range(count):
-            lines.along[c] = <T>g_xhats[c]
-    elif job.affine:
+    lay_out_back(job, &lines, means, rstds, g_means, g_xhats, items)
+    if job.affine and not items:
         weights = of_runs(job, room[5], job.weight, start, count)
-        for c in range(count):
+        for c in range(MOST_CELLS):
             lines.weight[c] = <T>weights[c]
-    else:
-        for c in range(count):
+    elif not items:
+        for c in range(MOST_CELLS):
             lines.weight[c] = 1
     step = count if job.parts == 1 and not wide and job.counted == job.n else 1
     for c in range(count // step):
@@ -297,31 +278,24 @@ cdef leaf write_weighted_lines(Samples *job, T *item_sums, Cell cell, Py_ssize_t
     cdef const S *dy = job.dy + cell.at
     cdef const S *x = job.x + cell.at
     cdef const T *weights = job.weights
-    cdef Py_ssize_t i, ahead = job.ahead, width = job.groups * job.n, at = cell.place
+    cdef Py_ssize_t i = first, ahead = job.ahead, width = job.groups * job.n, at = cell.place
     cdef bint stream = job.stream
-    for i in range(first, last):
-        weighted_run(dx, item_sums + at, item_sums + width + at, dy, x, weights + at, n,
-                     lines.mean[i], lines.scale[i], lines.shift[i], lines.dy_mean[i],
-                     lines.along[i], True, stream, ahead)
+    cdef T coefs[10]
+    if sizeof(S) == sizeof(T) and n == width and (not stream or n * sizeof(S) % LINE == 0):
+        while i + 1 < last:
+            coefs_of(coefs, lines, i)
+            coefs_of(coefs + 5, lines, i + 1)
+            weighted_run(dx, item_sums, item_sums + job.stride, dy, x, weights, n, coefs, True,
+                         True, stream, ahead)
+            dx, dy, x = dx + 2 * n, dy + 2 * n, x + 2 * n
+            i += 2
+    while i < last:
+        coefs_of(coefs, lines, i)
+        weighted_run(dx, item_sums + at, item_sums + job.stride + at, dy, x, weights + at, n, coefs,
+                     False, True, stream, ahead)
         dx, dy, x = dx + n, dy + n, x + n
         at = place_after(at, n, width)
-
-
-cdef leaf write_spread_lines(Samples *job, Py_ssize_t first, const Lines *lines,
-                             Py_ssize_t count) noexcept nogil:
-    """dx of rows."""
-    cdef Py_ssize_t i, n = job.n, ahead = job.ahead, width = job.groups * n
-    cdef Py_ssize_t at = group_of(job, first) * n
-    cdef S *dx = job.out + first * n
-    cdef const S *dy = job.dy + first * n
-    cdef const S *x = job.x + first * n
-    cdef const T *weights = job.weights
-    cdef bint stream = job.stream
-    for i in range(count):
-        weighted_run(dx, <T *>NULL, <T *>NULL, dy, x, weights + at, n, lines.mean[i],
-                     lines.scale[i], <T>0, lines.dy_mean[i], lines.along[i], False, stream, ahead)
-        dx, dy, x = dx + n, dy + n, x + n
-        at = place_after(at, n, width)
+        i += 1
 
 
 cdef leaf write_lines(Samples *job, Cell cell, Py_ssize_t n, const Lines *lines, Py_ssize_t first,

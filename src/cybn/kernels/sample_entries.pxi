@@ -76,7 +76,8 @@ cdef void place_rows(Samples *job, Call call, int threads, bint backward, bint n
         job.biases = <T *>call.doubles(width)
     if job.items and backward:
         job.shared = call.doubles(2 * width * job.shards)
-        job.item_sums = <T *>call.doubles(2 * width * threads)
+        job.stride = ceil_div(width, LINE) * LINE
+        job.item_sums = <T *>call.doubles(2 * job.stride * threads)
 
 
 cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Channels *bias,

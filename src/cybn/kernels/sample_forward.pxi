@@ -27,7 +27,7 @@ cdef leaf sum_pieces(Samples *job, double *out, const S *x, Py_ssize_t n,
     for i in range(count):
         k[i] = shift_of(x + i * stride, n) if centred else 0
     if sizeof(T) < sizeof(double) and n <= FEW_ITEMS:
-        sum_wide_lines(sums, x, stride, n, k, count)
+        sum_wide_lines(sums, x, stride, n, k, count, centred)
     else:
         sum_shifted_lines(sums, x, stride, n, k, count, job.sum_ahead)
     for i in range(count):
@@ -62,22 +62,44 @@ cdef leaf sum_shifted_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize
 
 
 cdef leaf sum_wide_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize_t n, const T *k,
-                         Py_ssize_t count) noexcept nogil:
+                         Py_ssize_t count, bint centred) noexcept nogil:
     """As sum_shifted_lines, in double, of n <= FEW_ITEMS: two items to a lane at the most.
 
-    Of the same lanes, eight at a time: those of double are more than there are registers.
+    Of the same lanes, eight at a time: those of double are more than there are registers. Where
+    nothing is centred, the sums of x are not needed.
     """
-    cdef T row[FEW_ITEMS]
+    cdef T room[FEW_ITEMS + FEW]
+    cdef const T *row = room
     cdef double s[8]
     cdef double q[8]
     cdef Py_ssize_t i
     for i in range(count):
-        load_part(row, x, min(n, <Py_ssize_t>LANES), k[i])
-        load_part(row + LANES, x + LANES, max(<Py_ssize_t>0, n - LANES), k[i])
-        sum_few(s, q, row, <double>k[i])
-        fold_eight(out + 2 * i, s)
+        if sizeof(S) == sizeof(T) and n == FEW_ITEMS:
+            row = <const T *>x
+        else:
+            load_row_of(room, x, n, k[i])
+        if centred:
+            sum_few(s, q, row, <double>k[i])
+            fold_eight(out + 2 * i, s)
+        else:
+            sum_few(s, q, row, 0.0)
+            out[2 * i] = 0
         fold_eight(out + 2 * i + 1, q)
         x += stride
+
+
+cdef inline always load_row_of(T *row, const S *x, Py_ssize_t n, T pad) noexcept nogil:
+    """OUT row: n items, and `pad` until there are FEW_ITEMS; there is room for FEW more."""
+    cdef Py_ssize_t i, j, at, whole = n // FEW
+    for i in range(whole):
+        at = i * FEW
+        load(row + at, x + at, FEW)
+        for j in range(FEW):
+            row[at + j] = loaded(row + at, x + at, j)
+    load_few(row + whole * FEW, x + whole * FEW, n - whole * FEW, pad)
+    for i in range(whole + 1, FEW_ITEMS // FEW):
+        for j in range(FEW):
+            row[i * FEW + j] = pad
 
 
 cdef inline always sum_few(double *s, double *q, const T *row, double k) noexcept nogil:
@@ -109,30 +131,41 @@ cdef inline always settle_moments_of(Samples *job, Py_ssize_t start,
     cdef double *rstd = job.rstd + start
     cdef double *rest = job.rest + start
     cdef double *unit = job.unit + start
-    cdef double k[TILE_ROWS]
-    cdef double s1[TILE_ROWS]
-    cdef double s2[TILE_ROWS]
+    cdef double k[MOST_CELLS]
+    cdef double s1[MOST_CELLS]
+    cdef double s2[MOST_CELLS]
+    cdef double means[MOST_CELLS]
+    cdef double rstds[MOST_CELLS]
     cdef double m = <double>job.counted, eps = job.eps
-    cdef bint doubt = job.odd
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, fine = not job.odd
     merge_pieces(job, k, s1, s2, start, count)
-    for r in range(count):
+    for r in range(count, MOST_CELLS):
+        k[r], s1[r], s2[r] = k[count - 1], s1[count - 1], s2[count - 1]
+    for r in range(MOST_CELLS):
         s2[r] = (s2[r] - s1[r] * s1[r] / m) / m
-    for r in range(count):
-        var[r] = 0 if s2[r] < 0 else s2[r]
-    for r in range(count):
-        rstd[r] = 1 / sqrt(var[r] + eps)
-    for r in range(count):
+    for r in range(MOST_CELLS):
+        s2[r] = 0 if s2[r] < 0 else s2[r]
+    for r in range(MOST_CELLS):
+        rstds[r] = 1 / sqrt(s2[r] + eps)
+    for r in range(MOST_CELLS):
         s1[r] = s1[r] / m
+    for r in range(MOST_CELLS):
+        means[r] = k[r] + s1[r]
+    for r in range(MOST_CELLS):
+        s1[r] = (k[r] - <T>means[r]) + s1[r]
+    for r in range(MOST_CELLS):
+        fine &= holds_moments(means[r], rstds[r])
     for r in range(count):
-        mean[r] = k[r] + s1[r]
+        mean[r] = means[r]
     for r in range(count):
-        rest[r] = (k[r] - <T>mean[r]) + s1[r]
+        var[r] = s2[r]
+    for r in range(count):
+        rstd[r] = rstds[r]
+    for r in range(count):
+        rest[r] = s1[r]
     for r in range(count):
         unit[r] = 0
-    for r in range(count):
-        doubt |= doubtful_row(job, start + r)
-    if unlikely(doubt):
+    if unlikely(not fine):
         for r in range(start, start + count):
             settle_doubtful(job, r)
 
@@ -142,7 +175,10 @@ cdef inline always merge_pieces(Samples *job, double *k, double *s1, double *s2,
     """OUT k, s1, s2: the sums of rows; s1 is 0 where nothing is centred."""
     cdef const double *piece = job.sums + (start - job.row) * job.row_sums
     cdef Py_ssize_t r, i
-    for r in range(count):
+    if job.pieces == 1:
+        for r in range(count):
+            k[r], s1[r], s2[r] = piece[3 * r], piece[3 * r + 1], piece[3 * r + 2]
+    for r in range(count if job.pieces > 1 else 0):
         k[r], s1[r], s2[r] = piece[0], piece[1], piece[2]
         piece += 3
         for i in range(1, job.pieces):
@@ -204,33 +240,33 @@ cdef inline always write_cells(Samples *job, Py_ssize_t start, Py_ssize_t count)
     cdef Py_ssize_t c, step
     cdef Lines lines
     cdef Cell cell
-    cdef const double *means = of_rows(job, room[0], job.mean, start)
-    cdef const double *rests = of_rows(job, room[1], job.rest, start)
-    cdef const double *given = of_rows(job, room[2], job.unit, start)
-    cdef const double *rstds = of_rows(job, room[3], job.rstd, start)
+    cdef const double *means = of_rows(job, room[0], job.mean, start, count)
+    cdef const double *rests = of_rows(job, room[1], job.rest, start, count)
+    cdef const double *given = of_rows(job, room[2], job.unit, start, count)
+    cdef const double *rstds = of_rows(job, room[3], job.rstd, start, count)
     cdef const double *weights
     if job.affine and not items:
         weights = of_runs(job, room[4], job.weight, start, count)
-        for c in range(count):
+        for c in range(MOST_CELLS):
             scales[c] = rstds[c] * weights[c]
         weights = of_runs(job, room[5], job.bias, start, count)
-        for c in range(count):
+        for c in range(MOST_CELLS):
             biases[c] = weights[c] - rests[c] * scales[c]
     else:
-        for c in range(count):
+        for c in range(MOST_CELLS):
             scales[c] = rstds[c]
-        for c in range(count):
+        for c in range(MOST_CELLS):
             biases[c] = 0 - rests[c] * scales[c]
-    for c in range(count):
+    for c in range(MOST_CELLS):
         # a scale so small that T loses bits of it
         units[c] = 1 if (fabs(scales[c]) * most_of() < 1) & (scales[c] != 0) else given[c]
-    for c in range(count):
+    for c in range(MOST_CELLS):
         wide |= units[c] != 0
-    for c in range(count):
+    for c in range(MOST_CELLS):
         lines.mean[c] = <T>means[c]
-    for c in range(count):
+    for c in range(MOST_CELLS):
         lines.scale[c] = <T>scales[c]
-    for c in range(count):
+    for c in range(MOST_CELLS):
         lines.shift[c] = <T>biases[c]
     step = count if job.parts == 1 and not wide else 1
     for c in range(count // step):

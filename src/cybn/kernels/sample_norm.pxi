@@ -55,7 +55,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
     cdef Py_ssize_t n = last // cells * job.n + last % cells * ROW_BLOCK - start
     cdef double *shared = job.shared + 2 * s * width
     memset(item_sums + start, 0, n * sizeof(T))
-    memset(item_sums + width + start, 0, n * sizeof(T))
+    memset(item_sums + job.stride + start, 0, n * sizeof(T))
     memset(shared + start, 0, n * sizeof(double))
     memset(shared + width + start, 0, n * sizeof(double))
     for b in range(ceil_div(stop - s * job.shard, COLUMN_RUN)):
@@ -68,7 +68,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
                 write_gradient(job, item_sums, shared, v * groups * cells + first,
                                v * groups * cells + last)
         empty(shared + start, item_sums + start, n)
-        empty(shared + width + start, item_sums + width + start, n)
+        empty(shared + width + start, item_sums + job.stride + start, n)
     if job.stream:
         stream_fence()
 
@@ -76,7 +76,7 @@ cdef void walk_shard(Samples *job, double *sums, T *item_sums, Py_ssize_t s, Py_
 cdef void walk_shards(Samples *job, double *sums, Py_ssize_t t, Py_ssize_t start, Py_ssize_t stop,
                       Py_ssize_t columns, bint settled) noexcept nogil:
     """Thread t: the places [start, stop) of shards by columns, which are the cells of a row."""
-    cdef T *item_sums = job.item_sums + 2 * t * job.groups * job.n
+    cdef T *item_sums = job.item_sums + 2 * t * job.stride
     cdef Py_ssize_t s
     for s in range(start // columns, ceil_div(stop, columns)):
         walk_shard(job, sums, item_sums, s, max(<Py_ssize_t>0, start - s * columns),
@@ -99,24 +99,37 @@ cdef void walk_cells(Samples *job, Py_ssize_t start, Py_ssize_t stop, int step,
         stream_fence()
 
 
+cdef void walk_share(Samples *job, double *sums, Py_ssize_t t, int threads,
+                     bint backward) noexcept nogil:
+    """Thread t's share of rows that are near; sums: room for those of each thread, or NULL."""
+    cdef Py_ssize_t columns = job.groups * job.cells
+    cdef Py_ssize_t first, last, count = job.rows
+    if backward and job.items:
+        count = job.shards
+    first, last = count * t // threads, count * (t + 1) // threads
+    if sums != NULL:
+        sums += t * job.tile * 3 * max(job.cells, job.pieces)
+    if backward and job.items:
+        walk_shards(job, sums, t, first * columns, last * columns, columns, False)
+    else:
+        walk_rows(job, sums, NULL, NULL, first, last, backward)
+
+
 cdef void run_samples(Samples *job, int threads, bint near, bint backward) noexcept nogil:
     cdef Py_ssize_t t, rows = job.rows, total = job.rows * job.cells, shards = job.shards
     cdef Py_ssize_t parts = total if backward else job.rows * job.pieces
     cdef Py_ssize_t columns = job.groups * job.cells
     cdef bint share = backward and job.items
-    cdef Py_ssize_t room = job.tile * 3 * max(job.cells, job.pieces)
     cdef double *sums = NULL if backward and not share else job.sums
     cdef Team team
     gather(&team, threads, shards * columns if share else parts)
+    if near and threads == 1:       # without a team of one, a tenth of a small call
+        walk_share(job, sums, 0, 1, backward)
+        return
     if near:
         for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             begin_share(&team, t)
-            if share:
-                walk_shards(job, sums + t * room, t, shards * t // threads * columns,
-                            shards * (t + 1) // threads * columns, columns, False)
-            else:
-                walk_rows(job, sums + t * room if sums != NULL else NULL, NULL, NULL,
-                          rows * t // threads, rows * (t + 1) // threads, backward)
+            walk_share(job, sums, t, threads, backward)
             end_share(&team, t)
         part_ways(&team)
         return
@@ -171,6 +184,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.stream = job.stream and (n * sizeof(S) % 64 == 0 or n >= WHOLE_LINES)
     job.stream = job.stream and (job.items or job.whole or job.run >= WHOLE_LINES
                                  or job.run * sizeof(S) % 64 == 0)
+    if inputs == 2 and 3 * rows * n * <Py_ssize_t>sizeof(S) <= cache:
+        job.stream = False      # all there is stays in a cache
     job.tile = (TILE_ITEMS if job.items else NEAR_ITEMS) // (inputs * n)
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, job.tile))
     # Asking for what a cache holds is in the way of loading it.

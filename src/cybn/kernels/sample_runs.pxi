@@ -4,12 +4,14 @@
 
 cdef leaf reduce_runs(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """As reduce_products, of short runs; the sums of rows, weighted, go to g_mean and g_xhat."""
+    cdef double room[2][MOST_CELLS]
     cdef double rests[MOST_CELLS]
     cdef Py_ssize_t count
     cdef Lines lines
     while first < last:
         count = min(<Py_ssize_t>MOST_CELLS, last - first)
-        lay_out_sums(&lines, rests, job.mean + first, job.rstd + first, count)
+        lay_out_sums(&lines, rests, filled_up(room[0], job.mean + first, count),
+                     filled_up(room[1], job.rstd + first, count))
         sum_rows_of_runs(job, first, &lines, rests, count)
         first += count
 
@@ -38,6 +40,51 @@ cdef inline always sum_rows_of_runs(Samples *job, Py_ssize_t first, const Lines 
             dy, x, out = dy + n, x + n, out + 2
         job.g_mean[first + r], job.g_xhat[first + r] = s1, s2
         group = group + 1 if group + 1 < job.groups else 0
+
+
+cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """As write_back_cells: the same numbers."""
+    cdef double room[4][MOST_CELLS]
+    cdef Py_ssize_t count, r
+    cdef bint wide
+    cdef Lines lines
+    while first < last:
+        count = min(<Py_ssize_t>MOST_CELLS, last - first)
+        wide = False
+        for r in range(first, first + count):
+            wide |= job.unit[r] != 0
+        if unlikely(wide):
+            for r in range(first * job.cells, (first + count) * job.cells):
+                write_back_cells(job, NULL, NULL, r, 1)
+        else:
+            lay_out_back(job, &lines, filled_up(room[0], job.mean + first, count),
+                         filled_up(room[1], job.rstd + first, count),
+                         filled_up(room[2], job.g_mean + first, count),
+                         filled_up(room[3], job.g_xhat + first, count), False)
+            if job.whole:       # without an end to each run
+                write_spread_lines(job, first, &lines, count)
+            else:
+                write_runs_back(job, first, &lines, count)
+        first += count
+
+
+cdef leaf write_spread_lines(Samples *job, Py_ssize_t first, const Lines *lines,
+                             Py_ssize_t count) noexcept nogil:
+    """dx of rows."""
+    cdef Py_ssize_t i, n = job.n, ahead = job.ahead, width = job.groups * n
+    cdef Py_ssize_t at = group_of(job, first) * n
+    cdef S *dx = job.out + first * n
+    cdef const S *dy = job.dy + first * n
+    cdef const S *x = job.x + first * n
+    cdef const T *weights = job.weights
+    cdef bint stream = job.stream
+    cdef T coefs[5]
+    for i in range(count):
+        coefs_of(coefs, lines, i)
+        weighted_run(dx, <T *>NULL, <T *>NULL, dy, x, weights + at, n, coefs, False, False, stream,
+                     ahead)
+        dx, dy, x = dx + n, dy + n, x + n
+        at = place_after(at, n, width)
 
 
 cdef leaf write_runs_back(Samples *job, Py_ssize_t first, const Lines *lines,

@@ -9,16 +9,24 @@ cdef inline double most_factor() noexcept nogil:
 
 cdef inline bint doubtful_row(Samples *job, Py_ssize_t r) noexcept nogil:
     """Can T not hold what is between x, xhat and the output?"""
-    cdef double most = most_factor(), rstd = job.rstd[r]
-    return job.odd | (not ((fabs(job.mean[r]) < most_of()) & (rstd < most) & (rstd * most > 1)))
+    return job.odd | (not holds_moments(job.mean[r], job.rstd[r]))
+
+
+cdef inline bint holds_moments(double mean, double rstd) noexcept nogil:
+    cdef double most = most_factor()
+    return (fabs(mean) < most_of()) & (rstd < most) & (rstd * most > 1)
 
 
 cdef inline bint sums_clear(Samples *job, Py_ssize_t r, double s1, double s2) noexcept nogil:
     """Do the sums of g and g*xhat clear themselves? See doubt_sums. No branch."""
-    cdef double rstd = job.rstd[r]
-    s1, s2 = fabs(s1), fabs(s2)
-    return ((s1 + s2 * (1 + rstd) < most_of()) & ((s1 <= MOST_MEAN * s2) | (not job.centred))
-            & (s2 * (rstd if rstd < 1 else 1.0) > least_products(<double>job.n, 1)))
+    return clear_sums(fabs(s1), fabs(s2), job.rstd[r], MOST_MEAN if job.centred else INFINITY,
+                      least_products(<double>job.n, 1))
+
+
+cdef inline bint clear_sums(double s1, double s2, double rstd, double most_mean,
+                            double least) noexcept nogil:
+    return ((s1 + s2 * (1 + rstd) < most_of()) & (s1 <= most_mean * s2)
+            & (s2 * (rstd if rstd < 1 else 1.0) > least))
 
 
 cdef leaf fill_row(Samples *job, Wide *w, Py_ssize_t r, Py_ssize_t at, Py_ssize_t n,

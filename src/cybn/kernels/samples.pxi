@@ -71,7 +71,8 @@ cdef struct Samples:
     double least            # the least size of a weight by runs, other than 0
     T *weights              # by items, or NULL: (groups * n,)
     T *biases
-    T *item_sums            # by items: (threads, 2, groups * n), on the way to `shared`
+    T *item_sums            # by items: (threads, 2, stride), on the way to `shared`
+    Py_ssize_t stride       # groups * n, in whole cache lines
     double *shared          # by items: (shards, 2, groups * n): sums of dy, of dy*xhat
 
 
@@ -95,6 +96,24 @@ cdef leaf fold_halves(double *out, const Halves *halves, Py_ssize_t count) noexc
     cdef Py_ssize_t i
     for i in range(2 * count):
         fold_eight(out + i, halves.sums[i])
+
+
+cdef inline always lay_out_rests(Lines *lines, double *rests, const double *means,
+                                 const double *rstds) noexcept nogil:
+    """OUT lines: mean and shift; rests: what xhat is too large by for the mean is rounded."""
+    cdef Py_ssize_t c
+    for c in range(MOST_CELLS):
+        lines.mean[c] = <T>means[c]
+    for c in range(MOST_CELLS):
+        rests[c] = (means[c] - lines.mean[c]) * rstds[c]
+    for c in range(MOST_CELLS):
+        lines.shift[c] = <T>-rests[c]
+
+
+cdef inline void coefs_of(T *coefs, const Lines *lines, Py_ssize_t i) noexcept nogil:
+    """OUT coefs: those of weighted_run."""
+    coefs[0], coefs[1], coefs[2] = lines.mean[i], lines.scale[i], lines.shift[i]
+    coefs[3], coefs[4] = lines.dy_mean[i], lines.along[i]
 
 
 cdef inline Cell cell_of(Samples *job, Py_ssize_t c) noexcept nogil:
@@ -134,9 +153,9 @@ cdef inline const S *from_at(const S *a, Py_ssize_t at) noexcept nogil:
 # The steps. Pieces and cells are counted through all rows, so that [start, stop) is some of a row,
 # or of many: what a call costs is paid once for a tile of short ones.
 #
-# What the loops need of cells is laid out for some of them first, in loops that become vectors: a
-# short cell is soon done, and what leads up to it would take longer than itself. They are rows, or
-# cells of one row, which have all but their weights from it.
+# What the loops need of cells is laid out for some of them first, in loops that become vectors, as
+# if there were MOST_CELLS of them: a short cell is soon done, and what leads up to it would take
+# longer than itself. They are rows, or cells of one row, which have all but their weights from it.
 
 cdef inline Py_ssize_t together(Samples *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     """How many cells from `start` on are laid out together."""
@@ -146,17 +165,27 @@ cdef inline Py_ssize_t together(Samples *job, Py_ssize_t start, Py_ssize_t stop)
     return min(most, job.cells - start % job.cells) if job.cells > 1 else most
 
 
-cdef inline const double *of_rows(Samples *job, double *room, const double *values,
-                                  Py_ssize_t start) noexcept nogil:
-    """For cells from `start` on, the values of their rows: where they are, or in `room`."""
+cdef const double *filled_up(double *room, const double *values, Py_ssize_t count) noexcept nogil:
+    """`count` values, and the last of them until there are MOST_CELLS: in `room`, or as they are.
+
+    Loops of a known length are vectors without an end.
+    """
     cdef Py_ssize_t c
-    cdef double value
-    if job.cells == 1:
-        return values + start
-    value = values[start // job.cells]
+    cdef double last = values[count - 1]
+    if count == MOST_CELLS:
+        return values
     for c in range(MOST_CELLS):
-        room[c] = value
+        room[c] = last
+    memcpy(room, values, count * sizeof(double))
     return room
+
+
+cdef inline const double *of_rows(Samples *job, double *room, const double *values,
+                                  Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """For `count` cells from `start` on, MOST_CELLS values of their rows: see filled_up."""
+    if job.cells == 1:
+        return filled_up(room, values + start, count)
+    return filled_up(room, values + start // job.cells, 1)
 
 
 cdef inline const double *of_runs(Samples *job, double *room, const double *values,
@@ -164,10 +193,10 @@ cdef inline const double *of_runs(Samples *job, double *room, const double *valu
     """For `count` cells, the values of their runs, weights or biases: as of_rows."""
     cdef Py_ssize_t last = job.groups * job.cells, i = start % last, c
     if job.parts > 1:
-        return values + i // job.parts
+        return filled_up(room, values + i // job.parts, 1)
     if i + count <= last:
-        return values + i
-    for c in range(count):
+        return filled_up(room, values + i, count)
+    for c in range(MOST_CELLS):
         room[c] = values[i]
         i = i + 1 if i + 1 < last else 0
     return room

@@ -100,14 +100,15 @@ cdef inline T *channel_coef(Job *job, int which) noexcept nogil:
 cdef inline void spread(Job *job, Py_ssize_t u, A *to, const A *values) noexcept nogil:
     """Write the values of a unit's channels to all their positions in `to`."""
     cdef Py_ssize_t first = first_channel(job, u), last = last_channel(job, u), f, c, i
-    if job.each == 1:
-        for f in range(0 if to != values else 1, job.fold):
-            memcpy(to + f * job.C + first, values + first, (last - first) * sizeof(A))
-        return
-    for f in range(job.fold):
+    cdef Py_ssize_t items = (last - first) * job.each, at = first * job.each
+    if job.each == 1 and to != values:
+        memcpy(to + at, values + at, items * sizeof(A))
+    if job.each > 1:
         for c in range(first, last):
             for i in range(job.each):
-                to[(f * job.C + c) * job.each + i] = values[c]
+                to[c * job.each + i] = values[c]
+    for f in range(1, job.fold):
+        memcpy(to + f * job.C * job.each + at, to + at, items * sizeof(A))
 
 
 cdef inline void spread_coef(Job *job, Py_ssize_t u, int which) noexcept nogil:

@@ -82,6 +82,11 @@ cdef inline _always _gradient(S *dx, S *dz, const S *dy, const S *x, const S *y,
     else:
         _gradient_strips(dx, dz, dy, x, y, head, at, weight, mean, along, dy_mean, scale, each,
                          slope, most, gating, gates, False, ahead)
+    if tail:
+        _fetch(dy + at, strip, ahead)
+        _fetch(x + at, strip, ahead)
+        if gating:
+            _fetch(y + at, strip, ahead)
     if S is T:
         if lapped:
             _gradient_end(dx + at, dz + at, dy, x, y, at, tail & (STRIP + FEW), weight, mean, along,
@@ -182,121 +187,3 @@ cdef inline _always _gradient_some(S *dx, S *dz, const S *dy, const S *x, const 
         store(dx, out, n)
         if gates:
             store(dz, g, n)
-
-
-cdef inline void gradient_weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
-                                   const T *weight, Py_ssize_t n, T mean, T rstd, T shift,
-                                   T g_mean, T g_xhat, bint stream,
-                                   Py_ssize_t ahead) noexcept nogil:
-    """dx = (dy*weight - g_mean - xhat*g_xhat)*rstd, dbias += dy, dweight += dy*xhat over [0:n].
-
-    OUT dx: n; may be dy or x; dbias, dweight: n, accumulated into. IN dy, x, weight: n.
-    """
-    _weighted(dx, dbias, dweight, dy, x, weight, n, mean, rstd, shift, g_mean, g_xhat, True, stream,
-              ahead)
-
-
-cdef inline _always _weighted(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
-                              const T *weight, Py_ssize_t n, T mean, T rstd, T shift, T g_mean,
-                              T g_xhat, bint sums, bint stream,
-                              Py_ssize_t ahead) noexcept nogil:
-    # Without sums dx alone, as `gradient` has it: shift is 0, g_xhat that of x - mean.
-    cdef Py_ssize_t head = before_line(dx, n, sizeof(S)) if stream else 0
-    cdef Py_ssize_t strip = strip_of(sizeof(S)), at = head + (n - head) // strip * strip
-    if head:
-        _weighted_end(dx, dbias, dweight, dy, x, weight, 0, head, mean, rstd, shift, g_mean, g_xhat,
-                      sums)
-    if S is not T or stream:
-        _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, mean, rstd, shift, g_mean,
-                         g_xhat, sums, stream, ahead)
-    else:
-        _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, mean, rstd, shift, g_mean,
-                         g_xhat, sums, False, ahead)
-    if at < n:
-        _weighted_end(dx, dbias, dweight, dy, x, weight, at, n - at, mean, rstd, shift, g_mean,
-                      g_xhat, sums)
-
-
-cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
-                                     const T *weight, Py_ssize_t at, Py_ssize_t end, T mean,
-                                     T rstd, T shift, T g_mean, T g_xhat, bint sums, bint stream,
-                                     Py_ssize_t ahead) noexcept nogil:
-    # Of floats, registers hold half a strip with its sums.
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S)), some = STRIP if S is T and sums else strip
-    if S is T and not sums and ahead == 0:      # two loops, as in _normalize_strips
-        for _s in range((end - at) // strip):
-            _weighted_some(dx, dbias, dweight, dy, x, weight, at, strip, mean, rstd, shift, g_mean,
-                           g_xhat, sums, True, stream)
-            at += strip
-        return
-    for _s in range((end - at) // strip):
-        _fetch(dy + at, strip, ahead)
-        _fetch(x + at, strip, ahead)
-        _weighted_some(dx, dbias, dweight, dy, x, weight, at, some, mean, rstd, shift, g_mean,
-                       g_xhat, sums, True, stream)
-        if some < strip:
-            _weighted_some(dx, dbias, dweight, dy, x, weight, at + some, some, mean, rstd, shift,
-                           g_mean, g_xhat, sums, True, stream)
-        at += strip
-
-
-cdef inline _always _weighted_end(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
-                                  const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
-                                  T shift, T g_mean, T g_xhat, bint sums) noexcept nogil:
-    # As _normalize_end.
-    if S is T:
-        if strip_of(sizeof(S)) > 16 and n & 16:
-            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 16, mean, rstd, shift, g_mean,
-                           g_xhat, sums, True, False)
-            at += 16
-        if n & 8:
-            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 8, mean, rstd, shift, g_mean,
-                           g_xhat, sums, True, False)
-            at += 8
-        if n & 4:
-            _weighted_some(dx, dbias, dweight, dy, x, weight, at, 4, mean, rstd, shift, g_mean,
-                           g_xhat, sums, True, False)
-            at += 4
-        n = n & 3
-    _weighted_some(dx, dbias, dweight, dy, x, weight, at, n, mean, rstd, shift, g_mean, g_xhat,
-                   sums, False, False)
-
-
-cdef inline _always _weighted_some(S *dx, T *dbias, T *dweight, const S *dy, const S *x,
-                                   const T *weight, Py_ssize_t at, Py_ssize_t n, T mean, T rstd,
-                                   T shift, T g_mean, T g_xhat, bint sums, bint strip,
-                                   bint stream) noexcept nogil:
-    # n items from `at` on, a strip or less; strip: n is a literal. In local copies, so that no
-    # store can alias a load.
-    cdef Py_ssize_t j
-    cdef T d[MOST_STRIP]
-    cdef T hats[MOST_STRIP]
-    cdef T out[MOST_STRIP]
-    load(d, dy + at, n)
-    load(hats, x + at, n)
-    for j in range(n):
-        d[j] = loaded(d, dy + at, j)
-    for j in range(n):
-        hats[j] = loaded(hats, x + at, j)
-    if sums:
-        for j in range(n):
-            hats[j] = xhat(hats[j], mean, rstd, shift)
-    for j in range(n):
-        out[j] = (((d[j] * weight[at + j] - g_mean) - hats[j] * g_xhat) * rstd if sums else
-                  normal_back(d[j], hats[j], weight[at + j], mean, g_xhat, g_mean, rstd))
-    if strip:
-        _store_some(dx + at, out, n, True, stream)
-    else:
-        for j in range(n):
-            put(dx + at, out, j, out[j])
-        store(dx + at, out, n)
-    if not sums:
-        return
-    for j in range(n):
-        out[j] = dbias[at + j] + d[j]
-    for j in range(n):
-        dbias[at + j] = out[j]
-    for j in range(n):
-        out[j] = dweight[at + j] + d[j] * hats[j]
-    for j in range(n):
-        dweight[at + j] = out[j]

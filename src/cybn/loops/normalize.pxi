@@ -108,6 +108,10 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
     else:
         _normalize_strips(y, x, z, head, at, mean, scale, shift, weight, bias, each, weighted,
                           slope, most, gating, adds, False, ahead)
+    if tail:
+        _fetch(x + at, strip, ahead)
+        if adds:
+            _fetch(z + at, strip, ahead)
     if S is T:
         if lapped:
             _normalize_end(y + at, x, z, at, tail & (STRIP + FEW), mean, scale, shift, weight,

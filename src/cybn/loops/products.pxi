@@ -83,6 +83,12 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
             _add_some(&a[some], &b[some], dy + at, x + at, y + at,
                       weight + at if weighted else weight, some, mean, rstd, shift, slope, most,
                       gating, weighted, True)
+    if dy_ahead and whole < n:
+        fetch_far(dy + whole + dy_ahead, LANES)
+        if gating:
+            fetch_far(y + whole + dy_ahead, LANES)
+    if x_ahead and whole < n:
+        fetch_far(x + whole + x_ahead, LANES)
     _settle_lanes(s, q, a, b, fresh)
     if fresh and not gating and whole < n:
         _add_rest(s, q, dy + whole, x + whole, weight + whole if weighted else weight, n - whole,

@@ -75,6 +75,8 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
         if ahead:
             fetch_far(x + i * LANES + ahead, LANES)
         _shifted_some(a, b, x + i * LANES, LANES, k, True)
+    if ahead and whole < n:
+        fetch_far(x + whole + ahead, LANES)
     _settle_lanes(s, q, a, b, fresh)
     if fresh and whole < n:
         _shifted_rest(s, q, x + whole, n - whole, k)
