@@ -186,7 +186,9 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
                                  or job.run * sizeof(S) % 64 == 0)
     if inputs == 2 and 3 * rows * n * <Py_ssize_t>sizeof(S) <= cache:
         job.stream = False      # all there is stays in a cache
-    job.tile = (TILE_ITEMS if job.items else NEAR_ITEMS) // (inputs * n)
+    job.tile = TILE_ITEMS // (inputs * n)
+    if job.short or (inputs == 1 and not job.items):
+        job.tile = NEAR_ITEMS // (inputs * n)
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, job.tile))
     # Asking for what a cache holds is in the way of loading it.
     if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > cache:
