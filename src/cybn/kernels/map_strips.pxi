@@ -163,7 +163,7 @@ cdef inline always maps(Run run, Point which, bint backward, bint writing, bint 
             advance(&run, left)
         if adding:
             for k in range(terms_of(which)):
-                run.sums[k * run.term + map] = fold_eight(sums + k * MAP_STRIP)
+                fold_eight(&run.sums[k * run.term + map], sums + k * MAP_STRIP)
 
 
 cdef inline always walk_run(Run run, Point which, bint backward, bint writing, bint adding,

@@ -112,7 +112,7 @@ cdef void keep_terms(Maps *job, Py_ssize_t unit, const double *sums) noexcept no
     for i in range(job.terms):
         to = job.sums + i * job.term + unit * (job.C if job.last else 1)
         if not job.last:
-            to[0] = fold_eight(sums + i * MAP_STRIP)
+            fold_eight(to, sums + i * MAP_STRIP)
             continue
         memset(to, 0, job.C * sizeof(double))
         k = 0

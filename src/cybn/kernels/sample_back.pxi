@@ -19,9 +19,7 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
     cdef const double *rstds = of_rows(job, room[1], job.rstd, start, count)
     cdef Cell cell = cell_of(job, start)
     cdef Lines lines
-    lay_out_rests(&lines, rests, means, rstds)
-    for c in range(MOST_CELLS):
-        lines.scale[c] = clamped(rstds[c])
+    lay_out_sums(&lines, rests, means, rstds)
     if job.items:
         sum_weighted_lines(job, out, cell, &lines, count)
         return
@@ -31,6 +29,15 @@ cdef inline always reduce_cells(Samples *job, Py_ssize_t start, Py_ssize_t count
         sum_lines(job, out, cell, &lines, count, each)
     for c in range(count):
         out[2 * c + 1] -= rests[c * each] * out[2 * c]
+
+
+cdef inline always lay_out_sums(Lines *lines, double *rests, const double *means,
+                                const double *rstds) noexcept nogil:
+    """OUT lines, rests: what sums need of rows."""
+    cdef Py_ssize_t c
+    lay_out_rests(lines, rests, means, rstds)
+    for c in range(MOST_CELLS):
+        lines.scale[c] = clamped(rstds[c])
 
 
 # Lines: cells that lie one after the other, the first of them given; each: each is a row.
@@ -122,7 +129,13 @@ cdef inline always settle_tile(Samples *job, Py_ssize_t start, Py_ssize_t count)
     cdef double least = least_products(n, 1), most_mean = MOST_MEAN if job.centred else INFINITY
     cdef bint centred = job.centred
     cdef Py_ssize_t r, all_fine = not job.odd
-    add_cells(job, g, products, start, count)
+    if job.summed:
+        for r in range(count):
+            g[r] = g_mean[r]
+        for r in range(count):
+            products[r] = g_xhat[r]
+    else:
+        add_cells(job, g, products, start, count)
     for r in range(count, MOST_CELLS):
         g[r], products[r] = g[count - 1], products[count - 1]
     for r in range(count):
@@ -148,7 +161,7 @@ cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize
     cdef const double *cell = job.sums + (start - job.row) * job.row_sums
     cdef const double *weights
     cdef bint weighted = job.affine and not job.items
-    cdef Py_ssize_t cells = job.cells, parts = job.parts, r, i
+    cdef Py_ssize_t cells = job.cells, parts = job.parts, r, i, _p
     cdef double s1, s2, weight = 1
     if cells == 1 and not weighted:
         for r in range(count):
@@ -157,12 +170,13 @@ cdef inline always add_cells(Samples *job, double *g, double *products, Py_ssize
     for r in range(count):
         s1 = s2 = 0
         weights = job.weight + (group_of(job, start + r) * job.owners if weighted else 0)
-        for i in range(cells):
+        for i in range(cells // parts):
             if weighted:
-                weight = weights[i if parts == 1 else i // parts]
-            s1 += weight * cell[0]
-            s2 += weight * cell[1]
-            cell += 2
+                weight = weights[i]
+            for _p in range(parts):
+                s1 += weight * cell[0]
+                s2 += weight * cell[1]
+                cell += 2
         g[r], products[r] = s1, s2
 
 
@@ -182,7 +196,7 @@ cdef leaf write_gradient(Samples *job, T *item_sums, double *shared, Py_ssize_t 
     What doubtful rows add is beyond T: it goes to `shared` at once.
     """
     cdef Py_ssize_t count
-    if job.whole and start % job.cells == 0 and stop % job.cells == 0:
+    if (job.whole or job.several) and start % job.cells == 0 and stop % job.cells == 0:
         write_whole_rows(job, start // job.cells, stop // job.cells)
         return
     while start < stop:
@@ -211,29 +225,6 @@ cdef inline always lay_out_back(Samples *job, Lines *lines, const double *means,
         lines.dy_mean[c] = <T>(g_means[c] - rests[c] * g_xhats[c])
     for c in range(MOST_CELLS):
         lines.along[c] = clamped(g_xhats[c] * rstds[c])
-
-
-cdef void write_whole_rows(Samples *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """As write_back_cells, of rows of short runs: the same numbers, without an end to each run."""
-    cdef double room[4][MOST_CELLS]
-    cdef Py_ssize_t count, r
-    cdef bint wide
-    cdef Lines lines
-    while first < last:
-        count = min(<Py_ssize_t>MOST_CELLS, last - first)
-        wide = False
-        for r in range(first, first + count):
-            wide |= job.unit[r] != 0
-        if unlikely(wide):
-            for r in range(first * job.cells, (first + count) * job.cells):
-                write_back_cells(job, NULL, NULL, r, 1)
-        else:
-            lay_out_back(job, &lines, filled_up(room[0], job.mean + first, count),
-                         filled_up(room[1], job.rstd + first, count),
-                         filled_up(room[2], job.g_mean + first, count),
-                         filled_up(room[3], job.g_xhat + first, count), False)
-            write_spread_lines(job, first, &lines, count)
-        first += count
 
 
 cdef inline always write_back_cells(Samples *job, T *item_sums, double *shared, Py_ssize_t start,
@@ -305,25 +296,6 @@ cdef leaf write_weighted_lines(Samples *job, T *item_sums, Cell cell, Py_ssize_t
         dx, dy, x = dx + n, dy + n, x + n
         at = place_after(at, n, width)
         i += 1
-
-
-cdef leaf write_spread_lines(Samples *job, Py_ssize_t first, const Lines *lines,
-                             Py_ssize_t count) noexcept nogil:
-    """dx of rows."""
-    cdef Py_ssize_t i, n = job.n, ahead = job.ahead, width = job.groups * n
-    cdef Py_ssize_t at = group_of(job, first) * n
-    cdef S *dx = job.out + first * n
-    cdef const S *dy = job.dy + first * n
-    cdef const S *x = job.x + first * n
-    cdef const T *weights = job.weights
-    cdef bint stream = job.stream
-    cdef T coefs[5]
-    for i in range(count):
-        coefs_of(coefs, lines, i)
-        weighted_run(dx, <T *>NULL, <T *>NULL, dy, x, weights + at, n, coefs, False, False, stream,
-                     ahead)
-        dx, dy, x = dx + n, dy + n, x + n
-        at = place_after(at, n, width)
 
 
 cdef leaf write_lines(Samples *job, Cell cell, Py_ssize_t n, const Lines *lines, Py_ssize_t first,

@@ -93,7 +93,8 @@ cdef int allocate_rows(Samples *job, Call call, const Channels *weight, const Ch
 
 cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bias,
                         Py_ssize_t run) noexcept:
-    cdef Py_ssize_t width = job.groups * job.n
+    cdef Py_ssize_t width = job.groups * job.n, i
+    cdef double size
     if job.items or job.whole:
         spread_values(job.weights, weight, 1.0, width, run)
     if job.items:
@@ -103,6 +104,11 @@ cdef void spread_affine(Samples *job, const Channels *weight, const Channels *bi
                       run if job.items else 1)
         spread_values(job.bias, bias, 0.0, width if job.items else width // run,
                       run if job.items else 1)
+    job.least = INFINITY
+    if job.several:
+        for i in range(width // run):
+            size = fabs(job.weight[i])
+            job.least = size if (size < job.least) & (size != 0) else job.least
 
 
 cdef inline always sum_runs(double *to, const double *values, Py_ssize_t run,

@@ -80,11 +80,11 @@ cdef leaf sum_wide_lines(double *out, const S *x, Py_ssize_t stride, Py_ssize_t 
             load_row_of(room, x, n, k[i])
         if centred:
             sum_few(s, q, row, <double>k[i])
-            out[2 * i] = fold_eight(s)
+            fold_eight(out + 2 * i, s)
         else:
             sum_few(s, q, row, 0.0)
             out[2 * i] = 0
-        out[2 * i + 1] = fold_eight(q)
+        fold_eight(out + 2 * i + 1, q)
         x += stride
 
 

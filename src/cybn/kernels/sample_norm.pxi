@@ -19,19 +19,24 @@ cdef void walk_rows(Samples *job, double *sums, T *item_sums, double *shared, Py
     cdef Py_ssize_t tile = job.tile, t, first, last
     if sums != NULL:            # room for the sums of a tile: nobody needs them afterwards
         mine.sums = sums
+    mine.summed = backward and job.several and job.short
     for t in range(ceil_div(stop - start, tile)):
         first, last = start + t * tile, min(start + (t + 1) * tile, stop)
         if sums != NULL:
             mine.row = first
         if job.given != NULL:
             write_given(&mine, first, last)
-        if backward:
+        if mine.summed:
+            reduce_runs(&mine, first, last)
+        elif backward:
             reduce_products(&mine, first * job.cells, last * job.cells)
         else:
             reduce_moments(&mine, first * job.pieces, last * job.pieces)
         settle_rows(&mine, first, last, backward)
         if backward:
             write_gradient(&mine, item_sums, shared, first * job.cells, last * job.cells)
+        elif job.several and job.bend == NULL:
+            write_runs(&mine, first, last)
         else:
             write_normal(&mine, first * job.cells, last * job.cells)
     if job.stream:
@@ -165,12 +170,13 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     job.groups = values * run // n if job.affine else 1
     job.items = job.affine and run < (SHORT_RUN if inputs == 1 else SHORT_BACK) and run < n
     job.run = n if job.items or not job.affine else run
-    job.short = job.run < min(n, <Py_ssize_t>FEW_LANES)
+    job.short = not job.items and FEW <= job.run < FEW_LANES
     job.whole = (inputs == 2 and job.run < min(n, <Py_ssize_t>WHOLE_RUN) and job.counted == n
                  and rows >= LEAST_SPREAD * job.groups)
     job.parts = ceil_div(job.run, ROW_BLOCK)
     job.owners = n // job.run
     job.cells = job.owners * job.parts
+    job.several = job.owners > 1 and job.parts == 1 and job.counted == n
     job.pieces = ceil_div(job.counted, ROW_BLOCK)
     job.shard = max(<Py_ssize_t>FEWEST_SHARED, ceil_div(rows // job.groups, MOST_SHARDS))
     job.shards = ceil_div(rows // job.groups, job.shard)
@@ -180,9 +186,12 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
                                  or job.run * sizeof(S) % 64 == 0)
     if inputs == 2 and 3 * rows * n * <Py_ssize_t>sizeof(S) <= cache:
         job.stream = False      # all there is stays in a cache
-    job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, TILE_ITEMS // (inputs * n)))
-    # Where there is more to load, asking for what a cache holds is in the way of it.
-    if inputs == 1 or 3 * rows * n * <Py_ssize_t>sizeof(S) > cache:
+    job.tile = TILE_ITEMS // (inputs * n)
+    if job.short or (inputs == 1 and not job.items):
+        job.tile = NEAR_ITEMS // (inputs * n)
+    job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, job.tile))
+    # Asking for what a cache holds is in the way of loading it.
+    if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > cache:
         job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
         job.sum_ahead = STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows

@@ -17,7 +17,7 @@
 cdef enum:
     SHORT_RUN = 64          # shorter runs are spread out to items,
     SHORT_BACK = 32         # in backward, where sums by items cost more, shorter ones than this;
-    FEW_LANES = 96          # shorter runs are summed in eight lanes,
+    FEW_LANES = 512         # shorter runs are summed in eight lanes,
     WHOLE_RUN = 256         # and of shorter ones than this rows are written whole,
     LEAST_SPREAD = 4        # if weights that are spread out serve so many rows
     FEWEST_SHARED = 32      # rows to a shard, and
@@ -25,11 +25,14 @@ cdef enum:
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
     TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
     TILE_ITEMS = 8192       # of x, or of x and dy: as many again are fetched meanwhile
+    NEAR_ITEMS = 4096       # the same of short runs, and forward by runs: what the first level holds
     MOST_CELLS = 16         # cells that are laid out together
 
 cdef struct Samples:
     bint centred, items, affine
     bint short, whole       # backward by runs: are they short, are rows written whole?
+    bint several            # several runs to a row, each of one cell: rows are taken whole
+    bint summed             # backward: the sums of rows are in g_mean and g_xhat
     bint odd                # are there weights, or biases, that T should not multiply?
     S *out
     const S *x
@@ -65,6 +68,7 @@ cdef struct Samples:
     Py_ssize_t row_sums     # so many for each
     double *weight          # by runs (groups * n/run,); by items (groups * n,) where they are odd
     double *bias
+    double least            # the least size of a weight by runs, other than 0
     T *weights              # by items, or NULL: (groups * n,)
     T *biases
     T *item_sums            # by items: (threads, 2, stride), on the way to `shared`
@@ -91,7 +95,7 @@ cdef struct Halves:         # their lanes, folded to eight: two sums of each
 cdef leaf fold_halves(double *out, const Halves *halves, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(2 * count):
-        out[i] = fold_eight(halves.sums[i])
+        fold_eight(out + i, halves.sums[i])
 
 
 cdef inline always lay_out_rests(Lines *lines, double *rests, const double *means,

@@ -59,6 +59,13 @@ cdef inline _always _store_some(S *y, const T *strip, Py_ssize_t n, bint ordered
                 y[i] = strip[i]
 
 
+cdef inline _always _store_last(S *y, const S *last) noexcept nogil:
+    # the vector that ends a row, made before the others were written
+    cdef Py_ssize_t i
+    for i in range(FEW):
+        y[i] = last[i]
+
+
 cdef inline void _store_ends(S *y, const S *first, const S *last, Py_ssize_t n, Py_ssize_t head,
                              Py_ssize_t tail, bint stream) noexcept nogil:
     # The head of the first strip and the tail of the last one, where strips do not fill y[0:n].

@@ -64,11 +64,13 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
                                bint each, bint weighted, T slope, T most, bint gating, bint adds,
                                bint stream, Py_ssize_t ahead) noexcept nogil:
     # adds: z is there. A loop that asks for it item by item has no vectors. each and weighted: one
-    # weight and bias for all.
+    # weight and bias for all. lapped: the last vector overlaps the one before, instead of a loop
+    # over what is left; it is made first, since y may be x.
     cdef Py_ssize_t at, tail, head = 0, strip = strip_of(sizeof(S))
     cdef S first[MOST_STRIP]
     cdef S last[MOST_STRIP]
     cdef T one[3]
+    cdef bint lapped = False
     if not each:    # copies, which no store can have changed
         one[0], one[1], one[2] = mean[0], scale[0], shift[0]
         mean, scale, shift = &one[0], &one[1], &one[2]
@@ -82,6 +84,11 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         if head:
             _normalize_end(y, x, z, 0, head, mean, scale, shift, weight, bias, each, weighted,
                            slope, most, gating, adds)
+        if (not gating and not each and not weighted and not stream and n >= FEW
+                and tail % FEW):
+            lapped = True
+            _normalize_some(last, x, z, n - FEW, FEW, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, False)
     else:
         if n < strip:
             _normalize_end(y, x, z, 0, n, mean, scale, shift, weight, bias, each, weighted, slope,
@@ -106,7 +113,11 @@ cdef inline _always _normalize(S *y, const S *x, const S *z, Py_ssize_t n, const
         if adds:
             _fetch(z + at, strip, ahead)
     if S is T:
-        if tail:
+        if lapped:
+            _normalize_end(y + at, x, z, at, tail & (STRIP + FEW), mean, scale, shift, weight,
+                           bias, each, weighted, slope, most, gating, adds)
+            _store_last(y + n - FEW, last)
+        elif tail:
             _normalize_end(y + at, x, z, at, tail, mean, scale, shift, weight, bias, each, weighted,
                            slope, most, gating, adds)
     else:
@@ -118,8 +129,15 @@ cdef inline _always _normalize_strips(S *y, const S *x, const S *z, Py_ssize_t a
                                       const T *weight, const T *bias, bint each, bint weighted,
                                       T slope, T most, bint gating, bint adds, bint stream,
                                       Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t _s, strip = strip_of(sizeof(S))
-    for _s in range((end - at) // strip):
+    # Asking whether something is fetched costs a short row as much as a vector.
+    cdef Py_ssize_t _s, strip = strip_of(sizeof(S)), strips = (end - at) // strip
+    if S is T and not gating and not each and not weighted and ahead == 0:
+        for _s in range(strips):
+            _normalize_some(y + at, x, z, at, strip, mean, scale, shift, weight, bias, each,
+                            weighted, slope, most, gating, adds, True, stream)
+            at += strip
+        return
+    for _s in range(strips):
         _fetch(x + at, strip, ahead)
         if adds:
             _fetch(z + at, strip, ahead)

@@ -89,69 +89,84 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
             fetch_far(y + whole + dy_ahead, LANES)
     if x_ahead and whole < n:
         fetch_far(x + whole + x_ahead, LANES)
-    if fresh and not gating and whole < n:
-        _add_rest(a, b, dy + whole, x + whole, weight + whole if weighted else weight, n - whole,
-                  mean, rstd, shift, weighted)
     _settle_lanes(s, q, a, b, fresh)
-    if not (fresh and not gating) and whole < n:
+    if fresh and not gating and whole < n:
+        _add_rest(s, q, dy + whole, x + whole, weight + whole if weighted else weight, n - whole,
+                  mean, rstd, shift, weighted)
+    elif whole < n:
         _add_some(s, q, dy + whole, x + whole, y + whole, weight + whole if weighted else weight,
                   n - whole, mean, rstd, shift, slope, most, gating, weighted, False)
 
 
 cdef inline _always _products_in_eight(T *s, T *q, const S *dy, const S *x, Py_ssize_t n, T mean,
                                        T rstd) noexcept nogil:
-    # As sum_products, in eight lanes: 32 are more than a short run fills.
-    cdef Py_ssize_t i, j, at, whole = n - n % FEW
+    # As sum_products of FEW items or more, in eight lanes: 32 are more than a short run fills. So
+    # that sums stay in registers, the rest is added whatever there is of it, and a compiler is told
+    # that there are whole eights.
+    cdef Py_ssize_t i, j, few = n % FEW, whole = max(<Py_ssize_t>1, n // FEW)
     cdef T a[FEW]
     cdef T b[FEW]
-    cdef T dy_room[FEW]
-    cdef T x_room[FEW]
-    cdef T g
+    cdef T dy_rest[FEW]
+    cdef T x_rest[FEW]
+    _load_few(dy_rest, dy + n - few, few, <T>0)
+    _load_few(x_rest, x + n - few, few, mean)
     for j in range(FEW):
         a[j] = 0
     for j in range(FEW):
         b[j] = 0
-    for i in range(n // FEW):
-        at = i * FEW
-        load(dy_room, dy + at, FEW)
-        load(x_room, x + at, FEW)
-        for j in range(FEW):
-            g = loaded(dy_room, dy + at, j)
-            a[j] += g
-            b[j] += g * ((loaded(x_room, x + at, j) - mean) * rstd)
-    if whole < n:
-        _load_few(dy_room, dy + whole, n - whole, <T>0)
-        _load_few(x_room, x + whole, n - whole, mean)
-        for j in range(FEW):
-            a[j] += dy_room[j]
-            b[j] += dy_room[j] * ((x_room[j] - mean) * rstd)
+    for i in range(whole):
+        _add_eight(a, b, dy, x, &mean, mean, rstd, <T>0, False)
+        dy, x = dy + FEW, x + FEW
     for j in range(FEW):
         s[j] = a[j]
     for j in range(FEW):
         q[j] = b[j]
+    for j in range(FEW):
+        _add_one(s + j, q + j, dy_rest[j], x_rest[j], mean, mean, rstd, <T>0, False)
+
+
+cdef inline _always _add_eight(T *s, T *q, const S *dy, const S *x, const T *weight, T mean,
+                               T rstd, T shift, bint weighted) noexcept nogil:
+    # to the first eight lanes
+    cdef Py_ssize_t j
+    cdef T dy_room[FEW]
+    cdef T x_room[FEW]
+    load(dy_room, dy, FEW)
+    load(x_room, x, FEW)
+    for j in range(FEW):
+        _add_one(s + j, q + j, loaded(dy_room, dy, j), loaded(x_room, x, j),
+                 weight[j] if weighted else mean, mean, rstd, shift, weighted)
+
+
+cdef inline void _add_one(T *s, T *q, T g, T x, T weight, T mean, T rstd, T shift,
+                          bint weighted) noexcept nogil:
+    cdef T h = (x - mean) * rstd
+    if weighted:
+        g = g * weight
+        h = h + shift
+    s[0] += g
+    q[0] += g * h
 
 
 cdef inline _always _add_rest(T *s, T *q, const S *dy, const S *x, const T *weight, Py_ssize_t n,
                               T mean, T rstd, T shift, bint weighted) noexcept nogil:
-    # Of less than LANES items, as if dy were 0 after them: what is in registers stays there.
-    cdef Py_ssize_t j
-    cdef T dy_room[LANES]
-    cdef T x_room[LANES]
-    cdef T weights[LANES]
-    cdef T g, h
-    _load_part(dy_room, dy, n, <T>0)
-    _load_part(x_room, x, n, mean)
+    # Of less than LANES items, eight lanes at a time; as if dy were 0 after them.
+    cdef Py_ssize_t i, j, at = n // FEW * FEW
+    cdef T dy_room[FEW]
+    cdef T x_room[FEW]
+    cdef T weights[FEW]
+    for i in range(n // FEW):
+        _add_eight(s + i * FEW, q + i * FEW, dy + i * FEW, x + i * FEW,
+                   weight + i * FEW if weighted else weight, mean, rstd, shift, weighted)
+    if at == n:
+        return
+    _load_few(dy_room, dy + at, n - at, <T>0)
+    _load_few(x_room, x + at, n - at, mean)
     if weighted:
-        _load_part(weights, weight, n, <T>0)
-    for j in range(LANES):
-        g = dy_room[j]
-        if weighted:
-            g = g * weights[j]
-        h = (x_room[j] - mean) * rstd
-        if weighted:
-            h = h + shift
-        s[j] += g
-        q[j] += g * h
+        _load_few(weights, weight + at, n - at, <T>0)
+    for j in range(FEW):
+        _add_one(s + at + j, q + at + j, dy_room[j], x_room[j], weights[j] if weighted else mean,
+                 mean, rstd, shift, weighted)
 
 
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,

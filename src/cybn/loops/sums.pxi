@@ -21,8 +21,10 @@ cdef inline _always _settle_lanes(A *s, A *q, const A *a, const A *b, bint fresh
 cdef inline double fold_lanes(const A *s) noexcept nogil:
     """The sum of the LANES values at s, by halves; the last eight are added in double."""
     cdef A h[8]
+    cdef double to
     _halve_lanes(h, s)
-    return _fold_eight(h)
+    _fold_eight(&to, h)
+    return to
 
 
 cdef inline _always _halve_lanes(A *h, const A *s) noexcept nogil:
@@ -32,12 +34,19 @@ cdef inline _always _halve_lanes(A *h, const A *s) noexcept nogil:
         h[j] = (s[j] + s[j + 16]) + (s[j + 8] + s[j + 24])
 
 
-cdef inline double _fold_eight(const A *h) noexcept nogil:
+cdef inline _always _fold_eight(double *to, const A *h) noexcept nogil:
+    # OUT to: the sum of eight, in steps that are vectors
+    cdef double c[8]
     cdef double d[4]
+    cdef double e[2]
     cdef Py_ssize_t j
+    for j in range(8):
+        c[j] = h[j]
     for j in range(4):
-        d[j] = <double>h[j] + <double>h[j + 4]
-    return (d[0] + d[2]) + (d[1] + d[3])
+        d[j] = c[j] + c[j + 4]
+    for j in range(2):
+        e[j] = d[j] + d[j + 2]
+    to[0] = e[0] + e[1]
 
 
 cdef inline void add_shifted(A *s, A *q, const S *x, Py_ssize_t n, A k,
@@ -68,23 +77,31 @@ cdef inline _always _shifted(A *s, A *q, const S *x, Py_ssize_t n, A k, Py_ssize
         _shifted_some(a, b, x + i * LANES, LANES, k, True)
     if ahead and whole < n:
         fetch_far(x + whole + ahead, LANES)
-    if fresh and whole < n:
-        _shifted_rest(a, b, x + whole, n - whole, k)
     _settle_lanes(s, q, a, b, fresh)
-    if not fresh and whole < n:
+    if fresh and whole < n:
+        _shifted_rest(s, q, x + whole, n - whole, k)
+    elif whole < n:
         _shifted_some(s, q, x + whole, n - whole, k, False)
 
 
 cdef inline _always _shifted_rest(A *s, A *q, const S *x, Py_ssize_t n, A k) noexcept nogil:
-    # Of less than LANES items, as if k came after them: what is in registers stays there.
-    cdef Py_ssize_t j
-    cdef A room[LANES]
+    # Of less than LANES items, eight lanes at a time; as if k came after them.
+    cdef Py_ssize_t i, j, at = n // FEW * FEW
+    cdef A room[FEW]
     cdef A d
-    _load_part(room, x, n, k)
-    for j in range(LANES):
+    for i in range(n // FEW):
+        load(room, x + i * FEW, FEW)
+        for j in range(FEW):
+            d = loaded(room, x + i * FEW, j) - k
+            s[i * FEW + j] += d
+            q[i * FEW + j] += d * d
+    if at == n:
+        return
+    _load_few(room, x + at, n - at, k)
+    for j in range(FEW):
         d = room[j] - k
-        s[j] += d
-        q[j] += d * d
+        s[at + j] += d
+        q[at + j] += d * d
 
 
 cdef inline _always _shifted_some(A *s, A *q, const S *x, Py_ssize_t n, A k,
