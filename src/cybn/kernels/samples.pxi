@@ -25,7 +25,7 @@ cdef enum:
     NEAR_ROW = 8192         # items of a row that is asked for while the one before it is written
     TILE_ROWS = 16          # short rows taken together: their square roots do not wait for another
     TILE_ITEMS = 8192       # of x, or of x and dy: as many again are fetched meanwhile
-    NEAR_ITEMS = 4096       # the same of short runs, and forward by runs: what the first level holds
+    NEAR_ITEMS = 4096       # of short runs, and forward by runs: what the first level holds
     MOST_CELLS = 16         # cells that are laid out together
 
 cdef struct Samples:
