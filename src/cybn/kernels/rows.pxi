@@ -9,6 +9,7 @@ cdef enum:
     ROW_RUN = 16384         # bytes that the tile of a unit should have in every row
     MOST_TILE = 64          # channels to a unit
     INFERENCE_RUN = 16384   # items of a row to a unit where nothing is summed
+    SHORT_ROW = 256         # shorter rows of a backward are summed in eight lanes, each by itself
     WHOLE_LINES = 128       # items of a row whose ends do not matter to streaming stores
 
 
@@ -174,6 +175,9 @@ cdef inline always sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b,
     cdef double *out = job.sums + 2 * (first * job.blocks + b)
     cdef T s[MOST_TILE][LANES]
     cdef T q[MOST_TILE][LANES]
+    if L < SHORT_ROW:
+        sum_short_products(job, p, dy, x, y, coef, channels, out, gating)
+        return
     for c in range(channels):
         clear_lanes(s[c], q[c])
     for r in range(p.rows):
@@ -185,6 +189,33 @@ cdef inline always sum_row_products(Job *job, Py_ssize_t u, Py_ssize_t b,
     for c in range(channels):
         fold_pair(out, s[c], q[c])
         out += 2 * job.blocks
+
+
+cdef inline always sum_short_products(Job *job, Piece p, const S *dy, const S *x, const S *y,
+                                      const T *coef, Py_ssize_t channels, double *out,
+                                      bint gating) noexcept nogil:
+    """OUT out: as sum_row_products, of short rows, each in lanes of its own."""
+    cdef Py_ssize_t L = job.L, step = 2 * job.blocks, r, c
+    cdef T s[MOST_TILE][FEW]
+    cdef T q[MOST_TILE][FEW]
+    cdef double sums[2]
+    for c in range(channels):
+        out[c * step] = 0
+        out[c * step + 1] = 0
+    for r in range(p.rows):
+        for c in range(channels):
+            fetch_far(dy + c * L + row_ahead(job, p, job.dy_stride), L)
+            fetch_far(x + c * L + row_ahead(job, p, job.x_stride), L)
+            if gating:
+                fetch_far(y + c * L + row_ahead(job, p, job.dy_stride), L)
+            products_in_eight(s[c], q[c], dy + c * L, x + c * L, y + c * L, L, coef[c],
+                              coef[job.width + c], job.slope, job.most, gating)
+        for c in range(channels):
+            fold_eight(sums, s[c])
+            fold_eight(sums + 1, q[c])
+            out[c * step] += sums[0]
+            out[c * step + 1] += sums[1]
+        dy, x, y = dy + job.dy_stride, x + job.x_stride, y + job.y_stride
 
 
 cdef leaf settle_row_products(Job *job, Py_ssize_t u) noexcept nogil:

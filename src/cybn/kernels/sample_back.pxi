@@ -89,8 +89,8 @@ cdef leaf sum_short_lines(Samples *job, double *out, Cell cell, const Lines *lin
     cdef Py_ssize_t i, r = 0, n = cell.n
     cdef Halves halves
     for i in range(count):
-        products_in_eight(halves.sums[2 * i], halves.sums[2 * i + 1], dy, x, n, lines.mean[r],
-                          lines.scale[r])
+        products_in_eight(halves.sums[2 * i], halves.sums[2 * i + 1], dy, x, dy, n, lines.mean[r],
+                          lines.scale[r], <T>1, <T>1, False)
         dy, x = dy + n, x + n
         r += each
     fold_halves(out, &halves, count)

@@ -30,7 +30,8 @@ cdef inline always sum_rows_of_runs(Samples *job, Py_ssize_t first, const Lines 
         weights = job.weight + group * owners
         s1 = s2 = 0
         for i in range(owners):
-            products_in_eight(s_lanes, q_lanes, dy, x, n, lines.mean[r], lines.scale[r])
+            products_in_eight(s_lanes, q_lanes, dy, x, dy, n, lines.mean[r], lines.scale[r], <T>1,
+                              <T>1, False)
             fold_eight(&s, s_lanes)
             fold_eight(&q, q_lanes)
             q = q - rests[r] * s

@@ -98,8 +98,9 @@ cdef inline _always _products(T *s, T *q, const S *dy, const S *x, const S *y, c
                   n - whole, mean, rstd, shift, slope, most, gating, weighted, False)
 
 
-cdef inline _always _products_in_eight(T *s, T *q, const S *dy, const S *x, Py_ssize_t n, T mean,
-                                       T rstd) noexcept nogil:
+cdef inline _always _products_in_eight(T *s, T *q, const S *dy, const S *x, const S *y,
+                                       Py_ssize_t n, T mean, T rstd, T slope, T most,
+                                       bint gating) noexcept nogil:
     # As sum_products of FEW items or more, in eight lanes: 32 are more than a short run fills. So
     # that sums stay in registers, the rest is added whatever there is of it, and a compiler is told
     # that there are whole eights.
@@ -108,39 +109,50 @@ cdef inline _always _products_in_eight(T *s, T *q, const S *dy, const S *x, Py_s
     cdef T b[FEW]
     cdef T dy_rest[FEW]
     cdef T x_rest[FEW]
+    cdef T y_rest[FEW]
     _load_few(dy_rest, dy + n - few, few, <T>0)
     _load_few(x_rest, x + n - few, few, mean)
+    if gating:
+        _load_few(y_rest, y + n - few, few, <T>0)
     for j in range(FEW):
         a[j] = 0
     for j in range(FEW):
         b[j] = 0
     for i in range(whole):
-        _add_eight(a, b, dy, x, &mean, mean, rstd, <T>0, False)
-        dy, x = dy + FEW, x + FEW
+        _add_eight(a, b, dy + i * FEW, x + i * FEW, y + i * FEW if gating else y, &mean, mean, rstd,
+                   <T>0, slope, most, gating, False)
     for j in range(FEW):
         s[j] = a[j]
     for j in range(FEW):
         q[j] = b[j]
     for j in range(FEW):
-        _add_one(s + j, q + j, dy_rest[j], x_rest[j], mean, mean, rstd, <T>0, False)
+        _add_one(s + j, q + j, dy_rest[j], x_rest[j], y_rest[j] if gating else mean, mean, mean,
+                 rstd, <T>0, slope, most, gating, False)
 
 
-cdef inline _always _add_eight(T *s, T *q, const S *dy, const S *x, const T *weight, T mean,
-                               T rstd, T shift, bint weighted) noexcept nogil:
+cdef inline _always _add_eight(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
+                               T mean, T rstd, T shift, T slope, T most, bint gating,
+                               bint weighted) noexcept nogil:
     # to the first eight lanes
     cdef Py_ssize_t j
     cdef T dy_room[FEW]
     cdef T x_room[FEW]
+    cdef T y_room[FEW]
     load(dy_room, dy, FEW)
     load(x_room, x, FEW)
+    if gating:
+        load(y_room, y, FEW)
     for j in range(FEW):
         _add_one(s + j, q + j, loaded(dy_room, dy, j), loaded(x_room, x, j),
-                 weight[j] if weighted else mean, mean, rstd, shift, weighted)
+                 loaded(y_room, y, j) if gating else mean, weight[j] if weighted else mean, mean,
+                 rstd, shift, slope, most, gating, weighted)
 
 
-cdef inline void _add_one(T *s, T *q, T g, T x, T weight, T mean, T rstd, T shift,
-                          bint weighted) noexcept nogil:
+cdef inline _always _add_one(T *s, T *q, T g, T x, T y, T weight, T mean, T rstd, T shift, T slope,
+                             T most, bint gating, bint weighted) noexcept nogil:
     cdef T h = (x - mean) * rstd
+    if gating:
+        g = gated(g, y, slope, most)
     if weighted:
         g = g * weight
         h = h + shift
@@ -156,8 +168,9 @@ cdef inline _always _add_rest(T *s, T *q, const S *dy, const S *x, const T *weig
     cdef T x_room[FEW]
     cdef T weights[FEW]
     for i in range(n // FEW):
-        _add_eight(s + i * FEW, q + i * FEW, dy + i * FEW, x + i * FEW,
-                   weight + i * FEW if weighted else weight, mean, rstd, shift, weighted)
+        _add_eight(s + i * FEW, q + i * FEW, dy + i * FEW, x + i * FEW, x,
+                   weight + i * FEW if weighted else weight, mean, rstd, shift, <T>1, <T>1, False,
+                   weighted)
     if at == n:
         return
     _load_few(dy_room, dy + at, n - at, <T>0)
@@ -165,8 +178,8 @@ cdef inline _always _add_rest(T *s, T *q, const S *dy, const S *x, const T *weig
     if weighted:
         _load_few(weights, weight + at, n - at, <T>0)
     for j in range(FEW):
-        _add_one(s + at + j, q + at + j, dy_room[j], x_room[j], weights[j] if weighted else mean,
-                 mean, rstd, shift, weighted)
+        _add_one(s + at + j, q + at + j, dy_room[j], x_room[j], mean,
+                 weights[j] if weighted else mean, mean, rstd, shift, <T>1, <T>1, False, weighted)
 
 
 cdef inline _always _add_some(T *s, T *q, const S *dy, const S *x, const S *y, const T *weight,
