@@ -8,7 +8,7 @@ take a subclass that computes something else for its parent, and no layer of a p
 
 from __future__ import annotations
 
-from inspect import isroutine
+from inspect import isroutine, unwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,7 +81,8 @@ def overridden(layer: Layer, declaration: str) -> str | None:
             if name in _APART or not (isroutine(value) or isinstance(value, property)):
                 continue
             parents = (vars(parent) for parent in order[i + 1 :])
-            inherited = [own[name] for own in parents if name in own]
-            if inherited and getattr(value, "__wrapped__", None) not in inherited:
+            inherited = [unwrap(own[name]) for own in parents if name in own]
+            # for sixteen bits a class is given what it inherits wrapped, or as it was before
+            if inherited and unwrap(value) not in inherited:
                 return name
     return None
