@@ -190,8 +190,8 @@ cdef bint set_cells(Samples *job, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t run,
     if job.short or (inputs == 1 and not job.items):
         job.tile = NEAR_ITEMS // (inputs * n)
     job.tile = max(<Py_ssize_t>1, min(<Py_ssize_t>TILE_ROWS, job.tile))
-    # Asking for what a cache holds is in the way of loading it.
-    if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > cache:
+    # Asking for what the second level holds is in the way of loading it.
+    if (inputs + 1) * rows * n * <Py_ssize_t>sizeof(S) > min(cache, <Py_ssize_t>HELD_BYTES):
         job.ahead = job.tile * n if n <= NEAR_ROW else STRIDE_AHEAD
         job.sum_ahead = STRIDE_AHEAD
     tasks = job.shards if inputs == 2 and job.items else rows

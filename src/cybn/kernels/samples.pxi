@@ -27,6 +27,7 @@ cdef enum:
     TILE_ITEMS = 8192       # of x, or of x and dy: as many again are fetched meanwhile
     NEAR_ITEMS = 4096       # of short runs, and forward by runs: what the first level holds
     MOST_CELLS = 16         # cells that are laid out together
+    HELD_BYTES = 1 << 19    # of all data, which a cache of the second level holds
 
 cdef struct Samples:
     bint centred, items, affine

@@ -32,8 +32,11 @@ cdef inline _always _weighted(S *dx, T *dbias, T *dweight, const S *dy, const S 
                        pair, sums, True, False, <int>(FEW - left), True)
     if head:
         _weighted_end(dx, dbias, dweight, dy, x, weight, 0, head, n, coefs, pair, sums)
-    if S is not T or stream:
+    if S is not T:
         _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, n, coefs, pair, sums, stream,
+                         ahead)
+    elif stream:
+        _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, n, coefs, pair, sums, True,
                          ahead)
     else:
         _weighted_strips(dx, dbias, dweight, dy, x, weight, head, at, n, coefs, pair, sums, False,
@@ -50,9 +53,12 @@ cdef inline _always _weighted_strips(S *dx, T *dbias, T *dweight, const S *dy, c
                                      const T *weight, Py_ssize_t at, Py_ssize_t end,
                                      Py_ssize_t row, const T *coefs, bint pair, bint sums,
                                      bint stream, Py_ssize_t ahead) noexcept nogil:
-    # Of floats, registers hold half a strip with its sums, and of two rows a quarter.
+    # Of floats, registers hold half a strip with its sums, and of two rows a quarter: less than the
+    # line that is streamed at once.
     cdef Py_ssize_t _s, strip = STRIP if pair else strip_of(sizeof(S))
-    cdef Py_ssize_t some = FEW if pair else STRIP if S is T and sums else strip
+    cdef Py_ssize_t some = STRIP if S is T and sums else strip
+    if pair and not stream:
+        some = FEW
     if S is T and not sums and ahead == 0:      # two loops, as in _normalize_strips
         for _s in range((end - at) // strip):
             _weighted_some(dx + at, dx + row + at, dbias, dweight, dy, x, weight, at, strip, row,
