@@ -32,28 +32,8 @@ cdef inline void _read(T *room, const S *x, Py_ssize_t n, bint whole,
         load(room, x, n)
 
 
-cdef inline _always _load_part(T *room, const S *x, Py_ssize_t n, T pad) noexcept nogil:
-    # OUT room: n < LANES items as T, and as many times `pad` as makes LANES of them
-    cdef int j, items = <int>n
-    cdef S part[LANES]
-    if S is T:
-        if S is float:
-            _part_float(room, x, items, pad)
-        else:
-            _part_double(room, x, items, pad)
-    else:
-        if S is float:
-            _part_float(part, x, items, 0)
-        elif S is double:
-            _part_double(part, x, items, 0)
-        else:
-            load(room, x, n)
-        for j in range(LANES):
-            room[j] = loaded(room, part, j) if j < items else pad
-
-
 cdef inline _always _load_few(T *room, const S *x, Py_ssize_t n, T pad) noexcept nogil:
-    # As _load_part, FEW of them.
+    # OUT room: n < FEW items as T, and as many times `pad` as makes FEW of them
     cdef int j, items = <int>n
     if S is T:
         if S is float:

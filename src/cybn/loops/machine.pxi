@@ -57,8 +57,6 @@ cdef extern from *:
     #endif
     #define CYBN_PART(name, T, N) static inline void name(T *to, const T *from, int n, T pad) \
     { CYBN_APART for (int j = 0; j < N; j++) to[j] = j < n ? from[j] : pad; }
-    CYBN_PART(cybn_part_float, float, 32)
-    CYBN_PART(cybn_part_double, double, 32)
     CYBN_PART(cybn_few_float, float, 8)
     CYBN_PART(cybn_few_double, double, 8)
     """
@@ -70,7 +68,5 @@ cdef extern from *:
     void stream_fence "cybn_stream_fence"() noexcept nogil
     void prefetch "cybn_prefetch"(const void *p) noexcept nogil
     void prefetch_far "cybn_prefetch_far"(const void *p) noexcept nogil
-    void _part_float "cybn_part_float"(float *, const float *, int, float) noexcept nogil
-    void _part_double "cybn_part_double"(double *, const double *, int, double) noexcept nogil
     void _few_float "cybn_few_float"(float *, const float *, int, float) noexcept nogil
     void _few_double "cybn_few_double"(double *, const double *, int, double) noexcept nogil
